@@ -1,0 +1,66 @@
+"""Conversations and their messages, kept for a chat backend."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Length
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
+from django.utils import timezone
+
+CONTENT_MAX = 100_000
+
+
+class Conversation(models.Model):
+    """A chat of one user. ``updated_at`` is when the last message was appended."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations", db_index=False
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        db_table = "conversations"
+        ordering = ["-updated_at", "-id"]
+        constraints = [
+            # What the messages' composite foreign key points at.
+            models.UniqueConstraint(fields=["id", "user"], name="conversations_id_user"),
+        ]
+        indexes = [models.Index(fields=["user", "-updated_at", "-id"], name="conversations_newest")]
+
+    def __str__(self) -> str:
+        return f"Conversation {self.pk}"
+
+
+class Message(models.Model):
+    """One message of a conversation, in the order of its id."""
+
+    class Role(models.TextChoices):
+        USER = "user"
+        ASSISTANT = "assistant"
+
+    id = models.BigAutoField(primary_key=True)
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="messages", db_index=False, db_constraint=False
+    )  # the database's constraint is the composite one of migration 0001: (conversation_id, user_id)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    role = models.CharField(max_length=9, choices=Role)
+    content = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        db_table = "messages"
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(name="messages_role", condition=models.Q(role__in=["user", "assistant"])),
+            models.CheckConstraint(
+                name="messages_content_length",
+                condition=models.Q(
+                    GreaterThanOrEqual(Length("content"), 1), LessThanOrEqual(Length("content"), CONTENT_MAX)
+                ),
+            ),
+        ]
+        indexes = [models.Index(fields=["conversation", "id"], name="messages_in_order")]
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.content[:60]}"

@@ -1,0 +1,22 @@
+#!/usr/bin/env python
+"""Django's command line for this project: `manage.py help` lists the commands."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "todo_mcp.settings")
+    try:
+        from django.core.exceptions import ImproperlyConfigured
+        from django.core.management import execute_from_command_line
+    except ImportError:
+        sys.exit("todo-mcp: Django is not installed for this Python. Run `make install`, then use .venv/bin/python.")
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"todo-mcp: {error}")
+
+
+if __name__ == "__main__":
+    main()

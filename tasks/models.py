@@ -1,0 +1,92 @@
+"""Tasks, the record of each change to them, and the keys that make adding idempotent."""
+
+import pghistory
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Length
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
+from django.utils import timezone
+
+TITLE_MAX = 200
+DESCRIPTION_MAX = 1000
+
+
+@pghistory.track(
+    pghistory.InsertEvent(),
+    pghistory.UpdateEvent(),
+    pghistory.DeleteEvent(),
+    model_name="TaskEvent",
+    context_field=pghistory.ContextJSONField(),
+    context_id_field=None,
+    obj_field=pghistory.ObjForeignKey(related_name="events", related_query_name="event"),
+    meta={
+        "ordering": ["-pgh_id"],
+        "verbose_name": "task event",
+        "indexes": [models.Index(fields=["pgh_obj", "-pgh_id"], name="taskevent_task")],
+    },
+)
+class Task(models.Model):
+    """One thing to do. Deleting sets ``deleted_at``; ``purge`` removes the row 30 days later."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tasks", db_index=False)
+    title = models.CharField(max_length=TITLE_MAX)
+    description = models.TextField(blank=True, default="")
+    completed = models.BooleanField(default=False)
+    completed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        db_table = "tasks"
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                name="tasks_title_length",
+                condition=models.Q(GreaterThanOrEqual(Length("title"), 1), LessThanOrEqual(Length("title"), TITLE_MAX)),
+            ),
+            models.CheckConstraint(
+                name="tasks_description_length",
+                condition=models.Q(LessThanOrEqual(Length("description"), DESCRIPTION_MAX)),
+            ),
+            models.CheckConstraint(
+                name="tasks_completed_at_with_completed",
+                condition=models.Q(completed=True, completed_at__isnull=False)
+                | models.Q(completed=False, completed_at__isnull=True),
+            ),
+        ]
+        indexes = [
+            # list_tasks: a user's living tasks, newest first, all or by state.
+            models.Index(
+                fields=["user", "-created_at", "-id"], name="tasks_newest", condition=models.Q(deleted_at=None)
+            ),
+            models.Index(
+                fields=["user", "completed", "-created_at", "-id"],
+                name="tasks_newest_by_state",
+                condition=models.Q(deleted_at=None),
+            ),
+            # purge: the deleted ones, oldest first.
+            models.Index(fields=["deleted_at"], name="tasks_deleted", condition=models.Q(deleted_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class IdempotencyKey(models.Model):
+    """The first result of an ``add_task`` that carried a key, kept for 24 hours."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=64)
+    fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of the arguments.")
+    result = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        db_table = "idempotency_keys"
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_keys_user_key")]
+
+    def __str__(self) -> str:
+        return self.key

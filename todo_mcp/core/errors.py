@@ -1,0 +1,134 @@
+"""The errors that a caller sees, each with the code and the name that the envelope carries.
+
+::
+
+    TodoError
+    ├── InvalidArguments     400  invalid_arguments
+    ├── Forbidden            403  forbidden
+    │   └── ScopeMissing     403  forbidden, with an OAuth challenge
+    ├── UserNotFound         404  user_not_found
+    ├── TaskNotFound         404  task_not_found
+    ├── IdempotencyConflict  409  idempotency_conflict
+    ├── RateLimited          429  rate_limited
+    ├── InternalError        500  internal_error
+    └── Busy                 503  busy
+
+    Unauthenticated          HTTP 401, before any operation: never an envelope of a tool
+
+Services raise them; each transport turns them into its own form once. A message says what to do next and
+never repeats the words of a task.
+"""
+
+from typing import Any, ClassVar
+
+
+class TodoError(Exception):
+    """Base of every error that is told to the caller in the envelope."""
+
+    code: ClassVar[int]
+    name: ClassVar[str]
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    def data(self) -> dict[str, Any]:
+        """The envelope's ``data``: ``error_code``, ``error`` and what the error adds."""
+        return {"error_code": self.code, "error": self.name, **self.details}
+
+
+class InvalidArguments(TodoError):
+    """An argument is missing, unknown, of the wrong type or out of bounds; ``fields`` says which and why."""
+
+    code, name = 400, "invalid_arguments"
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        said = "; ".join(f"{field}: {reason}" for field, reason in fields.items())
+        super().__init__(f"Nothing was done. Correct these and call again: {said}.", fields=fields)
+
+
+class Forbidden(TodoError):
+    """The caller may not act for this user."""
+
+    code, name = 403, "forbidden"
+
+
+class ScopeMissing(Forbidden):
+    """The token lacks the scope that the operation needs (RFC 6750 section 3.1)."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This token lacks the scope {scope}. Connect again and grant it, or use a token that has it.")
+        self.scope = scope
+
+
+class UserNotFound(TodoError):
+    """A service token named a user who does not exist."""
+
+    code, name = 404, "user_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no user with this user_id. Check the id; an operator creates users.")
+
+
+class TaskNotFound(TodoError):
+    """This user has no such task; another user's task is answered in the same words."""
+
+    code, name = 404, "task_not_found"
+
+    def __init__(self, task_id: int) -> None:
+        super().__init__(f"No task {task_id}. Call list_tasks to see valid ids.")
+
+
+class IdempotencyConflict(TodoError):
+    """The key was used in the last 24 hours with other arguments."""
+
+    code, name = 409, "idempotency_conflict"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This idempotency_key was already used with other arguments. "
+            "Use a new key for a new task, or repeat the first arguments exactly."
+        )
+
+
+class RateLimited(TodoError):
+    """The user has made more calls than the operator allows; ``retry_after`` is in seconds."""
+
+    code, name = 429, "rate_limited"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            f"Too many calls. Wait {retry_after} s, then repeat the call unchanged.", retry_after=retry_after
+        )
+
+
+class Busy(TodoError):
+    """No place for database work came free in time, or the database is out of reach; nothing was done."""
+
+    code, name = 503, "busy"
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__(
+            f"The server is busy. Wait {retry_after} s, then repeat the call unchanged.", retry_after=retry_after
+        )
+
+
+class InternalError(TodoError):
+    """A defect of ours. The cause is in the log under ``request_id`` and never told to the caller."""
+
+    code, name = 500, "internal_error"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            f"The call failed because of a fault in the server. Tell its operator the request id {request_id}.",
+            request_id=request_id,
+        )
+
+
+class Unauthenticated(Exception):
+    """No credentials, or bad ones. ``invalid_token`` is False where none were sent (RFC 6750 section 3)."""
+
+    def __init__(self, *, invalid_token: bool = True) -> None:
+        super().__init__("invalid token" if invalid_token else "no token")
+        self.invalid_token = invalid_token

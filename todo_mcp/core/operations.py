@@ -1,0 +1,150 @@
+"""One declaration per operation: a typed function under ``@operation`` is all that a transport needs.
+
+The function's signature is the input schema, its return type the output schema, its docstring the words that a
+language model reads. MCP, HTTP, the ``call`` command, OpenAPI and the README's table are made from the registry.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from todo_mcp.core.arguments import UserId
+from todo_mcp.core.envelope import Output, envelope_schema
+from todo_mcp.core.errors import InvalidArguments
+
+MAX_FIELDS = 20  # wrong arguments that one answer names
+
+REGISTRY: dict[str, "Operation"] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """A tool: its function, its words, its hints and the scope a token needs for it."""
+
+    function: Callable[..., Output]
+    title: str
+    scope: str
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    at_least_one: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @cached_property
+    def description(self) -> str:
+        return inspect.cleandoc(self.function.__doc__ or "")
+
+    @cached_property
+    def output(self) -> type[Output]:
+        returned = get_type_hints(self.function)["return"]
+        assert issubclass(returned, Output)
+        return returned
+
+    @cached_property
+    def arguments(self) -> type[BaseModel]:
+        """The model of the arguments, made from the signature. A default of None means: may be left out, not null."""
+        hints = get_type_hints(self.function, include_extras=True)
+        fields: dict[str, Any] = {"user_id": (UserId, None)}
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            if name != "user_id":
+                required = parameter.default is parameter.empty
+                fields[name] = (_without_none(hints[name]), ... if required else parameter.default)
+        return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
+
+    @cached_property
+    def input_schema(self) -> dict[str, Any]:
+        """JSON Schema of the arguments; no top-level union, reference or null, which break some clients."""
+        schema = self.arguments.model_json_schema()
+        for name, said in schema["properties"].items():
+            said.pop("title", None)
+            if said.get("default", ...) is None:
+                del said["default"]
+            assert "description" in said, f"{self.name}.{name} has no description"
+        kept = {key: schema[key] for key in ("properties", "required") if key in schema}
+        return {"type": "object", **kept, "additionalProperties": False}
+
+    @cached_property
+    def output_schema(self) -> dict[str, Any]:
+        """JSON Schema of the envelope, for success and error alike."""
+        return envelope_schema(self.output)
+
+    def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that were sent, checked and normalised.
+
+        Raises:
+            InvalidArguments: names each argument that is wrong and says what is allowed.
+        """
+        try:
+            model = self.arguments.model_validate(arguments)
+        except ValidationError as error:
+            raise InvalidArguments(_fields(error, self.arguments)) from None
+        if self.at_least_one and not model.model_fields_set.intersection(self.at_least_one):
+            said = " or ".join(self.at_least_one)
+            raise InvalidArguments(dict.fromkeys(self.at_least_one, f"give at least one of {said}"))
+        return {name: getattr(model, name) for name in model.model_fields_set}
+
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Output])
+
+
+def operation(
+    *,
+    title: str,
+    scope: str,
+    read_only: bool = False,
+    destructive: bool = False,
+    idempotent: bool = False,
+    at_least_one: tuple[str, ...] = (),
+) -> Callable[[FunctionT], FunctionT]:
+    """Register a service function as a tool.
+
+    The hints are MCP's tool annotations; no operation of ours is open-world. ``at_least_one`` names optional
+    arguments of which one must be given.
+    """
+
+    def register(function: FunctionT) -> FunctionT:
+        assert function.__name__ not in REGISTRY, f"{function.__name__} is registered twice"
+        REGISTRY[function.__name__] = Operation(
+            function=function,
+            title=title,
+            scope=scope,
+            read_only=read_only,
+            destructive=destructive,
+            idempotent=idempotent,
+            at_least_one=at_least_one,
+        )
+        return function
+
+    return register
+
+
+def _without_none(hint: Any) -> Any:
+    """``X`` for ``X | None``: an optional argument is left out, never null."""
+    kept = [option for option in get_args(hint) if option is not NoneType]
+    return kept[0] if NoneType in get_args(hint) else hint
+
+
+def _fields(error: ValidationError, arguments: type[BaseModel]) -> dict[str, str]:
+    """Each wrong argument with the reason, in our words. Names that the caller made up are escaped."""
+    reasons = {
+        "missing": "is required",
+        "string_type": "must be a string",
+        "extra_forbidden": f"unknown argument; allowed are {', '.join(arguments.model_fields)}",
+    }
+    fields = {}
+    for wrong in error.errors(include_url=False, include_input=False)[:MAX_FIELDS]:
+        name = str(wrong["loc"][0])[:64].encode("ascii", "backslashreplace").decode()
+        fields[name] = (
+            f"must be one of {wrong['ctx']['expected']}"
+            if wrong["type"] == "literal_error"
+            else reasons.get(wrong["type"], wrong["msg"])
+        )
+    return fields

@@ -1,0 +1,36 @@
+"""Which PostgreSQL: the one of ``DATABASE_URL``, or an embedded one in the data directory."""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+CONNECT_TIMEOUT = 3  # seconds
+
+
+def database_settings(url: str, *, data_dir: Path) -> dict[str, Any]:
+    """Django's settings of the database; connections last as long as their thread.
+
+    Raises:
+        ImproperlyConfigured: the URL is not one of PostgreSQL.
+    """
+    if not url:
+        return {
+            "ENGINE": "todo_mcp.embedded_postgres",
+            "NAME": "todo_mcp",
+            "USER": "postgres",
+            "CONN_MAX_AGE": None,
+            "OPTIONS": {"connect_timeout": CONNECT_TIMEOUT, "application_name": "todo-mcp"},
+            "EMBEDDED_DATA_DIR": data_dir / "postgres",
+        }
+    scheme, _, rest = url.partition("://")
+    engine, _, _driver = scheme.partition("+")  # postgresql+asyncpg://, as SQLAlchemy writes it
+    if engine not in ("postgres", "postgresql") or not rest:
+        raise ImproperlyConfigured("DATABASE_URL is not a PostgreSQL one; write postgresql://user:password@host:5432/name.")
+    settings = dict(dj_database_url.parse(f"postgresql://{rest}", conn_max_age=None))
+    options = settings.setdefault("OPTIONS", {})
+    if "ssl" in options:  # asyncpg's word for libpq's sslmode
+        options["sslmode"] = options.pop("ssl")
+    settings["OPTIONS"] = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "todo-mcp", **options}
+    return settings

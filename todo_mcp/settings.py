@@ -1,0 +1,185 @@
+"""Every setting, from the environment. README's table of them is checked against `ENVIRONMENT_SETTINGS` by a test."""
+
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, EnvError
+
+from todo_mcp.database import database_settings
+from todo_mcp.logs import logging_settings
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env(eager=True)
+env.read_env(str(BASE_DIR / ".env"), recurse=False)
+
+
+def _choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = env.str(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} is {value!r}; set it to {' or '.join(allowed)}.")
+    return value
+
+
+def _integer(name: str, default: int, minimum: int, maximum: int) -> int:
+    try:
+        value = env.int(name, default)
+    except EnvError:
+        raise ImproperlyConfigured(f"{name} is not an integer; set it to {minimum} to {maximum}.") from None
+    if not minimum <= value <= maximum:
+        raise ImproperlyConfigured(f"{name} is {value}; set it to {minimum} to {maximum}.")
+    return int(value)
+
+
+# The process
+ENVIRONMENT = _choice("ENVIRONMENT", "development", ("development", "production"))
+PRODUCTION = ENVIRONMENT == "production"
+LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+MCP_SERVER_PORT = _integer("MCP_SERVER_PORT", 5000, 1, 65535)
+TODO_DATA_DIR = Path(env.str("TODO_DATA_DIR", ".data"))
+if not TODO_DATA_DIR.is_absolute():
+    TODO_DATA_DIR = BASE_DIR / TODO_DATA_DIR
+PUBLIC_URL = env.str("PUBLIC_URL", f"http://localhost:{MCP_SERVER_PORT}").rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+if _public.scheme not in ("http", "https") or not _public.hostname or _public.path or _public.query:
+    raise ImproperlyConfigured(f"PUBLIC_URL is {PUBLIC_URL!r}; set it to scheme and host, like https://todo.example.com.")
+
+# Limits; the numbers and why are in docs/architecture.md
+DATABASE_CONNECTIONS = _integer("DATABASE_CONNECTIONS", 16, 1, 1000)  # per worker: threads, connections and gate
+RATE_LIMIT = _integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls a minute for a user in a worker; 0: none
+DRAIN_SECONDS = _integer("DRAIN_SECONDS", 0, 0, 300)  # from SIGTERM, /readyz failing, to closing the port
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+BODY_MAX = 256 * 1024
+HEADERS_MAX = 16 * 1024
+GATE_SECONDS = 1.0
+
+# Django
+SECRET_KEY = env.str("SECRET_KEY", "")
+if not SECRET_KEY and not PRODUCTION:
+    SECRET_KEY = f"development-{secrets.token_urlsafe(48)}"  # sessions end with the process; `make run` keeps one
+DEBUG = False
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [])
+if not ALLOWED_HOSTS:
+    ALLOWED_HOSTS = [_public.hostname] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]", _public.hostname]
+if PRODUCTION:
+    if len(SECRET_KEY) < 50 or SECRET_KEY.startswith("development-"):
+        raise ImproperlyConfigured("SECRET_KEY is missing or short; set it to at least 50 random characters.")
+    if any(host == "*" for host in ALLOWED_HOSTS):
+        raise ImproperlyConfigured("ALLOWED_HOSTS holds a wildcard; name the hosts that clients use.")
+    if _public.scheme != "https":
+        raise ImproperlyConfigured("PUBLIC_URL is missing or not https; set it to the address that clients use.")
+    if not env.str("DATABASE_URL", ""):
+        raise ImproperlyConfigured("DATABASE_URL is missing; set it to your PostgreSQL, postgresql://user:password@host/name.")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "oauth2_provider",
+    "axes",
+    "pgtrigger",
+    "pghistory",
+    "todo_mcp.users",
+    "todo_mcp",
+    "tasks",
+    "conversations",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "todo_mcp.urls"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "todo_mcp" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+DATABASES = {"default": database_settings(env.str("DATABASE_URL", ""), data_dir=TODO_DATA_DIR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+
+# Who may come in
+AUTH_USER_MODEL = "users.User"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_VERBOSE = False
+SCOPES = {
+    "tasks:read": "See your tasks",
+    "tasks:write": "Add, change, complete and delete your tasks",
+    "conversations:read": "Read your stored conversations",
+    "conversations:write": "Store and delete your conversations",
+    "tasks:act_as": "Act for any user (for a chat backend)",
+}
+OAUTH2_PROVIDER = {
+    "SCOPES": SCOPES,
+    "DEFAULT_SCOPES": [scope for scope in SCOPES if scope != "tasks:act_as"],
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+}
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+}
+
+# Safe by default; production adds what needs https
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+if PRODUCTION:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = False  # the proxy's work; the port behind it speaks http
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+LOGGING = logging_settings(LOG_LEVEL)

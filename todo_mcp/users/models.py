@@ -1,0 +1,63 @@
+"""The user: a person whose tasks these are, and perhaps an operator who may sign in to the admin."""
+
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+
+ID_MAX = 255
+RESERVED_IDS = frozenset({"me"})
+
+
+def validate_id(value: str) -> None:
+    """Refuse an id that could not be sent, seen or told from another: reserved, blank at an end, unprintable."""
+    if value in RESERVED_IDS:
+        raise ValidationError('"%(value)s" is reserved: it means the caller. Choose another id.', params={"value": value})
+    if value != value.strip() or not value.isprintable():
+        raise ValidationError("An id has no space at either end and no control characters.")
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, id: str, password: str | None = None, **fields: Any) -> "User":
+        """Make and save a user; without a password the user cannot sign in to the admin."""
+        user = self.model(id=id, **fields)
+        user.set_password(password)
+        user.full_clean()
+        user.save(force_insert=True)
+        return user
+
+    def create_superuser(self, id: str, password: str | None = None, **fields: Any) -> "User":
+        """Make a user who may do everything in the admin."""
+        return self.create_user(id, password, **{**fields, "is_staff": True, "is_superuser": True})
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """Ids are given by the operator or the identity provider and compare byte for byte."""
+
+    id = models.CharField(primary_key=True, max_length=ID_MAX, db_collation="C", validators=[validate_id])
+    name = models.CharField(max_length=200, blank=True)
+    email = models.EmailField(blank=True)
+    is_active = models.BooleanField(
+        default=True, help_text="Clear this to refuse the user from the next call on; nothing is deleted."
+    )
+    is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the admin.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "id"
+    EMAIL_FIELD = "email"
+
+    class Meta:
+        db_table = "users"
+        ordering = ["id"]
+        constraints = [models.CheckConstraint(name="users_id_not_empty", condition=~models.Q(id=""))]
+
+    def __str__(self) -> str:
+        return self.id
+
+    def get_full_name(self) -> str:
+        return self.name or self.id
