@@ -83,7 +83,7 @@ class Operation:
             InvalidArguments: names each argument that is wrong and says what is allowed.
         """
         try:
-            model = self.arguments.model_validate(arguments)
+            model = self.arguments.model_validate({_printable(name): value for name, value in arguments.items()})
         except ValidationError as error:
             raise InvalidArguments(_fields(error, self.arguments)) from None
         if self.at_least_one and not model.model_fields_set.intersection(self.at_least_one):
@@ -132,8 +132,13 @@ def _without_none(hint: Any) -> Any:
     return kept[0] if NoneType in get_args(hint) else hint
 
 
+def _printable(name: str) -> str:
+    """An argument's name as it may be told back: what a caller made up is escaped and kept short."""
+    return name if name.isascii() and name.isprintable() and len(name) <= 64 else ascii(name)[1:65]
+
+
 def _fields(error: ValidationError, arguments: type[BaseModel]) -> dict[str, str]:
-    """Each wrong argument with the reason, in our words. Names that the caller made up are escaped."""
+    """Each wrong argument with the reason, in our words."""
     reasons = {
         "missing": "is required",
         "string_type": "must be a string",
@@ -141,8 +146,7 @@ def _fields(error: ValidationError, arguments: type[BaseModel]) -> dict[str, str
     }
     fields = {}
     for wrong in error.errors(include_url=False, include_input=False)[:MAX_FIELDS]:
-        name = str(wrong["loc"][0])[:64].encode("ascii", "backslashreplace").decode()
-        fields[name] = (
+        fields[str(wrong["loc"][0])] = (
             f"must be one of {wrong['ctx']['expected']}"
             if wrong["type"] == "literal_error"
             else reasons.get(wrong["type"], wrong["msg"])

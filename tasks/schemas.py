@@ -1,0 +1,117 @@
+"""What the task operations take and return, in the words that a language model and a person read."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.models import DESCRIPTION_MAX, TITLE_MAX
+from todo_mcp.core.arguments import MAX_ID, Integer, Text
+from todo_mcp.core.envelope import Output
+
+Title = Annotated[
+    str,
+    Text(
+        minimum=1,
+        maximum=TITLE_MAX,
+        trim=True,
+        visible=True,
+        description=f"What is to be done, short, 1 to {TITLE_MAX} characters, in the person's own language.",
+    ),
+]
+Description = Annotated[
+    str,
+    Text(
+        maximum=DESCRIPTION_MAX,
+        description=f"Details, dates and times in words, at most {DESCRIPTION_MAX} characters; may be empty.",
+    ),
+]
+TaskId = Annotated[
+    int, Integer(minimum=1, maximum=MAX_ID, description="The task's id, as add_task or list_tasks gave it. Never guess.")
+]
+IdempotencyKey = Annotated[
+    str,
+    Text(
+        minimum=8,
+        maximum=64,
+        description="Your own unique word for this one addition, 8 to 64 characters, such as a UUID. Sending the same "
+        "key again within 24 hours returns the first result and adds nothing, so a retry is safe.",
+    ),
+]
+Status = Annotated[
+    Literal["all", "pending", "completed"],
+    Field(description="Which tasks: all, only pending ones (still to do) or only completed ones."),
+]
+Limit = Annotated[int, Integer(minimum=1, maximum=100, description="How many tasks to return at most, 1 to 100.")]
+
+
+class TaskOut(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    task_id: int
+    title: str
+    description: str
+    completed: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class TaskList(Output):
+    tasks: list[TaskOut]
+    returned: int
+    total: int = Field(description="How many tasks have this status, on all pages.")
+    has_more: bool
+    next_cursor: str | None = Field(description="Send it as cursor for the next page; null on the last page.")
+
+    def message(self) -> str:
+        if self.has_more:
+            return f"Showing {self.returned} of {self.total}. For the rest call list_tasks again with this next_cursor."
+        if self.returned == self.total:
+            return f"Showing all {self.total}." if self.total else "No tasks."
+        return f"Showing {self.returned} of {self.total}. This is the last page."
+
+
+class TaskAdded(Output):
+    task_id: int
+    title: str
+    created_at: datetime
+    repeated: bool = Field(default=False, exclude=True)
+
+    def message(self) -> str:
+        if self.repeated:
+            return f"This idempotency_key already added task {self.task_id}; this is that result and nothing was added."
+        return f"Added task {self.task_id}: {_line(self.title)}."
+
+
+class TaskCompleted(Output):
+    task_id: int
+    title: str
+    updated_at: datetime
+    repeated: bool = Field(default=False, exclude=True)
+
+    def message(self) -> str:
+        if self.repeated:
+            return f"Task {self.task_id} was completed before: {_line(self.title)}. Nothing changed."
+        return f"Completed task {self.task_id}: {_line(self.title)}."
+
+
+class TaskDeleted(Output):
+    task_id: int
+    title: str
+
+    def message(self) -> str:
+        return f"Deleted task {self.task_id}: {_line(self.title)}. An operator can restore it for 30 days."
+
+
+class TaskUpdated(Output):
+    task_id: int
+    title: str
+    updated_fields: list[str]
+    updated_at: datetime
+
+    def message(self) -> str:
+        return f"Updated {' and '.join(self.updated_fields)} of task {self.task_id}: {_line(self.title)}."
+
+
+def _line(title: str) -> str:
+    return " ".join(title.split())
