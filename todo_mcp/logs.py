@@ -5,6 +5,7 @@ Nothing logs a token or the text of a task at INFO or above.
 
 import contextvars
 import logging
+import traceback
 from typing import Any
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -16,6 +17,15 @@ class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
         return True
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An error for the log: its type, SQLSTATE and the lines it came through, newest last.
+
+    Not its message: PostgreSQL quotes the row that it refused, and that row is somebody's task.
+    """
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    return {"error": type(error).__name__, "sqlstate": getattr(error.__cause__, "sqlstate", None), "frames": frames[-12:]}
 
 
 def logging_settings(level: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Subquery, Value
+from django.db.models import BooleanField, Subquery, Value
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
@@ -65,7 +65,7 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
     named = User.objects.filter(pk=target).values("is_active") if target else None
     row: dict[str, Any] | None = (
         AccessToken.objects.filter(token_checksum=checksum(token), expires__gt=timezone.now())
-        .annotate(target_active=Subquery(named) if named is not None else Value(None))
+        .annotate(target_active=Subquery(named) if named is not None else Value(None, BooleanField()))
         .values("id", "scope", "user_id", "user__is_active", "application__name", "target_active")
         .first()
     )

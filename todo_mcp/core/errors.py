@@ -12,6 +12,7 @@
     ├── RateLimited          429  rate_limited
     ├── InternalError        500  internal_error
     └── Busy                 503  busy
+        └── ConnectionLost   503  busy, and the work may have been done
 
     Unauthenticated          HTTP 401, before any operation: never an envelope of a tool
 
@@ -112,6 +113,14 @@ class Busy(TodoError):
         super().__init__(
             f"The server is busy. Wait {retry_after} s, then repeat the call unchanged.", retry_after=retry_after
         )
+
+
+class ConnectionLost(Busy):
+    """The database went away while the call was at work, so nobody knows whether its change was kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.message = "The database was lost during the call, which may have been done. Look with list_tasks before you repeat it."
 
 
 class InternalError(TodoError):

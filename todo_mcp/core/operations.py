@@ -134,7 +134,7 @@ def _without_none(hint: Any) -> Any:
 
 def _printable(name: str) -> str:
     """An argument's name as it may be told back: what a caller made up is escaped and kept short."""
-    return name if name.isascii() and name.isprintable() and len(name) <= 64 else ascii(name)[1:65]
+    return name if name.isascii() and name.isprintable() and len(name) <= 64 else ascii(name)[1:-1][:64]
 
 
 def _fields(error: ValidationError, arguments: type[BaseModel]) -> dict[str, str]:

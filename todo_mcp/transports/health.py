@@ -1,0 +1,62 @@
+"""What a load balancer and Prometheus ask."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from hmac import compare_digest
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from todo_mcp import lifecycle
+from todo_mcp.core.errors import Busy
+from todo_mcp.logs import describe
+from todo_mcp.monitoring import exposition
+from todo_mcp.transports.database_threads import DatabaseThreads
+
+logger = logging.getLogger(__name__)
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+async def healthz(request: Request) -> Response:
+    """Alive: the event loop turns. Says nothing of the database, so a restart of that does not restart us."""
+    return PlainTextResponse("ok\n")
+
+
+def readyz(threads: DatabaseThreads) -> Endpoint:
+    """Ready: not draining, the database answers, every migration is applied. 503 with the reason otherwise."""
+    migrated = False
+
+    def look() -> str:
+        nonlocal migrated
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        if not migrated:  # asked until it is so; it does not become untrue under a running server
+            executor = MigrationExecutor(connection)
+            migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        return "" if migrated else "migrations are not applied"
+
+    async def endpoint(request: Request) -> Response:
+        if lifecycle.is_draining():
+            return PlainTextResponse("draining\n", 503)
+        try:
+            reason = await threads.run(look)
+        except Busy:
+            reason = "busy"
+        except DatabaseError as error:
+            logger.warning("not ready", extra=describe(error))
+            reason = "database out of reach"
+        return PlainTextResponse(f"{reason}\n", 503) if reason else PlainTextResponse("ready\n")
+
+    return endpoint
+
+
+async def metrics(request: Request) -> Response:
+    """Prometheus' exposition; where METRICS_TOKEN is set, for its bearer only."""
+    sent = request.headers.get("authorization", "").encode()
+    if settings.METRICS_TOKEN and not compare_digest(sent, f"Bearer {settings.METRICS_TOKEN}".encode()):
+        return PlainTextResponse("unauthorized\n", 401, headers={"WWW-Authenticate": "Bearer"})
+    return Response(exposition(), media_type=CONTENT_TYPE_LATEST)

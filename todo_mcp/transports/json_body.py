@@ -1,0 +1,52 @@
+"""JSON as we take it: stricter than Python's parser, so that a body means one thing only."""
+
+import json
+from typing import Any
+
+DEPTH_MAX = 32
+
+
+class BadJson(ValueError):
+    """Why a body is refused, in words for the caller."""
+
+
+def parse(body: bytes) -> Any:
+    """The value of a JSON text (RFC 8259) in UTF-8.
+
+    Raises:
+        BadJson: not UTF-8, not JSON, NaN or Infinity, a key twice in one object, nested deeper than 32.
+    """
+    try:
+        value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except BadJson:
+        raise
+    except UnicodeDecodeError:
+        raise BadJson("The body is not UTF-8.") from None
+    except RecursionError:
+        raise BadJson(f"The body is nested deeper than {DEPTH_MAX}.") from None
+    except ValueError:
+        raise BadJson("The body is not JSON.") from None
+    if body.count(b"[") + body.count(b"{") > DEPTH_MAX and _depth(value) > DEPTH_MAX:
+        raise BadJson(f"The body is nested deeper than {DEPTH_MAX}.")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise BadJson("The body holds the same key twice in one object.")
+    return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise BadJson(f"The body holds {name}, which is not JSON.")
+
+
+def _depth(value: Any) -> int:
+    """How deep arrays and objects are nested, counted to one past the limit; a scalar is 0."""
+    depth = 0
+    level = [value]
+    while depth <= DEPTH_MAX and (level := [outer for outer in level if isinstance(outer, (dict, list))]):
+        depth += 1
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
+    return depth

@@ -1,0 +1,50 @@
+"""The five tools as plain HTTP: POST a JSON object of arguments, get the envelope, its error_code as the status."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
+from todo_mcp.core.operations import REGISTRY
+from todo_mcp.transports.calls import Call, authenticate_alone, bearer, clean_client, perform
+from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.exchange import EnvelopeResponse, exchange_of, refuse, refuse_with
+
+
+class ToolEndpoint:
+    """The endpoint at /api/tools/<tool>."""
+
+    def __init__(self, threads: DatabaseThreads) -> None:
+        self._threads = threads
+
+    async def respond(self, request: Request) -> Response:
+        try:
+            return await self._call(request)
+        except (Unauthenticated, TodoError) as refusal:
+            return refuse_with(request.scope, refusal)
+
+    async def _call(self, request: Request) -> Response:
+        exchange = exchange_of(request)
+        arguments = {} if exchange.message is None else exchange.message
+        operation = REGISTRY.get(request.path_params["tool"])
+        if operation is None or request.method != "POST" or not isinstance(arguments, dict):
+            await self._threads.run(lambda: authenticate_alone(exchange.token))
+            return _malformed(request, known=operation is not None)
+        call = Call(
+            operation=operation,
+            arguments=arguments,
+            transport="http",
+            client=clean_client(request.headers.get("user-agent", "")),
+            request_id=exchange.request_id,
+        )
+        envelope, error = await self._threads.run(lambda: perform(call, bearer(exchange.token)))
+        return refuse_with(request.scope, error) if error else EnvelopeResponse(envelope)
+
+
+def _malformed(request: Request, *, known: bool) -> Response:
+    if not known:
+        return refuse(request.scope, 404, f"No such tool. The tools are {', '.join(REGISTRY)}.", name="not_found")
+    if request.method != "POST":
+        response = refuse(request.scope, 405, "POST a JSON object of arguments.", name="method_not_allowed")
+        response.headers["Allow"] = "POST"
+        return response
+    raise InvalidArguments({"body": "must be a JSON object of arguments"})
