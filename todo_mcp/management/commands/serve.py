@@ -1,0 +1,31 @@
+"""``manage.py serve``: the server, for an operator."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from todo_mcp import startup
+
+
+class Command(BaseCommand):
+    help = "Serve MCP, REST and the admin on one port, after a check that every migration is applied."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="localhost", help="Where to listen; 0.0.0.0 in a container.")
+        parser.add_argument("--port", type=int, help="Default: MCP_SERVER_PORT, or 5000.")
+        parser.add_argument("--workers", type=int, default=1, help="How many processes serve. Default: 1.")
+
+    def handle(self, *args: Any, host: str, port: int | None, workers: int, **options: Any) -> None:
+        if workers < 1:
+            raise CommandError(f"--workers is {workers}; set it to 1 or more.")
+        if port not in (None, settings.MCP_SERVER_PORT):
+            startup.restart_on(port)
+        startup.end_on_signals()
+        sockets = startup.listen(host)
+        startup.require_migrations()
+        startup.share_connections(workers)
+        self.stdout.write(f"Serving {settings.PUBLIC_URL} on {host} port {settings.MCP_SERVER_PORT}. Ctrl-C stops it.")
+        self.stdout.flush()
+        startup.serve(sockets, workers=workers)

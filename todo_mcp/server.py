@@ -1,0 +1,196 @@
+"""uvicorn, set up for this application: its sockets, its limits, and an end at which no call is cut off.
+
+At SIGTERM, SIGINT or SIGHUP ``/readyz`` fails; ``DRAIN_SECONDS`` later the port closes, calls in flight have
+``GRACE_SECONDS`` to finish, and the process ends with 0. A second SIGINT ends it at once.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing import parent_process
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from prometheus_client.multiprocess import mark_process_dead
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import multiprocess
+
+from todo_mcp import lifecycle
+from todo_mcp.embedded_postgres.server import release_all
+from todo_mcp.http_protocol import HttpProtocol
+
+APPLICATION = "todo_mcp.asgi:application"
+KEEP_ALIVE_SECONDS = 75  # more than a load balancer's usual 60: who closes last never closes on a request
+GRACE_SECONDS = 10
+WORKER_HANGS_SECONDS = 10  # a worker that answers no ping for so long is replaced
+BACKLOG = 2048
+REFUSALS = {
+    errno.EADDRINUSE: "Port {} is taken by another program. Stop it, or set MCP_SERVER_PORT to a free port.",
+    errno.EACCES: "Port {} is reserved for root. Set MCP_SERVER_PORT to one from 1024 up.",
+}
+
+
+class PortUnavailable(Exception):
+    """One sentence: why the address cannot be listened on, and what to do."""
+
+
+class Server(uvicorn.Server):
+    """Fails readiness first, closes later; the exit code says success."""
+
+    _close_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if lifecycle.is_draining() and sig == signal.SIGINT:
+            release_all()
+            os._exit(128 + sig)  # not by way of uvicorn: it would wait for the database threads
+        elif self._close_at is None:
+            lifecycle.start_draining()
+            self._close_at = time.monotonic() + settings.DRAIN_SECONDS
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._close_at is not None and time.monotonic() >= self._close_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve the connections that the kernel has accepted before closing the port, which would reset them."""
+        loop = asyncio.get_running_loop()
+        for waiting in [connection for sock in sockets or [] for connection in _accept_all(sock)]:
+            await loop.connect_accepted_socket(self._protocol, waiting)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> HttpProtocol:
+        return HttpProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+class Worker(multiprocess.Process):
+    """One of several processes that share the sockets."""
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        super().target(sockets)
+
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = Server(self.config)
+        return self._server
+
+
+class Supervisor(multiprocess.Multiprocess):
+    """Keeps the workers alive, and lets them finish at the end."""
+
+    def keep_subprocess_alive(self) -> None:
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before - {process.pid for process in self.processes}:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+    def terminate_all(self) -> None:
+        super().terminate_all()
+        for sock in self.sockets:
+            sock.close()  # ours kept open would take connections that nobody serves
+
+    def join_all(self) -> None:
+        while any(process.process.is_alive() for process in self.processes):
+            if signal.SIGINT in self.signal_queue:  # the first one is no longer in it
+                for process in self.processes:
+                    process.kill()
+            time.sleep(0.05)
+        super().join_all()
+
+
+multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn has no other way to give its workers our Server
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets on every address of the host, so that "localhost" is reached over IPv4 and IPv6 alike.
+
+    Raises:
+        PortUnavailable: the port is taken or not allowed, or the host is not this machine.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror:
+        raise PortUnavailable(f"{host} is no address of this machine; use localhost, or 0.0.0.0 for all.") from None
+    sockets: list[socket.socket] = []
+    reasons: list[str] = []
+    for family, _, _, _, address in dict.fromkeys(found):
+        try:
+            sockets.append(_listen(family, address))
+        except OSError as error:
+            if error.errno in REFUSALS:
+                raise PortUnavailable(REFUSALS[error.errno].format(port)) from None
+            reasons.append(error.strerror or str(error))  # no IPv6 here, say; the other address may do
+    if not sockets:
+        raise PortUnavailable(f"Port {port} of {host} cannot be listened on: {reasons[0]}.")
+    return sockets
+
+
+def run(sockets: list[socket.socket], *, workers: int) -> int:
+    """Serve until a signal ends it. The exit code: 0, or not if the application could not start."""
+    config = uvicorn.Config(
+        APPLICATION,
+        http=HttpProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # each call is logged by the application
+        proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_worker_healthcheck=WORKER_HANGS_SECONDS,
+        workers=workers,
+    )
+    if workers == 1:
+        Server(config).run(sockets)
+        return 0
+    # What the settings made up for this process must be the same in all of them.
+    os.environ |= {"SECRET_KEY": settings.SECRET_KEY, "DATABASE_CONNECTIONS": str(settings.DATABASE_CONNECTIONS)}
+    with tempfile.TemporaryDirectory(prefix="todo-mcp-metrics-") as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        supervisor = Supervisor(config, sockets)
+        supervisor.run()
+    return STARTUP_FAILURE if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
+
+
+def _listen(family: int, address: tuple[Any, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)  # from here on the port is ours: a second server is told so at once
+        sock.setblocking(False)
+        sock.set_inheritable(True)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _accept_all(sock: socket.socket) -> Iterator[socket.socket]:
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection, _ = sock.accept()
+            connection.setblocking(False)
+            yield connection
+
+
+def _end_with_parent() -> None:
+    """In a worker: end as at SIGTERM when the parent is gone, even if it was killed."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
