@@ -51,13 +51,17 @@ def database_errors() -> Iterator[None]:
         raise CommandError(f"The database cannot be used; check DATABASE_URL. It says: {said[-1].strip()}") from None
 
 
+def unapplied_migrations() -> list[str]:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
 def require_migrations() -> None:
     """Refuse to serve from tables that this version does not know."""
     with database_errors():
-        executor = MigrationExecutor(connection)
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if plan:
-        names = [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+        names = unapplied_migrations()
+    if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise CommandError(f"Not applied: {', '.join(names[:3])}{more}. Run `manage.py migrate`, then start again.")
 

@@ -87,7 +87,7 @@ class EmbeddedServer:
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
         """Nobody else, thread or process, starts or stops the server meanwhile."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o711, parents=True, exist_ok=True)  # o+x: see Account.make_reachable
         with open(self._directory / f"{self._name}.lock", "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

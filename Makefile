@@ -1,0 +1,50 @@
+# Everything runs in .venv, which scripts/install.py makes. ARGS is handed on: make test ARGS="-k add_task".
+
+ifeq ($(wildcard manage.py),)
+$(error Run make in the checkout of todo-mcp, or name it: make -C DIRECTORY run)
+endif
+
+# The first Python that is new enough; PYTHON=… in the environment names another.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV_PYTHON := .venv/bin/python
+INSTALL = @test -n "$(PYTHON)" || { echo 'todo-mcp: no Python 3.11 or newer was found; install one.' >&2; exit 1; }; \
+	$(PYTHON) scripts/install.py
+
+# What `check --deploy` looks at is production's; nothing connects to this database.
+PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE_URL=postgresql://127.0.0.1:1/none \
+	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test e2e lint lock shell
+
+help: ## List the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+install: ## Make .venv with everything that the other targets need
+	$(INSTALL) --dev
+
+run: ## Start the server on port 5000, with a database, a first user and a token; needs nothing but Python
+	$(INSTALL)
+	@$(VENV_PYTHON) manage.py run_local $(ARGS)
+
+test: install ## Run every test, against a real PostgreSQL that the tests start
+	@$(VENV_PYTHON) -m pytest -n auto $(ARGS)
+
+e2e: install ## Run the tests that drive a real server from outside
+	@$(VENV_PYTHON) -m pytest tests/e2e $(ARGS)
+
+lint: install ## Run every static check
+	@$(VENV_PYTHON) -m ruff check .
+	@$(VENV_PYTHON) -m ruff format --check .
+	@$(VENV_PYTHON) -m mypy
+	@.venv/bin/lint-imports
+	@$(PRODUCTION) $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	@$(PRODUCTION) $(VENV_PYTHON) manage.py check --deploy --fail-level WARNING
+
+lock: install ## Pin the newest versions that requirements*.in allow: make lock ARGS=--upgrade
+	@for name in requirements requirements-dev; do $(VENV_PYTHON) -m uv pip compile --quiet --universal \
+		--python-version 3.11 --generate-hashes --custom-compile-command 'make lock' $(ARGS) $$name.in -o $$name.txt || exit 1; done
+
+shell: install ## Open a Python shell with the models imported
+	@$(VENV_PYTHON) manage.py shell
