@@ -11,21 +11,7 @@ TITLE_MAX = 200
 DESCRIPTION_MAX = 1000
 
 
-@pghistory.track(
-    pghistory.InsertEvent(),
-    pghistory.UpdateEvent(),
-    pghistory.DeleteEvent(),
-    model_name="TaskEvent",
-    context_field=pghistory.ContextJSONField(),
-    context_id_field=None,
-    obj_field=pghistory.ObjForeignKey(related_name="events", related_query_name="event"),
-    meta={
-        "ordering": ["-pgh_id"],
-        "verbose_name": "task event",
-        "indexes": [models.Index(fields=["pgh_obj", "-pgh_id"], name="taskevent_task")],
-    },
-)
-class Task(models.Model):
+class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, of a generated base
     """One thing to do. Deleting sets ``deleted_at``; ``purge`` removes the row 30 days later."""
 
     id = models.BigAutoField(primary_key=True)
@@ -72,6 +58,31 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class TaskEvent(
+    pghistory.create_event_model(  # type: ignore[misc]
+        Task,
+        pghistory.InsertEvent(),
+        pghistory.UpdateEvent(),
+        pghistory.DeleteEvent(),
+        context_field=pghistory.ContextJSONField(),
+        context_id_field=None,  # type: ignore[arg-type]
+        obj_field=pghistory.ObjForeignKey(related_name="events", related_query_name="event"),
+    )
+):
+    """One version of a task, written by a trigger in the statement that made it, whoever sent that.
+
+    ``pgh_context`` says who: the metadata of ``history_context``, or null for raw SQL.
+    """
+
+    class Meta:
+        db_table = "task_events"
+        ordering = ["-pgh_id"]
+        indexes = [
+            models.Index(fields=["pgh_obj", "-pgh_id"], name="task_events_of_task"),
+            models.Index(fields=["user", "pgh_id"], name="task_events_of_user"),
+        ]
 
 
 class IdempotencyKey(models.Model):

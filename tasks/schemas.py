@@ -27,7 +27,8 @@ Description = Annotated[
     ),
 ]
 TaskId = Annotated[
-    int, Integer(minimum=1, maximum=MAX_ID, description="The task's id, as add_task or list_tasks gave it. Never guess.")
+    int,
+    Integer(minimum=1, maximum=MAX_ID, description="The task's id, from add_task or list_tasks. Never guess it."),
 ]
 IdempotencyKey = Annotated[
     str,

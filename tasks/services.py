@@ -80,7 +80,9 @@ def list_tasks(*, user_id: str, status: Status = "all", limit: Limit = 50, curso
         )[: limit + 1]
     )
     shown = [
-        TaskOut(task_id=row[0], title=row[1], description=row[2], completed=row[3], created_at=row[4], updated_at=row[5])
+        TaskOut(
+            task_id=row[0], title=row[1], description=row[2], completed=row[3], created_at=row[4], updated_at=row[5]
+        )
         for row in rows[:limit]
     ]
     has_more = len(rows) > limit
@@ -166,7 +168,9 @@ def _living(user_id: str) -> QuerySet[Task]:
 def _insert(user_id: str, title: str, description: str) -> TaskAdded:
     now = timezone.now()
     try:
-        task = Task.objects.create(user_id=user_id, title=title, description=description, created_at=now, updated_at=now)
+        task = Task.objects.create(
+            user_id=user_id, title=title, description=description, created_at=now, updated_at=now
+        )
     except IntegrityError:  # the foreign key: the user was erased since the token was checked
         raise UserNotFound from None
     return TaskAdded(task_id=task.pk, title=title, created_at=now)

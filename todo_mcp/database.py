@@ -27,8 +27,10 @@ def database_settings(url: str, *, data_dir: Path) -> dict[str, Any]:
     scheme, _, rest = url.partition("://")
     engine, _, _driver = scheme.partition("+")  # postgresql+asyncpg://, as SQLAlchemy writes it
     if engine not in ("postgres", "postgresql") or not rest:
-        raise ImproperlyConfigured("DATABASE_URL is not a PostgreSQL one; write postgresql://user:password@host:5432/name.")
-    settings = dict(dj_database_url.parse(f"postgresql://{rest}", conn_max_age=None))
+        raise ImproperlyConfigured(
+            "DATABASE_URL is not a PostgreSQL one; write postgresql://user:password@host:5432/name."
+        )
+    settings: dict[str, Any] = dict(dj_database_url.parse(f"postgresql://{rest}", conn_max_age=None))
     options = settings.setdefault("OPTIONS", {})
     if "ssl" in options:  # asyncpg's word for libpq's sslmode
         options["sslmode"] = options.pop("ssl")

@@ -25,7 +25,11 @@ def describe(error: BaseException) -> dict[str, Any]:
     Not its message: PostgreSQL quotes the row that it refused, and that row is somebody's task.
     """
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    return {"error": type(error).__name__, "sqlstate": getattr(error.__cause__, "sqlstate", None), "frames": frames[-12:]}
+    return {
+        "error": type(error).__name__,
+        "sqlstate": getattr(error.__cause__, "sqlstate", None),
+        "frames": frames[-12:],
+    }
 
 
 def logging_settings(level: str) -> dict[str, Any]:

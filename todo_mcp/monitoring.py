@@ -5,7 +5,9 @@ import os
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 CALLS = Counter(
-    "todo_calls", "Tool calls by tool, transport, protocol revision and outcome.", ["tool", "transport", "revision", "outcome"]
+    "todo_calls",
+    "Tool calls by tool, transport, protocol revision and outcome.",
+    ["tool", "transport", "revision", "outcome"],
 )
 CALL_SECONDS = Histogram(
     "todo_call_seconds",

@@ -2,11 +2,13 @@
 
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
 
+from todo_mcp import __version__
 from todo_mcp.database import database_settings
 from todo_mcp.logs import logging_settings
 
@@ -44,7 +46,9 @@ if not TODO_DATA_DIR.is_absolute():
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://localhost:{MCP_SERVER_PORT}").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 if _public.scheme not in ("http", "https") or not _public.hostname or _public.path or _public.query:
-    raise ImproperlyConfigured(f"PUBLIC_URL is {PUBLIC_URL!r}; set it to scheme and host, like https://todo.example.com.")
+    raise ImproperlyConfigured(
+        f"PUBLIC_URL is {PUBLIC_URL!r}; set it to scheme and host, like https://todo.example.com."
+    )
 
 # Limits; the numbers and why are in docs/architecture.md
 DATABASE_CONNECTIONS = _integer("DATABASE_CONNECTIONS", 16, 1, 1000)  # per worker: threads, connections and gate
@@ -60,7 +64,7 @@ SECRET_KEY = env.str("SECRET_KEY", "")
 if not SECRET_KEY and not PRODUCTION:
     SECRET_KEY = f"development-{secrets.token_urlsafe(48)}"  # sessions end with the process; `make run` keeps one
 DEBUG = False
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [])
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", [])
 if not ALLOWED_HOSTS:
     ALLOWED_HOSTS = [_public.hostname] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]", _public.hostname]
 if PRODUCTION:
@@ -71,7 +75,9 @@ if PRODUCTION:
     if _public.scheme != "https":
         raise ImproperlyConfigured("PUBLIC_URL is missing or not https; set it to the address that clients use.")
     if not env.str("DATABASE_URL", ""):
-        raise ImproperlyConfigured("DATABASE_URL is missing; set it to your PostgreSQL, postgresql://user:password@host/name.")
+        raise ImproperlyConfigured(
+            "DATABASE_URL is missing; set it to your PostgreSQL, postgresql://user:password@host/name."
+        )
 
 INSTALLED_APPS = [
     "unfold",
@@ -161,11 +167,22 @@ OAUTH2_PROVIDER = {
     "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
 }
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "todo-mcp",
+    "VERSION": __version__,
+    "DESCRIPTION": "The five tools as plain HTTP. Paste a token under *Authorize*, then try them here.",
+    "OAS_VERSION": "3.1.1",
+    "SERVERS": [{"url": PUBLIC_URL}],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": ["todo_mcp.transports.openapi.add_tools"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 # Safe by default; production adds what needs https

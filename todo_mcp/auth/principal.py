@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db.models import BooleanField, Subquery, Value
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
@@ -12,17 +13,19 @@ from todo_mcp.core.errors import Forbidden, InvalidArguments, ScopeMissing, Unau
 from todo_mcp.users.models import User
 
 TOKEN_MAX = 8 * 1024  # bytes
+LOCAL = "manage.py"
 
 
 @dataclass(frozen=True)
 class Principal:
     """A caller whose token was good at the time of asking.
 
-    ``user_id`` is None for a service; ``target_active`` says of the user whom a service named whether that user is
-    active, or is None where there is no such user.
+    ``token_id`` is None where no token was needed (``local_principal``). ``user_id`` is None for a service;
+    ``target_active`` says of the user whom a service named whether that user is active, or is None where there is
+    no such user.
     """
 
-    token_id: int
+    token_id: int | None
     token_name: str
     user_id: str | None
     scopes: frozenset[str]
@@ -52,6 +55,17 @@ class Principal:
         if not self.target_active:
             raise Forbidden("This user is deactivated. An operator can activate the user again.")
         return user_id
+
+
+def local_principal(user_id: str) -> Principal:
+    """A user whom an operator speaks for at the command line, where no token is needed.
+
+    Raises:
+        UserNotFound: there is no such user.
+    """
+    if not User.objects.filter(pk=user_id).exists():
+        raise UserNotFound
+    return Principal(token_id=None, token_name=LOCAL, user_id=user_id, scopes=frozenset(settings.SCOPES))
 
 
 def authenticate(token: str, *, target: str | None = None) -> Principal:

@@ -70,7 +70,9 @@ def find_token(token: str) -> AccessToken | None:
 
 def list_tokens(*, user_id: str | None = None, service: str | None = None) -> QuerySet[Any]:
     """The tokens that may still be used, newest first; of one user or one service where that is named."""
-    tokens = AccessToken.objects.select_related("application").filter(expires__gt=timezone.now()).order_by("-id")
+    tokens: QuerySet[Any] = (
+        AccessToken.objects.select_related("application").filter(expires__gt=timezone.now()).order_by("-id")
+    )
     if user_id is not None:
         tokens = tokens.filter(user_id=user_id)
     if service is not None:
@@ -94,7 +96,9 @@ def checksum(token: str) -> str:
 
 def _application(user_id: str | None, name: str) -> Application:
     """The OAuth client that a token of ours is filed under. It has no redirect URI, so no flow can use it."""
-    found = Application.objects.filter(user_id=user_id, name=name, redirect_uris="", registration_source="manual").first()
+    found = Application.objects.filter(
+        user_id=user_id, name=name, redirect_uris="", registration_source="manual"
+    ).first()
     return found or Application.objects.create(
         user_id=user_id,
         name=name,

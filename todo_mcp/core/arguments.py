@@ -19,7 +19,7 @@ _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 def _refuse(reason: str, **values: object) -> PydanticCustomError:
-    return PydanticCustomError("argument", reason, values or None)  # type: ignore[arg-type]
+    return PydanticCustomError("argument", reason, values or None)
 
 
 def is_visible(text: str) -> bool:
@@ -42,7 +42,9 @@ class Text:
 
     def check(self, text: str) -> str:
         if found := _REFUSED.search(text):
-            raise _refuse("must not contain the control character or lone surrogate U+{code}", code=f"{ord(found[0]):04X}")
+            raise _refuse(
+                "must not contain the control character or lone surrogate U+{code}", code=f"{ord(found[0]):04X}"
+            )
         text = text.strip() if self.trim else text
         if self.visible and not is_visible(text):
             raise _refuse("must contain something visible")
@@ -56,7 +58,9 @@ class Text:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_after_validator_function(self.check, core_schema.str_schema(strict=True))
 
-    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         bounds = {"minLength": self.minimum} if self.minimum else {}
         return {"type": "string", **bounds, "maxLength": self.maximum, "description": self.description}
 
@@ -81,7 +85,9 @@ class Integer:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self.check)
 
-    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         # JavaScript clients cannot represent the greatest bigint, so that bound stays out of the schema.
         bounds = {"maximum": self.maximum} if self.maximum < MAX_ID else {}
         return {"type": "integer", "minimum": self.minimum, **bounds, "description": self.description}

@@ -35,25 +35,40 @@ def to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def envelope_schema(output: type[Output]) -> dict[str, Any]:
-    """JSON Schema of the envelope around ``output``. Errors fit it too, as MCP asks of a tool's output schema."""
-    data = output.model_json_schema(mode="serialization")
-    error = {
-        "type": "object",
-        "properties": {
-            "error_code": {"type": "integer", "description": "The HTTP status that says the same."},
-            "error": {"type": "string", "description": "The error's name, stable across versions."},
+ERROR_DATA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "error_code": {"type": "integer", "description": "The HTTP status that says the same."},
+        "error": {"type": "string", "description": "The error's name, stable across versions."},
+        "fields": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "With invalid_arguments: each argument that is wrong, and why.",
         },
-        "required": ["error_code", "error"],
-    }
+        "retry_after": {"type": "integer", "description": "With busy and rate_limited: seconds to wait."},
+        "request_id": {"type": "string", "description": "With internal_error: where the log tells the cause."},
+    },
+    "required": ["error_code", "error"],
+}
+
+
+def envelope_schema(data: dict[str, Any], *statuses: str) -> dict[str, Any]:
+    """JSON Schema of the envelope around this ``data``, with these values of ``status``."""
     definitions = {"$defs": data.pop("$defs")} if "$defs" in data else {}
     return {
         "type": "object",
         "properties": {
-            "status": {"type": "string", "enum": ["success", "error"]},
-            "data": {"anyOf": [data, error]},
+            "status": {"type": "string", "enum": list(statuses)},
+            "data": data,
             "message": {"type": "string", "description": "What happened and what to do next."},
         },
         "required": ["status", "data", "message"],
         **definitions,
     }
+
+
+def result_schema(output: type[Output]) -> dict[str, Any]:
+    """JSON Schema of every answer of a tool. Errors fit it too, as MCP asks of a tool's output schema."""
+    data = output.model_json_schema(mode="serialization")
+    definitions = {"$defs": data.pop("$defs")} if "$defs" in data else {}
+    return envelope_schema({"anyOf": [data, ERROR_DATA], **definitions}, "success", "error")

@@ -8,6 +8,7 @@
     │   └── ScopeMissing     403  forbidden, with an OAuth challenge
     ├── UserNotFound         404  user_not_found
     ├── TaskNotFound         404  task_not_found
+    ├── ConversationNotFound 404  conversation_not_found
     ├── IdempotencyConflict  409  idempotency_conflict
     ├── RateLimited          429  rate_limited
     ├── InternalError        500  internal_error
@@ -81,6 +82,15 @@ class TaskNotFound(TodoError):
         super().__init__(f"No task {task_id}. Call list_tasks to see valid ids.")
 
 
+class ConversationNotFound(TodoError):
+    """This user has no such conversation; another user's is answered in the same words."""
+
+    code, name = 404, "conversation_not_found"
+
+    def __init__(self, conversation_id: int) -> None:
+        super().__init__(f"No conversation {conversation_id}. List the conversations to see valid ids.")
+
+
 class IdempotencyConflict(TodoError):
     """The key was used in the last 24 hours with other arguments."""
 
@@ -120,7 +130,10 @@ class ConnectionLost(Busy):
 
     def __init__(self) -> None:
         super().__init__()
-        self.message = "The database was lost during the call, which may have been done. Look with list_tasks before you repeat it."
+        self.message = (
+            "The database was lost during the call, which may or may not have been done. "
+            "Call list_tasks to see before you repeat it."
+        )
 
 
 class InternalError(TodoError):

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from todo_mcp.core.arguments import UserId
-from todo_mcp.core.envelope import Output, envelope_schema
+from todo_mcp.core.envelope import Output, result_schema
 from todo_mcp.core.errors import InvalidArguments
 
 MAX_FIELDS = 20  # wrong arguments that one answer names
@@ -44,8 +44,7 @@ class Operation:
 
     @cached_property
     def output(self) -> type[Output]:
-        returned = get_type_hints(self.function)["return"]
-        assert issubclass(returned, Output)
+        returned: type[Output] = get_type_hints(self.function)["return"]
         return returned
 
     @cached_property
@@ -68,13 +67,13 @@ class Operation:
             if said.get("default", ...) is None:
                 del said["default"]
             assert "description" in said, f"{self.name}.{name} has no description"
-        kept = {key: schema[key] for key in ("properties", "required") if key in schema}
+        kept: dict[str, Any] = {key: schema[key] for key in ("properties", "required") if key in schema}
         return {"type": "object", **kept, "additionalProperties": False}
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
         """JSON Schema of the envelope, for success and error alike."""
-        return envelope_schema(self.output)
+        return result_schema(self.output)
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments that were sent, checked and normalised.

@@ -97,9 +97,7 @@ def bearer(token: str) -> Callable[[str | None], Principal]:
     return identify
 
 
-def _admit(
-    call: Call, identify: Callable[[str | None], Principal]
-) -> tuple[str, Principal, dict[str, Any]]:
+def _admit(call: Call, identify: Callable[[str | None], Principal]) -> tuple[str, Principal, dict[str, Any]]:
     """Whose data the call is about, who calls, and the arguments, checked."""
     invalid = None
     checked: dict[str, Any] = {}

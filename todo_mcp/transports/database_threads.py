@@ -44,7 +44,9 @@ class DatabaseThreads:
         """
         await self._enter()
         context = contextvars.copy_context()
-        future = asyncio.get_running_loop().run_in_executor(self._executor, context.run, self._with_connection, function)
+        future = asyncio.get_running_loop().run_in_executor(
+            self._executor, context.run, self._with_connection, function
+        )
         future.add_done_callback(self._leave)
         return await asyncio.shield(future)
 

@@ -14,8 +14,8 @@ from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
-from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from todo_mcp.core.errors import Busy
@@ -52,7 +52,7 @@ class DjangoApp(BaseHandler):
 
 
 def _to_starlette(answered: HttpResponseBase) -> Response:
-    content = b"".join(bytes(part) for part in answered)  # type: ignore[attr-defined]
+    content = b"".join(bytes(part) for part in answered)
     response = Response(content, answered.status_code)
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answered.items()]
     cookies = [(b"set-cookie", morsel.OutputString().encode("latin-1")) for morsel in answered.cookies.values()]

@@ -53,7 +53,9 @@ def exchange_of(request: Request | Scope) -> Exchange:
     return exchange
 
 
-def refuse(scope: Scope, status: int, message: str, *, name: str = "invalid_request", code: int = INVALID_REQUEST) -> Response:
+def refuse(
+    scope: Scope, status: int, message: str, *, name: str = "invalid_request", code: int = INVALID_REQUEST
+) -> Response:
     """The answer to a request that is no call: JSON-RPC's form on /mcp, the envelope elsewhere."""
     data = {"status": "error", "data": {"error_code": status, "error": name}, "message": message}
     return _answer(scope, status, data, code)

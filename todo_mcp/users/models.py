@@ -15,7 +15,9 @@ RESERVED_IDS = frozenset({"me"})
 def validate_id(value: str) -> None:
     """Refuse an id that could not be sent, seen or told from another: reserved, blank at an end, unprintable."""
     if value in RESERVED_IDS:
-        raise ValidationError('"%(value)s" is reserved: it means the caller. Choose another id.', params={"value": value})
+        raise ValidationError(
+            '"%(value)s" is reserved: it means the caller. Choose another id.', params={"value": value}
+        )
     if value != value.strip() or not value.isprintable():
         raise ValidationError("An id has no space at either end and no control characters.")
 

@@ -31,5 +31,3 @@ def set_active(*, user_id: str, active: bool) -> None:
     """
     if not User.objects.filter(pk=user_id).update(is_active=active):
         raise UserNotFound
-
-

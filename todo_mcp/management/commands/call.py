@@ -1,0 +1,47 @@
+import logging
+import sys
+import uuid
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from todo_mcp.auth.principal import local_principal
+from todo_mcp.core.envelope import to_json
+from todo_mcp.core.operations import REGISTRY
+from todo_mcp.transports.calls import Call, perform
+from todo_mcp.transports.json_body import BadJson, parse
+
+
+class Command(BaseCommand):
+    help = (
+        "Run a tool for a user, through the same checks as a call over the network, and print the envelope. "
+        "Exit status 1 where the envelope is an error."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("tool", choices=list(REGISTRY), help=", ".join(REGISTRY), metavar="TOOL")
+        parser.add_argument(
+            "arguments", nargs="?", default="{}", help='a JSON object, such as \'{"title": "Buy milk"}\''
+        )
+        parser.add_argument("--user", required=True, metavar="ID", help="whose tasks")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            arguments = parse(options["arguments"].encode("utf-8", "surrogateescape"))
+        except BadJson as bad:
+            raise CommandError(f"The arguments are not usable. {bad}") from None
+        if not isinstance(arguments, dict):
+            raise CommandError("The arguments must be a JSON object.")
+        logging.getLogger("todo_mcp").setLevel(logging.WARNING)  # the envelope says it all
+        call = Call(
+            operation=REGISTRY[options["tool"]],
+            arguments=arguments,
+            transport="command",
+            client="manage.py",
+            request_id=uuid.uuid4().hex,
+        )
+        envelope, error = perform(call, lambda target: local_principal(options["user"]))
+        self.stdout.write(to_json(envelope))
+        if error:
+            sys.exit(1)

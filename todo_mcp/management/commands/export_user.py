@@ -1,0 +1,21 @@
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.core.serializers.json import DjangoJSONEncoder
+
+from todo_mcp.management.base import told_plainly
+from todo_mcp.user_data import export_user
+
+
+class Command(BaseCommand):
+    help = "Print everything kept of a user as JSON: tasks with deleted ones and history, conversations, tokens."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("id")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with told_plainly():
+            exported = export_user(user_id=options["id"])
+        self.stdout.write(json.dumps(exported, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False))

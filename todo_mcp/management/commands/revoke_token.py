@@ -1,0 +1,28 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from todo_mcp.auth.tokens import list_tokens, revoke_token
+
+
+class Command(BaseCommand):
+    help = (
+        "End tokens: they are refused from the next call on. Name ids from list_tokens, or a user's or service's all."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("ids", nargs="*", type=int, default=[], metavar="ID", help="ids from list_tokens")
+        which.add_argument("--user", metavar="ID", help="every token of this user")
+        which.add_argument("--service", metavar="NAME", help="every token of this service")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        ids: list[int] = options["ids"]
+        if options["user"] or options["service"]:
+            tokens = list_tokens(user_id=options["user"], service=options["service"])
+            ids = list(tokens.values_list("pk", flat=True))
+        unknown = [token_id for token_id in ids if not revoke_token(token_id=token_id)]
+        self.stdout.write(f"Revoked {len(ids) - len(unknown)}.")
+        if unknown:
+            raise CommandError(f"No token {', '.join(map(str, unknown))}. See list_tokens for those there are.")
