@@ -35,7 +35,11 @@ from todo_mcp.core.pagination import Cursor, Position
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
 
 
-@operation(title="Add a task", scope="tasks:write")
+@operation(
+    title="Add a task",
+    scope="tasks:write",
+    example={"title": "Call the bank", "description": "On Friday, before noon"},
+)
 def add_task(
     *, user_id: str, title: Title, description: Description = "", idempotency_key: Key | None = None
 ) -> TaskAdded:
@@ -59,7 +63,9 @@ def add_task(
     raise conflict
 
 
-@operation(title="List tasks", scope="tasks:read", read_only=True, idempotent=True)
+@operation(
+    title="List tasks", scope="tasks:read", read_only=True, idempotent=True, example={"status": "pending", "limit": 20}
+)
 def list_tasks(*, user_id: str, status: Status = "all", limit: Limit = 50, cursor: Cursor | None = None) -> TaskList:
     """Show the person's tasks, newest first, with their ids.
 
@@ -95,7 +101,7 @@ def list_tasks(*, user_id: str, status: Status = "all", limit: Limit = 50, curso
     )
 
 
-@operation(title="Complete a task", scope="tasks:write", idempotent=True)
+@operation(title="Complete a task", scope="tasks:write", idempotent=True, example={"task_id": 7})
 def complete_task(*, user_id: str, task_id: TaskId) -> TaskCompleted:
     """Mark one task as done.
 
@@ -112,7 +118,7 @@ def complete_task(*, user_id: str, task_id: TaskId) -> TaskCompleted:
     raise TaskNotFound(task_id)
 
 
-@operation(title="Delete a task", scope="tasks:write", destructive=True, idempotent=True)
+@operation(title="Delete a task", scope="tasks:write", destructive=True, idempotent=True, example={"task_id": 7})
 def delete_task(*, user_id: str, task_id: TaskId) -> TaskDeleted:
     """Take one task out of the list.
 
@@ -131,6 +137,7 @@ def delete_task(*, user_id: str, task_id: TaskId) -> TaskDeleted:
     scope="tasks:write",
     destructive=True,
     idempotent=True,
+    example={"task_id": 7, "title": "Call the bank about the card"},
     at_least_one=("title", "description"),
 )
 def update_task(

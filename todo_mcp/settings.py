@@ -1,4 +1,4 @@
-"""Every setting, from the environment. README's table of them is checked against `ENVIRONMENT_SETTINGS` by a test."""
+"""Every setting, from the environment. A test holds README's table of them and .env.example to what is read here."""
 
 import secrets
 from pathlib import Path
@@ -179,9 +179,14 @@ SPECTACULAR_SETTINGS = {
     "VERSION": __version__,
     "DESCRIPTION": "The five tools as plain HTTP. Paste a token under *Authorize*, then try them here.",
     "OAS_VERSION": "3.1.1",
-    "SERVERS": [{"url": PUBLIC_URL}],
+    "SERVERS": [{"url": "/"}],
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": ["todo_mcp.transports.openapi.add_tools"],
+    "SWAGGER_UI_SETTINGS": {
+        "persistAuthorization": True,
+        "displayRequestDuration": True,
+        "defaultModelsExpandDepth": 0,
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -32,6 +32,7 @@ class Operation:
     read_only: bool
     destructive: bool
     idempotent: bool
+    example: Mapping[str, Any]
     at_least_one: tuple[str, ...] = ()
 
     @property
@@ -98,6 +99,7 @@ def operation(
     *,
     title: str,
     scope: str,
+    example: Mapping[str, Any],
     read_only: bool = False,
     destructive: bool = False,
     idempotent: bool = False,
@@ -105,8 +107,8 @@ def operation(
 ) -> Callable[[FunctionT], FunctionT]:
     """Register a service function as a tool.
 
-    The hints are MCP's tool annotations; no operation of ours is open-world. ``at_least_one`` names optional
-    arguments of which one must be given.
+    The hints are MCP's tool annotations; no operation of ours is open-world. ``example`` is a set of arguments for
+    the documentation; ``at_least_one`` names optional arguments of which one must be given.
     """
 
     def register(function: FunctionT) -> FunctionT:
@@ -118,6 +120,7 @@ def operation(
             read_only=read_only,
             destructive=destructive,
             idempotent=idempotent,
+            example=example,
             at_least_one=at_least_one,
         )
         return function

@@ -46,7 +46,7 @@ def _describe(operation: Operation) -> dict[str, Any]:
         "security": [{"token": [operation.scope]}],
         "requestBody": {
             "required": "required" in operation.input_schema,
-            "content": {"application/json": {"schema": operation.input_schema}},
+            "content": {"application/json": {"schema": operation.input_schema, "example": dict(operation.example)}},
         },
         "responses": {
             "200": {"description": "Done.", "content": done},
