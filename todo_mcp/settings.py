@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
 
 from todo_mcp import __version__
+from todo_mcp.admin_site import UNFOLD as UNFOLD
 from todo_mcp.database import database_settings
 from todo_mcp.logs import logging_settings
 

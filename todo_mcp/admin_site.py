@@ -1,0 +1,69 @@
+"""How the admin looks: names, colours and the sidebar. Settings take it as UNFOLD."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+
+def _may_view(model: str) -> Callable[[HttpRequest], bool]:
+    """Whether the operator may see the list of this model, given as ``app.model``."""
+    app, _, name = model.partition(".")
+    return lambda request: any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
+
+
+def _item(title: str, icon: str, model: str) -> dict[str, Any]:
+    link = reverse_lazy(f"admin:{model.replace('.', '_')}_changelist")
+    return {"title": title, "icon": icon, "link": link, "permission": _may_view(model)}
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "todo-mcp",
+    "SITE_HEADER": "todo-mcp",
+    "SITE_SYMBOL": "checklist",
+    "SITE_URL": "/api/docs",
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "6px",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("todo_mcp/icon.svg")},
+    ],
+    "STYLES": [lambda request: static("todo_mcp/admin.css")],
+    "COLORS": {
+        "primary": {
+            "50": "#eefdf6",
+            "100": "#d6f9e8",
+            "200": "#b0f1d3",
+            "300": "#79e3b6",
+            "400": "#3fcd94",
+            "500": "#1ab27a",
+            "600": "#0b8f61",
+            "700": "#0a7251",
+            "800": "#0c5a42",
+            "900": "#0b4a38",
+            "950": "#042a20",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "items": [
+                    _item("Tasks", "task_alt", "tasks.task"),
+                    _item("Conversations", "forum", "conversations.conversation"),
+                ],
+            },
+            {
+                "title": "Access",
+                "separator": True,
+                "items": [
+                    _item("Users", "person", "users.user"),
+                    _item("Groups", "group", "auth.group") | {"permission": lambda request: request.user.is_superuser},
+                    _item("Tokens", "key", "oauth2_provider.accesstoken"),
+                ],
+            },
+        ],
+    },
+}

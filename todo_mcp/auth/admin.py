@@ -1,0 +1,187 @@
+"""Tokens for operators: whose, for what, until when; issue one, revoke one. A token is shown once, when it is made."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.apps import apps
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from oauth2_provider.models import AccessToken
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from todo_mcp.admin_actions import RowAction
+from todo_mcp.admin_base import BaseAdmin, UserFilter, badge_column, isolated, moment, time_column, user_link
+from todo_mcp.auth.tokens import ACT_AS, NEVER, find_token, issue_token, revoke_token
+from todo_mcp.users.models import User
+
+for model in [known for known in admin.site._registry if known._meta.app_label in ("oauth2_provider", "axes")]:
+    admin.site.unregister(model)  # tables of the flows and of failed sign-ins, without bounds and past our services
+
+# What operators read above the list; the migrations of the package do not see this.
+apps.get_app_config("oauth2_provider").verbose_name = "Access"
+AccessToken._meta.verbose_name, AccessToken._meta.verbose_name_plural = "token", "tokens"
+
+
+class KindFilter(admin.SimpleListFilter):
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("user", "A user's"), ("service", "A service's")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(user__isnull=self.value() == "service") if self.value() else queryset
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("valid", "Valid"), ("expired", "Expired")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        now = timezone.now()
+        conditions = {"valid": {"expires__gt": now}, "expired": {"expires__lte": now}}
+        return queryset.filter(**conditions.get(self.value() or "", {}))
+
+
+class IssueForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type checker only
+    """Whose token, for what and for how long. The words of a text are checked by the users' table and the scopes."""
+
+    user_id = forms.CharField(
+        label="User", required=False, widget=UnfoldAdminTextInputWidget, help_text="The id of the user who will use it."
+    )
+    name = forms.CharField(
+        label="Name",
+        required=False,
+        max_length=100,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="What it is for, such as the device; or, without a user, the name of the service.",
+    )
+    scopes = forms.MultipleChoiceField(
+        choices=list(settings.SCOPES.items()),
+        initial=[scope for scope in settings.SCOPES if scope != ACT_AS],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+    days = forms.TypedChoiceField(
+        label="Expires",
+        coerce=int,
+        choices=[(30, "in 30 days"), (90, "in 90 days"), (365, "in a year"), (0, "never")],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    class Meta:
+        model = AccessToken
+        fields: list[str] = []
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("user_id"):
+            if not User.objects.filter(pk=data["user_id"]).exists():
+                self.add_error("user_id", "There is no user with this id.")
+            if ACT_AS in data.get("scopes", []):
+                self.add_error("scopes", f"{ACT_AS} is for services; leave the user empty, or leave this scope out.")
+        elif not data.get("name"):
+            self.add_error("user_id", "Give a user, or the name of a service.")
+        return data
+
+    def issue(self) -> str:
+        """Make the token that the form describes; it is returned this once."""
+        data = self.cleaned_data
+        return issue_token(
+            user_id=data["user_id"] or None,
+            service=None if data["user_id"] else data["name"],
+            name=data["name"] if data["user_id"] else "",
+            scopes=data["scopes"],
+            expires_in=timedelta(days=data["days"]) if data["days"] else None,
+        )
+
+
+@admin.register(AccessToken)
+class TokenAdmin(BaseAdmin):
+    form = IssueForm
+    list_display = ["holder", "name", "scopes", "issued", "until", "state"]
+    list_display_links = ["name"]
+    list_filter = [KindFilter, StateFilter, UserFilter]
+    list_select_related = ["application"]
+    search_fields = ["user__id__startswith", "application__name__icontains"]
+    search_help_text = "Start of a user's id, a name, or user:ID"
+    ordering = ["-id"]
+    sortable_by = ()
+    readonly_fields = ("holder", "name", "scopes", "issued", "until", "state")
+    add_fieldsets = [(None, {"fields": ["user_id", "name", "scopes", "days"]})]
+    fieldsets = [(None, {"fields": ("holder", "name", "scopes", ("issued", "until", "state"))})]
+    row_actions = [
+        RowAction(
+            name="revoke_token",
+            label="Revoke",
+            done="Revoked",
+            permission="delete",
+            confirm="Whoever uses it is refused from the next call on, and needs a new one.",
+            removes=True,
+            perform=lambda token: revoke_token(token_id=token.pk),
+        )
+    ]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.readonly_fields if obj else ()
+
+    def describe(self, row: Any) -> str:
+        holder = row.user_id or "service"
+        return f"{holder}: {self._name(row)}"
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        obj.issued_now = form.issue()
+        obj.pk = getattr(find_token(obj.issued_now), "pk", None)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """The token, on this page alone: it is in no message, no log and no cache."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Token issued",
+            "opts": self.opts,
+            "token": obj.issued_now,
+            "list_url": self._url("changelist"),
+        }
+        response = TemplateResponse(request, "admin/token_issued.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        context |= {"show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _name(self, token: Any) -> str:
+        return str(token.application.name) if token.application else "—"
+
+    @admin.display(description="for")
+    def holder(self, token: Any) -> SafeString | str:
+        return "a service" if token.user_id is None else user_link(token.user_id)
+
+    @admin.display(description="name")
+    def name(self, token: Any) -> SafeString:
+        return isolated(self._name(token))
+
+    @admin.display(description="scopes")
+    def scopes(self, token: Any) -> str:
+        return ", ".join(token.scope.split())
+
+    @admin.display(description="expires")
+    def until(self, token: Any) -> SafeString | str:
+        return "never" if token.expires >= NEVER else moment(token.expires)
+
+    @badge_column("state", {"valid": "success", "expired": "warning"})
+    def state(self, token: Any) -> str:
+        return "expired" if token.is_expired() else "valid"
+
+    issued = time_column("created", "created")

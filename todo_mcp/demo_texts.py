@@ -1,0 +1,86 @@
+"""The words of the demo data: people, what they have to do, and what they said to an assistant about it."""
+
+USERS = {"alice": "Alice", "bob": "Bob", "charlie": "Charlie", "dave": "Dave", "erin": "Erin"}
+
+CLIENTS = ["Claude", "ChatGPT", "Visual Studio Code"]
+
+EDITS = [" this week", " before noon", " (ask first)", ", the cheap one", ", once more"]
+
+TASKS = [
+    ("Buy milk", "Two litres, and oat milk if they have it."),
+    ("Call the dentist", "Ask for a morning. The old appointment was on a Thursday."),
+    ("Water the plants", ""),
+    ("Pay the electricity bill", "Due on the 15th; the reference is on the back of the letter."),
+    ("Renew the passport", "Two photos, the old passport, and the form from the town hall."),
+    ("Return the library books", "Three of them. The red one is under the sofa."),
+    ("Fix the kitchen tap", "It drips when the hot side is closed. Size 15 washer."),
+    ("Write to the landlord about the heating", ""),
+    ("Book train tickets to the coast", "Saturday out, Monday back, a seat by the window."),
+    ("Send the slides to the team", "Without the two hidden pages."),
+    ("Review the pull request on retries", "Mind the jitter: the third attempt waits too long."),
+    ("Back up the photos", "To the disk in the drawer, then check that it can be read."),
+    ("Change the bicycle tyre", ""),
+    ("Order a birthday cake", "Chocolate, eight people, no nuts."),
+    ("Find a present", "Something for the garden, up to 30."),
+    ("Cancel the gym", "Notice has to be in writing, a month ahead."),
+    ("Take the parcel to the post office", "It closes at six."),
+    ("Prepare the quarterly numbers", "Same layout as last time; compare with the plan."),
+    ("Clean the coffee machine", ""),
+    ("Learn ten new words", "Kitchen, weather, train station."),
+    ("Ask about the invoice from March", "They have paid, but the amount differs by the discount."),
+    ("Try the lentil soup recipe", "Cumin, lemon, and less water than it says."),
+    ("Vaccination for the cat", "The card is in the folder with the receipts."),
+    ("Plan the weekend walk", "Not more than 15 km; somewhere to eat half way."),
+    ("Update the dependencies", "One at a time, and run the tests in between."),
+    ("Hang the pictures in the hall", ""),
+    ("Sort the receipts", "Travel first."),
+    ("Talk to the neighbours about the fence", "Friendly. Bring the drawing."),
+    ("לקנות לחם ופירות", "שני כיכרות לחם, תפוחים וענבים."),
+    ("حجز موعد عند الطبيب", "صباح يوم الاثنين إن أمكن."),
+    ("郵便局に荷物を出す", "六時までに。"),
+    ("Поздравить маму", "Позвонить вечером, после семи."),
+    ("Arroser le basilic 🌿", "Un peu chaque jour, pas sur les feuilles."),
+    ("Müll rausbringen", "Papier am Dienstag, Glas am Freitag."),
+]
+
+CONVERSATIONS = [
+    [
+        "What do I still have to do this week?",
+        "Five tasks are pending. The oldest is “Pay the electricity bill”, due on the 15th. Shall I list the others?",
+        "Yes, please.",
+        "Call the dentist, fix the kitchen tap, send the slides to the team, and water the plants.",
+    ],
+    [
+        "Remind me to buy milk, and something for the garden for Saturday.",
+        "Added two tasks: “Buy milk” and “Find a present”, with “for the garden, by Saturday” in its notes.",
+    ],
+    [
+        "I finished the slides.",
+        "Good. I marked “Send the slides to the team” as done.",
+        "Oh wait, I have not sent them yet!",
+        "A completed task stays in your list. I can add it again, so that it is pending: shall I?",
+        "Yes.",
+        "Added “Send the slides to the team”.",
+    ],
+    [
+        "Delete everything about the gym.",
+        "I found one task: “Cancel the gym”. It says that notice has to be in writing, a month ahead. Delete it?",
+        "Yes, that is done with.",
+        "Deleted. An operator can bring it back for 30 days.",
+    ],
+    [
+        "Can you make the soup task clearer? I never understand my own notes.",
+        "I can write: “Cumin at the start, lemon at the end, three quarters of the water.” Is that what you meant?",
+        "Exactly.",
+        "Updated the description of “Try the lentil soup recipe”.",
+    ],
+    [
+        "מה נשאר לי לקנות?",
+        "נשארו שתי משימות: לחם ופירות, וחלב.",
+        "תודה!",
+    ],
+    [
+        "How many things did I get done last month?",
+        "Twenty-three completed, eleven still pending. You were fastest on Fridays.",
+    ],
+]

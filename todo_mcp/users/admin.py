@@ -1,0 +1,182 @@
+"""Users and operators' groups. Only a superuser makes operators or changes one."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.models import Group
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserCreationForm
+
+from todo_mcp.admin_actions import RowAction
+from todo_mcp.admin_base import BaseAdmin, badge_column, isolated, time_column
+from todo_mcp.user_data import delete_user
+from todo_mcp.users import services
+from todo_mcp.users.models import User
+
+FOR_SUPERUSERS = ("is_staff", "is_superuser", "groups")
+
+
+class AddUserForm(UserCreationForm):  # type: ignore[misc] # unfold publishes no types
+    """A new user; most have tokens only, so a password is asked for only where it is wanted."""
+
+    class Meta:
+        model = User
+        fields = ("id", "name", "email")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        password = self.fields["usable_password"]
+        password.label, password.initial = "Sign-in with a password", "false"
+        password.help_text = "Only operators of this admin and people who connect clients by OAuth need one."
+
+
+class EditUserForm(UserChangeForm):  # type: ignore[type-arg] # generic to the type checker only
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic to the type checker only
+    form = EditUserForm
+    add_form = AddUserForm
+    change_password_form = AdminPasswordChangeForm
+    change_form_template = BaseAdmin.change_form_template
+    shows_log = True
+    list_display = ["shown_id", "shown_name", "shown_email", "active", "role", "created"]
+    list_filter = ["is_active", "is_staff"]
+    search_fields = ["id__startswith", "name__icontains", "email__icontains"]
+    search_help_text = "Start of an id, part of a name or email"
+    search_user = "pk"
+    ordering = ["id"]
+    sortable_by = ()
+    filter_horizontal = ["groups"]
+    readonly_fields = ["active", "created", "signed_in"]
+    fieldsets = [
+        (None, {"fields": ["id", "name", "email", "password"]}),
+        ("Access", {"fields": ["active", "is_staff", "is_superuser", "groups"]}),
+        ("Times", {"fields": [("created", "signed_in")]}),
+    ]
+    add_fieldsets = [(None, {"fields": ["id", "name", "email", "usable_password", "password1", "password2"]})]
+    row_actions = [
+        RowAction(
+            name="activate_user",
+            label="Activate",
+            done="Activated",
+            perform=lambda user: services.set_active(user_id=user.pk, active=True),
+            applies=lambda user: not user.is_active,
+        ),
+        RowAction(
+            name="deactivate_user",
+            label="Deactivate",
+            done="Deactivated",
+            confirm="Every token and sign-in of theirs is refused from the next call on. Nothing is deleted.",
+            perform=lambda user: services.set_active(user_id=user.pk, active=False),
+            applies=lambda user: user.is_active,
+        ),
+        RowAction(
+            name="delete_user",
+            label="Delete",
+            done="Deleted",
+            permission="delete",
+            confirm="Their tasks, the history of those, conversations and tokens are erased at once and for good.",
+            removes=True,
+            perform=lambda user: delete_user(user_id=user.pk),
+        ),
+    ]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and (obj is None or self._may_touch(request, obj))
+
+    def may_act(self, request: HttpRequest, row: User) -> bool:
+        return self._may_touch(request, row) and row.pk != request.user.pk  # nobody locks themselves out
+
+    def _may_touch(self, request: HttpRequest, user: User) -> bool:
+        """Who could change an operator could become one: a superuser's work."""
+        return bool(getattr(request.user, "is_superuser", False)) or not (user.is_staff or user.is_superuser)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        fields = [*super().get_readonly_fields(request, obj), *(["id"] if obj else [])]
+        return fields if getattr(request.user, "is_superuser", False) else [*fields, *FOR_SUPERUSERS]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        return BaseAdmin.lookup_allowed(self, lookup, value, request)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if change:
+            obj.save(update_fields=[name for name in form.changed_data if name != "groups"])
+            return
+        data = form.cleaned_data
+        password = data["password1"] if data.get("set_usable_password") else None
+        services.create_user(user_id=obj.pk, password=password, name=data["name"], email=data["email"])
+        obj.refresh_from_db()
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        if user := kwargs.get("obj"):
+            seen = [(label, model) for label, model in LISTS if _may_see(request, model)]
+            password = [("Set password", "../password/")] if self.has_change_permission(request, user) else []
+            context["row_links"] = [(label, _list_of(model, user.pk)) for label, model in seen] + password
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="id")
+    def shown_id(self, user: User) -> SafeString:
+        return isolated(user.pk)
+
+    @admin.display(description="name")
+    def shown_name(self, user: User) -> SafeString:
+        return isolated(user.name or "—")
+
+    @admin.display(description="email")
+    def shown_email(self, user: User) -> SafeString:
+        return isolated(user.email or "—")
+
+    @admin.display(description="active", boolean=True)
+    def active(self, user: User) -> bool:
+        return user.is_active
+
+    @badge_column("role", {"superuser": "warning", "operator": "info"})
+    def role(self, user: User) -> str:
+        return "superuser" if user.is_superuser else "operator" if user.is_staff else ""
+
+    created = time_column("created_at", "created")
+    signed_in = time_column("last_login", "last sign-in")
+
+
+LISTS = [
+    ("Tasks", "tasks.task"),
+    ("Conversations", "conversations.conversation"),
+    ("Tokens", "oauth2_provider.accesstoken"),
+]
+
+
+def _list_of(model: str, user_id: str) -> str:
+    return reverse(f"admin:{model.replace('.', '_')}_changelist", query={"user": user_id})
+
+
+def _may_see(request: HttpRequest, model: str) -> bool:
+    app, _, name = model.partition(".")
+    return any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc] # unfold publishes no types
+    """What groups of operators may do. Who could edit a group could give it everything: a superuser's work."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(getattr(request.user, "is_superuser", False))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    has_add_permission = has_module_permission
+    has_change_permission = has_view_permission
+    has_delete_permission = has_view_permission
