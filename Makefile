@@ -8,8 +8,8 @@ endif
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV_PYTHON := .venv/bin/python
-INSTALL = @test -n "$(PYTHON)" || { echo 'todo-mcp: no Python 3.11 or newer was found; install one.' >&2; exit 1; }; \
-	$(PYTHON) scripts/install.py
+INSTALL = @command -v "$(PYTHON)" >/dev/null || { echo >&2 'todo-mcp: $(or $(PYTHON),Python 3.11 or newer) was not found;' \
+	'install one, or name it: PYTHON=/path/to/python3'; exit 1; }; "$(PYTHON)" scripts/install.py
 
 # What `check --deploy` looks at is production's; nothing connects to this database.
 PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE_URL=postgresql://127.0.0.1:1/none \

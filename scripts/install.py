@@ -26,8 +26,8 @@ STAMP = VENV / "installed.txt"  # a line for each requirements file: its name an
 UNFINISHED = VENV / "unfinished"  # there while pip works: what an interrupted one leaves is not to be trusted
 
 # Nothing is compiled: who lacks a compiler or headers is told which wheel is missing, not shown a failed build.
-PIP = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"]
-PIP += ["--only-binary", ":all:", "--retries", "3"]
+PIP = [str(PYTHON), "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check", "--retries", "3"]
+WHEELS = ["--no-deps", "--only-binary", ":all:"]
 
 OFFLINE = "NewConnectionError|NameResolutionError|Max retries exceeded|Connection broken|ConnectTimeout|ReadTimeout"
 OFFLINE += "|ProxyError|Connection refused|RemoteDisconnected"
@@ -92,7 +92,7 @@ def is_usable() -> bool:
 
 
 def make_venv() -> None:
-    if not importlib.util.find_spec("ensurepip"):
+    if getattr(importlib.util.find_spec("ensurepip"), "origin", None) is None:
         raise Failure(f"{sys.executable} lacks venv; on Debian or Ubuntu: apt install python{here()}-venv.")
     done = run([sys.executable, "-m", "venv", str(VENV)])
     if done.returncode:
@@ -100,7 +100,7 @@ def make_venv() -> None:
 
 
 def pip_install(name: str) -> None:
-    done = run([*PIP, "--require-hashes", "-r", str(ROOT / name)])
+    done = run([*PIP, "install", *WHEELS, "--require-hashes", "-r", str(ROOT / name)])
     if done.returncode:
         raise Failure(explain(done.stderr, name))
 
@@ -138,8 +138,8 @@ def explain_missing_wheel(package: str) -> str:
 
 
 def has_wheel(package: str, version: str) -> bool:
-    target = ["--dry-run", "--python-version", version, "--target", str(VENV / "unused")]
-    return run([*PIP, *target, package]).returncode == 0
+    where = ["--python-version", version, "--dest", str(VENV / "unused")]
+    return run([*PIP, "download", *WHEELS, *where, package]).returncode == 0  # a dry run of install asks this Python
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
