@@ -1,4 +1,4 @@
-"""Tasks, the record of each change to them, and the keys that make adding idempotent."""
+"""Tasks, and the record of each change to them."""
 
 import pghistory
 from django.conf import settings
@@ -67,7 +67,7 @@ class TaskEvent(
         pghistory.UpdateEvent(),
         pghistory.DeleteEvent(),
         context_field=pghistory.ContextJSONField(),
-        context_id_field=None,  # type: ignore[arg-type]
+        context_id_field=None,
         obj_field=pghistory.ObjForeignKey(related_name="events", related_query_name="event"),
     )
 ):
@@ -83,21 +83,3 @@ class TaskEvent(
             models.Index(fields=["pgh_obj", "-pgh_id"], name="task_events_of_task"),
             models.Index(fields=["user", "pgh_id"], name="task_events_of_user"),
         ]
-
-
-class IdempotencyKey(models.Model):
-    """The first result of an ``add_task`` that carried a key, kept for 24 hours."""
-
-    id = models.BigAutoField(primary_key=True)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
-    key = models.CharField(max_length=64)
-    fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of the arguments.")
-    result = models.JSONField()
-    created_at = models.DateTimeField(default=timezone.now, db_index=True)
-
-    class Meta:
-        db_table = "idempotency_keys"
-        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_keys_user_key")]
-
-    def __str__(self) -> str:
-        return self.key

@@ -4,11 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Model, QuerySet
 from django.utils import timezone
 
-from tasks.models import IdempotencyKey, Task, TaskEvent
-from tasks.services import IDEMPOTENCY_WINDOW
+from tasks.models import Task, TaskEvent
 
 DELETED_FOR = timedelta(days=30)
 BATCH = 1000  # rows in one transaction
@@ -28,12 +26,6 @@ def purge_tasks(*, dry_run: bool = False) -> int:
     return removed
 
 
-def purge_idempotency_keys(*, dry_run: bool = False) -> int:
-    """Remove keys past their 24 hours, in batches; returns how many."""
-    due = IdempotencyKey.objects.filter(created_at__lt=timezone.now() - IDEMPOTENCY_WINDOW)
-    return due.count() if dry_run else _delete_in_batches(due)
-
-
 def export_tasks(*, user_id: str) -> dict[str, list[dict[str, Any]]]:
     """Everything kept of a user's tasks: those in the list, the deleted ones, and each change."""
     fields = ("id", "title", "description", "completed", "completed_at", "created_at", "updated_at", "deleted_at")
@@ -45,17 +37,7 @@ def export_tasks(*, user_id: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def erase_tasks(*, user_id: str) -> int:
-    """Remove a user's tasks with their history and keys, in the caller's transaction; returns how many tasks."""
-    IdempotencyKey.objects.filter(user_id=user_id).delete()
+    """Remove a user's tasks with their history, in the caller's transaction; returns how many tasks."""
     count, _ = Task.objects.filter(user_id=user_id).delete()
     TaskEvent.objects.filter(user_id=user_id).delete()
     return count
-
-
-def _delete_in_batches(due: QuerySet[Any]) -> int:
-    removed = 0
-    model: type[Model] = due.model
-    while ids := list(due.values_list("pk", flat=True)[:BATCH]):
-        count, _ = model._default_manager.filter(pk__in=ids).delete()
-        removed += count
-    return removed

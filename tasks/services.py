@@ -3,18 +3,15 @@
 The docstring of an operation is the description that a language model reads.
 """
 
-import hashlib
-from datetime import timedelta
-from typing import Any
-
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Count, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from tasks.models import IdempotencyKey, Task
+from tasks.models import Task
 from tasks.queries import update_returning
 from tasks.schemas import (
     Description,
+    IdempotencyKey,
     Limit,
     Status,
     TaskAdded,
@@ -26,13 +23,10 @@ from tasks.schemas import (
     TaskUpdated,
     Title,
 )
-from tasks.schemas import IdempotencyKey as Key
-from todo_mcp.core.envelope import to_json
-from todo_mcp.core.errors import IdempotencyConflict, TaskNotFound, UserNotFound
+from todo_mcp.core.errors import TaskNotFound, UserNotFound
 from todo_mcp.core.operations import operation
 from todo_mcp.core.pagination import Cursor, Position
-
-IDEMPOTENCY_WINDOW = timedelta(hours=24)
+from todo_mcp.idempotency.services import run_once
 
 
 @operation(
@@ -41,7 +35,7 @@ IDEMPOTENCY_WINDOW = timedelta(hours=24)
     example={"title": "Call the bank", "description": "On Friday, before noon"},
 )
 def add_task(
-    *, user_id: str, title: Title, description: Description = "", idempotency_key: Key | None = None
+    *, user_id: str, title: Title, description: Description = "", idempotency_key: IdempotencyKey | None = None
 ) -> TaskAdded:
     """Add one task to the person's list.
 
@@ -52,15 +46,14 @@ def add_task(
     """
     if idempotency_key is None:
         return _insert(user_id, title, description)
-    fingerprint = hashlib.sha256(to_json([title, description]).encode()).digest()
-    for _ in range(2):  # the second time the key of a concurrent call is there
-        if known := _first_result(user_id, idempotency_key, fingerprint):
-            return known
-        try:
-            return _insert_with_key(user_id, title, description, idempotency_key, fingerprint)
-        except IntegrityError as error:
-            conflict = error
-    raise conflict
+    result, repeated = run_once(
+        user_id=user_id,
+        operation="add_task",
+        key=idempotency_key,
+        arguments=[title, description],
+        work=lambda: _insert(user_id, title, description).model_dump(mode="json"),
+    )
+    return TaskAdded(**result, repeated=repeated)
 
 
 @operation(
@@ -181,24 +174,3 @@ def _insert(user_id: str, title: str, description: str) -> TaskAdded:
     except IntegrityError:  # the foreign key: the user was erased since the token was checked
         raise UserNotFound from None
     return TaskAdded(task_id=task.pk, title=title, created_at=now)
-
-
-def _first_result(user_id: str, key: str, fingerprint: bytes) -> TaskAdded | None:
-    """What the key gave before, if it is not older than the window; an expired key is removed."""
-    known = IdempotencyKey.objects.filter(user_id=user_id, key=key).first()
-    if known is None:
-        return None
-    if known.created_at <= timezone.now() - IDEMPOTENCY_WINDOW:
-        known.delete()
-        return None
-    if bytes(known.fingerprint) != fingerprint:
-        raise IdempotencyConflict
-    return TaskAdded(**known.result, repeated=True)
-
-
-@transaction.atomic
-def _insert_with_key(user_id: str, title: str, description: str, key: str, fingerprint: bytes) -> TaskAdded:
-    added = _insert(user_id, title, description)
-    result: dict[str, Any] = added.model_dump(mode="json")
-    IdempotencyKey.objects.create(user_id=user_id, key=key, fingerprint=fingerprint, result=result)
-    return added

@@ -97,6 +97,7 @@ INSTALLED_APPS = [
     "pgtrigger",
     "pghistory",
     "todo_mcp.users",
+    "todo_mcp.idempotency",
     "todo_mcp",
     "tasks",
     "conversations",

@@ -5,7 +5,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from oauth2_provider.models import clear_expired
 
-from tasks.retention import purge_idempotency_keys, purge_tasks
+from tasks.retention import purge_tasks
+from todo_mcp.idempotency.services import purge_idempotency_keys
 
 
 class Command(BaseCommand):

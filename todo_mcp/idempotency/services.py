@@ -1,0 +1,72 @@
+"""Run a piece of work once under a key."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from todo_mcp.core.envelope import to_json
+from todo_mcp.core.errors import IdempotencyConflict
+from todo_mcp.idempotency.models import IdempotencyKey
+
+WINDOW = timedelta(hours=24)
+BATCH = 1000  # rows in one transaction
+
+
+def run_once(
+    *, user_id: str, operation: str, key: str, arguments: Any, work: Callable[[], dict[str, Any]]
+) -> tuple[dict[str, Any], bool]:
+    """The result of the work, and whether it is an earlier one under the same key.
+
+    The work and its key are one transaction; of concurrent calls with one key, one does the work.
+
+    Args:
+        arguments: what must be the same for the call to be the same; JSON.
+        work: gives the result, as JSON.
+
+    Raises:
+        IdempotencyConflict: the key was used in the last 24 hours with other arguments.
+    """
+    fingerprint = hashlib.sha256(to_json(arguments).encode()).digest()
+    for _ in range(2):  # the second time the key of a concurrent call is there
+        if (known := _first_result(user_id, operation, key, fingerprint)) is not None:
+            return known, True
+        try:
+            with transaction.atomic():
+                result = work()
+                IdempotencyKey.objects.create(
+                    user_id=user_id, operation=operation, key=key, fingerprint=fingerprint, result=result
+                )
+            return result, False
+        except IntegrityError as error:
+            conflict = error
+    raise conflict
+
+
+def purge_idempotency_keys(*, dry_run: bool = False) -> int:
+    """Remove keys past their 24 hours, in batches; returns how many."""
+    due = IdempotencyKey.objects.filter(created_at__lte=timezone.now() - WINDOW)
+    if dry_run:
+        return due.count()
+    removed = 0
+    while ids := list(due.order_by("created_at").values_list("pk", flat=True)[:BATCH]):
+        count, _ = IdempotencyKey.objects.filter(pk__in=ids).delete()
+        removed += count
+    return removed
+
+
+def _first_result(user_id: str, operation: str, key: str, fingerprint: bytes) -> dict[str, Any] | None:
+    """What the key gave before, if that is not older than the window; an expired key is removed."""
+    known = IdempotencyKey.objects.filter(user_id=user_id, operation=operation, key=key).first()
+    if known is None:
+        return None
+    if known.created_at <= timezone.now() - WINDOW:
+        known.delete()
+        return None
+    if bytes(known.fingerprint) != fingerprint:
+        raise IdempotencyConflict
+    result: dict[str, Any] = known.result
+    return result
