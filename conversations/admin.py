@@ -72,7 +72,7 @@ class ConversationAdmin(BaseAdmin):
             label="Delete",
             done="Deleted",
             permission="delete",
-            confirm="It is gone at once, with every message in it, and cannot be brought back.",
+            confirm="Every message goes at once too, and nothing can be brought back.",
             removes=True,
             perform=lambda row: services.delete_conversation(user_id=row.user_id, conversation_id=row.pk),
         )

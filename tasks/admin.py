@@ -131,7 +131,7 @@ class TaskAdmin(BaseAdmin):
             label="Delete",
             done="Deleted",
             permission="delete",
-            confirm="Its user no longer sees it. It can be restored for 30 days, and is then removed for good.",
+            confirm="Users no longer see what is deleted. It can be restored for 30 days, then it is removed for good.",
             perform=lambda task: services.delete_task(user_id=task.user_id, task_id=task.pk),
             applies=lambda task: not task.deleted_at,
         ),

@@ -1,5 +1,7 @@
 """Operators of the admin and where its lists are."""
 
+from typing import Any
+
 from django.contrib.auth.models import Permission
 from django.test import Client
 
@@ -25,3 +27,9 @@ def staff_with(*permissions: str) -> Client:
     user = UserFactory.create(id="dave", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return sign_in(user)
+
+
+def act(client: Client, name: str, action: str, *keys: Any, confirmed: bool = False, **more: str) -> Any:
+    """Do an action to rows as the list's form does; ``confirmed`` as the confirmation does."""
+    data = {"action": action, "_selected_action": [str(key) for key in keys], **more}
+    return client.post(LISTS[name], data | ({"confirmed": "yes"} if confirmed else {"index": "0"}))

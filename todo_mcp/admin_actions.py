@@ -63,7 +63,7 @@ class RowAction:
 
 @dataclass(frozen=True)
 class _Heading:
-    """Stands for a row in the page's heading, which would write a title with a capital and a token as nothing."""
+    """Stands for a row where Django writes it into a heading or a message: by its id, never by the words in it."""
 
     row: Any
     name: str
@@ -115,6 +115,12 @@ class RowActionsAdmin(UnfoldModelAdmin):
         except TodoError as error:  # the row changed between the form's check and the service
             self.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        return super().response_add(request, _Heading(obj, str(obj.pk)), post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return super().response_change(request, _Heading(obj, str(obj.pk)))
 
     def recorded(self, request: HttpRequest, tool: str) -> Any:
         """The context in which a service's change is recorded as this operator's."""

@@ -124,7 +124,7 @@ class TokenAdmin(BaseAdmin):
             label="Revoke",
             done="Revoked",
             permission="delete",
-            confirm="Whoever uses it is refused from the next call on, and needs a new one.",
+            confirm="Clients that use it are refused from the next call on, and need a new one.",
             removes=True,
             perform=lambda token: revoke_token(token_id=token.pk),
         )
