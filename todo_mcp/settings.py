@@ -57,6 +57,7 @@ RATE_LIMIT = _integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls a minute for a use
 DRAIN_SECONDS = _integer("DRAIN_SECONDS", 0, 0, 300)  # from SIGTERM, /readyz failing, to closing the port
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 BODY_MAX = 256 * 1024
+CONVERSATION_BODY_MAX = 4 * 1024 * 1024  # a turn: a message alone may be 100,000 characters, 12 bytes each escaped
 HEADERS_MAX = 16 * 1024
 GATE_SECONDS = 1.0
 
@@ -174,6 +175,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "todo_mcp.transports.resources.envelope_for",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {

@@ -5,7 +5,7 @@ from typing import Any
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.db import transaction
 
-from conversations.services import erase_conversations, export_conversations
+from conversations.retention import erase_conversations, export_conversations
 from tasks.retention import erase_tasks, export_tasks
 from todo_mcp.auth.tokens import list_tokens
 from todo_mcp.core.errors import UserNotFound

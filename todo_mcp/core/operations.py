@@ -19,12 +19,13 @@ from todo_mcp.core.errors import InvalidArguments
 
 MAX_FIELDS = 20  # wrong arguments that one answer names
 
-REGISTRY: dict[str, "Operation"] = {}
+REGISTRY: dict[str, "Operation"] = {}  # the tools: exactly five
+RESOURCES: dict[str, "Operation"] = {}  # what REST alone offers
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """A tool: its function, its words, its hints and the scope a token needs for it."""
+    """Its function, its words, its hints and the scope a token needs for it."""
 
     function: Callable[..., Output]
     title: str
@@ -104,16 +105,17 @@ def operation(
     destructive: bool = False,
     idempotent: bool = False,
     at_least_one: tuple[str, ...] = (),
+    registry: dict[str, Operation] = REGISTRY,
 ) -> Callable[[FunctionT], FunctionT]:
-    """Register a service function as a tool.
+    """Register a service function as a tool, or in another registry.
 
     The hints are MCP's tool annotations; no operation of ours is open-world. ``example`` is a set of arguments for
     the documentation; ``at_least_one`` names optional arguments of which one must be given.
     """
 
     def register(function: FunctionT) -> FunctionT:
-        assert function.__name__ not in REGISTRY, f"{function.__name__} is registered twice"
-        REGISTRY[function.__name__] = Operation(
+        assert function.__name__ not in registry, f"{function.__name__} is registered twice"
+        registry[function.__name__] = Operation(
             function=function,
             title=title,
             scope=scope,
@@ -148,7 +150,7 @@ def _fields(error: ValidationError, arguments: type[BaseModel]) -> dict[str, str
     }
     fields = {}
     for wrong in error.errors(include_url=False, include_input=False)[:MAX_FIELDS]:
-        fields[str(wrong["loc"][0])] = (
+        fields[".".join(_printable(str(part)) for part in wrong["loc"])] = (
             f"must be one of {wrong['ctx']['expected']}"
             if wrong["type"] == "literal_error"
             else reasons.get(wrong["type"], wrong["msg"])

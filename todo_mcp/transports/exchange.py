@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from todo_mcp.core.envelope import failure, to_json
+from todo_mcp.core.envelope import Envelope, failure, to_json
 from todo_mcp.core.errors import ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.monitoring import REFUSED
 
@@ -34,7 +34,7 @@ class Exchange:
     request_id: str
     token: str = ""
     message: Any = None
-    refusal: Exception | None = None
+    refusal: Unauthenticated | TodoError | None = None
     authenticated: bool = False
 
     @property
@@ -57,33 +57,40 @@ def refuse(
     scope: Scope, status: int, message: str, *, name: str = "invalid_request", code: int = INVALID_REQUEST
 ) -> Response:
     """The answer to a request that is no call: JSON-RPC's form on /mcp, the envelope elsewhere."""
-    data = {"status": "error", "data": {"error_code": status, "error": name}, "message": message}
-    return _answer(scope, status, data, code)
+    return _answer(scope, status, _envelope(status, name, message), {}, code)
 
 
-def refuse_with(scope: Scope, error: Exception) -> Response:
-    """The answer to a caller who may not go on: 401 or 403 with the challenge of RFC 6750, or an error of ours."""
+def refuse_with(scope: Scope, error: Unauthenticated | TodoError) -> Response:
+    """The answer to a caller who may not go on, in the form of the path."""
+    return _answer(scope, *refusal(error), INVALID_REQUEST)
+
+
+def refusal(error: Unauthenticated | TodoError) -> tuple[int, Envelope, dict[str, str]]:
+    """Status, envelope and headers of an error: 401 and 403 carry the challenge of RFC 6750, section 3."""
     if isinstance(error, Unauthenticated):
-        response = refuse(scope, 401, "Send a valid token: Authorization: Bearer <token>.", name="unauthenticated")
         invalid = ', error="invalid_token"' if error.invalid_token else ""
-        response.headers["WWW-Authenticate"] = f'Bearer scope="{_CHALLENGE_SCOPE}"{invalid}'
-        return response
-    assert isinstance(error, TodoError)
-    response = _answer(scope, error.code, failure(error), INVALID_REQUEST)
+        said = _envelope(401, "unauthenticated", "Send a valid token: Authorization: Bearer <token>.")
+        return 401, said, {"WWW-Authenticate": f'Bearer scope="{_CHALLENGE_SCOPE}"{invalid}'}
+    headers = {}
     if isinstance(error, ScopeMissing):
-        response.headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
+        headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
     if "retry_after" in error.details:
-        response.headers["Retry-After"] = str(error.details["retry_after"])
-    return response
+        headers["Retry-After"] = str(error.details["retry_after"])
+    return error.code, failure(error), headers
 
 
-def _answer(scope: Scope, status: int, envelope: dict[str, Any], code: int) -> Response:
+def _envelope(status: int, name: str, message: str) -> Envelope:
+    return {"status": "error", "data": {"error_code": status, "error": name}, "message": message}
+
+
+def _answer(scope: Scope, status: int, envelope: Envelope, headers: dict[str, str], code: int) -> Response:
     REFUSED.labels(status).inc()
     if not is_mcp(scope["path"]):
-        return EnvelopeResponse(envelope, status)
+        return EnvelopeResponse(envelope, status, headers)
     exchange: Exchange | None = scope.get(_KEY)
     error = {"code": code, "message": envelope["message"], "data": envelope}
-    return EnvelopeResponse({"jsonrpc": "2.0", "id": exchange.rpc_id if exchange else None, "error": error}, status)
+    body = {"jsonrpc": "2.0", "id": exchange.rpc_id if exchange else None, "error": error}
+    return EnvelopeResponse(body, status, headers)
 
 
 def is_mcp(path: str) -> bool:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from todo_mcp.core.errors import InternalError, Unauthenticated
 from todo_mcp.logs import describe
 from todo_mcp.logs import request_id as current_request_id
-from todo_mcp.transports.exchange import Exchange, open_exchange, refuse, refuse_with
+from todo_mcp.transports.exchange import Exchange, is_mcp, open_exchange, refuse, refuse_with
 from todo_mcp.transports.json_body import BadJson, parse
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Guard:
         try:
             if scope["path"] not in PROBES:
                 _check_sender(scope["path"], headers)
-            body = await _read(receive, headers)
+            body = await _read(receive, headers, _body_max(scope["path"]))
             if _takes_calls(scope["path"]):
                 exchange.token = _bearer_token(headers)
                 if scope["method"] == "POST":
@@ -127,7 +127,17 @@ def _is_own(origin: str, host: str) -> bool:
 
 
 def _takes_calls(path: str) -> bool:
-    return path in ("/mcp", "/mcp/") or path.startswith("/api/tools/")
+    return is_mcp(path) or path.startswith("/api/tools/") or _is_conversation(path)
+
+
+def _is_conversation(path: str) -> bool:
+    return path == "/api/conversations" or path.startswith("/api/conversations/")
+
+
+def _body_max(path: str) -> int:
+    """In bytes."""
+    maximum: int = settings.CONVERSATION_BODY_MAX if _is_conversation(path) else settings.BODY_MAX
+    return maximum
 
 
 def _bearer_token(headers: _Headers) -> str:
@@ -143,11 +153,12 @@ def _bearer_token(headers: _Headers) -> str:
     return token.strip()
 
 
-async def _read(receive: Receive, headers: _Headers) -> bytes:
-    """The whole body: at most 256 KiB, within 10 seconds."""
+async def _read(receive: Receive, headers: _Headers, maximum: int) -> bytes:
+    """The whole body: at most ``maximum`` bytes, within 10 seconds."""
+    too_large = Refused(413, f"The body is larger than {maximum} bytes.")
     declared = headers.one(b"content-length")
-    if declared.isdigit() and int(declared) > settings.BODY_MAX:
-        raise Refused(413, f"The body is larger than {settings.BODY_MAX} bytes.")
+    if declared.isdigit() and int(declared) > maximum:
+        raise too_large
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -156,8 +167,8 @@ async def _read(receive: Receive, headers: _Headers) -> bytes:
                 if message["type"] == "http.disconnect":
                     raise Refused(400, "The body ended early.")
                 body += message.get("body", b"")
-                if len(body) > settings.BODY_MAX:
-                    raise Refused(413, f"The body is larger than {settings.BODY_MAX} bytes.")
+                if len(body) > maximum:
+                    raise too_large
                 if not message.get("more_body"):
                     return bytes(body)
     except TimeoutError:

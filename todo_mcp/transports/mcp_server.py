@@ -180,7 +180,7 @@ def _result(envelope: Envelope, error: TodoError | None) -> types.CallToolResult
     )
 
 
-def _handed_over(exchange: Exchange, refusal: Exception) -> types.CallToolResult:
+def _handed_over(exchange: Exchange, refusal: Unauthenticated | TodoError) -> types.CallToolResult:
     """Leave the refusal for the endpoint, which answers over HTTP in place of the result returned here."""
     exchange.refusal = refusal
     return types.CallToolResult(content=[], is_error=True)

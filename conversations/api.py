@@ -1,0 +1,43 @@
+"""The REST routes of conversations. Each method names its operation; the rest is shared with the tools."""
+
+from typing import Any
+
+from django.urls import path
+
+from todo_mcp.core.errors import InvalidArguments
+from todo_mcp.transports.resources import ResourceView
+
+
+class ConversationsView(ResourceView):
+    operations = {"POST": ("create_conversation", 201), "GET": ("list_conversations", 200)}
+
+
+class ConversationView(ResourceView):
+    operations = {"GET": ("get_conversation", 200), "DELETE": ("delete_conversation", 204)}
+
+
+class MessagesView(ResourceView):
+    """The body of a POST is one message, or a list of messages: a turn. The answer has the same form."""
+
+    operations = {"POST": ("append_messages", 201), "GET": ("list_messages", 200)}
+
+    def body_arguments(self, body: Any) -> dict[str, Any]:
+        if isinstance(body, list):
+            return {"messages": body}
+        if not isinstance(body, dict):
+            raise InvalidArguments({"body": "must be a message, or a list of messages"})
+        message = {name: value for name, value in body.items() if name != "user_id"}
+        user = {"user_id": body["user_id"]} if "user_id" in body else {}
+        return {"messages": [message], **user}
+
+    def answer(self, data: dict[str, Any], body: Any) -> Any:
+        if self.request.method != "POST":
+            return data
+        return data["messages"] if isinstance(body, list) else data["messages"][0]
+
+
+urlpatterns = [
+    path("conversations", ConversationsView.as_view()),
+    path("conversations/<conversation_id>", ConversationView.as_view()),
+    path("conversations/<conversation_id>/messages", MessagesView.as_view()),
+]

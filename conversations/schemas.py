@@ -1,0 +1,97 @@
+"""What the conversation operations take and return."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from conversations.models import CONTENT_MAX
+from todo_mcp.core.arguments import MAX_ID, Integer, Text
+from todo_mcp.core.envelope import Output
+
+TURN_MAX = 100  # messages in one append
+
+ConversationId = Annotated[int, Integer(minimum=1, maximum=MAX_ID, description="The conversation's id.")]
+Limit = Annotated[int, Integer(minimum=1, maximum=100, description="How many to return at most, 1 to 100.")]
+Last = Annotated[
+    int, Integer(minimum=1, maximum=100, description="Only the last so many messages, in order; not with a cursor.")
+]
+IdempotencyKey = Annotated[
+    str,
+    Text(
+        minimum=8,
+        maximum=64,
+        description="Sent as the header Idempotency-Key. The same key within 24 hours appends nothing and returns "
+        "the first result.",
+    ),
+]
+Content = Annotated[
+    str, Text(minimum=1, maximum=CONTENT_MAX, description=f"What was said, 1 to {CONTENT_MAX:,} characters.")
+]
+
+
+class MessageIn(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Literal["user", "assistant"] = Field(description="Who said it.")
+    content: Content
+
+
+Turn = Annotated[
+    list[MessageIn],
+    Field(min_length=1, max_length=TURN_MAX, description=f"1 to {TURN_MAX} messages in order, appended all or none."),
+]
+
+
+class MessageOut(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    conversation_id: int
+    user_id: str
+    role: str
+    content: str
+    created_at: datetime
+
+
+class ConversationOut(Output):
+    id: int
+    user_id: str
+    created_at: datetime
+    updated_at: datetime
+
+    def message(self) -> str:
+        return f"Conversation {self.id}."
+
+
+class ConversationDeleted(Output):
+    id: int
+
+    def message(self) -> str:
+        return f"Deleted conversation {self.id} with its messages."
+
+
+class ConversationList(Output):
+    conversations: list[ConversationOut]
+    has_more: bool
+    next_cursor: str | None
+
+    def message(self) -> str:
+        return f"{len(self.conversations)} conversations."
+
+
+class MessageList(Output):
+    messages: list[MessageOut]
+    has_more: bool = Field(description="Whether there are more messages in the direction of the page.")
+    next_cursor: str | None
+
+    def message(self) -> str:
+        return f"{len(self.messages)} messages."
+
+
+class MessagesAppended(Output):
+    messages: list[MessageOut]
+    repeated: bool = Field(default=False, exclude=True)
+
+    def message(self) -> str:
+        return f"Appended {len(self.messages)} messages."
