@@ -14,8 +14,10 @@ from pydantic_core import PydanticCustomError, core_schema
 MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 
 _REFUSED = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff]")
-# Letters and symbols that show nothing: Hangul fillers and the empty braille pattern.
-_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+# Unicode's categories of what shows; Co is private use, Cn what this Python does not know yet: the newest emoji.
+_SHOWN = ("L", "N", "P", "S", "Co", "Cn")
+# Of those, what shows nothing: Hangul fillers, the empty braille pattern, what is reserved for format characters.
+_BLANK = re.compile("[\u115f\u1160\u3164\uffa0\u2800\u2065\ufdd0-\ufdef\ufff0-\ufff8\ufffe\uffff\U000e0000-\U000e0fff]")
 
 
 def _refuse(reason: str, **values: object) -> PydanticCustomError:
@@ -24,7 +26,7 @@ def _refuse(reason: str, **values: object) -> PydanticCustomError:
 
 def is_visible(text: str) -> bool:
     """Whether anything of the text can be seen: not only spaces, controls, format characters and bare marks."""
-    return any(unicodedata.category(char)[0] in "LNPS" and char not in _BLANK for char in text)
+    return any(unicodedata.category(char).startswith(_SHOWN) for char in _BLANK.sub("", text))
 
 
 @dataclass(frozen=True)
