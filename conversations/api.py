@@ -30,6 +30,17 @@ class MessagesView(ResourceView):
         user = {"user_id": body["user_id"]} if "user_id" in body else {}
         return {"messages": [message], **user}
 
+    @classmethod
+    def describe_body(cls, properties: dict[str, Any], user: dict[str, Any]) -> dict[str, Any]:
+        turn = properties["messages"]
+        message = {**turn["items"], "properties": {**turn["items"]["properties"], "user_id": user}}
+        return {"oneOf": [message, turn]}
+
+    @classmethod
+    def describe_answer(cls, data: dict[str, Any]) -> dict[str, Any]:
+        message = {"$ref": "#/components/schemas/MessageOut"}
+        return {"oneOf": [message, {"type": "array", "items": message}]}
+
     def answer(self, data: dict[str, Any], body: Any) -> Any:
         if self.request.method != "POST":
             return data

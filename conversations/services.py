@@ -84,7 +84,7 @@ def delete_conversation(*, user_id: str, conversation_id: ConversationId) -> Con
 @operation(
     title="Append messages",
     scope=WRITE,
-    example={"messages": [{"role": "user", "content": "Remind me to call the bank."}]},
+    example={"role": "user", "content": "Remind me to call the bank."},
     registry=RESOURCES,
 )
 def append_messages(

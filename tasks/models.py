@@ -23,6 +23,26 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, o
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Where the task came from. The database's constraint on the conversation is migration 0001's, with the user in it.
+    conversation = models.ForeignKey(
+        "conversations.Conversation",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="tasks",
+        db_constraint=False,
+        db_index=False,
+    )
+    message = models.ForeignKey(
+        "conversations.Message",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="tasks",
+        db_index=False,
+    )
 
     class Meta:
         db_table = "tasks"
@@ -41,6 +61,10 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, o
                 condition=models.Q(completed=True, completed_at__isnull=False)
                 | models.Q(completed=False, completed_at__isnull=True),
             ),
+            models.CheckConstraint(
+                name="tasks_message_with_conversation",
+                condition=models.Q(message=None) | models.Q(conversation__isnull=False),
+            ),
         ]
         indexes = [
             # list_tasks: a user's living tasks, newest first, all or by state.
@@ -52,6 +76,9 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, o
                 name="tasks_newest_by_state",
                 condition=models.Q(deleted_at=None),
             ),
+            # What was made from a conversation or a message, for its page and for its deletion.
+            models.Index(fields=["conversation"], name="tasks_origin", condition=~models.Q(conversation=None)),
+            models.Index(fields=["message"], name="tasks_origin_message", condition=~models.Q(message=None)),
             # purge: the deleted ones, oldest first.
             models.Index(fields=["deleted_at"], name="tasks_deleted", condition=models.Q(deleted_at__isnull=False)),
         ]

@@ -39,6 +39,13 @@ IdempotencyKey = Annotated[
         "key again within 24 hours returns the first result and adds nothing, so a retry is safe.",
     ),
 ]
+ConversationId = Annotated[
+    int,
+    Integer(minimum=1, maximum=MAX_ID, description="Set by the chat backend: the stored conversation it came from."),
+]
+MessageId = Annotated[
+    int, Integer(minimum=1, maximum=MAX_ID, description="Set by the chat backend: the message in that conversation.")
+]
 Status = Annotated[
     Literal["all", "pending", "completed"],
     Field(description="Which tasks: all, only pending ones (still to do) or only completed ones."),

@@ -3,6 +3,8 @@
 The docstring of an operation is the description that a language model reads.
 """
 
+from typing import NamedTuple
+
 from django.db import IntegrityError
 from django.db.models import Count, Q, QuerySet, Subquery
 from django.utils import timezone
@@ -10,9 +12,11 @@ from django.utils import timezone
 from tasks.models import Task
 from tasks.queries import update_returning
 from tasks.schemas import (
+    ConversationId,
     Description,
     IdempotencyKey,
     Limit,
+    MessageId,
     Status,
     TaskAdded,
     TaskCompleted,
@@ -23,7 +27,7 @@ from tasks.schemas import (
     TaskUpdated,
     Title,
 )
-from todo_mcp.core.errors import TaskNotFound, UserNotFound
+from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, TaskNotFound, UserNotFound
 from todo_mcp.core.operations import operation
 from todo_mcp.core.pagination import Cursor, Position
 from todo_mcp.idempotency.services import run_once
@@ -35,7 +39,13 @@ from todo_mcp.idempotency.services import run_once
     example={"title": "Call the bank", "description": "On Friday, before noon"},
 )
 def add_task(
-    *, user_id: str, title: Title, description: Description = "", idempotency_key: IdempotencyKey | None = None
+    *,
+    user_id: str,
+    title: Title,
+    description: Description = "",
+    idempotency_key: IdempotencyKey | None = None,
+    conversation_id: ConversationId | None = None,
+    message_id: MessageId | None = None,
 ) -> TaskAdded:
     """Add one task to the person's list.
 
@@ -44,14 +54,15 @@ def add_task(
     Send an idempotency_key if you might repeat the call, so that a retry adds nothing twice.
     Returns the task_id, which the other tools need.
     """
+    origin = _Origin(conversation_id, message_id)
     if idempotency_key is None:
-        return _insert(user_id, title, description)
+        return _insert(user_id, title, description, origin)
     result, repeated = run_once(
         user_id=user_id,
         operation="add_task",
         key=idempotency_key,
-        arguments=[title, description],
-        work=lambda: _insert(user_id, title, description).model_dump(mode="json"),
+        arguments=[title, description, *origin],
+        work=lambda: _insert(user_id, title, description, origin).model_dump(mode="json"),
     )
     return TaskAdded(**result, repeated=repeated)
 
@@ -165,12 +176,38 @@ def _living(user_id: str) -> QuerySet[Task]:
     return Task.objects.filter(user_id=user_id, deleted_at=None)
 
 
-def _insert(user_id: str, title: str, description: str) -> TaskAdded:
+class _Origin(NamedTuple):
+    """The conversation and the message that a task came from."""
+
+    conversation_id: int | None
+    message_id: int | None
+
+
+def _insert(user_id: str, title: str, description: str, origin: _Origin) -> TaskAdded:
+    _check_message(user_id, origin)
     now = timezone.now()
     try:
         task = Task.objects.create(
-            user_id=user_id, title=title, description=description, created_at=now, updated_at=now
+            user_id=user_id,
+            title=title,
+            description=description,
+            created_at=now,
+            updated_at=now,
+            **origin._asdict(),
         )
-    except IntegrityError:  # the foreign key: the user was erased since the token was checked
+    except IntegrityError as error:  # a foreign key: it is the check of the conversation, and of a user erased since
+        if origin.conversation_id and "conversation" in str(error):
+            raise ConversationNotFound(origin.conversation_id) from None
         raise UserNotFound from None
     return TaskAdded(task_id=task.pk, title=title, created_at=now)
+
+
+def _check_message(user_id: str, origin: _Origin) -> None:
+    conversation_id, message_id = origin
+    if message_id is None:
+        return
+    if conversation_id is None:
+        raise InvalidArguments({"message_id": "needs the conversation_id too"})
+    messages = Task._meta.get_field("message").related_model.objects
+    if not messages.filter(pk=message_id, conversation_id=conversation_id, user_id=user_id).exists():
+        raise InvalidArguments({"message_id": "is not a message of this conversation"})

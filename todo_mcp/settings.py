@@ -186,7 +186,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SERVERS": [{"url": "/"}],
     "SERVE_INCLUDE_SCHEMA": False,
-    "POSTPROCESSING_HOOKS": ["todo_mcp.transports.openapi.add_tools"],
+    "POSTPROCESSING_HOOKS": ["todo_mcp.transports.openapi.add_operations"],
     "SWAGGER_UI_SETTINGS": {
         "persistAuthorization": True,
         "displayRequestDuration": True,

@@ -63,7 +63,7 @@ class Operation:
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema of the arguments; no top-level union, reference or null, which break some clients."""
-        schema = self.arguments.model_json_schema()
+        schema = _without_references(self.arguments.model_json_schema())
         for name, said in schema["properties"].items():
             said.pop("title", None)
             if said.get("default", ...) is None:
@@ -128,6 +128,22 @@ def operation(
         return function
 
     return register
+
+
+def _without_references(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON Schema with its definitions written where they are used; ours never refer to themselves."""
+    definitions = schema.pop("$defs", {})
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, list):
+            return [resolve(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        referred = definitions[value["$ref"].rsplit("/", 1)[1]] if "$ref" in value else {}
+        return {key: resolve(inner) for key, inner in {**referred, **value}.items() if key != "$ref"}
+
+    resolved: dict[str, Any] = resolve(schema)
+    return resolved
 
 
 def _without_none(hint: Any) -> Any:

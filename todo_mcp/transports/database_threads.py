@@ -6,24 +6,33 @@ threads; what does not get in within a second is told to come again, instead of 
 """
 
 import asyncio
+import contextlib
 import contextvars
+import logging
+import os
 import select
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from todo_mcp.core.errors import Busy
+from todo_mcp.core.errors import Busy, ConnectionLost
 from todo_mcp.monitoring import GATE_REFUSED, GATE_WAITING
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # Milliseconds. No statement of a call takes seconds; one that does must not hold its place.
 SESSION = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction_session_timeout": 10_000}
+# Seconds. A statement timeout is PostgreSQL's to keep; one that stands still, or is cut off, keeps nothing.
+HANG_UP_AFTER = 8
+HANG_UP_AT_CLOSE_AFTER = 2
 _THREAD_NAME = "database"
 
 
@@ -41,18 +50,29 @@ class DatabaseThreads:
 
         Raises:
             Busy: no place came free in time; the function was not called.
+            ConnectionLost: the database did not answer; its connection was given up, so that the place comes free.
         """
         await self._enter()
         context = contextvars.copy_context()
+        used: list[BaseDatabaseWrapper] = []
         future = asyncio.get_running_loop().run_in_executor(
-            self._executor, context.run, self._with_connection, function
+            self._executor, context.run, self._with_connection, function, used
         )
         future.add_done_callback(self._leave)
-        return await asyncio.shield(future)
+        done, _ = await asyncio.wait({future}, timeout=HANG_UP_AFTER)
+        if not done:
+            logger.error("the database does not answer")
+            _hang_up(used)
+            raise ConnectionLost
+        return future.result()
 
     async def close(self) -> None:
         """Wait for the work at hand, then close every thread's connection."""
-        await asyncio.to_thread(self._close)
+        closing = asyncio.create_task(asyncio.to_thread(self._close))
+        done, _ = await asyncio.wait({closing}, timeout=HANG_UP_AT_CLOSE_AFTER)
+        if not done:
+            _hang_up(self._connections)
+        await closing
 
     def _close(self) -> None:
         self._executor.shutdown(wait=True)
@@ -72,10 +92,11 @@ class DatabaseThreads:
             GATE_REFUSED.inc()
             raise Busy from None
 
-    def _with_connection(self, function: Callable[[], T]) -> T:
+    def _with_connection(self, function: Callable[[], T], used: list[BaseDatabaseWrapper]) -> T:
         """Call the function on a connection that was alive a moment ago; close it afterwards if it broke."""
         connection = connections[DEFAULT_DB_ALIAS]
         self._connections.add(connection)
+        used.append(connection)
         if _is_stale(connection):
             connection.close()
         try:
@@ -102,6 +123,18 @@ def _is_stale(connection: Any) -> bool:
     poll = select.poll()
     poll.register(raw.fileno(), select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _hang_up(used: Iterable[BaseDatabaseWrapper]) -> None:
+    """End the conversation from outside the thread that waits in it: what it waits for comes as an error."""
+    for connection in used:
+        raw = connection.connection
+        if raw is not None and not raw.closed:
+            with (
+                contextlib.suppress(OSError, psycopg.Error),  # it ended by itself at this moment
+                socket.socket(fileno=os.dup(raw.fileno())) as conversation,
+            ):
+                conversation.shutdown(socket.SHUT_RDWR)
 
 
 def _limit_session(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:

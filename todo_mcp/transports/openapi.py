@@ -1,55 +1,104 @@
-"""The tools in the OpenAPI document, made from the registry; drf-spectacular makes the rest."""
+"""Our operations in the OpenAPI document, made from their declarations and the REST views that offer them."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
+from django.urls import URLPattern, URLResolver, get_resolver
+
 from todo_mcp.core.envelope import ERROR_DATA, envelope_schema
-from todo_mcp.core.operations import REGISTRY, Operation
+from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
+from todo_mcp.transports.resources import ResourceView, json_body
 
 _REF = "#/components/schemas/{model}"
 _ERRORS = {
-    400: "An argument is missing, unknown, of the wrong type or out of bounds; the body is no JSON object.",
+    400: "An argument is missing, unknown, of the wrong type or out of bounds; or the body is not the JSON wanted.",
     401: "No token, or one that is unknown, revoked or expired.",
     403: "The token lacks the scope, or user_id is not the caller's.",
-    404: "No such task of this user, or (service tokens) no such user.",
+    404: "No such thing of this user, or (service tokens) no such user.",
     408: "The body did not arrive in time.",
-    409: "The idempotency_key was used with other arguments.",
-    413: "The body is larger than 256 KiB.",
+    409: "The idempotency key was used with other arguments.",
+    413: "The body is too large.",
     429: "Too many calls; see Retry-After.",
     500: "A fault of the server; request_id is in its log.",
     503: "The server is busy; see Retry-After.",
 }
 
 
-def add_tools(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+def add_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular's postprocessing hook."""
     components = result.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Error"] = envelope_schema(dict(ERROR_DATA), "error")
     components.setdefault("securitySchemes", {})["token"] = {"type": "http", "scheme": "bearer"}
-    for operation in REGISTRY.values():
+    for operation in (*REGISTRY.values(), *RESOURCES.values()):
         data = operation.output.model_json_schema(mode="serialization", ref_template=_REF)
         schemas.update(data.pop("$defs", {}))
         schemas[operation.output.__name__] = data
-        result["paths"][f"/api/tools/{operation.name}"] = {"post": _describe(operation)}
+    for operation in REGISTRY.values():
+        result["paths"][f"/api/tools/{operation.name}"] = {"post": _tool(operation)}
+    for path, view in _resource_views(get_resolver().url_patterns, "/"):
+        result["paths"][path] = {
+            method.lower(): _resource(RESOURCES[name], status, view, path, method)
+            for method, (name, status) in view.operations.items()
+        }
     return result
 
 
-def _describe(operation: Operation) -> dict[str, Any]:
+def _tool(operation: Operation) -> dict[str, Any]:
+    done = envelope_schema({"$ref": _REF.format(model=operation.output.__name__)}, "success")
+    return {
+        **_described(operation, "tools", "200", done),
+        "requestBody": json_body(operation.input_schema, operation.example),
+    }
+
+
+def _resource(operation: Operation, status: int, view: type[ResourceView], path: str, method: str) -> dict[str, Any]:
+    """An operation behind REST: some arguments in the path, one in a header, the rest in the query or the body."""
+    properties = dict(operation.input_schema["properties"])
+    parameters = [_parameter(name, properties.pop(name), "path") for name in re.findall(r"{(\w+)}", path)]
+    if key := properties.pop("idempotency_key", None):
+        parameters.append(_parameter("Idempotency-Key", key, "header"))
     data = {"$ref": _REF.format(model=operation.output.__name__)}
+    body = {}
+    if method == "POST":
+        user = properties.pop("user_id")
+        schema, data = view.describe_body(properties, user), view.describe_answer(data)
+        body = {"requestBody": json_body(schema, operation.example)}
+        properties = {"user_id": user}
+    parameters += [_parameter(name, said, "query") for name, said in properties.items()]
+    done = None if status == 204 else data
+    return {**_described(operation, "conversations", str(status), done), "parameters": parameters, **body}
+
+
+def _described(operation: Operation, tag: str, status: str, done: dict[str, Any] | None) -> dict[str, Any]:
     error = {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}}
-    done = {"application/json": {"schema": envelope_schema(data, "success")}}
+    content = {"content": {"application/json": {"schema": done}}} if done else {}
     return {
         "operationId": operation.name,
-        "tags": ["tools"],
+        "tags": [tag],
         "summary": operation.title,
         "description": f"{operation.description}\n\nNeeds the scope `{operation.scope}`.",
-        "security": [{"token": [operation.scope]}],
-        "requestBody": {
-            "required": "required" in operation.input_schema,
-            "content": {"application/json": {"schema": operation.input_schema, "example": dict(operation.example)}},
-        },
+        "security": [{"token": []}],
         "responses": {
-            "200": {"description": "Done.", "content": done},
-            **{str(status): {"description": said, "content": error} for status, said in _ERRORS.items()},
+            status: {"description": "Done.", **content},
+            **{str(code): {"description": said, "content": error} for code, said in _ERRORS.items()},
         },
     }
+
+
+def _parameter(name: str, said: dict[str, Any], where: str) -> dict[str, Any]:
+    schema = {key: value for key, value in said.items() if key != "description"}
+    described = {"name": name, "in": where, "description": said["description"], "schema": schema}
+    return {**described, "required": True} if where == "path" else described
+
+
+def _resource_views(patterns: list[Any], prefix: str) -> Iterator[tuple[str, type[ResourceView]]]:
+    for pattern in patterns:
+        path = prefix + re.sub(r"<(\w+)>", r"{\1}", str(pattern.pattern))
+        if isinstance(pattern, URLResolver):
+            yield from _resource_views(pattern.url_patterns, path)
+        elif isinstance(pattern, URLPattern):
+            view = getattr(pattern.callback, "view_class", None)
+            if view and issubclass(view, ResourceView):
+                yield path, view

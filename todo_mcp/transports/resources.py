@@ -1,8 +1,9 @@
 """REST resources in Django REST framework, over the same way of a call as the tools."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -11,6 +12,12 @@ from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import RESOURCES
 from todo_mcp.transports.calls import Call, bearer, clean_client, perform
 from todo_mcp.transports.exchange import exchange_of, refusal
+
+
+def json_body(schema: Mapping[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON request body in OpenAPI's form; it may be left out where no argument is required."""
+    required = "required" in schema or "oneOf" in schema
+    return {"required": required, "content": {"application/json": {"schema": schema, "example": dict(example)}}}
 
 
 def envelope_for(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -25,6 +32,15 @@ def envelope_for(error: Exception, context: dict[str, Any]) -> Response | None:
     return Response(body, error.status_code)
 
 
+class UnknownView(APIView):
+    """A path below /api/ that is nothing."""
+
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise NotFound("There is nothing at this path. See /api/docs.")
+
+
 class ResourceView(APIView):
     """Answers each HTTP method with an operation: arguments from the path, the query and the JSON body.
 
@@ -33,6 +49,7 @@ class ResourceView(APIView):
 
     operations: ClassVar[dict[str, tuple[str, int]]]  # method → operation, status of success
     parser_classes = ()
+    schema = None  # openapi.py describes it, from the operations
 
     def __init_subclass__(cls) -> None:
         cls.http_method_names = [method.lower() for method in cls.operations]
@@ -47,6 +64,16 @@ class ResourceView(APIView):
 
     def answer(self, data: dict[str, Any], body: Any) -> Any:
         """The resource as it is sent."""
+        return data
+
+    @classmethod
+    def describe_body(cls, properties: dict[str, Any], user: dict[str, Any]) -> dict[str, Any]:
+        """JSON Schema of the body of a POST, whose arguments these are."""
+        return {"type": "object", "properties": {**properties, "user_id": user}, "additionalProperties": False}
+
+    @classmethod
+    def describe_answer(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """JSON Schema of the answer to a POST."""
         return data
 
     def _respond(self, request: Request, **path: Any) -> Response:
