@@ -21,8 +21,6 @@ from todo_mcp.transports.guard import Guard  # noqa: E402
 from todo_mcp.transports.mcp_server import McpEndpoint  # noqa: E402
 from todo_mcp.transports.rest_api import ToolEndpoint  # noqa: E402
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # refused by the endpoint, in our form
-
 
 class Application:
     """/mcp straight to the SDK, the rest through a router; made anew for each lifespan, which the SDK asks for."""
@@ -31,7 +29,7 @@ class Application:
         self.mcp = McpEndpoint(threads)
         self.router = Router(
             routes=[
-                Route("/api/tools/{tool}", ToolEndpoint(threads).respond, methods=list(METHODS)),
+                Route("/api/tools/{tool:path}", ToolEndpoint(threads)),
                 Route("/healthz", health.healthz),
                 Route("/readyz", health.readyz(threads)),
                 Route("/metrics", health.metrics),
@@ -65,7 +63,7 @@ class Lifespan:
         threads = DatabaseThreads(settings.DATABASE_CONNECTIONS, settings.GATE_SECONDS)
         running = Application(threads)
         async with running.mcp.manager.run():
-            self._running = Guard(running)
+            self._running = Guard(running, threads)
             try:
                 yield
             finally:

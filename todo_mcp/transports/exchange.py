@@ -1,5 +1,6 @@
 """One HTTP request on its way through the transports, and the answers that end it early."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from todo_mcp.monitoring import REFUSED
 
 _KEY = "todo_mcp.exchange"
 _CHALLENGE_SCOPE = "tasks:read tasks:write"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 INVALID_REQUEST, PARSE_ERROR = -32600, -32700  # JSON-RPC 2.0, section 5.1
 
 
@@ -27,6 +29,7 @@ class EnvelopeResponse(JSONResponse):
 class Exchange:
     """What the guard knows of a request: handed to the endpoint in the ASGI scope.
 
+    ``message`` is the body's JSON; ``has_body`` tells an empty body from ``null``.
     ``refusal`` is set by a tool's handler deep inside the SDK, where HTTP cannot be spoken; the endpoint then sends
     the refusal in place of what the SDK made of it. ``authenticated`` says that the token was looked up and is good.
     """
@@ -34,12 +37,17 @@ class Exchange:
     request_id: str
     token: str = ""
     message: Any = None
+    has_body: bool = False
     refusal: Unauthenticated | TodoError | None = None
     authenticated: bool = False
 
     @property
     def rpc_id(self) -> str | int | None:
-        return self.message.get("id") if isinstance(self.message, dict) else None
+        """The request's id, to be told back; None where there is none, or none that can be told back unchanged."""
+        found = self.message.get("id") if isinstance(self.message, dict) else None
+        if isinstance(found, str) and not _SURROGATE.search(found):
+            return found
+        return found if type(found) is int else None
 
 
 def open_exchange(scope: Scope, request_id: str) -> Exchange:
@@ -60,9 +68,9 @@ def refuse(
     return _answer(scope, status, _envelope(status, name, message), {}, code)
 
 
-def refuse_with(scope: Scope, error: Unauthenticated | TodoError) -> Response:
+def refuse_with(scope: Scope, error: Unauthenticated | TodoError, *, code: int = INVALID_REQUEST) -> Response:
     """The answer to a caller who may not go on, in the form of the path."""
-    return _answer(scope, *refusal(error), INVALID_REQUEST)
+    return _answer(scope, *refusal(error), code)
 
 
 def refusal(error: Unauthenticated | TodoError) -> tuple[int, Envelope, dict[str, str]]:

@@ -8,16 +8,18 @@ import logging
 import re
 import uuid
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_mcp.core.errors import InternalError, Unauthenticated
+from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.logs import describe
 from todo_mcp.logs import request_id as current_request_id
-from todo_mcp.transports.exchange import Exchange, is_mcp, open_exchange, refuse, refuse_with
+from todo_mcp.transports.calls import authenticate_alone
+from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, is_mcp, open_exchange, refuse, refuse_with
 from todo_mcp.transports.json_body import BadJson, parse
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 BODY_SECONDS = 10.0
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by address, from inside
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_SPACE = " \t"  # HTTP's, not Unicode's
+_DIGITS_MAX = 18
 
 
 class Refused(Exception):
@@ -39,8 +43,9 @@ class Refused(Exception):
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, threads: DatabaseThreads) -> None:
         self._app = app
+        self._threads = threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,16 +69,24 @@ class Guard:
             body = await _read(receive, headers, _body_max(scope["path"]))
             if _takes_calls(scope["path"]):
                 exchange.token = _bearer_token(headers)
-                if scope["method"] == "POST":
-                    exchange.message = parse(body) if body.strip() else None
+                if scope["method"] == "POST" and body.strip():
+                    exchange.message, exchange.has_body = parse(body), True
         except Refused as refused:
             await refuse(scope, refused.status, refused.message)(scope, receive, send)
         except BadJson as bad:
-            await refuse(scope, 400, str(bad), name="invalid_arguments", code=-32700)(scope, receive, send)
+            await (await self._malformed(scope, exchange, str(bad)))(scope, receive, send)
         except Unauthenticated as error:
             await refuse_with(scope, error)(scope, receive, send)
         else:
             await self._finished(scope, _replay(body, receive), send, exchange)
+
+    async def _malformed(self, scope: Scope, exchange: Exchange, reason: str) -> Response:
+        """What is wrong with a body is told to those whose token is good; others hear of the token alone."""
+        try:
+            await self._threads.run(lambda: authenticate_alone(exchange.token))
+        except (Unauthenticated, TodoError) as error:
+            return refuse_with(scope, error)
+        return refuse_with(scope, InvalidArguments({"body": reason}), code=PARSE_ERROR)
 
     async def _finished(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
         """Run the application; a defect of ours becomes a 500 that says nothing but the request's id."""
@@ -123,7 +136,7 @@ def _check_sender(path: str, headers: _Headers) -> None:
 
 def _is_own(origin: str, host: str) -> bool:
     """Whether an Origin is the public address, or the very host (checked before) that the request is sent to."""
-    return origin == settings.PUBLIC_URL or (not settings.PRODUCTION and urlsplit(origin).netloc == host)
+    return origin == settings.PUBLIC_URL or (not settings.PRODUCTION and origin.partition("://")[2] == host)
 
 
 def _takes_calls(path: str) -> bool:
@@ -145,19 +158,19 @@ def _bearer_token(headers: _Headers) -> str:
     sent = headers.all(b"authorization")
     if len(sent) > 1:
         raise Refused(400, "There is more than one Authorization header.")
-    scheme, _, token = (sent[0] if sent else "").strip().partition(" ")
+    scheme, _, token = (sent[0] if sent else "").strip(_SPACE).partition(" ")
     if not scheme:
         raise Unauthenticated(invalid_token=False)
-    if scheme.lower() != "bearer" or not token.strip():
+    if scheme.lower() != "bearer" or not token.strip(_SPACE):
         raise Unauthenticated
-    return token.strip()
+    return token.strip(_SPACE)
 
 
 async def _read(receive: Receive, headers: _Headers, maximum: int) -> bytes:
     """The whole body: at most ``maximum`` bytes, within 10 seconds."""
     too_large = Refused(413, f"The body is larger than {maximum} bytes.")
-    declared = headers.one(b"content-length")
-    if declared.isdigit() and int(declared) > maximum:
+    declared = headers.one(b"content-length")  # what is no number is the HTTP server's to refuse
+    if declared.isascii() and declared.isdigit() and (len(declared) > _DIGITS_MAX or int(declared) > maximum):
         raise too_large
     body = bytearray()
     try:

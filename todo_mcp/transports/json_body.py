@@ -7,7 +7,7 @@ DEPTH_MAX = 32
 
 
 class BadJson(ValueError):
-    """Why a body is refused, in words for the caller."""
+    """Why a body is refused: the end of a sentence that begins with it."""
 
 
 def parse(body: bytes) -> Any:
@@ -21,25 +21,25 @@ def parse(body: bytes) -> Any:
     except BadJson:
         raise
     except UnicodeDecodeError:
-        raise BadJson("The body is not UTF-8.") from None
+        raise BadJson("is not UTF-8") from None
     except RecursionError:
-        raise BadJson(f"The body is nested deeper than {DEPTH_MAX}.") from None
+        raise BadJson(f"is nested deeper than {DEPTH_MAX}") from None
     except ValueError:
-        raise BadJson("The body is not JSON.") from None
+        raise BadJson("is not JSON") from None
     if body.count(b"[") + body.count(b"{") > DEPTH_MAX and _depth(value) > DEPTH_MAX:
-        raise BadJson(f"The body is nested deeper than {DEPTH_MAX}.")
+        raise BadJson(f"is nested deeper than {DEPTH_MAX}")
     return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise BadJson("The body holds the same key twice in one object.")
+        raise BadJson("holds the same key twice in one object")
     return value
 
 
 def _refuse_constant(name: str) -> Any:
-    raise BadJson(f"The body holds {name}, which is not JSON.")
+    raise BadJson(f"holds {name}, which is not JSON")
 
 
 def _depth(value: Any) -> int:

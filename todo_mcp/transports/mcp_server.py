@@ -85,7 +85,7 @@ class McpEndpoint:
         """The answer to what must not reach the SDK. A known tool's call is authenticated with its work, in one hop."""
         message = exchange.message
         try:
-            if not (isinstance(message, dict) and message.get("method") == "tools/call" and _called(message)):
+            if not _is_call(exchange):
                 await self._authenticate(exchange)
         except (Unauthenticated, TodoError) as error:
             return refuse_with(scope, error)
@@ -93,12 +93,11 @@ class McpEndpoint:
             response = refuse(scope, 405, "This server is stateless: POST every message.")
             response.headers["Allow"] = "POST"
             return response
-        if message is None:
+        if not exchange.has_body:
             return refuse(scope, 400, "The body is empty; send one JSON-RPC message.", code=PARSE_ERROR)
         if not isinstance(message, dict):
             return refuse(scope, 400, "The body must be one JSON-RPC message, an object; batches are not taken.")
-        if "id" in message and type(message["id"]) not in (str, int):
-            message.pop("id")
+        if "id" in message and exchange.rpc_id is None:
             return refuse(scope, 400, "The request id must be a string or an integer.")
         return None
 
@@ -155,8 +154,11 @@ class McpEndpoint:
         return _handed_over(exchange, error) if isinstance(error, ScopeMissing) else _result(envelope, error)
 
 
-def _called(message: Mapping[str, Any]) -> bool:
-    """Whether the message calls one of our tools."""
+def _is_call(exchange: Exchange) -> bool:
+    """Whether the message calls one of our tools, and can be answered."""
+    message = exchange.message
+    if exchange.rpc_id is None or message.get("method") != "tools/call":
+        return False
     params = message.get("params")
     name = params.get("name") if isinstance(params, dict) else None
     return isinstance(name, str) and name in REGISTRY

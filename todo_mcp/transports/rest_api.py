@@ -2,6 +2,7 @@
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY
@@ -16,15 +17,16 @@ class ToolEndpoint:
     def __init__(self, threads: DatabaseThreads) -> None:
         self._threads = threads
 
-    async def respond(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            return await self._call(request)
+            response = await self._call(Request(scope, receive))
         except (Unauthenticated, TodoError) as refusal:
-            return refuse_with(request.scope, refusal)
+            response = refuse_with(scope, refusal)
+        await response(scope, receive, send)
 
     async def _call(self, request: Request) -> Response:
         exchange = exchange_of(request)
-        arguments = {} if exchange.message is None else exchange.message
+        arguments = exchange.message if exchange.has_body else {}
         operation = REGISTRY.get(request.path_params["tool"])
         if operation is None or request.method != "POST" or not isinstance(arguments, dict):
             await self._threads.run(lambda: authenticate_alone(exchange.token))

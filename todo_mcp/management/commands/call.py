@@ -30,7 +30,7 @@ class Command(BaseCommand):
         try:
             arguments = parse(options["arguments"].encode("utf-8", "surrogateescape"))
         except BadJson as bad:
-            raise CommandError(f"The arguments are not usable. {bad}") from None
+            raise CommandError(f"The arguments are not usable: the text {bad}.") from None
         if not isinstance(arguments, dict):
             raise CommandError("The arguments must be a JSON object.")
         logging.getLogger("todo_mcp").setLevel(logging.WARNING)  # the envelope says it all
