@@ -26,7 +26,11 @@ class Conversation(models.Model):
             # What the messages' composite foreign key points at.
             models.UniqueConstraint(fields=["id", "user"], name="conversations_id_user"),
         ]
-        indexes = [models.Index(fields=["user", "-updated_at", "-id"], name="conversations_newest")]
+        indexes = [
+            models.Index(fields=["user", "-updated_at", "-id"], name="conversations_newest"),
+            # purge, oldest first; the admin's list, newest first
+            models.Index(fields=["updated_at", "id"], name="conversations_oldest"),
+        ]
 
     def __str__(self) -> str:
         return f"Conversation {self.pk}"
@@ -43,7 +47,7 @@ class Message(models.Model):
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="messages", db_index=False, db_constraint=False
     )  # the database's constraint is the composite one of migration 0001: (conversation_id, user_id)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     role = models.CharField(max_length=9, choices=Role)
     content = models.TextField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -60,7 +64,10 @@ class Message(models.Model):
                 ),
             ),
         ]
-        indexes = [models.Index(fields=["conversation", "id"], name="messages_in_order")]
+        indexes = [
+            models.Index(fields=["conversation", "id"], name="messages_in_order"),
+            models.Index(fields=["user"], name="messages_of_user"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.role}: {self.content[:60]}"

@@ -1,8 +1,29 @@
-"""A person's rights over their conversations: a copy, and to be forgotten."""
+"""When conversations have had their time, and a person's rights over them: a copy, and to be forgotten."""
 
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
 from conversations.models import Conversation, Message
+from todo_mcp.purging import Purge
+
+
+def _due() -> QuerySet[Conversation]:
+    if not settings.CONVERSATION_DAYS:
+        return Conversation.objects.none()
+    before = timezone.now() - timedelta(days=settings.CONVERSATION_DAYS)
+    return Conversation.objects.filter(updated_at__lt=before).order_by("updated_at", "id")
+
+
+def _remove(ids: list[int]) -> None:
+    Message.objects.filter(conversation_id__in=ids).delete()
+    Conversation.objects.filter(pk__in=ids).delete()
+
+
+OLD_CONVERSATIONS = Purge("old conversations", _due, _remove)
 
 
 def export_conversations(*, user_id: str) -> list[dict[str, Any]]:

@@ -76,6 +76,8 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, o
                 name="tasks_newest_by_state",
                 condition=models.Q(deleted_at=None),
             ),
+            # The foreign key's own: erasing a user, the admin's filter. The partial ones above cannot serve it.
+            models.Index(fields=["user"], name="tasks_of_user"),
             # What was made from a conversation or a message, for its page and for its deletion.
             models.Index(fields=["conversation"], name="tasks_origin", condition=~models.Q(conversation=None)),
             models.Index(fields=["message"], name="tasks_origin_message", condition=~models.Q(message=None)),
@@ -95,7 +97,17 @@ class TaskEvent(
         pghistory.DeleteEvent(),
         context_field=pghistory.ContextJSONField(),
         context_id_field=None,
-        obj_field=pghistory.ObjForeignKey(related_name="events", related_query_name="event"),
+        exclude=["conversation", "message"],  # set once, and emptied only where those are deleted
+        obj_field=pghistory.ObjForeignKey(related_name="events", related_query_name="event", db_index=False),
+        attrs={
+            "user": models.ForeignKey(
+                settings.AUTH_USER_MODEL,
+                on_delete=models.DO_NOTHING,
+                related_name="+",
+                db_constraint=False,  # an event outlives what it is about
+                db_index=False,
+            )
+        },
     )
 ):
     """One version of a task, written by a trigger in the statement that made it, whoever sent that.

@@ -3,27 +3,25 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from tasks.models import Task, TaskEvent
+from todo_mcp.purging import Purge
 
 DELETED_FOR = timedelta(days=30)
-BATCH = 1000  # rows in one transaction
 
 
-def purge_tasks(*, dry_run: bool = False) -> int:
-    """Remove tasks deleted more than 30 days ago, and their history, in batches; returns how many tasks."""
-    due = Task.objects.filter(deleted_at__lt=timezone.now() - DELETED_FOR)
-    if dry_run:
-        return due.count()
-    removed = 0
-    while ids := list(due.order_by("deleted_at").values_list("pk", flat=True)[:BATCH]):
-        with transaction.atomic():
-            Task.objects.filter(pk__in=ids).delete()
-            TaskEvent.objects.filter(pgh_obj_id__in=ids).delete()  # after the task, whose deletion is an event too
-        removed += len(ids)
-    return removed
+def _due() -> QuerySet[Task]:
+    return Task.objects.filter(deleted_at__lt=timezone.now() - DELETED_FOR).order_by("deleted_at")
+
+
+def _remove(ids: list[int]) -> None:
+    Task.objects.filter(pk__in=ids).delete()
+    TaskEvent.objects.filter(pgh_obj_id__in=ids).delete()  # after the task, whose deletion is an event too
+
+
+DELETED_TASKS = Purge("deleted tasks", _due, _remove)
 
 
 def export_tasks(*, user_id: str) -> dict[str, list[dict[str, Any]]]:

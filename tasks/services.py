@@ -208,6 +208,6 @@ def _check_message(user_id: str, origin: _Origin) -> None:
         return
     if conversation_id is None:
         raise InvalidArguments({"message_id": "needs the conversation_id too"})
-    messages = Task._meta.get_field("message").related_model.objects
+    messages = Task._meta.get_field("message").related_model._default_manager
     if not messages.filter(pk=message_id, conversation_id=conversation_id, user_id=user_id).exists():
         raise InvalidArguments({"message_id": "is not a message of this conversation"})

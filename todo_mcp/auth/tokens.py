@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
-from oauth2_provider.models import AccessToken, Application, set_token_value
+from oauth2_provider.models import AccessToken, Application, revoke_access_token, set_token_value
 
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.users.models import User
@@ -81,11 +81,11 @@ def list_tokens(*, user_id: str | None = None, service: str | None = None) -> Qu
 
 
 def revoke_token(*, token_id: int) -> bool:
-    """End a token: it is refused from the next call on. False if there was none with this id."""
+    """End a token, and the refresh token that could renew it: refused from the next call on. False if there is none."""
     record = AccessToken.objects.filter(pk=token_id).first()
     if record is None:
         return False
-    record.revoke()
+    revoke_access_token(record)
     return True
 
 

@@ -6,14 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import IdempotencyConflict
 from todo_mcp.idempotency.models import IdempotencyKey
+from todo_mcp.purging import Purge
 
 WINDOW = timedelta(hours=24)
-BATCH = 1000  # rows in one transaction
 
 
 def run_once(
@@ -46,16 +47,11 @@ def run_once(
     raise conflict
 
 
-def purge_idempotency_keys(*, dry_run: bool = False) -> int:
-    """Remove keys past their 24 hours, in batches; returns how many."""
-    due = IdempotencyKey.objects.filter(created_at__lte=timezone.now() - WINDOW)
-    if dry_run:
-        return due.count()
-    removed = 0
-    while ids := list(due.order_by("created_at").values_list("pk", flat=True)[:BATCH]):
-        count, _ = IdempotencyKey.objects.filter(pk__in=ids).delete()
-        removed += count
-    return removed
+def _expired() -> QuerySet[IdempotencyKey]:
+    return IdempotencyKey.objects.filter(created_at__lte=timezone.now() - WINDOW)
+
+
+EXPIRED_KEYS = Purge("idempotency keys", _expired, lambda ids: IdempotencyKey.objects.filter(pk__in=ids).delete())
 
 
 def _first_result(user_id: str, operation: str, key: str, fingerprint: bytes) -> dict[str, Any] | None:

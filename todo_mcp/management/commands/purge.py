@@ -1,31 +1,37 @@
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from oauth2_provider.models import clear_expired
+from tqdm import tqdm
 
-from tasks.retention import purge_tasks
-from todo_mcp.idempotency.services import purge_idempotency_keys
+from conversations.retention import OLD_CONVERSATIONS
+from tasks.retention import DELETED_TASKS
+from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_SESSIONS
+from todo_mcp.idempotency.services import EXPIRED_KEYS
+
+PURGES = (DELETED_TASKS, OLD_CONVERSATIONS, EXPIRED_KEYS, EXPIRED_TOKENS, OLD_SESSIONS)
 
 
 class Command(BaseCommand):
     help = (
-        "Remove what has had its time: tasks deleted more than 30 days ago with their history, idempotency keys "
-        "older than 24 hours, expired tokens and sessions. In small batches; run it daily."
+        "Remove what has had its time: tasks deleted more than 30 days ago with their history, conversations in which "
+        "nothing was said for CONVERSATION_DAYS (0 keeps them), idempotency keys older than 24 hours, expired tokens "
+        "and sessions. In batches of 1,000 that hold no lock for long, beside a running server; run it daily."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="say what would go, remove nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        dry_run: bool = options["dry_run"]
-        counts = {
-            "deleted tasks": purge_tasks(dry_run=dry_run),
-            "idempotency keys": purge_idempotency_keys(dry_run=dry_run),
-        }
-        if not dry_run:
-            clear_expired()
-            call_command("clearsessions")
-        for what, count in counts.items():
-            self.stdout.write(f"{'Would remove' if dry_run else 'Removed'} {count} {what}.")
+        for purge in PURGES:
+            due = purge.count()
+            if options["dry_run"]:
+                self.stdout.write(f"Would remove {due:,} {purge.name}.")
+                continue
+            removed = 0
+            with tqdm(total=due, desc=purge.name, unit="", leave=False, file=sys.stderr, disable=None) as bar:
+                for batch in purge.run():
+                    removed += batch
+                    bar.update(batch)
+            self.stdout.write(f"Removed {removed:,} {purge.name}.")
