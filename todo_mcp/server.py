@@ -75,6 +75,10 @@ class Server(uvicorn.Server):
 class Worker(multiprocess.Process):
     """One of several processes that share the sockets."""
 
+    def start(self) -> None:
+        super().start()
+        self.child_conn.close()  # the worker's alone now: if it is killed, a ping fails at once instead of in 10 s
+
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
         super().target(sockets)
@@ -138,7 +142,21 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 def run(sockets: list[socket.socket], *, workers: int) -> int:
     """Serve until a signal ends it. The exit code: 0, or not if the application could not start."""
-    config = uvicorn.Config(
+    config = _config(workers)
+    if workers == 1:
+        Server(config).run(sockets)
+        return 0
+    # What the settings made up for this process must be the same in all of them.
+    os.environ |= {"SECRET_KEY": settings.SECRET_KEY, "DATABASE_CONNECTIONS": str(settings.DATABASE_CONNECTIONS)}
+    with tempfile.TemporaryDirectory(prefix="todo-mcp-metrics-") as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        supervisor = Supervisor(config, sockets)
+        supervisor.run()
+    return STARTUP_FAILURE if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
+
+
+def _config(workers: int) -> uvicorn.Config:
+    return uvicorn.Config(
         APPLICATION,
         http=HttpProtocol,
         ws="none",
@@ -152,16 +170,6 @@ def run(sockets: list[socket.socket], *, workers: int) -> int:
         timeout_worker_healthcheck=WORKER_HANGS_SECONDS,
         workers=workers,
     )
-    if workers == 1:
-        Server(config).run(sockets)
-        return 0
-    # What the settings made up for this process must be the same in all of them.
-    os.environ |= {"SECRET_KEY": settings.SECRET_KEY, "DATABASE_CONNECTIONS": str(settings.DATABASE_CONNECTIONS)}
-    with tempfile.TemporaryDirectory(prefix="todo-mcp-metrics-") as metrics:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
-        supervisor = Supervisor(config, sockets)
-        supervisor.run()
-    return STARTUP_FAILURE if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
 
 
 def _listen(family: int, address: tuple[Any, ...]) -> socket.socket:

@@ -25,10 +25,12 @@ class Account:
         """What ``subprocess.run`` needs to run a program under this account."""
         return {} if self.is_us else {"user": self.uid, "group": self.gid, "extra_groups": []}
 
-    def own(self, path: Path) -> None:
-        """Give a file or directory that we made to the account."""
-        if not self.is_us:
-            os.chown(path, self.uid, self.gid)
+    def own(self, directory: Path) -> None:
+        """Give the account what root made, or copied: a directory and all in it."""
+        if self.is_us or directory.stat().st_uid == self.uid:
+            return
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def make_reachable(self, path: Path) -> None:
         """Let the account pass through the parent directories of ``path``.
@@ -41,7 +43,7 @@ class Account:
             status = parent.stat()
             if status.st_uid != self.uid and not status.st_mode & stat.S_IXOTH:
                 parent.chmod(stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
-                logger.warning("chmod o+x %s, or PostgreSQL, which does not run as root, could not pass it", parent)
+                logger.warning("chmod o+x %s: PostgreSQL, which does not run as root, must pass it", parent)
 
     def make_readable(self, directory: Path) -> None:
         """Let the account read what is in ``directory``, which pip made under a umask that forbids it."""
@@ -69,6 +71,10 @@ def account_for(pgdata: Path) -> Account:
         return Account(us, os.getegid(), is_us=True)
     if owner and owner.st_uid != 0:
         return Account(owner.st_uid, owner.st_gid, is_us=False)
+    return _stand_in()
+
+
+def _stand_in() -> Account:
     for name in STAND_INS:
         try:
             entry = pwd.getpwnam(name)

@@ -1,5 +1,6 @@
 """A PostgreSQL cluster in a directory: made, started and stopped by one process at a time (see ``server``)."""
 
+import contextlib
 import importlib.util
 import os
 import shlex
@@ -64,7 +65,9 @@ class Cluster:
         account.make_readable(programs.parent)
         for place in (programs, self.pgdata):
             account.make_reachable(place)
-        if not self._is_made():
+        if self._is_made():
+            account.own(self.pgdata)
+        else:
             self._make(account, programs)
         socket_directory = self._socket_directory(account)
         forget_lost_server(self.pgdata, socket_directory)
@@ -76,9 +79,12 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop the server: transactions at work are rolled back, what is committed stays."""
-        account = account_for(self.pgdata)
+        account, address = account_for(self.pgdata), self.address()
         command = ["stop", "-D", str(self.pgdata), "-m", "fast", "-w", "-t", str(STOP_SECONDS)]
         _run(find_programs() / "pg_ctl", *command, account=account)
+        if address and Path(address.host) != self.pgdata:
+            with contextlib.suppress(OSError):
+                Path(address.host).rmdir()  # see _socket_directory
 
     def _is_made(self) -> bool:
         version = self.pgdata / "PG_VERSION"
@@ -166,7 +172,7 @@ def _make_database(address: Address) -> None:
 
 
 def _run(program: Path, *arguments: str, account: Account) -> str:
-    """Run a program of PostgreSQL; "" if it succeeded, otherwise the last line that it said."""
+    """Run a program of PostgreSQL; "" if it succeeded, otherwise its first error."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
     command = [str(program), *arguments]
     done = subprocess.run(  # noqa: S603 (our programs, our arguments)
@@ -175,8 +181,10 @@ def _run(program: Path, *arguments: str, account: Account) -> str:
     )  # fmt: skip
     if done.returncode == 0:
         return ""
-    said = (done.stderr or done.stdout).strip().splitlines()
-    return said[-1] if said else f"{program.name} ended with {done.returncode}"
+    said: list[str] = (done.stderr or done.stdout).strip().splitlines() or [
+        f"{program.name} ended with {done.returncode}"
+    ]
+    return next((line for line in said if "error:" in line), said[-1])
 
 
 def _last_words(log: Path, start: int) -> str:
