@@ -90,7 +90,9 @@ def bearer(token: str) -> Callable[[str | None], Principal]:
     def identify(target: str | None) -> Principal:
         try:
             return authenticate(token, target=target)
-        except (InterfaceError, OperationalError):
+        except (InterfaceError, OperationalError) as error:
+            if _sqlstate(error) in _TIMED_OUT:
+                raise  # the connection is good
             connection.close()
             return authenticate(token, target=target)
 
@@ -145,8 +147,8 @@ def clean_client(said: str) -> str:
     return "".join(char for char in said if char.isprintable())[:100]
 
 
-def _sqlstate(error: DatabaseError) -> str | None:
-    return getattr(error.__cause__, "sqlstate", None)
+def _sqlstate(error: Exception) -> str:
+    return getattr(error.__cause__, "sqlstate", None) or ""
 
 
 def _database_error(error: DatabaseError, call: Call, *, admitted: bool) -> TodoError:

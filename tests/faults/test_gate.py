@@ -1,0 +1,75 @@
+"""The gate before the database threads: who does not get in is told so soon, and no place is ever lost."""
+
+import asyncio
+import socket
+import time
+from collections import Counter
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from tests.conftest import Caller
+from tests.faults.conftest import DOORS, PLACES, closed_door, until_at_work
+from tests.server_process import Database, ServerProcess
+
+pytestmark = pytest.mark.anyio
+CLIENTS = 200
+
+
+async def _hold_every_place(caller: Caller, database: Database) -> list["asyncio.Task[httpx2.Response]"]:
+    calls = [asyncio.create_task(caller.post("add_task", title=f"hold {n}")) for n in range(PLACES)]
+    await until_at_work(database, PLACES)
+    return calls
+
+
+async def test_a_call_that_finds_every_place_taken_is_told_to_come_again_and_those_inside_are_not_disturbed(
+    caller: Caller, database: Database, server: ServerProcess
+) -> None:
+    with closed_door(database):
+        inside = await _hold_every_place(caller, database)
+        started = time.monotonic()
+        outside = await asyncio.gather(*(caller.call(door, "list_tasks") for door in DOORS))
+        listing, page = await asyncio.gather(caller.rpc("tools/list", {}), caller.http.get("/admin/login/"))
+        waited = time.monotonic() - started
+        probes = await asyncio.to_thread(lambda: [server.probe("/healthz"), server.probe("/metrics")])
+    assert [envelope["data"] for envelope in outside] == [{"error_code": 503, "error": "busy", "retry_after": 1}] * 3
+    assert [(answer.status_code, answer.headers["retry-after"]) for answer in (listing, page)] == [(503, "1")] * 2
+    assert waited < 4, "each of the two rounds waits a second for a place"
+    assert probes == [200, 200], "these need no database"
+    assert [answer.status_code for answer in await asyncio.gather(*inside)] == [200] * PLACES
+    assert (await caller.mcp("list_tasks"))["data"]["total"] == PLACES
+
+
+async def test_clients_that_go_away_in_the_middle_of_a_call_leave_every_place_free_and_their_work_done(
+    caller: Caller, database: Database, server: ServerProcess
+) -> None:
+    with closed_door(database):
+        for n in range(PLACES):
+            _call_and_go_away(server, caller, f"hold the line {n}")
+        await until_at_work(database, PLACES)
+    with closed_door(database):
+        inside = await _hold_every_place(caller, database)
+    assert [answer.status_code for answer in await asyncio.gather(*inside)] == [200] * PLACES
+    assert (await caller.mcp("list_tasks"))["data"]["total"] == PLACES * 2
+
+
+def _call_and_go_away(server: ServerProcess, caller: Caller, title: str) -> None:
+    body = f'{{"title": "{title}"}}'.encode()
+    address = urlsplit(server.url)
+    head = f"POST /api/tools/add_task HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {caller.token}\r\n"
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as connection:
+        connection.sendall(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+async def test_of_two_hundred_clients_at_once_those_without_a_place_are_told_and_nothing_is_lost(
+    caller: Caller, database: Database
+) -> None:
+    """A call takes 0.2 s in the database here, so some twenty of the two hundred get in within the second."""
+    answers = await asyncio.gather(*(caller.post("add_task", title=f"nap {n}") for n in range(CLIENTS)))
+    counted = Counter(answer.status_code for answer in answers)
+    assert set(counted) == {200, 503}
+    assert {answer.headers["retry-after"] for answer in answers if answer.status_code == 503} == {"1"}
+    assert (await caller.mcp("list_tasks"))["data"]["total"] == counted[200]
+    later = await asyncio.gather(*(caller.post("list_tasks") for _ in range(PLACES)))
+    assert [answer.status_code for answer in later] == [200] * PLACES

@@ -1,0 +1,149 @@
+"""What an operator sees: logs that a machine can read and that tell no secrets, counts, limits, probes."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import HANDSHAKE, MODERN, Caller
+from tests.faults.conftest import client_of
+from tests.server_process import Database, ServerProcess
+
+pytestmark = pytest.mark.anyio
+METRICS_TOKEN = "only-prometheus-knows-this"
+
+
+@pytest.fixture(scope="module")
+def strict_server(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Three calls a minute for each user, and metrics behind a token."""
+    log = tmp_path_factory.mktemp("log") / "server.log"
+    server = ServerProcess(database, log, LOG_LEVEL="INFO", RATE_LIMIT=3, METRICS_TOKEN=METRICS_TOKEN)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def limited(strict_server: ServerProcess, database: Database, anyio_backend: str) -> AsyncIterator[Caller]:
+    async with client_of(strict_server) as client:
+        yield Caller(client, database.new_user()[1])
+
+
+async def test_every_line_of_the_log_is_json_with_the_id_of_its_request(caller: Caller, server: ServerProcess) -> None:
+    answers = [await caller.post("add_task", title="Buy milk"), await caller.rpc("tools/list", {})]
+    answers.append(await caller.rpc("tools/call", {"name": "list_tasks", "arguments": {}}, revision=HANDSHAKE[-1]))
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    logged = [server.log_lines(request_id) for request_id in ids]
+    assert [len(lines) for lines in logged] == [1, 0, 1], "one line a call"
+    assert (logged[0][0]["tool"], logged[0][0]["outcome"], logged[0][0]["level"]) == ("add_task", "success", "INFO")
+    assert (logged[2][0]["transport"], logged[2][0]["revision"]) == ("mcp", HANDSHAKE[-1])
+
+
+async def test_the_id_that_a_caller_sends_is_the_one_in_the_log_and_in_the_answer(
+    caller: Caller, server: ServerProcess
+) -> None:
+    headers = {**caller.headers, "X-Request-ID": "from-the-proxy-1"}
+    answer = await caller.http.post("/api/tools/list_tasks", headers=headers)
+    assert answer.headers["x-request-id"] == "from-the-proxy-1"
+    assert len(server.log_lines("from-the-proxy-1")) == 1
+
+
+async def test_neither_a_token_nor_the_words_of_a_task_reach_the_log(caller: Caller, server: ServerProcess) -> None:
+    words = "wordsofatask"
+    for revision in (HANDSHAKE[-1], MODERN):
+        added = await caller.mcp("add_task", title=f"{words} {revision}", description=words, revision=revision)
+        await caller.mcp("update_task", task_id=added["data"]["task_id"], title=f"{words} too", revision=revision)
+        await caller.mcp("add_task", title=words * 50, revision=revision)  # refused: too long
+        await caller.mcp("add_task", title=f"defect {words}", revision=revision)
+        await caller.mcp("add_task", title="Nothing", idempotency_key=words, revision=revision)
+        await caller.mcp("list_tasks", cursor=words, revision=revision)
+    await caller.http.post(f"/api/tools/{words}", json={words: words}, headers=caller.headers)
+    wrong = {"Authorization": f"Bearer {caller.token}x"}
+    assert (await caller.http.post("/api/tools/list_tasks", headers=wrong)).status_code == 401
+    log = server.log()
+    assert words not in log
+    assert caller.token not in log and caller.token.removeprefix("todo_") not in log
+
+
+async def test_control_characters_that_a_client_sends_cannot_forge_a_line_of_the_log(
+    caller: Caller, server: ServerProcess
+) -> None:
+    name = 'evil\n{"level": "CRITICAL"}\x1b[2J\x7f\u2028\u202e'
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": name, "version": "1"},
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_tasks", "_meta": meta}}
+    headers = {"MCP-Protocol-Version": MODERN, "Mcp-Method": "tools/call", "Mcp-Name": "list_tasks"}
+    headers |= {"Accept": "application/json, text/event-stream", **caller.headers}
+    answer = await caller.http.post("/mcp", json=body, headers=headers)
+    assert answer.status_code == 200
+    (line,) = server.log_lines(answer.headers["x-request-id"])
+    assert line["client"].startswith('evil{"level": "CRITICAL"}[2J')
+    assert not any(ord(char) < 0x20 or ord(char) >= 0x7F for char in server.log() if char != "\n")
+
+
+async def test_calls_are_counted_by_tool_and_outcome(caller: Caller) -> None:
+    before = await _counts(caller)
+    await caller.post("add_task", title="Buy milk")
+    await caller.mcp("complete_task", task_id=2**62)
+    await caller.mcp("add_task", title="")
+    after = await _counts(caller)
+    grown = {key: count - before.get(key, 0) for key, count in after.items() if count != before.get(key, 0)}
+    assert grown == {
+        ("add_task", "http", "", "success"): 1,
+        ("complete_task", "mcp", MODERN, "task_not_found"): 1,
+        ("add_task", "mcp", MODERN, "invalid_arguments"): 1,
+    }
+
+
+async def _counts(caller: Caller) -> dict[tuple[str, str, str, str], float]:
+    text = (await caller.http.get("/metrics")).text
+    (calls,) = [family for family in text_string_to_metric_families(text) if family.name == "todo_calls"]
+    return {
+        (sample.labels["tool"], sample.labels["transport"], sample.labels["revision"], sample.labels["outcome"]): value
+        for sample in calls.samples
+        if sample.name == "todo_calls_total" and (value := sample.value)
+    }
+
+
+async def test_metrics_are_shown_to_their_token_only(limited: Caller) -> None:
+    wrong: list[dict[str, str]] = [{}, limited.headers, {"Authorization": f"Bearer {METRICS_TOKEN}x"}]
+    refused = [await limited.http.get("/metrics", headers=headers) for headers in wrong]
+    assert [(answer.status_code, answer.headers["www-authenticate"]) for answer in refused] == [(401, "Bearer")] * 3
+    shown = await limited.http.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
+    assert shown.status_code == 200
+    assert "todo_calls" in shown.text
+
+
+async def test_a_user_who_calls_too_often_is_told_when_to_come_again_and_others_are_not(
+    limited: Caller, database: Database
+) -> None:
+    answers = [await limited.post("list_tasks") for _ in range(2)]
+    assert (await limited.mcp("list_tasks"))["status"] == "success"
+    answers.append(await limited.post("list_tasks"))
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    envelope = answers[-1].json()
+    assert envelope["data"]["error"] == "rate_limited"
+    assert 1 <= envelope["data"]["retry_after"] <= 60
+    assert answers[-1].headers["retry-after"] == str(envelope["data"]["retry_after"])
+    over_mcp = await limited.mcp("list_tasks", revision=HANDSHAKE[-1])
+    assert over_mcp["data"]["error_code"] == 429
+    other = Caller(limited.http, database.new_user()[1])
+    assert (await other.post("list_tasks")).status_code == 200
+
+
+async def test_an_administrators_page_that_fails_logs_no_words_of_a_task(
+    caller: Caller, database: Database, server: ServerProcess
+) -> None:
+    """Django logs the exception, whose message quotes the statement."""
+    database.query("ALTER TABLE django_session RENAME TO django_session_away")
+    try:
+        page = await caller.http.get("/admin/", headers={"Cookie": "sessionid=thewordsofacookie"})
+    finally:
+        database.query("ALTER TABLE django_session_away RENAME TO django_session")
+    assert page.status_code == 500
+    lines = server.log_lines(page.headers["x-request-id"])
+    assert any(json.loads(line["exc_info"])["error"] == "ProgrammingError" for line in lines if "exc_info" in line)
+    assert "thewordsofacookie" not in server.log() + page.text
