@@ -3,23 +3,20 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 
+from tests.processes import PATIENCE, eventually, free_port
 from todo_mcp.embedded_postgres.cluster import Cluster
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 30.0  # seconds that anything here may take on a loaded machine
-T = TypeVar("T")
 
 # A killed process loses nothing that the kernel has, so fsync may be off; asynchronous commit may not stay on.
 _CONF = "\nfsync = off\nfull_page_writes = off\nsynchronous_commit = on\nmax_connections = 60\n"
@@ -36,15 +33,6 @@ names = [f"user-{{n}}" for n in range(first, first + count)]
 users = {{create_user(user_id=name).pk: issue_token(user_id=name) for name in names}}
 print(json.dumps({{"users": users, "service": issue_token(service=f"chat-{{first}}")}}))
 """
-
-
-def eventually(look: Callable[[], T], what: str) -> T:
-    """The first true value of ``look``, asked often and for a bounded time."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s in vain for {what}"
-        time.sleep(0.05)
-    return found
 
 
 class Database:
@@ -123,7 +111,7 @@ class ServerProcess:
     """``manage.py serve`` on a free port of this machine."""
 
     def __init__(self, database: Database, log: Path, **settings: object) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         self._log = log
         self._environment = database.environment(MCP_SERVER_PORT=self._port, **settings)
         self.url = f"http://127.0.0.1:{self._port}"
@@ -176,10 +164,3 @@ class ServerProcess:
         """The log, each line parsed; of one request where that is named."""
         lines: list[dict[str, Any]] = [json.loads(line) for line in self.log().splitlines()]
         return [line for line in lines if request_id is None or line["request_id"] == request_id]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

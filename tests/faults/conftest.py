@@ -1,6 +1,8 @@
 """A real server on a PostgreSQL that misbehaves on demand: a trigger acts by the first word of a task's title."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +11,11 @@ import httpx2
 import pytest
 
 from tests.conftest import HANDSHAKE, MODERN, Caller
-from tests.server_process import PATIENCE, Database, ServerProcess, eventually
+from tests.processes import PATIENCE, eventually, scratch
+from tests.server_process import Database, ServerProcess
 
 DOORS = ["http", HANDSHAKE[-1], MODERN]
 PLACES = 4  # the gate's, and so the server's connections
-
 
 _FAULTS = """
 CREATE TABLE test_door (open boolean);
@@ -42,12 +44,13 @@ CREATE TRIGGER test_fault BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION t
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def database() -> Iterator[Database]:
     """A migrated PostgreSQL with the faults in it."""
-    database = Database(tmp_path_factory.mktemp("faults") / "postgres")
-    database.query(_FAULTS)
-    yield database
-    database.stop()
+    with scratch() as directory:
+        database = Database(directory / "postgres")
+        database.query(_FAULTS)
+        yield database
+        database.stop()
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +98,19 @@ def closed_door(database: Database) -> Iterator[None]:
         yield
     finally:
         database.query("INSERT INTO test_door VALUES (true)")
+
+
+@contextmanager
+def freeze(database: Database) -> Iterator[None]:
+    """Inside, PostgreSQL keeps its connections and does nothing."""
+    frozen = database.processes()
+    for process in frozen:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in reversed(frozen):
+            os.kill(process, signal.SIGCONT)
 
 
 async def until_at_work(database: Database, count: int) -> None:

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from tests.conftest import Caller
-from tests.faults.conftest import DOORS, PLACES, closed_door, until_at_work
-from tests.server_process import Database, ServerProcess, eventually
+from tests.faults.conftest import DOORS, PLACES, closed_door, freeze, until_at_work
+from tests.processes import eventually
+from tests.server_process import Database, ServerProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -98,16 +99,10 @@ async def test_a_database_that_stands_still_holds_no_caller_for_long(
 ) -> None:
     await _use_every_connection(caller, database)
     started = time.monotonic()
-    frozen = database.processes()
-    for process in frozen:
-        os.kill(process, signal.SIGSTOP)
-    try:
+    with freeze(database):
         answers = await asyncio.gather(*(caller.post("list_tasks") for _ in range(PLACES * 2)))
         waited = time.monotonic() - started
         probes = {path: server.probe(path) for path in ("/healthz", "/readyz")}
-    finally:
-        for process in reversed(frozen):
-            os.kill(process, signal.SIGCONT)
     assert {answer.json()["data"]["error"] for answer in answers} == {"busy"}
     assert waited < 15
     assert probes == {"/healthz": 200, "/readyz": 503}

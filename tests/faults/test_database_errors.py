@@ -9,7 +9,8 @@ import pytest
 
 from tests.conftest import Caller
 from tests.faults.conftest import DOORS
-from tests.server_process import Database, ServerProcess, eventually
+from tests.processes import eventually
+from tests.server_process import Database, ServerProcess
 
 pytestmark = pytest.mark.anyio
 BUSY = {"error_code": 503, "error": "busy", "retry_after": 1}

@@ -1,0 +1,164 @@
+"""The server ends, and server and database are killed, while clients write: what was acknowledged is there, once.
+
+TODO_TEST_KILLS=20 kills each of the two so often.
+"""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import httpx2
+import pytest
+
+from tests.conftest import Caller
+from tests.faults.conftest import PLACES, client_of, closed_door, freeze, until_at_work
+from tests.server_process import Database, ServerProcess
+
+pytestmark = pytest.mark.anyio
+KILLS = int(os.environ.get("TODO_TEST_KILLS", "2"))
+WRITERS = 8
+PROGRESS = 10  # writes that are acknowledged between two kills
+
+
+@dataclass
+class Writers:
+    """Clients that add tasks and complete them, and send a call again, unchanged, until it is answered."""
+
+    caller: Caller
+    stopping: bool = False
+    added: dict[str, int] = field(default_factory=dict)  # title → id, as acknowledged
+    completed: set[int] = field(default_factory=set)
+    unanswered: int = 0
+
+    async def write(self) -> None:
+        while not self.stopping:
+            title = uuid.uuid4().hex
+            added = await self._until_answered("add_task", title=title, idempotency_key=title)
+            self.added[title] = added["task_id"]
+            await self._until_answered("complete_task", task_id=added["task_id"])
+            self.completed.add(added["task_id"])
+
+    async def _until_answered(self, tool: str, **arguments: object) -> dict[str, int]:
+        while True:
+            try:
+                answer = await self.caller.post(tool, **arguments)
+            except httpx2.TransportError:
+                self.unanswered += 1
+                await asyncio.sleep(0.05)
+                continue
+            envelope = answer.json()
+            if answer.status_code == 200:
+                data: dict[str, int] = envelope["data"]
+                return data
+            assert envelope["data"]["error"] == "busy", envelope
+            await asyncio.sleep(0.05)
+
+    async def progress(self, count: int) -> None:
+        goal = len(self.completed) + count
+        async with asyncio.timeout(60):
+            while len(self.completed) < goal:
+                await asyncio.sleep(0.02)
+
+
+async def _write_meanwhile(caller: Caller, trouble: Callable[[], Awaitable[None]]) -> Writers:
+    writers = Writers(caller)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(WRITERS):
+            group.create_task(writers.write())
+        for _ in range(KILLS):
+            await writers.progress(PROGRESS)
+            await trouble()
+        await writers.progress(PROGRESS)
+        writers.stopping = True
+    return writers
+
+
+def _check(writers: Writers, database: Database, user_id: str) -> None:
+    rows = database.query("SELECT title, id, completed FROM tasks WHERE user_id = %s", user_id)
+    assert {title: task_id for title, task_id, _ in rows} == writers.added, "every write that was acknowledged is there"
+    assert len(rows) == len(writers.added), "and none twice"
+    assert {task_id for _, task_id, completed in rows if completed} == writers.completed
+
+
+async def test_no_write_is_lost_or_doubled_when_the_server_is_killed(
+    own_server: ServerProcess, database: Database
+) -> None:
+    async def kill() -> None:
+        own_server.kill()
+        await asyncio.to_thread(own_server.restart)
+
+    user_id, token = database.new_user()
+    async with client_of(own_server) as client:
+        writers = await _write_meanwhile(Caller(client, token), kill)
+    assert writers.unanswered, "the kills hit calls"
+    _check(writers, database, user_id)
+
+
+async def test_no_write_is_lost_or_doubled_when_the_database_is_killed(
+    own_server: ServerProcess, database: Database
+) -> None:
+    async def kill() -> None:
+        database.kill()
+        await asyncio.to_thread(database.start)
+
+    user_id, token = database.new_user()
+    async with client_of(own_server) as client:
+        writers = await _write_meanwhile(Caller(client, token), kill)
+    assert not writers.unanswered, "the server itself stayed"
+    _check(writers, database, user_id)
+
+
+@dataclass
+class Calls:
+    """How the calls of clients ended that go on until the server is no longer there."""
+
+    answered: int = 0
+    refused: int = 0
+    cut: list[str] = field(default_factory=list)
+
+    async def make(self, caller: Caller) -> None:
+        while not self.refused:
+            try:
+                answer = await caller.post("add_task", title="Buy milk")
+                assert answer.status_code == 200, answer.text
+                self.answered += 1
+            except httpx2.ConnectError:
+                self.refused += 1
+            except httpx2.TransportError as error:
+                self.cut.append(repr(error))
+
+
+@pytest.mark.parametrize("new_connections", [False, True])
+async def test_no_call_is_cut_when_the_server_is_asked_to_end_under_load(
+    own_server: ServerProcess, database: Database, new_connections: bool
+) -> None:
+    user_id, token = database.new_user()
+    calls = Calls()
+    async with client_of(own_server) as client, asyncio.TaskGroup() as group:
+        client.headers["Connection"] = "close" if new_connections else "keep-alive"
+        for _ in range(WRITERS):
+            group.create_task(calls.make(Caller(client, token)))
+        async with asyncio.timeout(60):
+            while calls.answered < PROGRESS:
+                await asyncio.sleep(0.01)
+        own_server.terminate()
+    assert await asyncio.to_thread(own_server.exit_code) == 0
+    assert calls.cut == []
+    assert database.query("SELECT count(*) FROM tasks WHERE user_id = %s", user_id) == [(calls.answered,)]
+
+
+@pytest.mark.skipif(KILLS < 3, reason="takes 10 s; set TODO_TEST_KILLS=20")
+async def test_a_server_whose_database_stands_still_ends_all_the_same_when_it_is_asked_to(
+    own_server: ServerProcess, database: Database
+) -> None:
+    async with client_of(own_server) as client:
+        caller = Caller(client, database.new_user()[1])
+        with closed_door(database):
+            calls = [asyncio.create_task(caller.post("add_task", title="hold on")) for _ in range(PLACES)]
+            await until_at_work(database, PLACES)
+            with freeze(database):
+                own_server.terminate()
+                assert await asyncio.to_thread(own_server.exit_code) == 0
+    assert [answer.json()["data"]["error"] for answer in await asyncio.gather(*calls)] == ["busy"] * PLACES
