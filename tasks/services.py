@@ -5,6 +5,7 @@ The docstring of an operation is the description that a language model reads.
 
 from typing import NamedTuple
 
+import psycopg
 from django.db import IntegrityError
 from django.db.models import Count, Q, QuerySet, Subquery
 from django.utils import timezone
@@ -31,6 +32,8 @@ from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, TaskNot
 from todo_mcp.core.operations import operation
 from todo_mcp.core.pagination import Cursor, Position
 from todo_mcp.idempotency.services import run_once
+
+CONVERSATION_OF_USER = "tasks_conversation_user"  # the foreign key, made in migration 0001
 
 
 @operation(
@@ -196,10 +199,16 @@ def _insert(user_id: str, title: str, description: str, origin: _Origin) -> Task
             **origin._asdict(),
         )
     except IntegrityError as error:  # a foreign key: it is the check of the conversation, and of a user erased since
-        if origin.conversation_id and "conversation" in str(error):
+        if origin.conversation_id and _constraint(error) == CONVERSATION_OF_USER:
             raise ConversationNotFound(origin.conversation_id) from None
         raise UserNotFound from None
     return TaskAdded(task_id=task.pk, title=title, created_at=now)
+
+
+def _constraint(error: IntegrityError) -> str | None:
+    """The name of the constraint that was violated; never a text, which quotes what callers sent."""
+    cause = error.__cause__
+    return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
 
 
 def _check_message(user_id: str, origin: _Origin) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from psycopg.errors import ForeignKeyViolation
 
 from todo_mcp.core.envelope import to_json
-from todo_mcp.core.errors import IdempotencyConflict
+from todo_mcp.core.errors import IdempotencyConflict, UserNotFound
 from todo_mcp.idempotency.models import IdempotencyKey
 from todo_mcp.purging import Purge
 
@@ -30,6 +31,7 @@ def run_once(
 
     Raises:
         IdempotencyConflict: the key was used in the last 24 hours with other arguments.
+        UserNotFound: there is no such user.
     """
     fingerprint = hashlib.sha256(to_json(arguments).encode()).digest()
     for _ in range(2):  # the second time the key of a concurrent call is there
@@ -43,6 +45,8 @@ def run_once(
                 )
             return result, False
         except IntegrityError as error:
+            if isinstance(error.__cause__, ForeignKeyViolation):  # at the commit: the user was erased since
+                raise UserNotFound from None
             conflict = error
     raise conflict
 
