@@ -17,6 +17,7 @@ from todo_mcp.transports import health  # noqa: E402
 from todo_mcp.transports.database_threads import DatabaseThreads  # noqa: E402
 from todo_mcp.transports.django_app import STATIC_PATH, DjangoApp, static_file  # noqa: E402
 from todo_mcp.transports.exchange import is_mcp  # noqa: E402
+from todo_mcp.transports.flushing import flushing  # noqa: E402
 from todo_mcp.transports.guard import Guard  # noqa: E402
 from todo_mcp.transports.mcp_server import McpEndpoint  # noqa: E402
 from todo_mcp.transports.rest_api import ToolEndpoint  # noqa: E402
@@ -65,7 +66,8 @@ class Lifespan:
         async with running.mcp.manager.run():
             self._running = Guard(running, threads)
             try:
-                yield
+                async with flushing(threads):
+                    yield
             finally:
                 self._running = None
                 await threads.close()

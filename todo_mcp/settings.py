@@ -100,6 +100,7 @@ INSTALLED_APPS = [
     "pghistory",
     "todo_mcp.users",
     "todo_mcp.idempotency",
+    "todo_mcp.statistics",
     "todo_mcp",
     "tasks",
     "conversations",

@@ -8,6 +8,7 @@ from django.db.models import BooleanField, Subquery, Value
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
+from todo_mcp.auth.token_use import token_uses
 from todo_mcp.auth.tokens import ACT_AS, checksum
 from todo_mcp.core.errors import Forbidden, InvalidArguments, ScopeMissing, Unauthenticated, UserNotFound
 from todo_mcp.users.models import User
@@ -85,6 +86,7 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
     )
     if row is None or row["user__is_active"] is False:
         raise Unauthenticated
+    token_uses.touch(row["id"])
     return Principal(
         token_id=row["id"],
         token_name=row["application__name"] or "",

@@ -20,6 +20,7 @@ from todo_mcp.core.operations import Operation
 from todo_mcp.history import history_context
 from todo_mcp.logs import describe
 from todo_mcp.monitoring import CALL_SECONDS, CALLS
+from todo_mcp.statistics.recorder import recorder
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -171,6 +172,15 @@ def _record(call: Call, user_id: str | None, error: TodoError | None, seconds: f
     outcome = error.name if error else "success"
     CALLS.labels(call.operation.name, call.transport, call.revision, outcome).inc()
     CALL_SECONDS.labels(call.operation.name, call.transport).observe(seconds)
+    recorder.record(
+        tool=call.operation.name,
+        outcome=outcome,
+        transport=call.transport,
+        client=call.client,
+        revision=call.revision,
+        seconds=seconds,
+        request_id=call.request_id,
+    )
     logger.info(
         "call",
         extra={

@@ -11,6 +11,7 @@ from starlette.types import Scope
 from todo_mcp.core.envelope import Envelope, failure, to_json
 from todo_mcp.core.errors import ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.monitoring import REFUSED
+from todo_mcp.statistics.recorder import recorder
 
 _KEY = "todo_mcp.exchange"
 _CHALLENGE_SCOPE = "tasks:read tasks:write"
@@ -68,9 +69,15 @@ def refuse(
     return _answer(scope, status, _envelope(status, name, message), {}, code)
 
 
-def refuse_with(scope: Scope, error: Unauthenticated | TodoError, *, code: int = INVALID_REQUEST) -> Response:
-    """The answer to a caller who may not go on, in the form of the path."""
-    return _answer(scope, *refusal(error), code)
+def refuse_with(
+    scope: Scope, error: Unauthenticated | TodoError, *, code: int = INVALID_REQUEST, counted: bool = False
+) -> Response:
+    """The answer to a caller who may not go on, in the form of the path.
+
+    Args:
+        counted: the call came as far as its tool, which has counted it.
+    """
+    return _answer(scope, *refusal(error), code, counted=counted)
 
 
 def refusal(error: Unauthenticated | TodoError) -> tuple[int, Envelope, dict[str, str]]:
@@ -91,8 +98,17 @@ def _envelope(status: int, name: str, message: str) -> Envelope:
     return {"status": "error", "data": {"error_code": status, "error": name}, "message": message}
 
 
-def _answer(scope: Scope, status: int, envelope: Envelope, headers: dict[str, str], code: int) -> Response:
+def count_refusal(status: int, transport: str) -> None:
+    """Count a request refused before any tool. Who sent it is not noted: strangers could write what they like."""
     REFUSED.labels(status).inc()
+    recorder.record(tool="", outcome=str(status), transport=transport)
+
+
+def _answer(
+    scope: Scope, status: int, envelope: Envelope, headers: dict[str, str], code: int, *, counted: bool = False
+) -> Response:
+    if not counted:
+        count_refusal(status, "mcp" if is_mcp(scope["path"]) else "http")
     if not is_mcp(scope["path"]):
         return EnvelopeResponse(envelope, status, headers)
     exchange: Exchange | None = scope.get(_KEY)

@@ -24,7 +24,7 @@ from todo_mcp.core.errors import Busy, ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY, Operation
 from todo_mcp.transports.calls import Call, authenticate_alone, bearer, clean_client, perform
 from todo_mcp.transports.database_threads import DatabaseThreads
-from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, exchange_of, refuse, refuse_with
+from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, count_refusal, exchange_of, refuse, refuse_with
 
 INSTRUCTIONS = """\
 This is the person's own task list. Call list_tasks to learn ids before you complete, update or delete; never guess one.
@@ -119,7 +119,8 @@ class McpEndpoint:
                         exchange.refusal = error
                 if exchange.refusal:
                     state["refused"] = True
-                    await refuse_with(scope, exchange.refusal)(scope, _nothing, send)
+                    counted = exchange.authenticated  # then it is the tool that refused
+                    await refuse_with(scope, exchange.refusal, counted=counted)(scope, _nothing, send)
             if not state["refused"]:
                 await send(message)
 
@@ -149,6 +150,7 @@ class McpEndpoint:
             return _handed_over(exchange, refusal)
         except Busy as busy:
             exchange.authenticated = True  # nothing of anybody's is told
+            count_refusal(busy.code, "mcp")
             return _result(failure(busy), busy)
         exchange.authenticated = True
         return _handed_over(exchange, error) if isinstance(error, ScopeMissing) else _result(envelope, error)

@@ -39,7 +39,7 @@ class ToolEndpoint:
             request_id=exchange.request_id,
         )
         envelope, error = await self._threads.run(lambda: perform(call, bearer(exchange.token)))
-        return refuse_with(request.scope, error) if error else EnvelopeResponse(envelope)
+        return refuse_with(request.scope, error, counted=True) if error else EnvelopeResponse(envelope)
 
 
 def _malformed(request: Request, *, known: bool) -> Response:

@@ -1,0 +1,192 @@
+"""How what is counted gets into the database, whatever happens there."""
+
+import asyncio
+import contextlib
+import threading
+import uuid
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from django.db import DatabaseError, connection
+from django.db.models import Sum
+from pytest_django import DjangoAssertNumQueries
+
+from tests.conftest import Caller, Orm
+from tests.statistics.support import another_session, count, rows
+from todo_mcp import asgi
+from todo_mcp.auth.token_use import TokenUses
+from todo_mcp.auth.tokens import issue_token
+from todo_mcp.core.operations import REGISTRY
+from todo_mcp.monitoring import GATE_REFUSED
+from todo_mcp.statistics.models import CallStatistics
+from todo_mcp.statistics.recorder import Recorder, recorder
+from todo_mcp.transports.calls import Call, bearer, perform
+from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.flushing import flush, flushing
+from todo_mcp.users.models import User
+
+pytestmark = pytest.mark.anyio
+
+
+@contextlib.contextmanager
+def broken_table() -> Iterator[None]:
+    """A table that takes no rows, for as long as this lasts."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE call_statistics ADD CONSTRAINT broken CHECK (calls < 0) NOT VALID")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE call_statistics DROP CONSTRAINT broken")
+
+
+def refused_at_the_gate() -> float:
+    return next(sample.value for metric in GATE_REFUSED.collect() for sample in metric.samples)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flush every hundredth of a second."""
+    monkeypatch.setattr("todo_mcp.transports.flushing.EVERY", 0.01)
+
+
+def test_counting_costs_a_call_no_statement(
+    committed: None, alice: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    call = Call(
+        operation=REGISTRY["add_task"],
+        arguments={"title": "Buy milk"},
+        transport="http",
+        request_id=uuid.uuid4().hex,
+        client="curl",
+    )
+    identify = bearer(issue_token(user_id="alice"))
+    with django_assert_num_queries(2):  # the token; the insert
+        _, error = perform(call, identify)
+    assert error is None
+    assert [counted.calls for counted in recorder.take().values()] == [1]
+
+
+def test_flushing_is_two_statements_whatever_was_counted(
+    committed: None, alice: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    counted, used = Recorder(), TokenUses()
+    for client in "abcdef":
+        count(counted, client=client)
+    for token_id in range(1, 4):
+        issue_token(user_id="alice")
+        used.touch(token_id)
+    with django_assert_num_queries(4):  # BEGIN; the counts; the uses; COMMIT
+        flush(counted, used)
+    with django_assert_num_queries(0):
+        flush(counted, used)
+
+
+async def test_concurrent_calls_add_up(as_alice: Caller, orm: Orm) -> None:
+    async def calls() -> None:
+        for n in range(20):
+            await as_alice.post("add_task", title=f"Task {n}")
+            await orm(flush)
+
+    await asyncio.gather(*(calls() for _ in range(4)))
+    await orm(flush)
+    assert sum(row["calls"] for row in await orm(rows)) == 80
+
+
+def test_two_workers_add_up_while_both_flush(committed: None) -> None:
+    def work(slowest: float) -> None:
+        worker = Recorder()
+        for n in range(30):
+            for client in ("a", "b", "c"):
+                count(worker, client=client, seconds=slowest / (n + 1), request_id=f"{slowest:g}-{n}")
+            flush(worker, TokenUses())
+        connection.close()
+
+    threads = [threading.Thread(target=work, args=(slowest,)) for slowest in (2.0, 3.0)]
+    for thread in threads:
+        thread.start()
+    total = 0
+    while any(thread.is_alive() for thread in threads):
+        seen = CallStatistics.objects.aggregate(n=Sum("calls"))["n"] or 0
+        assert seen >= total  # it never goes back
+        total = seen
+    stored = rows()
+    assert [row["calls"] for row in stored] == [60, 60, 60]
+    assert {(row["milliseconds_max"], row["slowest_request_id"]) for row in stored} == {(3000.0, "3-0")}
+
+
+def test_a_failed_flush_loses_nothing(committed: None, alice: User) -> None:
+    issue_token(user_id="alice")
+    counted, used = Recorder(), TokenUses()
+    count(counted, 3)
+    used.touch(1)
+    with broken_table():
+        with pytest.raises(DatabaseError):
+            flush(counted, used)
+        count(counted, 2)
+    flush(counted, used)
+    assert [row["calls"] for row in rows()] == [5]
+    assert not counted.take()
+    assert not used.take()
+
+
+async def test_calls_go_on_while_the_statistics_cannot_be_written(as_alice: Caller, orm: Orm) -> None:
+    with contextlib.ExitStack() as stack:
+        await orm(lambda: stack.enter_context(broken_table()))
+        for _ in range(3):
+            assert (await as_alice.post("list_tasks")).status_code == 200
+            with pytest.raises(DatabaseError):
+                await orm(flush)
+        await orm(stack.pop_all().close)
+    await orm(flush)
+    assert [row["calls"] for row in await orm(rows)] == [3]
+
+
+async def test_the_end_of_a_worker_flushes(alice: User, orm: Orm) -> None:
+    token = await orm(lambda: issue_token(user_id="alice"))
+    app = asgi.Lifespan()
+    async with app.running():
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=app), base_url="http://localhost:5000"
+        ) as client:
+            assert (await Caller(client, token).post("list_tasks")).status_code == 200
+        assert await orm(rows) == []
+    assert [row["calls"] for row in await orm(rows)] == [1]
+
+
+async def test_a_worker_flushes_while_it_runs(orm: Orm, often: None) -> None:
+    count(recorder)
+    threads = DatabaseThreads(1, 1.0)
+    async with flushing(threads), asyncio.timeout(10):
+        while not await orm(rows):
+            pass
+    await threads.close()
+
+
+async def test_a_full_gate_makes_the_statistics_wait(orm: Orm, often: None) -> None:
+    count(recorder)
+    threads = DatabaseThreads(1, 0.01)
+    free = threading.Event()
+    refused = refused_at_the_gate()
+    async with flushing(threads), asyncio.timeout(10):
+        call = asyncio.create_task(threads.run(free.wait))
+        while refused_at_the_gate() < refused + 3:
+            assert await orm(rows) == []
+        free.set()
+        await call
+        while not await orm(rows):
+            pass
+    await threads.close()
+    assert [row["calls"] for row in await orm(rows)] == [1]
+
+
+async def test_a_table_that_is_locked_keeps_no_worker_from_ending(orm: Orm) -> None:
+    count(recorder, 7)
+    threads = DatabaseThreads(1, 1.0)
+    with another_session("LOCK TABLE call_statistics"):
+        async with asyncio.timeout(10):
+            async with flushing(threads):
+                pass
+            await threads.close()
+    assert [value.calls for value in recorder.take().values()] == [7]

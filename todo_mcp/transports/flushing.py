@@ -1,0 +1,72 @@
+"""Writes what a worker has counted, every 10 seconds and at its end, through the same threads as the calls."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from django.db import DatabaseError, transaction
+
+from todo_mcp.auth.token_use import TokenUses, token_uses, write_uses
+from todo_mcp.core.errors import Busy
+from todo_mcp.logs import describe
+from todo_mcp.statistics.recorder import Recorder, recorder
+from todo_mcp.statistics.services import add_counts
+from todo_mcp.transports.database_threads import DatabaseThreads
+
+logger = logging.getLogger(__name__)
+
+EVERY = 10.0  # seconds
+AT_END = 2.0  # seconds that a worker waits at most before it ends
+
+
+def flush(counted: Recorder = recorder, used: TokenUses = token_uses) -> None:
+    """Write all that was counted, in one transaction. What cannot be written is kept for the next time.
+
+    If the connection breaks in the commit itself, nobody knows whether it was done, and it is counted again.
+    """
+    counts, uses = counted.take(), used.take()
+    if not counts and not uses:
+        return
+    try:
+        with transaction.atomic():
+            add_counts(counts)
+            write_uses(uses)
+    except BaseException:
+        counted.put_back(counts)
+        used.put_back(uses)
+        raise
+
+
+@asynccontextmanager
+async def flushing(threads: DatabaseThreads) -> AsyncIterator[None]:
+    """Flush regularly within this context, and once when it ends."""
+    task = asyncio.create_task(_regularly(threads))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        try:
+            async with asyncio.timeout(AT_END):
+                await _try(threads)
+        except TimeoutError:
+            logger.warning("statistics lost at the end: the database does not answer")
+
+
+async def _regularly(threads: DatabaseThreads) -> None:
+    while True:
+        await asyncio.sleep(EVERY)
+        await _try(threads)
+
+
+async def _try(threads: DatabaseThreads) -> None:
+    """Flush if there is a place at the gate and the database takes it; a failure here is nobody's but ours."""
+    try:
+        await threads.run(flush)
+    except Busy:
+        logger.info("statistics wait: busy")
+    except DatabaseError as error:
+        logger.warning("statistics not written", extra=describe(error))
+    except Exception as error:
+        logger.error("defect", extra=describe(error))
