@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
+from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.utils import timezone
 
 from conversations.models import Conversation, Message
@@ -50,7 +51,7 @@ def list_conversations(*, user_id: str, limit: Limit = 50, cursor: Cursor | None
     """
     rows = Conversation.objects.filter(user_id=user_id).order_by("-updated_at", "-id")
     if cursor:
-        rows = rows.filter(updated_at__lte=cursor.at).filter(Q(updated_at__lt=cursor.at) | Q(id__lt=cursor.id))
+        rows = rows.filter(TupleLessThan(Tuple(F("updated_at"), F("id")), cursor))
     found = [ConversationOut(**row) for row in rows.values(*ConversationOut.model_fields)[: limit + 1]]
     page, more = found[:limit], len(found) > limit
     return ConversationList(

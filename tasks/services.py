@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import psycopg
 from django.db import IntegrityError
-from django.db.models import Count, Q, QuerySet, Subquery
+from django.db.models import Count, F, QuerySet, Subquery
+from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.utils import timezone
 
 from tasks.models import Task
@@ -86,7 +87,7 @@ def list_tasks(*, user_id: str, status: Status = "all", limit: Limit = 50, curso
     counted = tasks.order_by().values("user_id").annotate(n=Count("pk")).values("n")
     page = tasks.order_by("-created_at", "-id")
     if cursor:
-        page = page.filter(created_at__lte=cursor.at).filter(Q(created_at__lt=cursor.at) | Q(id__lt=cursor.id))
+        page = page.filter(TupleLessThan(Tuple(F("created_at"), F("id")), cursor))
     rows = list(
         page.annotate(total=Subquery(counted)).values_list(
             "id", "title", "description", "completed", "created_at", "updated_at", "total"

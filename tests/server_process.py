@@ -126,7 +126,8 @@ class ServerProcess:
         return process
 
     def is_ready(self) -> bool:
-        assert self._process.poll() is None, self.log()[-2000:]
+        code = self._process.poll()
+        assert code is None, f"the server ended with {code}: {self.log()[-2000:]}"
         return self.probe("/readyz") == 200
 
     def probe(self, path: str) -> int | None:
