@@ -14,6 +14,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 
 from todo_mcp import startup
 from todo_mcp.auth.tokens import find_token, issue_token
@@ -21,6 +22,7 @@ from todo_mcp.core.errors import UserNotFound
 from todo_mcp.users.services import create_user
 
 TOKEN_NAME = "make run"  # noqa: S105 (what the token is called in lists)
+PREPARING = 708633  # an advisory lock of ours; the number means nothing
 SPARE_USER = "alice"  # where the operating system's user has no name that we can use
 
 
@@ -37,6 +39,12 @@ def keep_secret_key() -> None:
     """Where no SECRET_KEY is set, use the one of the last run, so that sessions in the admin outlive a restart."""
     if settings.SECRET_KEY.startswith("development-"):
         settings.SECRET_KEY = _kept("secret_key") or _keep("secret_key", settings.SECRET_KEY)
+
+
+def take_turns() -> None:
+    """Wait for another process that prepares the same database, and let the next wait, until the connection closes."""
+    with startup.database_errors(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
 
 
 def migrate() -> int:

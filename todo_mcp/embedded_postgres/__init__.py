@@ -5,3 +5,10 @@ the pid of a killed server for that server, counts its users by pids that ``kill
 parent directory readable to all when root runs it, and keeps one lock for the whole machine that only the first user
 can open.
 """
+
+import sys
+
+from django.core.exceptions import ImproperlyConfigured
+
+if sys.platform == "win32":
+    raise ImproperlyConfigured("todo-mcp runs on Linux and macOS. On Windows, use WSL.")

@@ -1,6 +1,7 @@
 """A PostgreSQL cluster in a directory: made, started and stopped by one process at a time (see ``server``)."""
 
 import contextlib
+import fcntl
 import importlib.util
 import os
 import shlex
@@ -24,7 +25,7 @@ PORT = 5432  # only a part of the socket's name: nothing listens on TCP
 SOCKET_PATH_MAX = 103  # bytes, on macOS; Linux takes 107
 START_SECONDS = 60  # recovery after a crash included
 STOP_SECONDS = 30
-ORPHANS_SECONDS = 10  # for the last processes of a killed server to go
+ORPHANS_SECONDS = 10  # in which the last processes of a killed server end
 
 # Locale: the same order and case rules on every machine, and none that the machine has to have.
 INITDB = ["--auth=trust", f"--username={SUPERUSER}", "--encoding=UTF8", "--locale=C"]
@@ -42,6 +43,7 @@ class Cluster:
     def __init__(self, pgdata: Path) -> None:
         self.pgdata = pgdata
         self.log = pgdata / "server.log"
+        self._alive = pgdata.with_name(f"{pgdata.name}.alive")  # held by every process of the server that we started
 
     def address(self) -> Address | None:
         """Where the running server listens, by its lock file; the server may since have been killed."""
@@ -53,6 +55,15 @@ class Cluster:
         if address is None:
             return psycopg.pq.Ping.NO_RESPONSE
         return psycopg.pq.Ping(psycopg.pq.PGconn.ping(_conninfo(address).encode()))
+
+    def is_gone(self) -> bool:
+        """Whether no process of the server is left. The kernel knows; a pid may be another's, and a ping get lost."""
+        try:
+            with self._alive.open("a") as alive:
+                fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def start(self) -> Address:
         """Start the server, on data made first where there is none, and wait until it takes connections.
@@ -69,6 +80,7 @@ class Cluster:
             account.own(self.pgdata)
         else:
             self._make(account, programs)
+        self._wait_for_orphans()
         socket_directory = self._socket_directory(account)
         forget_lost_server(self.pgdata, socket_directory)
         self._launch(account, programs, socket_directory)
@@ -119,16 +131,23 @@ class Cluster:
         settings = SETTINGS | {"unix_socket_directories": f'"{socket_directory}"', "port": str(PORT)}
         options = shlex.join([word for name, value in settings.items() for word in ("-c", f"{name}={value}")])
         command = ["start", "-D", str(self.pgdata), "-l", str(self.log), "-o", options, "-w", "-t", str(START_SECONDS)]
-        deadline = time.monotonic() + ORPHANS_SECONDS
-        while True:
-            said_before = self.log.stat().st_size if self.log.exists() else 0
-            failure = _run(programs / "pg_ctl", *command, account=account)
-            if not failure:
-                return
+        said_before = self.log.stat().st_size if self.log.exists() else 0
+        with self._alive.open("a") as alive:
+            fcntl.flock(alive, fcntl.LOCK_SH)
+            failure = _run(programs / "pg_ctl", *command, account=account, inherit=(alive.fileno(),))
+        if failure:
             reason = _last_words(self.log, said_before) or failure
-            if "shared memory block" not in reason or time.monotonic() > deadline:
-                raise ImproperlyConfigured(f"The embedded PostgreSQL does not start: {reason} (log: {self.log})")
-            time.sleep(0.1)
+            raise ImproperlyConfigured(f"The embedded PostgreSQL does not start: {reason} (log: {self.log})")
+
+    def _wait_for_orphans(self) -> None:
+        """A killed server's last processes finish what they were told to do before they notice."""
+        deadline = time.monotonic() + ORPHANS_SECONDS
+        while not self.is_gone():
+            if time.monotonic() > deadline:
+                raise ImproperlyConfigured(
+                    f"Processes of a killed PostgreSQL are still at work in {self.pgdata}. End them."
+                )
+            time.sleep(0.02)
 
     def _socket_directory(self, account: Account) -> Path:
         """The data directory or, where its path is too long for a socket, one of the account's own in /tmp."""
@@ -171,13 +190,13 @@ def _make_database(address: Address) -> None:
             connection.execute(f"CREATE DATABASE {DATABASE}")
 
 
-def _run(program: Path, *arguments: str, account: Account) -> str:
+def _run(program: Path, *arguments: str, account: Account, inherit: tuple[int, ...] = ()) -> str:
     """Run a program of PostgreSQL; "" if it succeeded, otherwise its first error."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
     command = [str(program), *arguments]
     done = subprocess.run(  # noqa: S603 (our programs, our arguments)
         command, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        **account.process_options(),
+        pass_fds=inherit, **account.process_options(),
     )  # fmt: skip
     if done.returncode == 0:
         return ""

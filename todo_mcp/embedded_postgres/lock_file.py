@@ -1,11 +1,8 @@
 """``postmaster.pid``, the lock file of a PostgreSQL server: its pid, data directory, start, port, socket directory…"""
 
 import os
-import time
 from pathlib import Path
 from typing import NamedTuple
-
-GOING_SECONDS = 1.0  # for a server that has closed its socket to end
 
 
 class Address(NamedTuple):
@@ -39,17 +36,12 @@ def forget_lost_server(pgdata: Path, socket_directory: Path) -> None:
         return
     if not pid.strip().isdigit():  # cut off by a crash of the machine: no server lives that wrote it
         path.unlink()
-        return
-    deadline = time.monotonic() + GOING_SECONDS
-    while _exists(int(pid)) and path.exists():
-        if time.monotonic() > deadline:
-            path.write_text(f"{os.getpid()}\n{rest}")
-            return
-        time.sleep(0.02)
+    elif _exists(int(pid)):
+        path.write_text(f"{os.getpid()}\n{rest}")
 
 
 def _exists(pid: int) -> bool:
-    """Whether there is such a process that could be a server of ours; another user's could not."""
+    """Whether there is such a process, or what is left of it, that PostgreSQL could take for a server of ours."""
     try:
         os.kill(pid, 0)
     except OSError:

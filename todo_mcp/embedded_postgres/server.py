@@ -1,11 +1,12 @@
 """One embedded PostgreSQL for every process that uses a data directory: the first starts it, the last stops it.
 
 The kernel counts the users: each holds a shared lock on ``postgres.users`` for as long as it lives, however it dies,
-and who gets that lock for himself is the last. Starting and stopping happen under the lock ``postgres.lock``.
+and who gets that lock for himself is the last. Starting and stopping happen under the lock ``postgres.lock``. The
+processes of PostgreSQL itself hold ``postgres.alive``.
 """
 
 import atexit
-import logging
+import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +18,6 @@ from psycopg.pq import Ping
 
 from todo_mcp.embedded_postgres.cluster import START_SECONDS, Cluster
 from todo_mcp.embedded_postgres.lock_file import Address
-
-try:
-    import fcntl
-except ImportError:
-    raise ImproperlyConfigured(
-        "The embedded PostgreSQL runs on Linux and macOS. On Windows use WSL, or set DATABASE_URL."
-    ) from None
-
-logger = logging.getLogger(__name__)
 
 
 class EmbeddedServer:
@@ -74,15 +66,17 @@ class EmbeddedServer:
             self._in_use = self._address = None
 
     def _answers(self) -> bool:
-        """Whether the server takes connections, once it is done with what it may be at: recovery, shutdown."""
+        """Whether it takes connections, once it is done with what it may be at: start, recovery, shutdown."""
         deadline = time.monotonic() + START_SECONDS
-        while (answer := self._cluster.ping()) is Ping.REJECT and time.monotonic() < deadline:
+        while self._cluster.ping() is not Ping.OK:
+            if self._cluster.is_gone():
+                return False
+            if time.monotonic() > deadline:
+                raise ImproperlyConfigured(
+                    f"PostgreSQL is still recovering. Its log is {self._cluster.log}; start again later."
+                )
             time.sleep(0.05)
-        if answer is Ping.REJECT:
-            raise ImproperlyConfigured(
-                f"PostgreSQL is still recovering. Start again later; its log is {self._cluster.log}."
-            )
-        return answer is Ping.OK
+        return True
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ class Command(BaseCommand):
         startup.end_on_signals()
         sockets = startup.listen(host)
         local.keep_secret_key()
+        local.take_turns()
         if applied := local.migrate():
             self.stdout.write(f"Prepared the database: {applied} migrations.")
         access = local.ensure_access()
