@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from tasks.models import DESCRIPTION_MAX, TITLE_MAX
 from todo_mcp.core.arguments import MAX_ID, Integer, Text
@@ -53,9 +54,7 @@ Status = Annotated[
 Limit = Annotated[int, Integer(minimum=1, maximum=100, description="How many tasks to return at most, 1 to 100.")]
 
 
-class TaskOut(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class TaskOut(TypedDict):
     task_id: int
     title: str
     description: str

@@ -7,6 +7,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 CONNECT_TIMEOUT = 3  # seconds
+PREPARE_AFTER = 5  # uses; psycopg prepares nothing, not even on request, unless a number is set
 
 
 def database_settings(url: str, *, data_dir: Path) -> dict[str, Any]:
@@ -21,7 +22,11 @@ def database_settings(url: str, *, data_dir: Path) -> dict[str, Any]:
             "NAME": "todo_mcp",
             "USER": "postgres",
             "CONN_MAX_AGE": None,
-            "OPTIONS": {"connect_timeout": CONNECT_TIMEOUT, "application_name": "todo-mcp"},
+            "OPTIONS": {
+                "connect_timeout": CONNECT_TIMEOUT,
+                "application_name": "todo-mcp",
+                "prepare_threshold": PREPARE_AFTER,
+            },
             "EMBEDDED_DATA_DIR": data_dir / "postgres",
         }
     scheme, _, rest = url.partition("://")
@@ -34,5 +39,10 @@ def database_settings(url: str, *, data_dir: Path) -> dict[str, Any]:
     options = settings.setdefault("OPTIONS", {})
     if "ssl" in options:  # asyncpg's word for libpq's sslmode
         options["sslmode"] = options.pop("ssl")
-    settings["OPTIONS"] = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "todo-mcp", **options}
+    settings["OPTIONS"] = {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "application_name": "todo-mcp",
+        "prepare_threshold": PREPARE_AFTER,
+        **options,
+    }
     return settings

@@ -1,8 +1,11 @@
 """The one shape of every answer: ``{"status": …, "data": {…}, "message": …}``."""
 
 import json
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, ConfigDict
 
 from todo_mcp.core.errors import TodoError
@@ -19,10 +22,20 @@ class Output(BaseModel):
         """One or two sentences that tell the caller what happened and what to do next."""
         raise NotImplementedError
 
+    def data(self) -> dict[str, Any]:
+        """The envelope's ``data``: the fields that are told, as they are; ``to_json`` writes times and models."""
+        values = self.__dict__
+        return {name: values[name] for name in _told(type(self))}
+
+
+@cache
+def _told(output: type[Output]) -> tuple[str, ...]:
+    return tuple(name for name, field in output.model_fields.items() if not field.exclude)
+
 
 def success(output: Output) -> Envelope:
-    """The envelope of an operation that was done. Times are RFC 3339 in UTC, ending in Z."""
-    return {"status": "success", "data": output.model_dump(mode="json"), "message": output.message()}
+    """The envelope of an operation that was done."""
+    return {"status": "success", "data": output.data(), "message": output.message()}
 
 
 def failure(error: TodoError) -> Envelope:
@@ -30,9 +43,21 @@ def failure(error: TodoError) -> Envelope:
     return {"status": "error", "data": error.data(), "message": error.message}
 
 
-def to_json(value: Any) -> str:
-    """Compact JSON, as it goes over the wire."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def to_json(value: Any) -> bytes:
+    """Compact JSON in UTF-8, as it goes over the wire; times are RFC 3339 in UTC, ending in Z."""
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_UTC_Z)
+    except TypeError:  # a lone surrogate, or an integer past 64 bits: both only ever come from a caller's JSON
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+        return text.encode("utf-8", "backslashreplace")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 ERROR_DATA: dict[str, Any] = {

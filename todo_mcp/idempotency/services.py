@@ -33,7 +33,7 @@ def run_once(
         IdempotencyConflict: the key was used in the last 24 hours with other arguments.
         UserNotFound: there is no such user.
     """
-    fingerprint = hashlib.sha256(to_json(arguments).encode()).digest()
+    fingerprint = hashlib.sha256(to_json(arguments)).digest()
     for _ in range(2):  # the second time the key of a concurrent call is there
         if (known := _first_result(user_id, operation, key, fingerprint)) is not None:
             return known, True

@@ -8,13 +8,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
+from todo_mcp.auth.principal import Principal
+from todo_mcp.auth.resource import challenge
 from todo_mcp.core.envelope import Envelope, failure, to_json
 from todo_mcp.core.errors import ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.monitoring import REFUSED
 from todo_mcp.statistics.recorder import recorder
 
 _KEY = "todo_mcp.exchange"
-_CHALLENGE_SCOPE = "tasks:read tasks:write"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 INVALID_REQUEST, PARSE_ERROR = -32600, -32700  # JSON-RPC 2.0, section 5.1
 
@@ -23,24 +24,29 @@ class EnvelopeResponse(JSONResponse):
     """A JSON response, compact, and safe for text that cannot be encoded."""
 
     def render(self, content: Any) -> bytes:
-        return to_json(content).encode("utf-8", "backslashreplace")
+        return to_json(content)
 
 
 @dataclass
 class Exchange:
     """What the guard knows of a request: handed to the endpoint in the ASGI scope.
 
-    ``message`` is the body's JSON; ``has_body`` tells an empty body from ``null``.
-    ``refusal`` is set by a tool's handler deep inside the SDK, where HTTP cannot be spoken; the endpoint then sends
-    the refusal in place of what the SDK made of it. ``authenticated`` says that the token was looked up and is good.
+    ``message`` is the body's JSON; ``has_body`` tells an empty body from ``null``, and ``has_escapes`` that it was
+    written with ``\\u`` escapes, the only way to a lone surrogate.
+    ``answer`` is what a tool's handler leaves to be sent. ``refusal`` is set by it inside the SDK, where HTTP cannot
+    be spoken; the endpoint then sends the refusal in place of what the SDK made of it. ``authenticated`` says that the
+    token was looked up and is good; ``principal`` is whose it is, where no operation was called.
     """
 
     request_id: str
     token: str = ""
     message: Any = None
     has_body: bool = False
+    has_escapes: bool = False
+    answer: bytes = b""
     refusal: Unauthenticated | TodoError | None = None
     authenticated: bool = False
+    principal: Principal | None = None
 
     @property
     def rpc_id(self) -> str | int | None:
@@ -83,12 +89,11 @@ def refuse_with(
 def refusal(error: Unauthenticated | TodoError) -> tuple[int, Envelope, dict[str, str]]:
     """Status, envelope and headers of an error: 401 and 403 carry the challenge of RFC 6750, section 3."""
     if isinstance(error, Unauthenticated):
-        invalid = ', error="invalid_token"' if error.invalid_token else ""
         said = _envelope(401, "unauthenticated", "Send a valid token: Authorization: Bearer <token>.")
-        return 401, said, {"WWW-Authenticate": f'Bearer scope="{_CHALLENGE_SCOPE}"{invalid}'}
+        return 401, said, {"WWW-Authenticate": challenge(error="invalid_token" if error.invalid_token else "")}
     headers = {}
     if isinstance(error, ScopeMissing):
-        headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
+        headers["WWW-Authenticate"] = challenge(error="insufficient_scope", scope=error.needed)
     if "retry_after" in error.details:
         headers["Retry-After"] = str(error.details["retry_after"])
     return error.code, failure(error), headers

@@ -70,7 +70,7 @@ class Guard:
             if _takes_calls(scope["path"]):
                 exchange.token = _bearer_token(headers)
                 if scope["method"] == "POST" and body.strip():
-                    exchange.message, exchange.has_body = parse(body), True
+                    exchange.message, exchange.has_body, exchange.has_escapes = parse(body), True, b"\\u" in body
         except Refused as refused:
             await refuse(scope, refused.status, refused.message)(scope, receive, send)
         except BadJson as bad:

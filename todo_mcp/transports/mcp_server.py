@@ -20,8 +20,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from todo_mcp import __version__
 from todo_mcp.core.envelope import Envelope, failure, to_json
-from todo_mcp.core.errors import Busy, ScopeMissing, TodoError, Unauthenticated
+from todo_mcp.core.errors import Busy, KeysUnavailable, ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY, Operation
+from todo_mcp.transports import slots
 from todo_mcp.transports.calls import Call, authenticate_alone, bearer, clean_client, perform
 from todo_mcp.transports.database_threads import DatabaseThreads
 from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, count_refusal, exchange_of, refuse, refuse_with
@@ -51,6 +52,15 @@ def describe(operation: Operation) -> types.Tool:
             open_world_hint=False,
         ),
     )
+
+
+def _with_slots(*, is_error: bool) -> types.CallToolResult:
+    text = types.TextContent(type="text", text=slots.TEXT)
+    return types.CallToolResult(content=[text], structured_content=slots.DATA, is_error=is_error)
+
+
+# What the handler returns to the SDK, the same two for every call.
+DONE, FAILED = _with_slots(is_error=False), _with_slots(is_error=True)
 
 
 class McpEndpoint:
@@ -102,13 +112,13 @@ class McpEndpoint:
         return None
 
     async def _authenticate(self, exchange: Exchange) -> None:
-        await self._threads.run(lambda: authenticate_alone(exchange.token))
+        exchange.principal = await self._threads.run(lambda: authenticate_alone(exchange.token))
         exchange.authenticated = True
 
     def _checked(self, scope: Scope, send: Send) -> Send:
         """A send that lets nothing out before the token is known to be good, and speaks HTTP for the tool's handler."""
         exchange = exchange_of(scope)
-        state = {"refused": False}
+        held: list[Message] = []
 
         async def checked(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -118,16 +128,26 @@ class McpEndpoint:
                     except (Unauthenticated, TodoError) as error:
                         exchange.refusal = error
                 if exchange.refusal:
-                    state["refused"] = True
                     counted = exchange.authenticated  # then it is the tool that refused
                     await refuse_with(scope, exchange.refusal, counted=counted)(scope, _nothing, send)
-            if not state["refused"]:
+                elif exchange.answer:
+                    held.append(message)  # its length is known when the answer is in it
+                else:
+                    await send(message)
+            elif held:
+                for filled in slots.fill(held.pop(), message, exchange.answer):
+                    await send(filled)
+            elif not exchange.refusal:
                 await send(message)
 
         return checked
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=self._tools)
+        """The tools that the caller's scopes allow."""
+        assert ctx.request is not None
+        principal = exchange_of(ctx.request).principal
+        allowed = principal.scopes if principal else frozenset()
+        return types.ListToolsResult(tools=[tool for tool in self._tools if REGISTRY[tool.name].scope in allowed])
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         assert ctx.request is not None
@@ -151,9 +171,10 @@ class McpEndpoint:
         except Busy as busy:
             exchange.authenticated = True  # nothing of anybody's is told
             count_refusal(busy.code, "mcp")
-            return _result(failure(busy), busy)
+            return _answered(exchange, failure(busy), busy)
         exchange.authenticated = True
-        return _handed_over(exchange, error) if isinstance(error, ScopeMissing) else _result(envelope, error)
+        by_http = isinstance(error, (ScopeMissing, KeysUnavailable))
+        return _handed_over(exchange, error) if error and by_http else _answered(exchange, envelope, error)
 
 
 def _is_call(exchange: Exchange) -> bool:
@@ -177,11 +198,10 @@ def _client(ctx: Context) -> str:
     return clean_client(said)
 
 
-def _result(envelope: Envelope, error: TodoError | None) -> types.CallToolResult:
-    text = to_json(envelope).encode("utf-8", "backslashreplace").decode()
-    return types.CallToolResult(
-        content=[types.TextContent(type="text", text=text)], structured_content=envelope, is_error=error is not None
-    )
+def _answered(exchange: Exchange, envelope: Envelope, error: TodoError | None) -> types.CallToolResult:
+    """Leave the answer for the endpoint, which writes it into the slots of the result returned here."""
+    exchange.answer = to_json(envelope)
+    return FAILED if error else DONE
 
 
 def _handed_over(exchange: Exchange, refusal: Unauthenticated | TodoError) -> types.CallToolResult:
@@ -195,6 +215,8 @@ def _without_surrogates(exchange: Exchange, receive: Receive) -> Receive:
 
     The tool's handler takes the arguments from the exchange, as they were sent, and refuses them by name.
     """
+    if not exchange.has_escapes:
+        return receive
     text = json.dumps(exchange.message, ensure_ascii=False)
     try:
         text.encode()

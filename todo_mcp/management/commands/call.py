@@ -42,6 +42,6 @@ class Command(BaseCommand):
             request_id=uuid.uuid4().hex,
         )
         envelope, error = perform(call, lambda target: local_principal(options["user"]))
-        self.stdout.write(to_json(envelope))
+        self.stdout.write(to_json(envelope).decode())
         if error:
             sys.exit(1)

@@ -1,0 +1,111 @@
+"""Queries that Django's ORM writes once and PostgreSQL plans once.
+
+Building a queryset and compiling it to SQL takes Django ten times as long as running it (docs/performance.md).
+A statement on the way of every call is therefore written with ``Parameter`` in place of its values, compiled at its first
+use, and run after that as a prepared statement. It stays the ORM's: models own the names of tables and columns.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.models.expressions import Expression
+from django.db.models.sql import InsertQuery, UpdateQuery
+
+from todo_mcp.history import current_metadata
+
+_METADATA = "pghistory.context_metadata"  # where pghistory's triggers look for who makes a change
+
+
+class Parameter(Expression):
+    """Stands for a value that is known when the query is run."""
+
+    def __init__(self, name: str, output_field: "models.Field[Any, Any] | None" = None) -> None:
+        super().__init__(output_field=output_field)
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        return "%s", [self]
+
+
+class Compiled:
+    """A statement with parameters; called with their values by name, it gives the rows."""
+
+    def __init__(self, write: Callable[[], tuple[str, Sequence[Any]]]) -> None:
+        self._write = write
+        self._sql = ""
+        self._params: Sequence[Any] = ()
+
+    def __call__(self, **values: Any) -> list[tuple[Any, ...]]:
+        if not self._sql:
+            sql, self._params = self._write()
+            self._sql = sql
+        return _fetch(self._sql, [values[p.name] if isinstance(p, Parameter) else p for p in self._params])
+
+
+def select(rows: Callable[[], models.QuerySet[Any, Any]], *, limit: str = "") -> Compiled:
+    """The rows of a ``values_list`` queryset; as many as the parameter ``limit`` says, where one is named."""
+
+    def write() -> tuple[str, Sequence[Any]]:
+        sql, params = rows().query.sql_with_params()
+        return (f"{sql} LIMIT %s", [*params, Parameter(limit)]) if limit else (sql, params)
+
+    return Compiled(write)
+
+
+def update(rows: Callable[[], models.QuerySet[Any]], returning: Sequence[str], **values: Any) -> "Recorded":
+    """UPDATE … RETURNING, which the ORM does not have: these columns of each row that was changed."""
+
+    def write() -> tuple[str, Sequence[Any]]:
+        found = rows()
+        query: UpdateQuery = found.query.chain(UpdateQuery)  # type: ignore[assignment]
+        query.add_update_values(values)
+        sql, params = query.get_compiler(found.db).as_sql()
+        return _returning(sql, params, found.model, returning)
+
+    return Recorded(write)
+
+
+def insert(row: Callable[[], models.Model], returning: Sequence[str]) -> "Recorded":
+    """INSERT … RETURNING of a model instance whose fields hold parameters."""
+
+    def write() -> tuple[str, Sequence[Any]]:
+        new = row()
+        query = InsertQuery(type(new))
+        fields = [field for field in new._meta.concrete_fields if not isinstance(field, models.AutoField)]
+        query.insert_values(fields, [new])
+        [(sql, params)] = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
+        return _returning(sql, params, type(new), returning)
+
+    return Recorded(write)
+
+
+class Recorded(Compiled):
+    """A statement that changes rows whose history is kept: it carries the metadata of ``history_context`` with it."""
+
+    def __call__(self, **values: Any) -> list[tuple[Any, ...]]:
+        return super().__call__(**values, metadata=current_metadata())
+
+
+def _returning(
+    sql: str, params: Sequence[Any], model: type[models.Model], names: Sequence[str]
+) -> tuple[str, Sequence[Any]]:
+    """Add RETURNING. It is evaluated before the triggers fire, so that is where they are told who makes the change."""
+    columns = [connections[DEFAULT_DB_ALIAS].ops.quote_name(model._meta.get_field(name).column) for name in names]
+    said = f"set_config('{_METADATA}', %s, true)"
+    return f"{sql} RETURNING {', '.join([*columns, said])}", [*params, Parameter("metadata")]
+
+
+def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
+    """Run a prepared statement on Django's connection, in its transaction if there is one."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    started = time.monotonic()
+    with connection.wrap_database_errors:
+        rows = psycopg.Cursor(connection.connection).execute(sql, params, prepare=True).fetchall()
+    if connection.queries_logged:
+        connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - started:.3f}"})
+    return rows
