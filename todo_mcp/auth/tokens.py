@@ -42,7 +42,7 @@ def issue_token(
         ValueError: neither or both of user and service, an unknown scope, or ``tasks:act_as`` for a user.
         UserNotFound: there is no such user.
     """
-    if (user_id is None) == (service is None):
+    if (user_id is None) == (service is None) or (service is not None and not service.strip()):
         raise ValueError("Name either a user or a service.")
     if user_id is not None and not User.objects.filter(pk=user_id).exists():
         raise UserNotFound
