@@ -32,18 +32,27 @@ class Account:
         for path in (directory, *directory.rglob("*")):
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
-    def make_reachable(self, path: Path) -> None:
-        """Let the account pass through the parent directories of ``path``.
+    def make_reachable(self, *paths: Path) -> None:
+        """Let the account pass through the parent directories of these paths.
 
         Only where root starts PostgreSQL, and only where the way is barred: such a directory, which may lie outside
         the data directory (``/root``, say), becomes searchable for everybody (``chmod o+x``). Its entries cannot be
         listed then, but one whose name is known, and which is itself readable to all, can be opened. It is logged.
         """
-        for parent in () if self.is_us else path.resolve().parents:
-            status = parent.stat()
-            if status.st_uid != self.uid and not status.st_mode & stat.S_IXOTH:
-                parent.chmod(stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
-                logger.warning("chmod o+x %s: PostgreSQL, which does not run as root, must pass it", parent)
+        if self.is_us:
+            return
+        barred = [
+            parent for parent in {parent for path in paths for parent in path.resolve().parents} if self._bars(parent)
+        ]
+        for directory in barred:
+            directory.chmod(stat.S_IMODE(directory.stat().st_mode) | stat.S_IXOTH)
+        if barred:
+            names = ", ".join(map(str, sorted(barred)))
+            logger.warning("chmod o+x for %s: PostgreSQL, which does not run as root, must pass there", names)
+
+    def _bars(self, directory: Path) -> bool:
+        status = directory.stat()
+        return status.st_uid != self.uid and not status.st_mode & stat.S_IXOTH
 
     def make_readable(self, directory: Path) -> None:
         """Let the account read what is in ``directory``, which pip made under a umask that forbids it."""

