@@ -10,6 +10,8 @@ from environs import Env, EnvError
 
 from todo_mcp import __version__
 from todo_mcp.admin_site import UNFOLD as UNFOLD
+from todo_mcp.auth.jwt_issuers import parse_issuers
+from todo_mcp.auth.oauth_settings import SILENCED_CHECKS, oauth_settings
 from todo_mcp.database import database_settings
 from todo_mcp.logs import logging_settings
 
@@ -145,11 +147,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "account:sign_in"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_VERBOSE = False
+PASSWORD_RESET_TIMEOUT = 3600
 SCOPES = {
     "tasks:read": "See your tasks",
     "tasks:write": "Add, change, complete and delete your tasks",
@@ -157,22 +160,8 @@ SCOPES = {
     "conversations:write": "Store and delete your conversations",
     "tasks:act_as": "Act for any user (for a chat backend)",
 }
-OAUTH2_PROVIDER = {
-    "SCOPES": SCOPES,
-    "DEFAULT_SCOPES": [scope for scope in SCOPES if scope != "tasks:act_as"],
-    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
-    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
-    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
-    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
-    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
-    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
-    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
-    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
-    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
-    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
-    "REFRESH_TOKEN_REUSE_PROTECTION": True,
-    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
-}
+OAUTH2_PROVIDER = oauth_settings(PUBLIC_URL, SCOPES)
+JWT_ISSUERS = parse_issuers(env.str("JWT_ISSUERS", ""), list(SCOPES))
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_AUTHENTICATION_CLASSES": [],
@@ -203,9 +192,10 @@ X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SILENCED_SYSTEM_CHECKS = [*SILENCED_CHECKS]
 if PRODUCTION:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    SILENCED_SYSTEM_CHECKS = ["security.W008"]  # redirecting to https is the proxy's work; our port speaks http
+    SILENCED_SYSTEM_CHECKS += ["security.W008"]  # redirecting to https is the proxy's work; our port speaks http
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True

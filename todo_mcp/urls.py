@@ -12,4 +12,5 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     re_path("^api/", UnknownView.as_view()),
+    path("", include("todo_mcp.auth.oauth_urls")),
 ]

@@ -4,14 +4,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
 from django.db.models import BooleanField, Subquery, Value
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
+from todo_mcp.auth.jwt_tokens import looks_like_jwt, verify
+from todo_mcp.auth.resource import is_audience
 from todo_mcp.auth.token_use import token_uses
 from todo_mcp.auth.tokens import ACT_AS, checksum
 from todo_mcp.core.errors import Forbidden, InvalidArguments, ScopeMissing, Unauthenticated, UserNotFound
 from todo_mcp.users.models import User
+from todo_mcp.users.services import create_user
 
 TOKEN_MAX = 8 * 1024  # bytes
 LOCAL = "manage.py"
@@ -21,9 +26,9 @@ LOCAL = "manage.py"
 class Principal:
     """A caller whose token was good at the time of asking.
 
-    ``token_id`` is None where no token was needed (``local_principal``). ``user_id`` is None for a service;
-    ``target_active`` says of the user whom a service named whether that user is active, or is None where there is
-    no such user.
+    ``token_id`` is None for a JWT, and where no token was needed (``local_principal``). ``user_id`` is None for a
+    service; ``target_active`` says of the user whom a service named whether that user is active, or is None where
+    there is no such user.
     """
 
     token_id: int | None
@@ -33,16 +38,17 @@ class Principal:
     target_active: bool | None = None
 
     def require(self, scope: str) -> None:
-        """Raises ScopeMissing where the token does not carry the scope."""
-        if scope not in self.scopes:
-            raise ScopeMissing(scope)
+        """Raises ScopeMissing where the token lacks the scope, or a service's that of acting for others."""
+        needed = [scope] if self.user_id is not None else [scope, ACT_AS]
+        if missing := [name for name in needed if name not in self.scopes]:
+            raise ScopeMissing(missing[0], needed=" ".join(needed))
 
     def acting_for(self, user_id: str | None) -> str:
         """The user whose data the call is about: the caller's own, or the one that a service names.
 
         Raises:
             Forbidden: another user's id with a personal token (whether or not that user exists), or a deactivated user.
-            InvalidArguments, ScopeMissing, UserNotFound: what a service left out, may not do, or got wrong.
+            InvalidArguments, UserNotFound: what a service left out, or got wrong.
         """
         if self.user_id is not None:
             if user_id not in (None, "me", self.user_id):
@@ -73,18 +79,21 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
     """The principal behind a bearer token, in one statement; ``target`` is the user whom a service wants to act for.
 
     Raises:
-        Unauthenticated: unknown, revoked or expired token, or a deactivated user; all alike.
+        Unauthenticated: unknown, revoked or expired token, one for another audience, or a deactivated user; all alike.
+        KeysUnavailable: a JWT that cannot be checked now.
     """
     if len(token) > TOKEN_MAX or not token.isascii():
         raise Unauthenticated
+    if looks_like_jwt(token):
+        return _of_jwt(token, target)
     named = User.objects.filter(pk=target).values("is_active") if target else None
     row: dict[str, Any] | None = (
         AccessToken.objects.filter(token_checksum=checksum(token), expires__gt=timezone.now())
         .annotate(target_active=Subquery(named) if named is not None else Value(None, BooleanField()))
-        .values("id", "scope", "user_id", "user__is_active", "application__name", "target_active")
+        .values("id", "scope", "resource", "user_id", "user__is_active", "application__name", "target_active")
         .first()
     )
-    if row is None or row["user__is_active"] is False:
+    if row is None or row["user__is_active"] is False or not is_audience(row["resource"]):
         raise Unauthenticated
     token_uses.touch(row["id"])
     return Principal(
@@ -94,3 +103,28 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
         scopes=frozenset(row["scope"].split()),
         target_active=row["target_active"],
     )
+
+
+def _of_jwt(token: str, target: str | None) -> Principal:
+    claims = verify(token)
+    if claims.is_service:
+        active = _is_active(target) if target else None
+        return Principal(None, claims.client, None, claims.scopes, target_active=active)
+    active = _is_active(claims.subject)
+    if active is None and claims.issuer.unknown_subjects == "create":
+        active = _created(claims.subject)
+    if not active:
+        raise Unauthenticated
+    return Principal(None, claims.client, claims.subject, claims.scopes)
+
+
+def _is_active(user_id: str) -> bool | None:
+    """None where there is no such user."""
+    return User.objects.filter(pk=user_id).values_list("is_active", flat=True).first()
+
+
+def _created(user_id: str) -> bool | None:
+    try:
+        return create_user(user_id=user_id).is_active
+    except (ValidationError, IntegrityError):  # no id that we can store; or another call was first
+        return _is_active(user_id)

@@ -13,7 +13,8 @@
     ├── RateLimited          429  rate_limited
     ├── InternalError        500  internal_error
     └── Busy                 503  busy
-        └── ConnectionLost   503  busy, and the work may have been done
+        ├── ConnectionLost   503  busy, and the work may have been done
+        └── KeysUnavailable  503  busy, over HTTP before any operation
 
     Unauthenticated          HTTP 401, before any operation: never an envelope of a tool
 
@@ -57,11 +58,11 @@ class Forbidden(TodoError):
 
 
 class ScopeMissing(Forbidden):
-    """The token lacks the scope that the operation needs (RFC 6750 section 3.1)."""
+    """The token lacks a scope; ``needed`` are all that the operation needs (RFC 6750 section 3.1)."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, *, needed: str = "") -> None:
         super().__init__(f"This token lacks the scope {scope}. Connect again and grant it, or use a token that has it.")
-        self.scope = scope
+        self.needed = needed or scope
 
 
 class UserNotFound(TodoError):
@@ -134,6 +135,13 @@ class ConnectionLost(Busy):
             "The database was lost during the call, which may or may not have been done. "
             "Call list_tasks to see before you repeat it."
         )
+
+
+class KeysUnavailable(Busy):
+    """The keys of the issuer that the token names cannot be had, so nobody knows whether the token is good."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=5)
 
 
 class InternalError(TodoError):

@@ -1,0 +1,146 @@
+"""A client and a person's browser for the tests: every step of a connection as plain requests."""
+
+import base64
+import hashlib
+import html
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+
+PASSWORD = "correct horse battery staple"
+REDIRECT_URI = "http://127.0.0.1:33418/callback"
+RESOURCE = "http://localhost:5000/mcp"
+BASIC = "tasks:read tasks:write"
+
+
+@dataclass
+class OAuthClient:
+    """A public client that has registered itself."""
+
+    http: httpx2.AsyncClient
+    client_id: str
+    redirect_uri: str = REDIRECT_URI
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+
+    @property
+    def challenge(self) -> str:
+        digest = hashlib.sha256(self.verifier.encode()).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def question(self, **changed: str | None) -> dict[str, str]:
+        """The parameters of an authorization request; None leaves one out."""
+        asked = {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_uri,
+            "scope": BASIC,
+            "state": "xyz",
+            "code_challenge": self.challenge,
+            "code_challenge_method": "S256",
+            "resource": RESOURCE,
+            **changed,
+        }
+        return {name: value for name, value in asked.items() if value is not None}
+
+    async def exchange(self, code: str, **changed: str) -> httpx2.Response:
+        sent = {
+            "grant_type": "authorization_code",
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_uri,
+            "code": code,
+            "code_verifier": self.verifier,
+            "resource": RESOURCE,
+            **changed,
+        }
+        return await self.http.post("/oauth/token", data=sent)
+
+    async def refresh(self, refresh_token: str, **changed: str) -> httpx2.Response:
+        sent = {"grant_type": "refresh_token", "client_id": self.client_id, "refresh_token": refresh_token, **changed}
+        return await self.http.post("/oauth/token", data=sent)
+
+
+async def register(http: httpx2.AsyncClient, **metadata: Any) -> httpx2.Response:
+    """Dynamic registration (RFC 7591)."""
+    said = {
+        "client_name": "Test client",
+        "redirect_uris": [REDIRECT_URI],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+        **metadata,
+    }
+    return await http.post("/oauth/register", json=said)
+
+
+async def registered(http: httpx2.AsyncClient, **metadata: Any) -> OAuthClient:
+    response = await register(http, **metadata)
+    assert response.status_code == 201, response.text
+    body = response.json()
+    return OAuthClient(http, body["client_id"], body["redirect_uris"][0])
+
+
+class Browser:
+    """A person's browser: its own cookies, forms filled in as they are shown."""
+
+    def __init__(self, http: httpx2.AsyncClient) -> None:
+        self._http = http
+        self.cookies: dict[str, str] = {}
+
+    async def get(self, url: str, **kwargs: Any) -> httpx2.Response:
+        return self._kept(await self._http.get(url, headers=self._headers(), **kwargs))
+
+    async def post(self, url: str, data: dict[str, str], **headers: str) -> httpx2.Response:
+        return self._kept(await self._http.post(url, data=data, headers={**self._headers(), **headers}))
+
+    async def submit(self, page: httpx2.Response, action: str = "", **filled: str) -> httpx2.Response:
+        """Send the first form of the page that goes to ``action``."""
+        return await self.post(action or str(page.request.url), {**hidden(page.text, action), **filled})
+
+    async def sign_in(self, user_id: str, password: str = PASSWORD, *, to: str = "") -> httpx2.Response:
+        page = await self.get("/oauth/sign-in", params={"next": to} if to else None)
+        return await self.submit(page, username=user_id, password=password)
+
+    async def consent(self, question: dict[str, str], answer: str = "allow") -> httpx2.Response:
+        """Open the authorization endpoint and answer what it asks; the response redirects to the client."""
+        page = await self.get("/oauth/authorize", params=question)
+        assert page.status_code == 200, page.text
+        return await self.submit(page, "", **{answer: "1"})
+
+    def _headers(self) -> dict[str, str]:
+        return {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+
+    def _kept(self, response: httpx2.Response) -> httpx2.Response:
+        for sent in response.headers.get_list("set-cookie"):
+            name, _, value = sent.partition(";")[0].partition("=")
+            self.cookies[name] = value
+        self._http.cookies.clear()
+        return response
+
+
+def hidden(page: str, action: str = "") -> dict[str, str]:
+    """The hidden fields of the form that goes to ``action``, or to the page itself."""
+    for attributes, body in re.findall(r"<form([^>]*)>(.*?)</form>", page, re.DOTALL):
+        goes_to = re.search(r'action="([^"]*)"', attributes)
+        if (goes_to[1] if goes_to else "") == action:
+            inputs = re.findall(r'<input type="hidden" name="([^"]+)"(?: value="([^"]*)")?', body)
+            return {name: html.unescape(value) for name, value in inputs}
+    raise AssertionError(f"no form for {action or 'the page'}")
+
+
+def answered(response: httpx2.Response) -> dict[str, str]:
+    """The parameters of the redirect to the client."""
+    assert response.status_code == 302, response.text
+    return {name: values[0] for name, values in parse_qs(urlsplit(response.headers["location"]).query).items()}
+
+
+async def connected(browser: Browser, client: OAuthClient, **changed: str | None) -> dict[str, Any]:
+    """The tokens that a signed-in person's consent gives the client."""
+    response = await browser.consent(client.question(**changed))
+    tokens = await client.exchange(answered(response)["code"])
+    assert tokens.status_code == 200, tokens.text
+    found: dict[str, Any] = tokens.json()
+    return found

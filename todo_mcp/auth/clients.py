@@ -1,0 +1,72 @@
+"""Clients that register themselves, by RFC 7591 or by a Client ID Metadata Document: what we make of what they say."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from oauth2_provider.cimd import SafeMetadataFetcher
+from oauth2_provider.models import Application
+
+from todo_mcp.auth.rate_limit import within
+
+GRANT_TYPES = ("authorization_code", "refresh_token")
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+REDIRECT_URIS_MAX = 20
+NEW_CLIENTS_AN_HOUR = 60  # from one address
+
+
+def is_safe_redirect(uri: str) -> bool:
+    """Whether a code may be sent there: https, a native app's own computer (RFC 8252, section 7.3), or Cursor's app."""
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname
+    except ValueError:
+        return False
+    if not uri.isascii() or not uri.isprintable() or " " in uri or "\\" in uri or not host:
+        return False
+    return parts.scheme in ("https", "cursor") or (parts.scheme == "http" and host in LOOPBACK)
+
+
+def normalised(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Client metadata reduced to what we offer, which RFC 7591, section 2, lets a server do.
+
+    Clients list every grant, method and address that they know; refusing the whole for one of them would shut out
+    most. A client that does not want authorization codes at all is left as it is, and refused later.
+    """
+    reduced = dict(metadata)
+    grants = metadata.get("grant_types")
+    if isinstance(grants, list) and "authorization_code" in grants:
+        reduced["grant_types"] = [grant for grant in GRANT_TYPES if grant in grants]
+    if metadata.get("token_endpoint_auth_method") == "private_key_jwt" or "none" in _offered(metadata):
+        reduced |= {"token_endpoint_auth_method": "none"}  # PKCE and the redirect URI bind the code to the client
+    uris = metadata.get("redirect_uris")
+    if isinstance(uris, list):
+        safe = [uri for uri in uris if isinstance(uri, str) and is_safe_redirect(uri)]
+        reduced["redirect_uris"] = safe[:REDIRECT_URIS_MAX]
+    return reduced
+
+
+def _offered(metadata: dict[str, Any]) -> list[Any]:
+    offered = metadata.get("token_endpoint_auth_methods_supported")
+    return offered if isinstance(offered, list) else []
+
+
+def document_host(application: Application) -> str:
+    """The host that vouches for the client's name; nobody does for one that registered by itself."""
+    is_document = application.registration_source == Application.RegistrationSource.CIMD
+    return urlsplit(application.client_id).hostname or "" if is_document else ""
+
+
+class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library publishes no types
+    """The library's fetcher, safe from request forgery; its documents normalised."""
+
+    def fetch(self, client_id: str) -> tuple[dict[str, Any], int]:
+        document, seconds = super().fetch(client_id)
+        return normalised(document), seconds
+
+
+class RateLimited:
+    """Lets an address bring so many client documents an hour."""
+
+    def has_permission(self, request: Any, client_id: str) -> bool:
+        address = request.headers.get("REMOTE_ADDR", "")
+        return within("client", address, an_hour=NEW_CLIENTS_AN_HOUR) is None

@@ -1,0 +1,97 @@
+"""The key set that an issuer publishes (JWK Set, RFC 7517), fetched as its keys rotate."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+import urllib3
+from jwt import PyJWK
+
+from todo_mcp.core.errors import KeysUnavailable
+from todo_mcp.transports.json_body import parse
+
+logger = logging.getLogger(__name__)
+
+# Seconds
+TIMEOUT = 3.0
+FRESH = 300.0  # after which keys are fetched again
+STALE = 3600.0  # for which known keys are used while their source is away
+PAUSE = 5.0  # between fetches, whoever asks and whatever for: a token with an invented kid must not cost a fetch
+DOCUMENT_MAX = 64 * 1024  # bytes
+
+
+class JsonWebKeySet:
+    """Finds keys by their id. Used from the database threads: it blocks, and never the event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._keys: list[dict[str, Any]] = []
+        self._fetched = -STALE
+        self._tried = -PAUSE
+        self._http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT))
+
+    def find(self, kid: Any, algorithm: str) -> PyJWK:
+        """The signing key with this id; where the token names none, the only one there is.
+
+        Raises:
+            KeysUnavailable: there are no keys, or none recent enough, and they cannot be fetched.
+            LookupError: there is no such key.
+        """
+        found = self._among(kid, algorithm)
+        if found is None or self._age() > FRESH:
+            self._refresh(known=found is not None)
+            found = self._among(kid, algorithm)
+        if self._age() > STALE:
+            raise KeysUnavailable
+        if found is None:
+            raise LookupError("no such key")
+        return PyJWK(found, algorithm)
+
+    def _among(self, kid: Any, algorithm: str) -> dict[str, Any] | None:
+        usable = [key for key in self._keys if _signs(key, algorithm)]
+        if kid is not None:
+            return next((key for key in usable if key.get("kid") == kid), None)
+        return usable[0] if len(usable) == 1 else None
+
+    def _age(self) -> float:
+        return time.monotonic() - self._fetched
+
+    def _refresh(self, *, known: bool) -> None:
+        """Fetch once for all who wait; who has a key already does not wait."""
+        if not self._lock.acquire(blocking=not known, timeout=-1 if known else TIMEOUT):
+            return
+        try:
+            if time.monotonic() - self._tried > PAUSE:
+                self._tried = time.monotonic()
+                self._keys, self._fetched = self._fetch(), time.monotonic()
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            logger.warning("key set unavailable", extra={"url": self._url, "error": type(error).__name__})
+        finally:
+            self._lock.release()
+
+    def _fetch(self) -> list[dict[str, Any]]:
+        # No redirect: the operator has named the address, and nobody else may.
+        response = self._http.request("GET", self._url, redirect=False, preload_content=False)
+        try:
+            body = response.read(DOCUMENT_MAX + 1)
+        finally:
+            response.release_conn()
+        if response.status != 200 or len(body) > DOCUMENT_MAX:
+            raise ValueError("no key set")
+        document = parse(body)
+        keys = document.get("keys") if isinstance(document, dict) else None
+        if not isinstance(keys, list):
+            raise ValueError("no key set")
+        return [key for key in keys if isinstance(key, dict)]
+
+
+def _signs(key: dict[str, Any], algorithm: str) -> bool:
+    """Whether the key is for signatures of this algorithm (RFC 7517, sections 4.2 to 4.4), and no secret."""
+    return (
+        key.get("kty") in ("RSA", "EC", "OKP")
+        and key.get("use", "sig") == "sig"
+        and key.get("alg", algorithm) == algorithm
+        and "verify" in key.get("key_ops", ["verify"])
+    )

@@ -1,0 +1,110 @@
+"""The issuers whose JWTs are taken, as the setting JWT_ISSUERS names them: who, for whom, by which keys."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from django.core.exceptions import ImproperlyConfigured
+from jwt.algorithms import get_default_algorithms
+from jwt.exceptions import PyJWTError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from todo_mcp.auth.jwks import JsonWebKeySet
+
+# RFC 7518, section 3.1, and RFC 8037. A token names one of the family; the configuration names the family.
+FAMILIES = {
+    "HS": ("HS256", "HS384", "HS512"),
+    "RS": ("RS256", "RS384", "RS512"),
+    "PS": ("PS256", "PS384", "PS512"),
+    "ES": ("ES256", "ES384", "ES512"),
+    "EdDSA": ("EdDSA",),
+}
+SECRET_MIN = 32  # bytes; RFC 7518, section 3.2
+HTTPS_OR_LOCAL = r"^https://[^\s]+$|^http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?/[^\s]*$"
+
+
+class JwtIssuer(BaseModel):
+    """One issuer: one algorithm family, one source of keys.
+
+    Args:
+        issuer, audience: exactly what ``iss`` is and what ``aud`` must hold (RFC 7519, section 4.1).
+        secret, public_key, jwks_url: the key; one of them. A key set is fetched, and fetched again as keys rotate.
+        unknown_subjects: whether a ``sub`` that is no user becomes one with the first call.
+        scopes: what a token without a scope claim may do.
+        act_as_clients: the clients (``client_id`` or ``azp``) whose own tokens act for any user, as a service's do.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    family: Literal["HS", "RS", "PS", "ES", "EdDSA"]
+    secret: str = ""
+    public_key: str = ""
+    jwks_url: str = Field("", pattern=f"^$|{HTTPS_OR_LOCAL}")
+    unknown_subjects: Literal["refuse", "create"] = "refuse"
+    scopes: tuple[str, ...] = ("tasks:read", "tasks:write", "conversations:read", "conversations:write")
+    act_as_clients: frozenset[str] = frozenset()
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if sum(map(bool, (self.secret, self.public_key, self.jwks_url))) != 1:
+            raise ValueError("give one of secret, public_key and jwks_url")
+        if bool(self.secret) != (self.family == "HS"):
+            raise ValueError("family HS goes with a secret, every other family with public_key or jwks_url")
+        if self.secret and len(self.secret.encode()) < SECRET_MIN:
+            raise ValueError(f"secret is shorter than {SECRET_MIN} bytes")
+        if self.public_key:
+            _ = self._pem
+        return self
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The algorithms of the family, of which a token must name one."""
+        return FAMILIES[self.family]
+
+    def key(self, header: dict[str, Any]) -> Any:
+        """The key for a token with this header. Nothing in the header says where a key comes from.
+
+        Raises:
+            KeysUnavailable: the key set cannot be had.
+            LookupError: the key set has no such key.
+        """
+        if self.secret:
+            return self.secret.encode()
+        return self._pem if self.public_key else self._key_set.find(header.get("kid"), str(header["alg"]))
+
+    @cached_property
+    def _key_set(self) -> JsonWebKeySet:
+        return JsonWebKeySet(self.jwks_url)
+
+    @cached_property
+    def _pem(self) -> Any:
+        try:
+            key = get_default_algorithms()[self.algorithms[0]].prepare_key(self.public_key)
+        except (PyJWTError, ValueError, TypeError):
+            raise ValueError(f"public_key is no PEM public key of family {self.family}") from None
+        if hasattr(key, "private_bytes"):
+            raise ValueError("public_key holds a private key; give the public one")
+        return key
+
+
+def parse_issuers(text: str, scopes: Sequence[str]) -> tuple[JwtIssuer, ...]:
+    """The issuers in a JSON list; none where the text is empty.
+
+    Raises:
+        ImproperlyConfigured: what is wrong, without the keys.
+    """
+    if not text.strip():
+        return ()
+    try:
+        issuers = TypeAdapter(tuple[JwtIssuer, ...]).validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the list"
+        raise ImproperlyConfigured(f"JWT_ISSUERS, {where}: {first['msg']}. See docs/auth.md.") from None
+    if len({issuer.issuer for issuer in issuers}) != len(issuers):
+        raise ImproperlyConfigured("JWT_ISSUERS names an issuer twice; give each one entry.")
+    if wrong := {scope for issuer in issuers for scope in issuer.scopes} - set(scopes):
+        raise ImproperlyConfigured(f"JWT_ISSUERS names {min(wrong)!r}; choose scopes from {', '.join(scopes)}.")
+    return issuers

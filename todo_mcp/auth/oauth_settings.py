@@ -1,0 +1,59 @@
+"""What django-oauth-toolkit is told. Settings take it as OAUTH2_PROVIDER."""
+
+from typing import Any
+
+MCP_PATH = "/mcp"
+DAY = 24 * 3600
+AUTH_METHODS = ["none", "client_secret_post", "client_secret_basic"]
+
+# RFC 9700, the best current practice; each of the library's gates on.
+GATES = (
+    "IMPLICIT_GRANT",
+    "PASSWORD_GRANT",
+    "PKCE_METHOD",
+    "ACCESS_TOKEN_TRANSPORT",
+    "AUTHZ_RESPONSE_ISS",
+    "TOKEN_STORAGE",
+    "REFRESH_TOKEN",
+    "REDIRECT_URI_SCHEME",
+    "REDIRECT_URI_MATCHING",
+    "PKCE_REQUIRED",
+)
+# http is for a native app's own computer alone (RFC 8252, section 7.3), which clients.py sees to; the check asks for
+# it to be allowed nowhere.
+SILENCED_CHECKS = ["oauth2_provider.E003"]
+
+
+def oauth_settings(public_url: str, scopes: dict[str, str]) -> dict[str, Any]:
+    """The authorization server and its one resource, both at the public address."""
+    return {
+        "SCOPES": scopes,
+        "SCOPES_BACKEND_CLASS": "todo_mcp.auth.scopes.GrantableScopes",
+        "DEFAULT_SCOPES": ["tasks:read", "tasks:write"],
+        **{f"COMPLIANT_BCP_RFC9700_{gate}": True for gate in GATES},
+        "OAUTH2_VALIDATOR_CLASS": "todo_mcp.auth.oauth_validator.Validator",
+        "ACCESS_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
+        "REFRESH_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
+        "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
+        "ACCESS_TOKEN_EXPIRE_SECONDS": 15 * 60,
+        "REFRESH_TOKEN_EXPIRE_SECONDS": 90 * DAY,  # from the end of the last access token: it slides
+        "REFRESH_TOKEN_REUSE_PROTECTION": True,
+        "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http", "cursor"],
+        "ALLOW_LOCALHOST_LOOPBACK": True,
+        "OIDC_ISS_ENDPOINT": public_url,
+        "OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": AUTH_METHODS,
+        "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": AUTH_METHODS,
+        "OAUTH2_RESPONSE_TYPES_SUPPORTED": ["code"],
+        "OAUTH2_GRANT_TYPES_SUPPORTED": ["authorization_code", "refresh_token"],
+        "OAUTH2_PROTECTED_RESOURCE_IDENTIFIER": f"{public_url}{MCP_PATH}",
+        "OAUTH2_PROTECTED_RESOURCE_AUTHORIZATION_SERVERS": [public_url],
+        "OAUTH2_PROTECTED_RESOURCE_NAME": "todo-mcp",
+        "DCR_ENABLED": True,
+        "DCR_REGISTRATION_PERMISSION_CLASSES": ["oauth2_provider.dcr.AllowAllDCRPermission"],
+        "CIMD_ENABLED": True,
+        "CIMD_METADATA_FETCHER": "todo_mcp.auth.clients.MetadataFetcher",
+        "CIMD_REGISTRATION_PERMISSION_CLASSES": ["todo_mcp.auth.clients.RateLimited"],
+        # A document is fetched in a database thread: few at once, and not for long.
+        "CIMD_FETCH_TIMEOUT_SECONDS": 3,
+        "CIMD_MAX_CONCURRENT_FETCHES": 2,
+    }

@@ -1,0 +1,112 @@
+"""What our authorization server decides otherwise than django-oauth-toolkit: resources, refresh races, revocation."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+from oauth2_provider.models import Grant, RefreshToken
+from oauth2_provider.oauth2_validators import OAuth2Validator
+from oauthlib.oauth2.rfc6749 import errors
+
+from todo_mcp.auth import resource
+from todo_mcp.auth.clients import GRANT_TYPES, is_safe_redirect
+from todo_mcp.auth.tokens import checksum
+
+# How long after its use a refresh token may be used once more: by the loser of a race between two processes of one
+# client, or by a client that never got the answer. It gets tokens of its own in the same family. The library's own
+# grace period gives the first answer again, for which it would have to store tokens in plain text.
+RACE_SECONDS = 60
+
+
+class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes no types
+    """The library's validator, stricter where this server has one resource and one grant."""
+
+    def validate_grant_type(self, client_id: str, grant_type: str, *args: Any, **kwargs: Any) -> bool:
+        return grant_type in GRANT_TYPES and super().validate_grant_type(client_id, grant_type, *args, **kwargs)
+
+    def validate_response_type(self, client_id: str, response_type: str, *args: Any, **kwargs: Any) -> bool:
+        return response_type == "code" and super().validate_response_type(client_id, response_type, *args, **kwargs)
+
+    def validate_redirect_uri(self, client_id: str, redirect_uri: str, *args: Any, **kwargs: Any) -> bool:
+        return is_safe_redirect(redirect_uri) and super().validate_redirect_uri(
+            client_id, redirect_uri, *args, **kwargs
+        )
+
+    def validate_code(self, client_id: str, code: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
+        valid = super().validate_code(client_id, code, client, request, *args, **kwargs)
+        return bool(valid and request.user.is_active)
+
+    # Resource indicators (RFC 8707): ours, which is also what a client means that names none
+
+    def _validate_resource_uris(self, request: Any, resources: list[Any]) -> None:
+        if not all(resource.is_ours(named) for named in resources):
+            raise invalid_target(request=request)
+
+    def _check_and_set_request_resource(self, request: Any) -> None:
+        super()._check_and_set_request_resource(request)
+        request.resource = [resource.identifier()]
+
+    def _create_authorization_code(self, request: Any, code: Any, expires: Any = None) -> Grant:
+        self._validate_resource_uris(request, getattr(request, "resource", None) or [])
+        request.resource = None  # what was named is ours, and so is what was not
+        return super()._create_authorization_code(request, code, expires)
+
+    # Refresh tokens (RFC 6749, section 6; RFC 9700, section 4.14.2)
+
+    def validate_refresh_token(self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
+        """Whether the token may be used: the first time, or again in a race. Later use ends the whole family."""
+        raced = _used_just_now(token_checksum=checksum(refresh_token), application=client)
+        if raced is None:
+            valid = super().validate_refresh_token(refresh_token, client, request, *args, **kwargs)
+            return bool(valid and request.user.is_active)
+        request.user, request.refresh_token, request.refresh_token_instance = raced.user, refresh_token, raced
+        return bool(raced.user.is_active)
+
+    def _save_bearer_token(self, token: dict[str, Any], request: Any, *args: Any, **kwargs: Any) -> None:
+        presented = getattr(request, "refresh_token_instance", None)
+        if presented is not None:
+            # Locked: of two requests that both found it unused, the second sees here that it lost.
+            locked = RefreshToken.objects.select_for_update().filter(pk=presented.pk).first()
+            if locked is None or (locked.revoked and _used_just_now(pk=locked.pk) is None):
+                raise errors.InvalidGrantError(request=request)
+            if locked.revoked:
+                self._join_family(token, request, locked)
+                return
+        super()._save_bearer_token(token, request, *args, **kwargs)
+
+    def _join_family(self, token: dict[str, Any], request: Any, used: RefreshToken) -> None:
+        """Issue tokens beside those that the winner of the race got; a replay ends both."""
+        self._check_and_set_request_resource(request)
+        expires = timezone.now() + timedelta(seconds=token["expires_in"])
+        access_token = self._create_access_token(expires, request, token)
+        self._create_refresh_token(request, token["refresh_token"], access_token, used)
+
+    def revoke_token(self, token: str, token_type_hint: str, request: Any, *args: Any, **kwargs: Any) -> None:
+        """End all that came of the same consent (RFC 7009, section 2.1), not only the last pair of tokens."""
+        found = Q(token_checksum=checksum(token)) | Q(access_token__token_checksum=checksum(token))
+        families = RefreshToken.objects.filter(found, application=request.client).values_list("token_family", flat=True)
+        ended = list(families)
+        super().revoke_token(token, token_type_hint, request, *args, **kwargs)
+        for family in ended:
+            RefreshToken.revoke_family(family)
+
+
+def _used_just_now(**which: Any) -> RefreshToken | None:
+    """The refresh token, if it has been used within RACE_SECONDS and what it was used for is still good."""
+    return (
+        RefreshToken.objects.filter(
+            **which,
+            revoked__gt=timezone.now() - timedelta(seconds=RACE_SECONDS),
+            refreshed_access_token__isnull=False,
+        )
+        .select_related("user")
+        .first()
+    )
+
+
+def invalid_target(**kwargs: Any) -> errors.CustomOAuth2Error:
+    """The error of RFC 8707, section 2."""
+    said = f"This server issues tokens for one resource, {settings.PUBLIC_URL}/mcp."
+    return errors.CustomOAuth2Error("invalid_target", description=said, **kwargs)

@@ -1,0 +1,179 @@
+"""The endpoints of the authorization server, on top of django-oauth-toolkit's."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import View
+from oauth2_provider.exceptions import OAuthToolkitError
+from oauth2_provider.models import AccessToken
+from oauth2_provider.oauth2_backends import _add_iss_to_redirect, get_oauthlib_core
+from oauth2_provider.views import (
+    AuthorizationView,
+    DynamicClientRegistrationView,
+    OAuthProtectedResourceMetadataView,
+)
+from oauthlib.common import Request as OAuthlibRequest
+from oauthlib.oauth2.rfc6749 import errors
+
+from todo_mcp.auth import resource
+from todo_mcp.auth.clients import LOOPBACK, NEW_CLIENTS_AN_HOUR, document_host, normalised
+from todo_mcp.auth.oauth_validator import invalid_target
+from todo_mcp.auth.page_headers import PageHeaders
+from todo_mcp.auth.principal import authenticate
+from todo_mcp.auth.rate_limit import within
+from todo_mcp.auth.tokens import ACT_AS, checksum
+from todo_mcp.core.errors import TodoError, Unauthenticated
+
+REGISTRATION_MAX = 16 * 1024  # bytes
+
+
+class ResourceMetadataView(OAuthProtectedResourceMetadataView):  # type: ignore[misc] # the library publishes no types
+    """Protected resource metadata (RFC 9728)."""
+
+    def get_scopes_supported(self) -> list[str]:
+        return resource.BASIC_SCOPES.split()  # what MCP needs; clients ask for all that is listed
+
+
+class ConsentView(PageHeaders, AuthorizationView):  # type: ignore[misc]
+    """The authorization endpoint (RFC 6749, section 3.1): a person is asked, every time."""
+
+    template_name = "account/consent.html"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        asked: QueryDict = request.GET.copy()
+        asked.pop("approval_prompt", None)  # would let a client skip the question (RFC 8252, section 8.6)
+        request.GET = asked  # type: ignore[assignment]
+        response: HttpResponse = super().get(request, *args, **kwargs)
+        return response
+
+    def validate_authorization_request(self, request: HttpRequest) -> tuple[list[str], dict[str, Any]]:
+        scopes, credentials = super().validate_authorization_request(request)
+        answer = {"state": credentials.get("state")}
+        if not all(resource.is_ours(named) for named in request.GET.getlist("resource")):
+            raise OAuthToolkitError(error=invalid_target(**answer), redirect_uri=credentials["redirect_uri"])
+        if credentials.get("code_challenge_method") != "S256":
+            error = errors.InvalidRequestError("Use code_challenge_method S256.", **answer)
+            raise OAuthToolkitError(error=error, redirect_uri=credentials["redirect_uri"])
+        return scopes, credentials
+
+    def redirect(self, redirect_to: str, application: Any) -> HttpResponse:
+        """Back to the client; ``iss`` on errors too (RFC 9207, section 2)."""
+        response: HttpResponse = super().redirect(_add_iss_to_redirect(redirect_to, settings.PUBLIC_URL), application)
+        return response
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        if application := context.get("application"):
+            context |= {
+                "client_host": document_host(application),
+                "redirect_host": _redirect_host(context["redirect_uri"]),
+                "switch_to": self.request.get_full_path(),
+            }
+        return context
+
+
+def _redirect_host(uri: str) -> str:
+    parts = urlsplit(uri)
+    if parts.scheme == "http" and parts.hostname in LOOPBACK:
+        return "a program on this computer"
+    return "the Cursor app on this computer" if parts.scheme == "cursor" else parts.hostname or ""
+
+
+class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
+    """Dynamic client registration (RFC 7591), open to all and limited in rate.
+
+    Managing a registration (RFC 7592) is not offered: it would give each stranger a token that never ends.
+    """
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        wait = within("client", request.META["REMOTE_ADDR"], an_hour=NEW_CLIENTS_AN_HOUR)
+        if wait is not None:
+            said = f"Too many registrations from this address. Try again in {wait} s."
+            return _error("temporarily_unavailable", said, 429, {"Retry-After": str(wait)})
+        if len(request.body) > REGISTRATION_MAX:
+            return _error("invalid_client_metadata", f"The metadata is larger than {REGISTRATION_MAX} bytes.")
+        request.user = AnonymousUser()  # nobody's, whoever's browser sends it
+        try:
+            metadata = json.loads(request.body)
+        except (ValueError, RecursionError):
+            return _error("invalid_client_metadata", "The body is not JSON.")
+        if isinstance(metadata, dict):
+            reduced = normalised(metadata)
+            if "authorization_code" not in reduced.get("grant_types", ["authorization_code"]):
+                return _error("invalid_client_metadata", "This server has the grant authorization_code.")
+            request._body = json.dumps(reduced).encode()
+        return self._without_management(super().post(request, *args, **kwargs))
+
+    def _without_management(self, response: JsonResponse) -> HttpResponse:
+        if response.status_code != 201:
+            return response
+        registered = json.loads(response.content)
+        AccessToken.objects.filter(application__client_id=registered["client_id"]).delete()
+        for name in ("registration_access_token", "registration_client_uri"):
+            del registered[name]
+        if "client_secret" in registered:
+            registered["client_secret_expires_at"] = 0
+        return JsonResponse(registered, status=201, headers={"Cache-Control": "no-store"})
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+class IntrospectionView(View):
+    """Token introspection (RFC 7662): for a service that acts for others, of any token; for a client, of its own."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        try:
+            seen = self._entitled(request)
+        except TodoError as error:
+            return JsonResponse({"error": error.name}, status=error.code)
+        if seen is None:
+            headers = {"WWW-Authenticate": f"Basic, {resource.challenge(scope=ACT_AS)}"}
+            return _error("invalid_client", "Send a service token, or the client's own secret.", 401, headers)
+        token = request.POST.get("token", "")
+        records = AccessToken.objects.filter(token_checksum=checksum(token), **seen)
+        record = records.select_related("application").first()
+        try:
+            principal = authenticate(token)
+        except Unauthenticated:
+            record = None
+        if record is None:
+            return JsonResponse({"active": False})
+        return JsonResponse(
+            {
+                "active": True,
+                "scope": " ".join(sorted(principal.scopes)),
+                "client_id": record.application.client_id,
+                "exp": int(record.expires.timestamp()),
+                "iat": int(record.created.timestamp()),
+                "iss": settings.PUBLIC_URL,
+                "aud": resource.identifier(),
+                "token_type": "Bearer",
+                **({"sub": principal.user_id, "username": principal.user_id} if principal.user_id else {}),
+            }
+        )
+
+    def _entitled(self, request: HttpRequest) -> dict[str, Any] | None:
+        """Which tokens the caller may ask about, as a filter; None for a caller who may not ask."""
+        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            try:
+                caller = authenticate(sent.strip())
+            except Unauthenticated:
+                return None
+            return {} if caller.user_id is None and ACT_AS in caller.scopes else None
+        core = get_oauthlib_core()
+        asked = OAuthlibRequest(*core._extract_params(request))
+        if not core.server.request_validator.authenticate_client(asked):
+            return None
+        return {"application": asked.client}
+
+
+def _error(error: str, said: str, status: int = 400, headers: dict[str, str] | None = None) -> JsonResponse:
+    return JsonResponse({"error": error, "error_description": said}, status=status, headers=headers)

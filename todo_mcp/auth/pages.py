@@ -1,0 +1,114 @@
+"""Pages of a person's account: sign in and out, what is connected, the password."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import views
+from django.contrib.auth.forms import PasswordResetForm
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse_lazy
+from django.views.generic import TemplateView
+
+from todo_mcp.auth.connections import disconnect, list_connections
+from todo_mcp.auth.page_headers import PageHeaders
+from todo_mcp.auth.rate_limit import within
+
+RESETS_AN_HOUR = 10  # from one address
+CONNECTIONS = reverse_lazy("account:connections")
+SIGN_IN = reverse_lazy("account:sign_in")
+
+
+class SignInView(PageHeaders, views.LoginView):
+    template_name = "account/sign_in.html"
+    redirect_authenticated_user = True
+
+    def get_default_redirect_url(self) -> str:
+        return str(CONNECTIONS)
+
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)
+        form.fields["username"].label = "User id"
+        return form
+
+
+class SignOutView(PageHeaders, views.LogoutView):
+    """Only by POST; ``next`` leads back to a question that another person is to answer."""
+
+    def get_default_redirect_url(self) -> str:
+        return str(SIGN_IN)
+
+
+class ConnectionsView(PageHeaders, LoginRequiredMixin, TemplateView):
+    """What can act for the person, and a button for each that ends it."""
+
+    template_name = "account/connections.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(connections=list_connections(user_id=str(self.request.user.pk)), **kwargs)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        sent = request.POST.get("application_id", "")
+        known = sent.isascii() and sent.isdigit() and len(sent) <= 18
+        if known and disconnect(user_id=str(request.user.pk), application_id=int(sent)):
+            messages.success(request, "Disconnected. It is refused from now on.")
+        return HttpResponseRedirect(str(CONNECTIONS))
+
+
+class PasswordChangeView(PageHeaders, views.PasswordChangeView):
+    template_name = "account/form.html"
+    extra_context = {"heading": "Change your password", "action": "Change password"}
+    success_url = CONNECTIONS
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        messages.success(self.request, "Your password is changed.")
+        return super().form_valid(form)
+
+
+class ResetForm(PasswordResetForm):
+    """Asks for an address; whether somebody has it is not told."""
+
+    email = forms.EmailField(label="Email", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+
+
+class PasswordResetView(PageHeaders, views.PasswordResetView):
+    template_name = "account/form.html"
+    email_template_name = "account/reset_email.txt"
+    subject_template_name = "account/reset_subject.txt"
+    form_class = ResetForm
+    extra_context = {
+        "heading": "Forgotten password",
+        "text": "We send a link to the address of your account, if it is one that may sign in here.",
+        "action": "Send the link",
+    }
+    extra_email_context = {"public_url": settings.PUBLIC_URL}  # not the request's host, which a stranger chooses
+    success_url = reverse_lazy("account:reset_sent")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        if within("reset", self.request.META["REMOTE_ADDR"], an_hour=RESETS_AN_HOUR) is not None:
+            form.add_error(None, "Too many attempts from this address. Try again in an hour.")
+            return self.form_invalid(form)
+        return super().form_valid(form)
+
+
+class ResetSentView(PageHeaders, TemplateView):
+    template_name = "account/form.html"
+    extra_context = {
+        "heading": "Look at your mail",
+        "text": "If the address is one of ours, a link is on its way. It is good for an hour, once.",
+    }
+
+
+class NewPasswordView(PageHeaders, views.PasswordResetConfirmView):
+    template_name = "account/form.html"
+    success_url = SIGN_IN
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        told: dict[str, Any]
+        if getattr(self, "validlink", False):
+            told = {"heading": "Choose a new password", "action": "Set password"}
+        else:
+            told = {"heading": "This link is used up", "text": "Ask for a new one.", "form": None}
+        return super().get_context_data(**kwargs) | told
