@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from todo_mcp import lifecycle
 
 HEAD_SECONDS = 10.0
-BODY_SECONDS = 30.0
+BODY_SECONDS = 60.0  # 4 MiB at 0.6 Mbit/s
 LAST_REQUEST_SECONDS = 0.3  # an idle connection is kept this long at shutdown: a request may be under way
 REFUSAL_SECONDS = 1.0  # in which a refused client can read why; closing at once could destroy the answer
 
