@@ -1,7 +1,7 @@
 """Queries that Django's ORM writes once and PostgreSQL plans once.
 
 Building a queryset and compiling it to SQL takes Django ten times as long as running it (docs/performance.md).
-Building a queryset and compiling it to SQL takes Django ten times as long as running it (docs/performance.md).
+A statement on the way of every call is therefore written with ``Parameter`` in place of its values, compiled at its first
 use, and run after that as a prepared statement. It stays the ORM's: models own the names of tables and columns.
 """
 
