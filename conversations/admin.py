@@ -1,71 +1,59 @@
-"""Conversations for operators: find one, read its messages, delete it. Nobody edits what was said."""
+"""Conversations for operators: find one by what was said, read it, see what came of it, delete it. Nobody edits it."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, Func, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Left, Length
+from django.contrib.postgres.search import SearchQuery
+from django.db.models import Func, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import smart_split
 
 from conversations import services
-from conversations.models import CONTENT_MAX, Conversation, Message
+from conversations.models import Conversation, Message
+from conversations.search import find_messages, headlines, words_query
+from conversations.transcript import TASKS_MAX, Asked, message_page
 from todo_mcp.admin_actions import RowAction
-from todo_mcp.admin_base import BaseAdmin, UserFilter, isolated, positive, time_column
+from todo_mcp.admin_base import WORDS_MAX, BaseAdmin, isolated, positive, time_column
+from todo_mcp.admin_filters import UserFilter, by_days
+from todo_mcp.admin_site import may_view
 
 MESSAGES_COUNTED = 100  # messages that the list counts in a conversation
-PAGE = 20  # messages on a page
 PREVIEW = 100  # characters of the last message in the list
-SHOWN = 4_000  # characters of a message, unless it is opened
+FILTERS = ("user", "created_at_from", "created_at_to", "updated_at_from", "updated_at_to")
 
 
-@dataclass(frozen=True)
-class MessagePage:
-    """Some messages in order, and the ids from which to go on in either direction, where there are more."""
+class RoleFilter(admin.SimpleListFilter):
+    """Who said the words that are searched for; without any, who said the last word."""
 
-    messages: list[dict[str, Any]]
-    older: int | None = None
-    newer: int | None = None
-    alone: bool = False
+    title = "words or last message by"
+    parameter_name = "role"
 
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, str(label)) for value, label in Message.Role.choices]
 
-def message_page(conversation_id: int, *, before: int | None, after: int | None, only: int | None) -> MessagePage:
-    """The latest messages; or those before an id, after an id, or one alone and whole. One query, by index."""
-    rows = Message.objects.filter(conversation_id=conversation_id)
-    if only:
-        return MessagePage(_read(rows.filter(pk=only), CONTENT_MAX), alone=True)
-    if after:
-        found = _read(rows.filter(pk__gt=after).order_by("pk")[: PAGE + 1])
-        page = found[:PAGE]
-        more = len(found) > PAGE
-        return MessagePage(page, older=page[0]["pk"] if page else None, newer=page[-1]["pk"] if more else None)
-    found = _read((rows.filter(pk__lt=before) if before else rows).order_by("-pk")[: PAGE + 1])
-    page = found[:PAGE][::-1]
-    return MessagePage(
-        page,
-        older=page[0]["pk"] if len(found) > PAGE else None,
-        newer=page[-1]["pk"] if before and page else None,
-    )
-
-
-def _read(rows: QuerySet[Message], length: int = SHOWN) -> list[dict[str, Any]]:
-    columns = rows.values("pk", "role", "created_at", text=Left("content", length), size=Length("content"))
-    return [{**row, "rest": row["size"] - len(row["text"])} for row in columns]
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> QuerySet[Conversation]:
+        if not self.value() or request.GET.get("q"):
+            return queryset
+        last = Message.objects.filter(conversation=OuterRef("pk")).order_by("-pk").values("role")[:1]
+        return queryset.alias(last_role=Subquery(last)).filter(last_role=self.value())
 
 
 @admin.register(Conversation)
 class ConversationAdmin(BaseAdmin):
     list_display = ["shown_id", "owner", "latest", "messages", "created", "updated"]
-    list_filter = [UserFilter, "created_at", "updated_at"]
-    search_fields = ["user__id__startswith"]
-    search_help_text = "Words of a message, an id, or user:ID"
+    list_filter = [UserFilter, RoleFilter, by_days("updated_at"), by_days("created_at")]
+    search_fields = ["pk"]
+    search_help_text = 'Words of a message, "a phrase", begin*, an id, or user:ID'
     ordering = ["-id"]
     sortable_by = ["updated"]
     fields = [("owner", "created", "updated")]
     readonly_fields = ["owner", "created", "updated"]
-    change_form_outer_after_template = "admin/conversation_messages.html"
+    change_form_outer_after_template = "admin/transcript.html"
     row_actions = [
         RowAction(
             name="delete_conversation",
@@ -85,32 +73,61 @@ class ConversationAdmin(BaseAdmin):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
-        messages = Message.objects.filter(conversation=OuterRef("pk"))
-        counted = ArraySubquery(messages.order_by().values("pk")[: MESSAGES_COUNTED + 1])
+        said = Message.objects.filter(conversation=OuterRef("pk"))
+        counted = ArraySubquery(said.order_by().values("pk")[: MESSAGES_COUNTED + 1])
         conversations: QuerySet[Conversation] = super().get_queryset(request)
         return conversations.annotate(
             message_count=Func(counted, function="CARDINALITY", output_field=IntegerField())
-        ).annotate(latest_text=Subquery(messages.order_by("-pk").values(text=Left("content", PREVIEW))[:1]))
+        ).annotate(latest_text=Subquery(said.order_by("-pk").values(text=Left("content", PREVIEW))[:1]))
 
-    def matching(self, word: str) -> Q:
-        found = super().matching(word)
-        if word.startswith("user:"):
-            return found
-        return found | Q(Exists(Message.objects.filter(conversation=OuterRef("pk"), content__icontains=word)))
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Conversation], search_term: str
+    ) -> tuple[QuerySet[Conversation], bool]:
+        given = list(smart_split(search_term))[:WORDS_MAX]
+        words = [word for word in given if not word.startswith("user:")]
+        for word in set(given) - set(words):
+            queryset = queryset.filter(self.matching(word))
+        if not words:
+            return queryset, False
+        narrowed = len(words) < len(given) or any(request.GET.get(name) for name in FILTERS)
+        query = words_query(words)
+        found, more = find_messages(query, queryset if narrowed else None, request.GET.get("role"))
+        request.found_messages = query, found  # type: ignore[attr-defined]
+        if more:
+            told = "These words are frequent: only the latest conversations with them are here. Add words or a filter."
+            self.message_user(request, told, messages.INFO)
+        number = positive(words[0]) if len(words) == 1 else None
+        return queryset.filter(Q(pk__in=found) | Q(pk=number or 0)), False
+
+    def loaded(self, request: HttpRequest, rows: list[Any]) -> None:
+        """Show in each row of a search what was found, in place of the last message."""
+        search: tuple[SearchQuery, dict[int, int]] | None = getattr(request, "found_messages", None)
+        at = {row.pk: search[1][row.pk] for row in rows if search and row.pk in search[1]}
+        texts = headlines(search[0], at.values()) if search and at else {}
+        for row in rows:
+            row.found_at, row.found_text = at.get(row.pk), texts.get(at.get(row.pk, 0))
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if conversation := kwargs.get("obj"):
-            asked = {name: positive(request.GET.get(name)) for name in ("before", "after", "only")}
-            context["page"] = message_page(conversation.pk, **asked)
+            asked = Asked(**{name: positive(request.GET.get(name)) for name in ("before", "after", "at", "only")})
+            context["page"] = message_page(conversation.pk, asked)
+            if may_view("tasks.task")(request):
+                tasks = conversation.tasks.order_by("pk").values("pk", "title", "message_id", "completed", "deleted_at")
+                context["tasks"] = list(tasks[:TASKS_MAX])
+                _attach(context["page"].messages, context["tasks"])
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="conversation")
     def shown_id(self, conversation: Conversation) -> str:
         return str(conversation)
 
-    @admin.display(description="last message")
+    @admin.display(description="what was said")
     def latest(self, conversation: Any) -> SafeString:
-        return isolated(conversation.latest_text or "—")
+        if conversation.found_text is None:
+            return isolated(conversation.latest_text or "—")
+        url = reverse("admin:conversations_conversation_change", args=[conversation.pk])
+        at = conversation.found_at
+        return format_html('<a href="{}?at={}#message-{}">{}</a>', url, at, at, conversation.found_text)
 
     @admin.display(description="messages")
     def messages(self, conversation: Any) -> str:
@@ -119,3 +136,9 @@ class ConversationAdmin(BaseAdmin):
 
     created = time_column("created_at", "created")
     updated = time_column("updated_at", "updated", sortable=True)
+
+
+def _attach(shown: list[dict[str, Any]], tasks: list[dict[str, Any]]) -> None:
+    """To each message the tasks that were made from it."""
+    for message in shown:
+        message["tasks"] = [task for task in tasks if task["message_id"] == message["pk"]]

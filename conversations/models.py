@@ -1,12 +1,15 @@
 """Conversations and their messages, kept for a chat backend."""
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models.functions import Length
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
 
 CONTENT_MAX = 100_000
+WORDS_CONFIG = "simple"  # PostgreSQL's way of finding words that favours no language: no stems, no stop words
 
 
 class Conversation(models.Model):
@@ -30,6 +33,8 @@ class Conversation(models.Model):
             models.Index(fields=["user", "-updated_at", "-id"], name="conversations_newest"),
             # purge, oldest first; the admin's list, newest first
             models.Index(fields=["updated_at", "id"], name="conversations_oldest"),
+            # The admin: how many were begun each day, and its filter by date.
+            models.Index(fields=["created_at"], name="conversations_created"),
         ]
 
     def __str__(self) -> str:
@@ -67,6 +72,8 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["conversation", "id"], name="messages_in_order"),
             models.Index(fields=["user"], name="messages_of_user"),
+            # The admin's search for words.
+            GinIndex(SearchVector("content", config=WORDS_CONFIG), name="messages_words"),
         ]
 
     def __str__(self) -> str:

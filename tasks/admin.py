@@ -1,24 +1,27 @@
-"""Tasks for operators: find one, see its whole history, correct its words, complete, delete and restore it."""
+"""Tasks for operators: find one, see its whole history and go back in it, correct, complete, delete and restore it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 
 from tasks import services
-from tasks.models import Task, TaskEvent
+from tasks.history import HISTORY_MAX, differences, history, revert_task, version
+from tasks.models import Task
 from todo_mcp.admin_actions import RowAction
-from todo_mcp.admin_base import BaseAdmin, UserFilter, badge_column, isolated, time_column
-from todo_mcp.core.errors import InvalidArguments
+from todo_mcp.admin_base import BaseAdmin, badge_column, isolated, positive, time_column
+from todo_mcp.admin_filters import UserFilter, by_days
+from todo_mcp.core.errors import InvalidArguments, TaskNotFound
 from todo_mcp.core.operations import REGISTRY
-
-HISTORY_MAX = 100  # events that a task's page shows, the latest
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -61,55 +64,23 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type
         return data
 
 
-@dataclass(frozen=True)
-class Change:
-    """One line of a task's history: what happened, and the field's words before and after, where it has any."""
-
-    what: str
-    before: str | None = None
-    after: str | None = None
-
-
-def changes(older: dict[str, Any] | None, newer: dict[str, Any]) -> Iterator[Change]:
-    """What the newer of two events of a task changed; without an older one the words that it began with."""
-    if newer["pgh_label"] != "update" or older is None:
-        yield Change({"insert": "Added", "delete": "Removed for good"}.get(newer["pgh_label"], "Changed"))
-        return
-    if older["deleted_at"] != newer["deleted_at"]:
-        yield Change("Deleted" if newer["deleted_at"] else "Restored")
-    if older["completed"] != newer["completed"]:
-        yield Change("Completed" if newer["completed"] else "Opened again")
-    for field in ("title", "description", "user_id"):
-        if older[field] != newer[field]:
-            yield Change(field.removesuffix("_id").capitalize(), older[field], newer[field])
-
-
-def history(task_id: int) -> tuple[list[dict[str, Any]], bool]:
-    """The latest events of a task, newest first, and whether there are older ones; one query."""
-    words = ("title", "description", "completed", "deleted_at", "user_id")
-    rows = list(
-        TaskEvent.objects.filter(pgh_obj_id=task_id)
-        .order_by("-pgh_id")
-        .values("pgh_created_at", "pgh_label", "pgh_context", *words)[: HISTORY_MAX + 1]
-    )
-    shown = [
-        {"at": newer["pgh_created_at"], "by": newer["pgh_context"] or {}, "changes": list(changes(older, newer))}
-        for newer, older in pairwise([*rows, None])
-    ]
-    return shown[:HISTORY_MAX], len(rows) > HISTORY_MAX
-
-
 @admin.register(Task)
 class TaskAdmin(BaseAdmin):
     form = TaskForm
     list_display = ["shown_title", "owner", "status", "created", "updated"]
-    list_filter = [StatusFilter, UserFilter, "created_at"]
+    list_filter = [StatusFilter, UserFilter, by_days("created_at")]
     search_fields = ["title__icontains"]
     search_help_text = "Words of a title, an id, or user:ID"
     ordering = ["-id"]
     sortable_by = ()
-    fields = ["title", "description", ("owner", "status"), ("created", "updated"), ("completed_on", "deleted")]
-    readonly_fields = ["owner", "status", "created", "updated", "completed_on", "deleted"]
+    fields = [
+        "title",
+        "description",
+        ("owner", "status", "origin"),
+        ("created", "updated"),
+        ("completed_on", "deleted"),
+    ]
+    readonly_fields = ["owner", "status", "origin", "created", "updated", "completed_on", "deleted"]
     change_form_outer_after_template = "admin/task_history.html"
     row_actions = [
         RowAction(
@@ -154,8 +125,44 @@ class TaskAdmin(BaseAdmin):
             with self.recorded(request, "edit"):
                 services.update_task(user_id=obj.user_id, task_id=obj.pk, **changed)
 
+    def get_urls(self) -> list[URLPattern]:
+        revert = self.admin_site.admin_view(require_POST(self.revert_view))
+        return [path("<path:object_id>/revert/", revert, name="tasks_task_revert"), *super().get_urls()]
+
+    def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, and then give the task the words and the state of one of its versions."""
+        task = self.get_object(request, unquote(object_id))
+        if task is None or not self.has_change_permission(request, task):
+            raise PermissionDenied
+        version_id = positive(request.POST.get("version")) or 0
+        try:
+            if "confirmed" not in request.POST:
+                then = version(user_id=task.user_id, task_id=task.pk, version_id=version_id)
+                return self._ask_to_revert(request, task, then)
+            with self.recorded(request, "revert_task"):
+                revert_task(user_id=task.user_id, task_id=task.pk, version_id=version_id)
+        except TaskNotFound as error:  # a stale page, or a link that nobody gave
+            self.message_user(request, error.message, messages.ERROR)
+            return HttpResponseRedirect(self._url("changelist"))
+        self._log(request, [task], CHANGE, "Reverted")
+        self.message_user(request, f"Reverted task {task.pk}.", messages.SUCCESS)
+        return HttpResponseRedirect(self._url("change", str(task.pk)))
+
+    def _ask_to_revert(self, request: HttpRequest, task: Task, then: dict[str, Any]) -> HttpResponse:
+        now = {name: getattr(task, name) for name in then if hasattr(task, name)} | {"deleted_at": then["deleted_at"]}
+        return self.ask(
+            request,
+            label="Revert",
+            question=f"Revert task {task.pk} to its version of {then['pgh_created_at']:%Y-%m-%d %H:%M:%S} UTC?",
+            explanation="Its words and its state become what they were then. This is a new version in its history.",
+            changes=list(differences(now, then)),
+            fields=[("version", then["pgh_id"])],
+            back=self._url("change", str(task.pk)),
+        )
+
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if task := kwargs.get("obj"):
+            context["may_revert"] = self.has_change_permission(request, task)
             context["history"], context["history_is_cut"] = history(task.pk)
             context["history_max"] = HISTORY_MAX
         return super().render_change_form(request, context, *args, **kwargs)
@@ -167,6 +174,16 @@ class TaskAdmin(BaseAdmin):
     @badge_column("status", {"pending": "info", "completed": "success", "deleted": "danger"})
     def status(self, task: Task) -> str:
         return "deleted" if task.deleted_at else "completed" if task.completed else "pending"
+
+    @admin.display(description="came from")
+    def origin(self, task: Task) -> SafeString | str:
+        if task.conversation_id is None:
+            return "—"
+        url = reverse("admin:conversations_conversation_change", args=[task.conversation_id])
+        if task.message_id is None:
+            return format_html('<a class="text-link" href="{}">Conversation {}</a>', url, task.conversation_id)
+        at = format_html("{}?at={}#message-{}", url, task.message_id, task.message_id)
+        return format_html('<a class="text-link" href="{}">A message of conversation {}</a>', at, task.conversation_id)
 
     created = time_column("created_at", "created")
     updated = time_column("updated_at", "updated")

@@ -83,6 +83,11 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, o
             models.Index(fields=["message"], name="tasks_origin_message", condition=~models.Q(message=None)),
             # purge: the deleted ones, oldest first.
             models.Index(fields=["deleted_at"], name="tasks_deleted", condition=models.Q(deleted_at__isnull=False)),
+            # The admin: how many were added and completed each day, and its filter by date.
+            models.Index(fields=["created_at"], name="tasks_created"),
+            models.Index(
+                fields=["completed_at"], name="tasks_completed", condition=models.Q(completed_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -54,7 +54,7 @@ def clear_tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> s
 
     Foreign keys are deferred, but for the one from tasks to conversations, so tasks go first; their history goes last.
     """
-    kept = {"django_migrations", "django_content_type", "auth_permission"}
+    kept = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         tables = sorted(
             set(connection.introspection.table_names(cursor)) - kept,

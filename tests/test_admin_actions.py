@@ -65,7 +65,7 @@ def test_what_destroys_is_asked_first_and_then_done(client: Client, alice: User)
         asked = act(client, name, action, key)
         assert asked.status_code == 200 and 'name="confirmed"' in asked.content.decode(), name
         assert there() == before, name
-        assert act(client, name, action, key, confirmed=True).status_code == 302
+        assert act(client, name, action, key, confirmed=True, typed="alice").status_code == 302
         assert there() < before, name
 
 

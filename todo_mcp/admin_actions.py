@@ -18,6 +18,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from todo_mcp.core.errors import TodoError
 from todo_mcp.history import history_context
@@ -43,6 +44,7 @@ class RowAction:
         done: the past tense, for the message: "Completed" 3 tasks.
         permission: Django's: ``change`` or ``delete``.
         confirm: what it destroys; with it the operator is asked first.
+        typed: the operator confirms by typing the row's key, so it is done to one row at a time.
         removes: the row is gone afterwards.
     """
 
@@ -52,6 +54,7 @@ class RowAction:
     perform: Callable[[Any], object]
     permission: str = "change"
     confirm: str = ""
+    typed: bool = False
     removes: bool = False
     applies: Callable[[Any], bool] = lambda row: True
 
@@ -162,14 +165,24 @@ class RowActionsAdmin(UnfoldModelAdmin):
             self.message_user(request, f"Nothing was done. Select at most {ACTION_MAX} at a time.", messages.ERROR)
             return None
         rows = [row for row in selected if action.applies(row) and self.may_act(request, row)]
-        if rows and action.confirm and "confirmed" not in request.POST:
+        if action.typed and len(rows) > 1:
+            self.message_user(request, f"Nothing was done. “{action.label}” takes one at a time.", messages.ERROR)
+            return None
+        if rows and action.confirm and not self._confirmed(request, rows, action):
             return self._confirmation(request, rows, action)
         done = [row for row in rows if self._performed(request, row, action)]
         self._log(request, done, CHANGE, action.done)
         self._tell(request, action, done=len(done), skipped=len(selected) - len(done))
+        if following := self._next(request):
+            return HttpResponseRedirect(following)
         if "from_row" in request.POST and not action.removes and selected:
             return HttpResponseRedirect(self._url("change", quote(selected[0].pk)))
         return None
+
+    def _next(self, request: HttpRequest) -> str:
+        """The page of this site from which the action was asked for, where that is neither the list nor the row's."""
+        given = request.POST.get("next", "")
+        return given if url_has_allowed_host_and_scheme(given, allowed_hosts=None) else ""
 
     def _performed(self, request: HttpRequest, row: Model, action: RowAction) -> bool:
         try:
@@ -187,20 +200,33 @@ class RowActionsAdmin(UnfoldModelAdmin):
         if skipped:
             self.message_user(request, f"Left {skipped} as before: “{action.label}” does not apply.", messages.WARNING)
 
+    def _confirmed(self, request: HttpRequest, rows: list[Any], action: RowAction) -> bool:
+        typed = not action.typed or request.POST.get("typed") == str(rows[0].pk)
+        return "confirmed" in request.POST and typed
+
     def _confirmation(self, request: HttpRequest, rows: list[Any], action: RowAction) -> TemplateResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": action.label,
-            "opts": self.opts,
-            "action": action,
-            "rows": [self.describe(row) for row in rows[:CONFIRM_SHOWN]],
-            "more": len(rows[CONFIRM_SHOWN:]),
-            "ids": [row.pk for row in rows],
-            "checkbox": ACTION_CHECKBOX_NAME,
-            "from_row": "from_row" in request.POST,
-            "back": self._url("change", quote(rows[0].pk)) if "from_row" in request.POST else request.get_full_path(),
-        }
-        return TemplateResponse(request, "admin/confirm_action.html", context)
+        kept = [(name, request.POST[name]) for name in ("from_row", "next") if name in request.POST]
+        back = self._url("change", quote(rows[0].pk)) if "from_row" in request.POST else request.get_full_path()
+        name = self.opts.verbose_name if len(rows) == 1 else self.opts.verbose_name_plural
+        return self.ask(
+            request,
+            label=action.label,
+            question=f"{action.label} {len(rows)} {name}?",
+            explanation=action.confirm,
+            rows=[self.describe(row) for row in rows[:CONFIRM_SHOWN]],
+            more=len(rows[CONFIRM_SHOWN:]),
+            fields=[*((ACTION_CHECKBOX_NAME, row.pk) for row in rows), ("action", action.name), *kept],
+            typed=rows[0].pk if action.typed else None,
+            mistyped="confirmed" in request.POST,
+            back=self._next(request) or back,
+        )
+
+    def ask(self, request: HttpRequest, *, label: str, **context: Any) -> TemplateResponse:
+        """The page that asks before something is done. Its form posts ``fields`` again, and ``confirmed``."""
+        context |= {"label": label, "title": label, "opts": self.opts}
+        return TemplateResponse(
+            request, "admin/confirm_action.html", {**self.admin_site.each_context(request), **context}
+        )
 
     def _url(self, page: str, *args: str) -> str:
         return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{page}", args=args)

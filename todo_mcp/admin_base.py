@@ -19,7 +19,6 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import smart_split, unescape_string_literal
-from unfold.contrib.filters.admin import TextFilter
 from unfold.decorators import display
 from unfold.views import ChangeList
 
@@ -82,20 +81,14 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg] # generic to the ty
 
 
 class BoundedChangeList(ChangeList):  # type: ignore[misc] # unfold publishes no types
+    result_list: Any
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.full_result_count = self.result_count  # unfold's header would tell of a total that nobody counted
-
-
-class UserFilter(TextFilter):  # type: ignore[misc] # unfold publishes no types
-    """By a user's exact id, typed in: a drop-down of users has no bound."""
-
-    title = "user id"
-    parameter_name = "user"
-    template = "admin/filter_text.html"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(user_id=self.value()) if self.value() else queryset
+        rows: list[Any] = list(self.result_list)
+        self.model_admin.loaded(request, rows)
+        self.result_list = rows
 
 
 class BaseAdmin(RowActionsAdmin):
@@ -112,6 +105,9 @@ class BaseAdmin(RowActionsAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
         return BoundedChangeList
+
+    def loaded(self, request: HttpRequest, rows: list[Any]) -> None:
+        """Add to the rows of a list, all at once, what its columns show beyond the table."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what a filter of the page offers: another lookup could scan without bound or probe a secret."""

@@ -8,7 +8,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
-def _may_view(model: str) -> Callable[[HttpRequest], bool]:
+def may_view(model: str) -> Callable[[HttpRequest], bool]:
     """Whether the operator may see the list of this model, given as ``app.model``."""
     app, _, name = model.partition(".")
     return lambda request: any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
@@ -16,7 +16,7 @@ def _may_view(model: str) -> Callable[[HttpRequest], bool]:
 
 def _item(title: str, icon: str, model: str) -> dict[str, Any]:
     link = reverse_lazy(f"admin:{model.replace('.', '_')}_changelist")
-    return {"title": title, "icon": icon, "link": link, "permission": _may_view(model)}
+    return {"title": title, "icon": icon, "link": link, "permission": may_view(model)}
 
 
 UNFOLD: dict[str, Any] = {
@@ -25,6 +25,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "checklist",
     "SITE_URL": "/api/docs",
     "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "todo_mcp.dashboard.dashboard",
     "BORDER_RADIUS": "6px",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("todo_mcp/icon.svg")},
@@ -51,6 +52,7 @@ UNFOLD: dict[str, Any] = {
         "navigation": [
             {
                 "items": [
+                    {"title": "Overview", "icon": "monitoring", "link": reverse_lazy("admin:index")},
                     _item("Tasks", "task_alt", "tasks.task"),
                     _item("Conversations", "forum", "conversations.conversation"),
                 ],

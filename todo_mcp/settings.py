@@ -93,6 +93,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django.contrib.humanize",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -115,6 +116,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "todo_mcp.browsers.ContentSecurityPolicy",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "todo_mcp.urls"
@@ -151,6 +153,7 @@ LOGIN_URL = "account:sign_in"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_CALLABLE = "todo_mcp.browsers.locked_out"
 AXES_VERBOSE = False
 PASSWORD_RESET_TIMEOUT = 3600
 SCOPES = {
@@ -189,7 +192,18 @@ SPECTACULAR_SETTINGS = {
 
 # Safe by default; production adds what needs https
 X_FRAME_OPTIONS = "DENY"
-SESSION_COOKIE_AGE = 12 * 3600
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "style-src": ["'self'", "'unsafe-inline'"],  # the admin's theme and Swagger UI write style attributes
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "script-src": ["'self'"],
+    }
+}
+SESSION_COOKIE_AGE = 12 * 3600  # from sign-in, whatever is done since
 SESSION_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SILENCED_SYSTEM_CHECKS = [*SILENCED_CHECKS]
@@ -200,6 +214,8 @@ if PRODUCTION:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
+    SESSION_COOKIE_NAME = "__Host-sessionid"  # so named, a browser takes it over https and from this very host alone
     CSRF_COOKIE_SECURE = True
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
 
 LOGGING = logging_settings(LOG_LEVEL)

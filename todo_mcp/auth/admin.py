@@ -16,7 +16,9 @@ from oauth2_provider.models import AccessToken
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from todo_mcp.admin_actions import RowAction
-from todo_mcp.admin_base import BaseAdmin, UserFilter, badge_column, isolated, moment, time_column, user_link
+from todo_mcp.admin_base import BaseAdmin, badge_column, isolated, moment, time_column, user_link
+from todo_mcp.admin_filters import UserFilter
+from todo_mcp.auth.token_use import last_used
 from todo_mcp.auth.tokens import ACT_AS, NEVER, find_token, issue_token, revoke_token
 from todo_mcp.users.models import User
 
@@ -107,7 +109,7 @@ class IssueForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the typ
 @admin.register(AccessToken)
 class TokenAdmin(BaseAdmin):
     form = IssueForm
-    list_display = ["holder", "name", "scopes", "issued", "until", "state"]
+    list_display = ["holder", "name", "scopes", "issued", "used", "until", "state"]
     list_display_links = ["name"]
     list_filter = [KindFilter, StateFilter, UserFilter]
     list_select_related = ["application"]
@@ -115,9 +117,9 @@ class TokenAdmin(BaseAdmin):
     search_help_text = "Start of a user's id, a name, or user:ID"
     ordering = ["-id"]
     sortable_by = ()
-    readonly_fields = ("holder", "name", "scopes", "issued", "until", "state")
+    readonly_fields = ("holder", "name", "scopes", "issued", "used", "until", "state")
     add_fieldsets = [(None, {"fields": ["user_id", "name", "scopes", "days"]})]
-    fieldsets = [(None, {"fields": ("holder", "name", "scopes", ("issued", "until", "state"))})]
+    fieldsets = [(None, {"fields": ("holder", "name", "scopes", ("issued", "used"), ("until", "state"))})]
     row_actions = [
         RowAction(
             name="revoke_token",
@@ -135,6 +137,16 @@ class TokenAdmin(BaseAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.readonly_fields if obj else ()
+
+    def loaded(self, request: HttpRequest, rows: list[Any]) -> None:
+        used = last_used(row.pk for row in rows)
+        for row in rows:
+            row.used_at = used.get(row.pk)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        if token := super().get_object(request, object_id, from_field):
+            self.loaded(request, [token])
+        return token
 
     def describe(self, row: Any) -> str:
         holder = row.user_id or "service"
@@ -175,6 +187,10 @@ class TokenAdmin(BaseAdmin):
     @admin.display(description="scopes")
     def scopes(self, token: Any) -> str:
         return ", ".join(token.scope.split())
+
+    @admin.display(description="last used")
+    def used(self, token: Any) -> SafeString | str:
+        return moment(token.used_at) if token.used_at else "never"
 
     @admin.display(description="expires")
     def until(self, token: Any) -> SafeString | str:

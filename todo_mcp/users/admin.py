@@ -3,19 +3,25 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE
+from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, path
+from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from todo_mcp.admin_actions import RowAction
 from todo_mcp.admin_base import BaseAdmin, badge_column, isolated, time_column
-from todo_mcp.user_data import delete_user
+from todo_mcp.user_data import delete_user, export_user
+from todo_mcp.user_page import links, may_export, overview
 from todo_mcp.users import services
 from todo_mcp.users.models import User
 
@@ -48,6 +54,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
     add_form = AddUserForm
     change_password_form = AdminPasswordChangeForm
     change_form_template = BaseAdmin.change_form_template
+    change_form_outer_after_template = "admin/user_overview.html"
     shows_log = True
     list_display = ["shown_id", "shown_name", "shown_email", "active", "role", "created"]
     list_filter = ["is_active", "is_staff"]
@@ -59,9 +66,8 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
     filter_horizontal = ["groups"]
     readonly_fields = ["active", "created", "signed_in"]
     fieldsets = [
-        (None, {"fields": ["id", "name", "email", "password"]}),
-        ("Access", {"fields": ["active", "is_staff", "is_superuser", "groups"]}),
-        ("Times", {"fields": [("created", "signed_in")]}),
+        (None, {"fields": ["id", "name", "email", ("active", "created", "signed_in")]}),
+        ("Sign-in and rights", {"classes": ["collapse"], "fields": ["password", "is_staff", "is_superuser", "groups"]}),
     ]
     add_fieldsets = [(None, {"fields": ["id", "name", "email", "usable_password", "password1", "password2"]})]
     row_actions = [
@@ -82,10 +88,11 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
         ),
         RowAction(
             name="delete_user",
-            label="Delete",
-            done="Deleted",
+            label="Erase",
+            done="Erased",
             permission="delete",
             confirm="Their tasks, the history of those, conversations and tokens are erased at once and for good.",
+            typed=True,
             removes=True,
             perform=lambda user: delete_user(user_id=user.pk),
         ),
@@ -117,11 +124,29 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
         services.create_user(user_id=obj.pk, password=password, name=data["name"], email=data["email"])
         obj.refresh_from_db()
 
+    def get_urls(self) -> list[URLPattern]:
+        export = self.admin_site.admin_view(require_POST(self.export_view))
+        return [path("<path:object_id>/export/", export, name="users_user_export"), *super().get_urls()]
+
+    def export_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Everything of a user as a JSON file; that it was taken is in Django's log."""
+        user = self.get_object(request, unquote(object_id))
+        if user is None or not (self.has_view_permission(request, user) and may_export(request)):
+            raise PermissionDenied
+        exported = JsonResponse(export_user(user_id=user.pk), json_dumps_params={"indent": 1, "ensure_ascii": False})
+        exported.headers["Content-Disposition"] = content_disposition_header(True, f"{user.pk}.json") or ""
+        exported.headers["Cache-Control"] = "no-store"
+        self._log(request, [user], CHANGE, "Exported")
+        return exported
+
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if user := kwargs.get("obj"):
-            seen = [(label, model) for label, model in LISTS if _may_see(request, model)]
             password = [("Set password", "../password/")] if self.has_change_permission(request, user) else []
-            context["row_links"] = [(label, _list_of(model, user.pk)) for label, model in seen] + password
+            context["row_links"] = links(request, user.pk) + password
+            context["row_posts"] = [("Export", self._url("export", quote(user.pk)))] if may_export(request) else []
+            context["overview"] = overview(request, user.pk)
+            context["may_revoke"] = request.user.has_perm("oauth2_provider.delete_accesstoken")
+            context["may_issue"] = request.user.has_perm("oauth2_provider.add_accesstoken")
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="id")
@@ -146,22 +171,6 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
 
     created = time_column("created_at", "created")
     signed_in = time_column("last_login", "last sign-in")
-
-
-LISTS = [
-    ("Tasks", "tasks.task"),
-    ("Conversations", "conversations.conversation"),
-    ("Tokens", "oauth2_provider.accesstoken"),
-]
-
-
-def _list_of(model: str, user_id: str) -> str:
-    return reverse(f"admin:{model.replace('.', '_')}_changelist", query={"user": user_id})
-
-
-def _may_see(request: HttpRequest, model: str) -> bool:
-    app, _, name = model.partition(".")
-    return any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
 
 
 admin.site.unregister(Group)

@@ -57,6 +57,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         db_table = "users"
         ordering = ["id"]
         constraints = [models.CheckConstraint(name="users_id_not_empty", condition=~models.Q(id=""))]
+        indexes = [models.Index(fields=["created_at"], name="users_created")]  # how many were new each day
 
     def __str__(self) -> str:
         return self.id

@@ -1,0 +1,78 @@
+"""``make bench-admin``: the admin's main pages over a year of a big service; prints queries and milliseconds of each.
+
+The time is that of the whole request in the server, from the first middleware to the rendered page, without a network.
+"""
+
+import os
+import statistics
+import sys
+import time
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "todo_mcp.settings")
+django.setup(set_prefix=False)
+
+from django.core.management import call_command  # noqa: E402 (needs django.setup)
+from django.db import connection  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
+
+from tests.benchmarks.fill import fill  # noqa: E402
+from todo_mcp.users.models import User  # noqa: E402
+
+ROUNDS = 15
+OPERATOR = "operator"
+
+
+def prepare() -> None:
+    """The database of the settings, migrated; filled where it is empty, and left alone where it is another's."""
+    call_command("migrate", verbosity=0)
+    if not User.objects.exists():
+        fill(lambda line: print(line, file=sys.stderr))
+        User.objects.create_superuser(OPERATOR)
+    if not User.objects.filter(pk="user-7").exists():
+        sys.exit("This database is in use. Name an empty one with DATABASE_URL or TODO_DATA_DIR.")
+
+
+def pages() -> dict[str, str]:
+    """What is measured, by name."""
+    tasks, conversations = "/admin/tasks/task/", "/admin/conversations/conversation/"
+    return {
+        "first page": "/admin/",
+        "task list": tasks,
+        "task list of a user": f"{tasks}?user=user-7",
+        "task": f"{tasks}77/change/",
+        "conversation list": conversations,
+        "search, a rare word": f"{conversations}?q=xylophone",
+        "search, the commonest word": f"{conversations}?q=balin",
+        "search, a middling word": f"{conversations}?q=tus",
+        "search, a common word of a user": f"{conversations}?q=balin&user=user-7",
+        "transcript, 10,000 messages": f"{conversations}1/change/",
+        "transcript, an earlier page": f"{conversations}1/change/?before=500000",
+        "user": "/admin/users/user/user-7/change/",
+        "user list": "/admin/users/user/",
+        "token list": "/admin/oauth2_provider/accesstoken/",
+    }
+
+
+def measure() -> None:
+    """One line for each page."""
+    client = Client(headers={"host": "localhost"})
+    client.force_login(User.objects.get(pk=OPERATOR), backend="django.contrib.auth.backends.ModelBackend")
+    print(f"{'page':34}{'queries':>8}{'median ms':>11}{'worst ms':>10}")
+    for name, url in pages().items():
+        client.get(url)  # what a process remembers after its first request
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(url).status_code == 200, url
+        made, taken = len(queries), []
+        for _ in range(ROUNDS):
+            begun = time.perf_counter()
+            client.get(url)
+            taken.append(1000 * (time.perf_counter() - begun))
+        print(f"{name:34}{made:8}{statistics.median(taken):11.0f}{max(taken):10.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    prepare()
+    measure()

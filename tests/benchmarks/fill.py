@@ -1,0 +1,95 @@
+"""Fill an empty, migrated database with a big service's year: 10,000 users, 1,000,000 tasks, 1,000,000 messages.
+
+COPY with the triggers asleep, so that it takes a minute or two; the history gets the first version of each task.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from typing import Any
+
+from django.db import connection
+
+USERS, TASKS, CONVERSATIONS, MESSAGES = 10_000, 1_000_000, 50_000, 1_000_000
+LONG_CHAT = 10_000  # messages of conversation 1
+YEAR = timedelta(days=365)
+WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in ("a", "e", "io", "u") for c in ("lin", "mar", "ten", "rok", "s")]
+RARE = "xylophone"  # in one message of 100,000
+COMMON_FIRST = list(accumulate(1 / rank for rank in range(1, len(WORDS) + 1)))  # as in a language, by Zipf's law
+
+Report = Callable[[str], object]
+
+
+def fill(report: Report) -> None:
+    """Write everything, then let PostgreSQL learn of it as its autovacuum would."""
+    chance, now = random.Random(1), datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        for table, columns, rows in (
+            ("users", USER_COLUMNS, users(now)),
+            ("conversations", "user_id, created_at, updated_at", conversations(now)),
+            ("messages", "conversation_id, user_id, role, content, created_at", messages(chance, now)),
+            ("tasks", TASK_COLUMNS, tasks(chance, now)),
+        ):
+            copy(cursor, f"COPY {table} ({columns}) FROM STDIN", rows)
+            report(f"{table}: filled")
+        cursor.execute(f"INSERT INTO task_events ({EVENT_COLUMNS}) {FIRST_VERSIONS}")
+        cursor.execute("SET session_replication_role = DEFAULT")
+        cursor.execute("VACUUM ANALYZE")
+        report("vacuumed and analysed")
+
+
+def copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    with cursor.copy(statement) as into:
+        for row in rows:
+            into.write_row(row)
+
+
+USER_COLUMNS = "id, password, is_superuser, name, email, is_active, is_staff, created_at"
+TASK_COLUMNS = (
+    "user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at, conversation_id"
+)
+EVENT_COLUMNS = (
+    "pgh_created_at, pgh_label, pgh_obj_id, id, user_id, title, description, completed, created_at, updated_at"
+)
+FIRST_VERSIONS = """
+    SELECT created_at, 'insert', id, id, user_id, title, description, false, created_at, created_at FROM tasks
+"""
+
+
+def users(now: datetime) -> Iterator[tuple[Any, ...]]:
+    for n in range(USERS):
+        yield f"user-{n}", "!", False, f"User {n}", f"user-{n}@example.com", n % 50 > 0, False, at(now, n, USERS)
+
+
+def conversations(now: datetime) -> Iterator[tuple[Any, ...]]:
+    for n in range(CONVERSATIONS):
+        when = at(now, n, CONVERSATIONS)
+        yield owner(n), when, min(now, when + timedelta(hours=1))
+
+
+def messages(chance: random.Random, now: datetime) -> Iterator[tuple[Any, ...]]:
+    for n in range(MESSAGES):
+        place = 0 if n % (MESSAGES // LONG_CHAT) == 0 else n * CONVERSATIONS // MESSAGES
+        words = chance.choices(WORDS, cum_weights=COMMON_FIRST, k=chance.randint(3, 60))
+        content = " ".join([*words, *([RARE] if n % 100_000 == 99 else [])])
+        yield place + 1, owner(place), "assistant" if n % 2 else "user", content, at(now, n, MESSAGES)
+
+
+def tasks(chance: random.Random, now: datetime) -> Iterator[tuple[Any, ...]]:
+    for n in range(TASKS):
+        made, user = at(now, n, TASKS), f"user-{n * 7 % USERS}"
+        done = min(now, made + timedelta(days=9 * chance.random())) if n % 5 < 3 else None
+        deleted = done if n % 20 == 1 else None
+        title = " ".join(chance.choices(WORDS, k=5))
+        yield user, title, "", done is not None, done, made, done or made, deleted, None
+
+
+def owner(conversation: int) -> str:
+    return f"user-{conversation % USERS}"
+
+
+def at(now: datetime, number: int, count: int) -> datetime:
+    """When the row of this number was made: evenly through the year, in order."""
+    return now - YEAR * ((count - number) / count)

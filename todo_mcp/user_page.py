@@ -1,0 +1,63 @@
+"""What a user's page in the admin shows beside the form: tokens, the latest tasks and the latest conversations."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from conversations.models import Conversation
+from tasks.models import Task
+from todo_mcp.admin_site import may_view
+from todo_mcp.auth.token_use import last_used
+from todo_mcp.auth.tokens import NEVER, list_tokens
+
+LATEST = 5  # tasks and conversations
+TOKENS_MAX = 50
+LISTS = [
+    ("Tasks", "tasks.task"),
+    ("Conversations", "conversations.conversation"),
+    ("Tokens", "oauth2_provider.accesstoken"),
+]
+
+
+def links(request: HttpRequest, user_id: str) -> list[tuple[str, str]]:
+    """The lists of what is the user's, those that the operator may see."""
+    return [
+        (label, reverse(f"admin:{model.replace('.', '_')}_changelist", query={"user": user_id}))
+        for label, model in LISTS
+        if may_view(model)(request)
+    ]
+
+
+def may_export(request: HttpRequest) -> bool:
+    """Who may see all that an export holds may have it as a file."""
+    return all(may_view(model)(request) for _, model in LISTS)
+
+
+def overview(request: HttpRequest, user_id: str) -> dict[str, Any]:
+    """For the template, by list; one query for each, and one for when the tokens were last used."""
+    seen = {label: may_view(model)(request) for label, model in LISTS}
+    tasks = Task.objects.filter(user_id=user_id, deleted_at=None).order_by("-created_at", "-id")
+    chats = Conversation.objects.filter(user_id=user_id).order_by("-updated_at", "-id")
+    return {
+        "tokens": _tokens(user_id) if seen["Tokens"] else None,
+        "tasks": list(tasks.values("pk", "title", "completed", "created_at")[:LATEST]) if seen["Tasks"] else None,
+        "conversations": list(chats.values("pk", "created_at", "updated_at")[:LATEST])
+        if seen["Conversations"]
+        else None,
+    }
+
+
+def _tokens(user_id: str) -> list[dict[str, Any]]:
+    rows = list(list_tokens(user_id=user_id)[:TOKENS_MAX])
+    used = last_used(row.pk for row in rows)
+    return [
+        {
+            "pk": row.pk,
+            "name": row.application.name if row.application else "—",
+            "scopes": row.scope.split(),
+            "expires": None if row.expires >= NEVER else row.expires,
+            "last_used": used.get(row.pk),
+        }
+        for row in rows
+    ]
