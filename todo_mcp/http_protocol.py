@@ -52,6 +52,10 @@ class HttpProtocol(HttpToolsProtocol):
             if self._room == 0:
                 self._refuse(431, b"The request's headers are too large; send no more than 16 KiB.\n")
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser keeps blanks after a value, which are no part of it (RFC 9110 section 5.5)."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         self._has_progressed = True
         self._set_timer(BODY_SECONDS)

@@ -1,0 +1,45 @@
+"""The MCP Inspector's command line, the tool that people look at a server with."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import HANDSHAKE, MODERN
+from tests.e2e.conftest import attempt, check_walk, last_json, run
+
+INSPECTOR = "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+
+
+@pytest.fixture
+def inspector(node: Path, url: str, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | Path]:
+    """The command, but for what it is to do; its files stay in the test's directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    server = ["--server-url", url, "--transport", "http", "--header", f"Authorization: Bearer {token}"]
+    return [node, INSPECTOR, "--cli", *server, "--stored-auth-only"]
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_inspector_uses_every_tool(inspector: list[str | Path], token: str, era: str) -> None:
+    def call(tool: str, **arguments: Any) -> dict[str, Any]:
+        named = ["--method", "tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(arguments)]
+        done = attempt(*inspector, "--protocol-era", era, *named)
+        result: dict[str, Any] = last_json(done.stdout or done.stderr)
+        return result
+
+    results = {"add": call("add_task", title="Buy milk", description="2 litres")}
+    task_id = results["add"]["structuredContent"]["data"]["task_id"]
+    results["list"] = call("list_tasks", status="pending")
+    results["complete"] = call("complete_task", task_id=task_id)
+    results["update"] = call("update_task", task_id=task_id, title="Buy oat milk")
+    results["delete"] = call("delete_task", task_id=task_id)
+    results["error"] = call("complete_task", task_id=task_id)
+    tools = last_json(run(*inspector, "--protocol-era", era, "--method", "tools/list", "--strict"))["tools"]
+    told = {"tools": [tool["name"] for tool in tools], "results": results}
+    wrong = [f"{word}x" if word == f"Authorization: Bearer {token}" else word for word in inspector]
+    refused = attempt(*wrong, "--protocol-era", era, "--method", "tools/list")
+    assert refused.returncode != 0
+    revision = {"legacy": HANDSHAKE[-1], "modern": MODERN}[era]
+    told |= {"wrongToken": refused.stdout + refused.stderr, "revision": revision, "server": "todo-mcp"}
+    check_walk(told, [revision])

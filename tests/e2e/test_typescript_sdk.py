@@ -1,0 +1,22 @@
+"""The official TypeScript SDKs, on Node."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import HANDSHAKE, MODERN, REVISIONS
+from tests.e2e.conftest import check_walk, run
+
+
+def test_version_1_uses_every_tool(node: Path, url: str, token: str) -> None:
+    check_walk(json.loads(run(node, "sdk_v1.mjs", url, token)), HANDSHAKE[-1:])
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_version_2_uses_every_tool(node: Path, url: str, token: str, revision: str) -> None:
+    check_walk(json.loads(run(node, "sdk_v2.mjs", url, token, revision)), [revision])
+
+
+def test_version_2_finds_out_the_newest_revision_by_itself(node: Path, url: str, token: str) -> None:
+    check_walk(json.loads(run(node, "sdk_v2.mjs", url, token, "auto")), [MODERN])
