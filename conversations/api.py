@@ -4,7 +4,7 @@ from typing import Any
 
 from django.urls import path
 
-from todo_mcp.core.errors import InvalidArguments
+from todo_mcp.core.errors import InvalidArguments, TodoError
 from todo_mcp.transports.resources import ResourceView
 
 
@@ -40,6 +40,13 @@ class MessagesView(ResourceView):
     def describe_answer(cls, data: dict[str, Any]) -> dict[str, Any]:
         message = {"$ref": "#/components/schemas/MessageOut"}
         return {"oneOf": [message, {"type": "array", "items": message}]}
+
+    def explain(self, error: TodoError, body: Any) -> TodoError:
+        if isinstance(body, list) or not isinstance(error, InvalidArguments):
+            return error
+        return InvalidArguments(
+            {name.removeprefix("messages.0."): reason for name, reason in error.details["fields"].items()}
+        )
 
     def answer(self, data: dict[str, Any], body: Any) -> Any:
         if self.request.method != "POST":

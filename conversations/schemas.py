@@ -12,17 +12,20 @@ from todo_mcp.core.envelope import Output
 TURN_MAX = 100  # messages in one append
 
 ConversationId = Annotated[int, Integer(minimum=1, maximum=MAX_ID, description="The conversation's id.")]
-Limit = Annotated[int, Integer(minimum=1, maximum=100, description="How many to return at most, 1 to 100.")]
+Limit = Annotated[
+    int, Integer(minimum=1, maximum=100, description="How many to return at most, 1 to 100; 50 if left out.")
+]
 Last = Annotated[
-    int, Integer(minimum=1, maximum=100, description="Only the last so many messages, in order; not with a cursor.")
+    int,
+    Integer(minimum=1, maximum=100, description="Only the last so many messages, in order; not with limit or cursor."),
 ]
 IdempotencyKey = Annotated[
     str,
     Text(
         minimum=8,
         maximum=64,
-        description="Sent as the header Idempotency-Key. The same key within 24 hours appends nothing and returns "
-        "the first result.",
+        description="Your own unique word for this one request, such as a UUID. The same key with the same body within "
+        "24 hours does nothing again and returns the first result, so a retry is safe.",
     ),
 ]
 Content = Annotated[

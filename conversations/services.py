@@ -1,14 +1,14 @@
 """The operations on conversations, which REST offers to a chat backend; each is scoped to one user in its query."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.utils import timezone
 
 from conversations.models import Conversation, Message
+from conversations.retention import remove_conversations
 from conversations.schemas import (
     ConversationDeleted,
     ConversationId,
@@ -29,21 +29,26 @@ from todo_mcp.core.pagination import Cursor, Position
 from todo_mcp.idempotency.services import run_once
 
 READ, WRITE = "conversations:read", "conversations:write"
+PAGE = 50  # rows, where the caller does not say
 
 
 @operation(title="Start a conversation", scope=WRITE, example={}, registry=RESOURCES)
-def create_conversation(*, user_id: str) -> ConversationOut:
+def create_conversation(*, user_id: str, idempotency_key: IdempotencyKey | None = None) -> ConversationOut:
     """Make an empty conversation of the user."""
-    now = timezone.now()
-    try:
-        made = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now)
-    except IntegrityError:  # the foreign key: the user was erased since the token was checked
-        raise UserNotFound from None
-    return ConversationOut(id=made.pk, user_id=user_id, created_at=now, updated_at=now)
+    if idempotency_key is None:
+        return _create(user_id)
+    result, _ = run_once(
+        user_id=user_id,
+        operation="create_conversation",
+        key=idempotency_key,
+        arguments=[],
+        work=lambda: _create(user_id).model_dump(mode="json"),
+    )
+    return ConversationOut(**result)
 
 
 @operation(title="List conversations", scope=READ, read_only=True, idempotent=True, example={}, registry=RESOURCES)
-def list_conversations(*, user_id: str, limit: Limit = 50, cursor: Cursor | None = None) -> ConversationList:
+def list_conversations(*, user_id: str, limit: Limit = PAGE, cursor: Cursor | None = None) -> ConversationList:
     """The user's conversations, newest activity first.
 
     An append moves a conversation to the front, so one that is appended to while pages are read may be missed: read the
@@ -76,9 +81,9 @@ def get_conversation(*, user_id: str, conversation_id: ConversationId) -> Conver
 def delete_conversation(*, user_id: str, conversation_id: ConversationId) -> ConversationDeleted:
     """Remove a conversation with its messages, for good."""
     with transaction.atomic():
-        _lock(user_id, conversation_id, None)
-        Message.objects.filter(conversation_id=conversation_id).delete()
-        _own(user_id, conversation_id).delete()
+        if not _own(user_id, conversation_id).select_for_update().values_list("id"):
+            raise ConversationNotFound(conversation_id)
+        remove_conversations([conversation_id])
     return ConversationDeleted(id=conversation_id)
 
 
@@ -98,17 +103,25 @@ def append_messages(
     """
     if idempotency_key is None:
         return _append(user_id, conversation_id, messages)
+    appended: list[MessagesAppended] = []
+
+    def append() -> dict[str, list[int]]:
+        appended.append(_append(user_id, conversation_id, messages))
+        return {"ids": [message.id for message in appended[-1].messages]}
+
     result, repeated = run_once(
         user_id=user_id,
         operation="append_messages",
         key=idempotency_key,
         arguments=[conversation_id, [message.model_dump() for message in messages]],
-        work=lambda: {"ids": [message.id for message in _append(user_id, conversation_id, messages).messages]},
+        work=append,
     )
-    kept = MessagesAppended(messages=_read(user_id, Q(id__in=result["ids"])), repeated=repeated)
-    if not kept.messages:  # a repetition, and the conversation was deleted since
+    if not repeated:
+        return appended[-1]
+    first = _read(user_id, Q(id__in=result["ids"]))
+    if not first:  # the conversation was deleted since
         raise ConversationNotFound(conversation_id)
-    return kept
+    return MessagesAppended(messages=first)
 
 
 @operation(title="Read messages", scope=READ, read_only=True, idempotent=True, example={}, registry=RESOURCES)
@@ -116,48 +129,56 @@ def list_messages(
     *,
     user_id: str,
     conversation_id: ConversationId,
-    limit: Limit = 50,
+    limit: Limit | None = None,
     last: Last | None = None,
     cursor: Cursor | None = None,
 ) -> MessageList:
     """A conversation's messages in order, page by page; or its last ones, for a model's context window."""
-    if last and cursor:
-        raise InvalidArguments({"last": "is not possible with a cursor"})
-    get_conversation(user_id=user_id, conversation_id=conversation_id)
-    if last:
-        found = _read(user_id, Q(conversation_id=conversation_id), newest=last + 1)
-        return MessageList(messages=found[-last:], has_more=len(found) > last, next_cursor=None)
-    after = Q(id__gt=cursor.id) if cursor else Q()
-    found = _read(user_id, Q(conversation_id=conversation_id) & after, oldest=limit + 1)
-    page, more = found[:limit], len(found) > limit
-    return MessageList(
-        messages=page, has_more=more, next_cursor=Position(page[-1].created_at, page[-1].id).encode() if more else None
-    )
+    if last and (limit or cursor):
+        raise InvalidArguments({"last": "is not possible with limit or cursor"})
+    size = last or limit or PAGE
+    those = Q(conversation_id=conversation_id) & (Q(id__gt=cursor.id) if cursor else Q())
+    found = _read(user_id, those, newest=size + 1) if last else _read(user_id, those, oldest=size + 1)
+    if not found:  # nothing was said, or there is no such conversation
+        get_conversation(user_id=user_id, conversation_id=conversation_id)
+    page, more = found[-size:] if last else found[:size], len(found) > size
+    following = Position(page[-1].created_at, page[-1].id).encode() if more and not last else None
+    return MessageList(messages=page, has_more=more, next_cursor=following)
 
 
 def _own(user_id: str, conversation_id: int) -> QuerySet[Conversation]:
     return Conversation.objects.filter(pk=conversation_id, user_id=user_id)
 
 
-def _lock(user_id: str, conversation_id: int, updated_at: datetime | None) -> None:
-    """Hold the conversation until the transaction ends, and bump it. The filter is the check whose it is."""
-    own = _own(user_id, conversation_id)
-    held = own.update(updated_at=updated_at) if updated_at else len(own.select_for_update().values_list("id"))
-    if not held:
-        raise ConversationNotFound(conversation_id)
+def _create(user_id: str) -> ConversationOut:
+    now = timezone.now()
+    try:
+        made = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now)
+    except IntegrityError:  # the foreign key: the user was erased since the token was checked
+        raise UserNotFound from None
+    return ConversationOut(id=made.pk, user_id=user_id, created_at=now, updated_at=now)
+
+
+_BUMP = """
+UPDATE conversations SET updated_at = GREATEST(updated_at, clock_timestamp())
+WHERE id = %s AND user_id = %s RETURNING updated_at
+"""
 
 
 @transaction.atomic
 def _append(user_id: str, conversation_id: int, messages: Sequence[MessageIn]) -> MessagesAppended:
-    now = timezone.now()
-    _lock(user_id, conversation_id, now)
+    with connection.cursor() as cursor:  # locks out other writers to the end; the filter is the check whose it is
+        cursor.execute(_BUMP, [conversation_id, user_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise ConversationNotFound(conversation_id)
     rows = [
         Message(
             conversation_id=conversation_id,
             user_id=user_id,
             role=message.role,
             content=message.content,
-            created_at=now,
+            created_at=row[0],
         )
         for message in messages
     ]

@@ -166,9 +166,10 @@ def _fields(error: ValidationError, arguments: type[BaseModel]) -> dict[str, str
     }
     fields = {}
     for wrong in error.errors(include_url=False, include_input=False)[:MAX_FIELDS]:
-        fields[".".join(_printable(str(part)) for part in wrong["loc"])] = (
-            f"must be one of {wrong['ctx']['expected']}"
-            if wrong["type"] == "literal_error"
-            else reasons.get(wrong["type"], wrong["msg"])
-        )
+        reason = reasons.get(wrong["type"], wrong["msg"])
+        if wrong["type"] == "literal_error":
+            reason = f"must be one of {wrong['ctx']['expected']}"
+        elif wrong["type"] == "extra_forbidden" and len(wrong["loc"]) > 1:
+            reason = "unknown field"  # of an argument; the list is of the arguments
+        fields[".".join(_printable(str(part)) for part in wrong["loc"])] = reason
     return fields

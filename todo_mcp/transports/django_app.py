@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from todo_mcp.core.errors import Busy
 from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.exchange import refuse_with
 
 STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and scripts
 
@@ -37,8 +38,10 @@ class DjangoApp(BaseHandler):
         try:
             response = await self._threads.run(lambda: self._respond(scope, body))
         except Busy as busy:
-            seconds = str(busy.details["retry_after"])
-            response = PlainTextResponse(busy.message, 503, headers={"Retry-After": seconds})
+            response = refuse_with(scope, busy)
+            if not scope["path"].startswith("/api/"):  # a person reads it
+                headers = {"Retry-After": response.headers["Retry-After"]}
+                response = PlainTextResponse(busy.message, busy.code, headers=headers)
         await response(scope, receive, send)
 
     def _respond(self, scope: Scope, body: bytes) -> Response:
@@ -56,7 +59,7 @@ def _to_starlette(answered: HttpResponseBase) -> Response:
     response = Response(content, answered.status_code)
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answered.items()]
     cookies = [(b"set-cookie", morsel.OutputString().encode("latin-1")) for morsel in answered.cookies.values()]
-    length = [(b"content-length", str(len(content)).encode())]
+    length = [(b"content-length", str(len(content)).encode())] if answered.status_code != 204 else []  # RFC 9110, 8.6
     response.raw_headers = [pair for pair in headers if pair[0] != b"content-length"] + cookies + length
     return response
 

@@ -1,7 +1,7 @@
 """Our operations in the OpenAPI document, made from their declarations and the REST views that offer them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -16,12 +16,26 @@ _ERRORS = {
     401: "No token, or one that is unknown, revoked or expired.",
     403: "The token lacks the scope, or user_id is not the caller's.",
     404: "No such thing of this user, or (service tokens) no such user.",
+    406: "The caller accepts no application/json.",
     408: "The body did not arrive in time.",
     409: "The idempotency key was used with other arguments.",
     413: "The body is too large.",
+    415: "The body is not application/json.",
     429: "Too many calls; see Retry-After.",
     500: "A fault of the server; request_id is in its log.",
     503: "The server is busy; see Retry-After.",
+}
+_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+_SECONDS = {"description": "Wait so many seconds.", "required": True, "schema": {"type": "integer", "minimum": 1}}
+_CHALLENGE = {"description": "What the token lacks (RFC 6750).", **_TEXT}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {**_CHALLENGE, "required": True}},
+    403: {"WWW-Authenticate": _CHALLENGE},
+    429: {"Retry-After": _SECONDS},
+    503: {"Retry-After": _SECONDS},
+}
+_REQUEST_ID = {
+    "X-Request-Id": {"description": "The request's own, or one made for it; the log has it.", "required": True, **_TEXT}
 }
 
 
@@ -48,7 +62,7 @@ def add_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 def _tool(operation: Operation) -> dict[str, Any]:
     done = envelope_schema({"$ref": _REF.format(model=operation.output.__name__)}, "success")
     return {
-        **_described(operation, "tools", "200", done),
+        **_described(operation, "tools", 200, done, errors=_ERRORS.keys() - {406, 415}),
         "requestBody": json_body(operation.input_schema, operation.example),
     }
 
@@ -60,7 +74,7 @@ def _resource(operation: Operation, status: int, view: type[ResourceView], path:
     if key := properties.pop("idempotency_key", None):
         parameters.append(_parameter("Idempotency-Key", key, "header"))
     data = {"$ref": _REF.format(model=operation.output.__name__)}
-    body = {}
+    body: dict[str, Any] = {}
     if method == "POST":
         user = properties.pop("user_id")
         schema, data = view.describe_body(properties, user), view.describe_answer(data)
@@ -68,12 +82,14 @@ def _resource(operation: Operation, status: int, view: type[ResourceView], path:
         properties = {"user_id": user}
     parameters += [_parameter(name, said, "query") for name, said in properties.items()]
     done = None if status == 204 else data
-    return {**_described(operation, "conversations", str(status), done), "parameters": parameters, **body}
+    errors = _ERRORS.keys() - ({415, 409} if method != "POST" else set())
+    return {**_described(operation, "conversations", status, done, errors), "parameters": parameters, **body}
 
 
-def _described(operation: Operation, tag: str, status: str, done: dict[str, Any] | None) -> dict[str, Any]:
-    error = {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}}
-    content = {"content": {"application/json": {"schema": done}}} if done else {}
+def _described(
+    operation: Operation, tag: str, status: int, done: dict[str, Any] | None, errors: Set[int]
+) -> dict[str, Any]:
+    error = {"$ref": _REF.format(model="Error")}
     return {
         "operationId": operation.name,
         "tags": [tag],
@@ -81,10 +97,15 @@ def _described(operation: Operation, tag: str, status: str, done: dict[str, Any]
         "description": f"{operation.description}\n\nNeeds the scope `{operation.scope}`.",
         "security": [{"token": []}],
         "responses": {
-            status: {"description": "Done.", **content},
-            **{str(code): {"description": said, "content": error} for code, said in _ERRORS.items()},
+            str(status): _response(status, "Done.", done),
+            **{str(code): _response(code, _ERRORS[code], error) for code in sorted(errors)},
         },
     }
+
+
+def _response(status: int, description: str, schema: dict[str, Any] | None) -> dict[str, Any]:
+    content = {"content": {"application/json": {"schema": schema}}} if schema else {}
+    return {"description": description, "headers": _REQUEST_ID | _HEADERS.get(status, {}), **content}
 
 
 def _parameter(name: str, said: dict[str, Any], where: str) -> dict[str, Any]:

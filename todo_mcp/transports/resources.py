@@ -1,60 +1,128 @@
 """REST resources in Django REST framework, over the same way of a call as the tools."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
-from rest_framework.exceptions import APIException, NotFound
+from django.http import Http404
+from rest_framework.exceptions import APIException, NotFound, UnsupportedMediaType
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from starlette.types import Scope
 
-from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
-from todo_mcp.core.operations import RESOURCES
-from todo_mcp.transports.calls import Call, bearer, clean_client, perform
-from todo_mcp.transports.exchange import exchange_of, refusal
+from todo_mcp.core.envelope import to_json
+from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
+from todo_mcp.core.operations import RESOURCES, Operation
+from todo_mcp.logs import describe
+from todo_mcp.transports.calls import Call, authenticate_alone, bearer, clean_client, perform
+from todo_mcp.transports.exchange import Exchange, count_refusal, exchange_of, refusal
+
+logger = logging.getLogger(__name__)
+
+JSON = "application/json"
+_NEXT = {
+    404: "There is nothing at this path. See /api/docs.",
+    405: "That method is not possible here; the header Allow says which are. See /api/docs.",
+    406: f"Answers are {JSON}; send Accept: {JSON}, or no Accept at all.",
+    415: f"Send the body as JSON, with Content-Type: {JSON}.",
+}
 
 
 def json_body(schema: Mapping[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON request body in OpenAPI's form; it may be left out where no argument is required."""
     required = "required" in schema or "oneOf" in schema
-    return {"required": required, "content": {"application/json": {"schema": schema, "example": dict(example)}}}
+    return {"required": required, "content": {JSON: {"schema": schema, "example": dict(example)}}}
 
 
-def envelope_for(error: Exception, context: dict[str, Any]) -> Response | None:
-    """REST framework's exception handler: what it refuses itself (405, 406) in our form."""
+class Renderer(BaseRenderer):
+    """Our JSON, as the tools send it."""
+
+    media_type = JSON
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        return b"" if data is None else to_json(data)
+
+
+class Negotiation(DefaultContentNegotiation):
+    """By the Accept header alone: ``?format=`` is an argument like any other, and unknown."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        selected: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, "json")
+        return selected
+
+
+def envelope_for(error: Exception, context: dict[str, Any]) -> Response:
+    """REST framework's exception handler: the answer to a request that is no call.
+
+    What is wrong with it is told to those whose token is good; others hear of the token alone.
+    """
+    exchange = exchange_of(context["request"]._request.scope)
+    if isinstance(error, Http404):
+        error = NotFound()
+    elif not isinstance(error, (APIException, TodoError, Unauthenticated)):
+        logger.error("defect", extra=describe(error))
+        error = InternalError(exchange.request_id)
+    try:
+        if exchange.token and not isinstance(error, Unauthenticated):
+            authenticate_alone(exchange.token)
+    except (Unauthenticated, TodoError) as refused:
+        error = refused
+    status, body, headers = _said(error)
+    count_refusal(status, "http")
+    return Response(body, status, headers=headers)
+
+
+def _said(error: APIException | TodoError | Unauthenticated) -> tuple[int, dict[str, Any], dict[str, str]]:
     if not isinstance(error, APIException):
-        return None
-    body = {
-        "status": "error",
-        "data": {"error_code": error.status_code, "error": error.default_code},
-        "message": str(error.detail),
-    }
-    return Response(body, error.status_code)
+        return refusal(error)
+    data = {"error_code": error.status_code, "error": error.default_code}
+    return error.status_code, {"status": "error", "data": data, "message": _NEXT.get(error.status_code, "")}, {}
 
 
-class UnknownView(APIView):
+class EnvelopeView(APIView):
+    """What our views share: the body has been read and parsed by the guard, and answers are as the tools'."""
+
+    parser_classes = ()
+    renderer_classes = (Renderer,)
+    content_negotiation_class = Negotiation
+    schema = None  # openapi.py describes it, from the operations
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response._has_been_logged = True  # as a call; Django would warn of each mistake that a caller makes
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+class UnknownView(EnvelopeView):
     """A path below /api/ that is nothing."""
 
-    schema = None
-
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise NotFound("There is nothing at this path. See /api/docs.")
+        raise NotFound
 
 
-class ResourceView(APIView):
+class ResourceView(EnvelopeView):
     """Answers each HTTP method with an operation: arguments from the path, the query and the JSON body.
 
-    The body has been read and parsed by the guard. A success is the resource itself; an error is the envelope.
+    A success is the resource itself; an error is the envelope.
     """
 
     operations: ClassVar[dict[str, tuple[str, int]]]  # method → operation, status of success
-    parser_classes = ()
-    schema = None  # openapi.py describes it, from the operations
 
     def __init_subclass__(cls) -> None:
         cls.http_method_names = [method.lower() for method in cls.operations]
         for method in cls.http_method_names:
             setattr(cls, method, cls._respond)
+
+    @property
+    def _scope(self) -> Scope:
+        return self.request._request.scope  # type: ignore[attr-defined,no-any-return]
 
     def body_arguments(self, body: Any) -> dict[str, Any]:
         """The arguments that a body gives."""
@@ -65,6 +133,10 @@ class ResourceView(APIView):
     def answer(self, data: dict[str, Any], body: Any) -> Any:
         """The resource as it is sent."""
         return data
+
+    def explain(self, error: TodoError, body: Any) -> TodoError:
+        """The error in the words of the body that was sent."""
+        return error
 
     @classmethod
     def describe_body(cls, properties: dict[str, Any], user: dict[str, Any]) -> dict[str, Any]:
@@ -77,34 +149,53 @@ class ResourceView(APIView):
         return data
 
     def _respond(self, request: Request, **path: Any) -> Response:
-        exchange = exchange_of(request._request.scope)  # type: ignore[attr-defined]
+        exchange = exchange_of(self._scope)
         name, status = self.operations[str(request.method)]
-        error: Unauthenticated | TodoError | None
-        try:
-            call = Call(
-                operation=RESOURCES[name],
-                arguments=self._arguments(request, exchange.message, path),
-                transport="http",
-                client=clean_client(request.headers.get("user-agent", "")),
-                request_id=exchange.request_id,
-            )
-            envelope, error = perform(call, bearer(exchange.token))
-        except (Unauthenticated, TodoError) as refused:
-            error = refused
+        operation = RESOURCES[name]
+        call = Call(
+            operation=operation,
+            arguments=self._arguments(operation, exchange, path),
+            transport="http",
+            client=clean_client(request.headers.get("user-agent", "")),
+            request_id=exchange.request_id,
+        )
+        envelope, error = perform(call, bearer(exchange.token))
         if error:
-            code, body, headers = refusal(error)
+            code, body, headers = refusal(self.explain(error, exchange.message))
             return Response(body, code, headers=headers)
         return Response(None if status == 204 else self.answer(envelope["data"], exchange.message), status)
 
-    def _arguments(self, request: Request, body: Any, path: dict[str, Any]) -> dict[str, Any]:
-        """What was said in three places, as one; nothing may be said twice."""
-        said = [*path.items()]
-        said += [(name, value) for name, values in request.query_params.lists() for value in values]
-        said += self.body_arguments(body).items() if body is not None else ()
-        said += [("idempotency_key", key)] if (key := request.headers.get("Idempotency-Key")) else []
+    def _arguments(self, operation: Operation, exchange: Exchange, path: Mapping[str, Any]) -> dict[str, Any]:
+        """What was said in several places, as one; nothing may be said twice. The operation refuses what it has not."""
+        known = operation.arguments.model_fields
+        said = [*path.items(), *self._query()]
+        said += self._body(exchange) if self.request.method == "POST" else self._no_body()
         arguments: dict[str, Any] = {}
         for name, value in said:
-            if name in arguments:
+            if name in arguments and name in known:
                 raise InvalidArguments({name: "is given twice"})
             arguments[name] = value
         return arguments
+
+    def _query(self) -> list[tuple[str, str]]:
+        """The query's pairs; with a POST it names the user alone, the rest has its place in the body or a header."""
+        query: bytes = self._scope["query_string"]
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        if self.request.method == "POST" and any(name != "user_id" for name, _ in pairs):
+            raise InvalidArguments({"query": "may hold user_id alone"})
+        return pairs
+
+    def _body(self, exchange: Exchange) -> list[tuple[str, Any]]:
+        raw: list[tuple[bytes, bytes]] = self._scope["headers"]
+        said = [("idempotency_key", value.decode("latin-1")) for name, value in raw if name == b"idempotency-key"]
+        if not exchange.has_body:
+            return said
+        media_type = self.request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+        if media_type != JSON:
+            raise UnsupportedMediaType(media_type)
+        return [*said, *self.body_arguments(exchange.message).items()]
+
+    def _no_body(self) -> list[tuple[str, Any]]:
+        if self.request._request.read(1):
+            raise InvalidArguments({"body": f"has no meaning with {self.request.method}; use the query"})
+        return []
