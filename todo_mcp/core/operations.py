@@ -63,9 +63,8 @@ class Operation:
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema of the arguments; no top-level union, reference or null, which break some clients."""
-        schema = _without_references(self.arguments.model_json_schema())
+        schema = _plain(self.arguments.model_json_schema())
         for name, said in schema["properties"].items():
-            said.pop("title", None)
             if said.get("default", ...) is None:
                 del said["default"]
             assert "description" in said, f"{self.name}.{name} has no description"
@@ -75,7 +74,7 @@ class Operation:
     @cached_property
     def output_schema(self) -> dict[str, Any]:
         """JSON Schema of the envelope, for success and error alike."""
-        return result_schema(self.output)
+        return _plain(result_schema(self.output))
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments that were sent, checked and normalised.
@@ -130,8 +129,11 @@ def operation(
     return register
 
 
-def _without_references(schema: dict[str, Any]) -> dict[str, Any]:
-    """A JSON Schema with its definitions written where they are used; ours never refer to themselves."""
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON Schema with its definitions written where they are used, and without pydantic's titles, which say nothing.
+
+    Our definitions never refer to themselves.
+    """
     definitions = schema.pop("$defs", {})
 
     def resolve(value: Any) -> Any:
@@ -140,7 +142,10 @@ def _without_references(schema: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(value, dict):
             return value
         referred = definitions[value["$ref"].rsplit("/", 1)[1]] if "$ref" in value else {}
-        return {key: resolve(inner) for key, inner in {**referred, **value}.items() if key != "$ref"}
+        kept = {**referred, **value}
+        if isinstance(kept.get("title"), str):  # a property of that name is an object
+            del kept["title"]
+        return {key: resolve(inner) for key, inner in kept.items() if key != "$ref"}
 
     resolved: dict[str, Any] = resolve(schema)
     return resolved
