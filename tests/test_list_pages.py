@@ -79,9 +79,9 @@ def test_no_page_skips_or_repeats_a_task_that_was_there_throughout(
             happen(user.pk, what, place)
 
     shown, throughout = walk(user.pk, status, limit, between)
-    places = [(task.created_at, task.task_id) for task in shown]
+    places = [(task["created_at"], task["task_id"]) for task in shown]
     assert places == sorted(set(places), reverse=True)
-    assert throughout <= {task.task_id for task in shown}
+    assert throughout <= {task["task_id"] for task in shown}
 
 
 @pytest.mark.django_db
@@ -90,10 +90,10 @@ def test_pages_of_any_size_show_the_same_list(status: str) -> None:
     user = UserFactory.create()
     for n in range(25):
         TaskFactory.create(user=user, created_at=NOON + timedelta(seconds=n // 10))
-    whole = [task.task_id for task in list_tasks(user_id=user.pk).tasks]
+    whole = [task["task_id"] for task in list_tasks(user_id=user.pk).tasks]
     for limit in (1, 2, 5, 9, 24, 25, 26):
         shown, _ = walk(user.pk, status, limit, lambda: None)
-        assert [task.task_id for task in shown] == whole
+        assert [task["task_id"] for task in shown] == whole
 
 
 @pytest.mark.django_db
