@@ -165,7 +165,7 @@ WHERE id = %s AND user_id = %s RETURNING updated_at
 """
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _append(user_id: str, conversation_id: int, messages: Sequence[MessageIn]) -> MessagesAppended:
     with connection.cursor() as cursor:  # locks out other writers to the end; the filter is the check whose it is
         cursor.execute(_BUMP, [conversation_id, user_id])

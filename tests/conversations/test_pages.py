@@ -1,0 +1,151 @@
+"""Pages of conversations and of messages, and the last messages for a model's context window."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from conversations import services
+from conversations.models import Conversation, Message
+from conversations.schemas import MessageIn
+from tests.conftest import Caller, Orm
+from tests.conversations.support import START, append, messages_of, refused, send, start
+from tests.factories import ConversationFactory, MessageFactory
+from todo_mcp.core.errors import ConversationNotFound
+from todo_mcp.users.models import User
+
+pytestmark = pytest.mark.anyio
+
+
+async def pages(caller: Caller, url: str, of: str, limit: int) -> list[list[Any]]:
+    """The ids on each page, following the cursors."""
+    found, cursor = [], ""
+    while cursor is not None:
+        response = await send(caller, "GET", f"{url}?limit={limit}{cursor and f'&cursor={cursor}'}")
+        page = response.json()
+        found.append([row["id"] for row in page[of]])
+        cursor = page["next_cursor"]
+        assert page["has_more"] is (cursor is not None)
+    return found
+
+
+@pytest.mark.parametrize("count", [0, 1, 6, 7, 8])
+async def test_messages_come_in_order_page_by_page(as_alice: Caller, count: int) -> None:
+    conversation = await start(as_alice)
+    turn = await append(as_alice, conversation, *map(str, range(count))) if count else []
+    read = await pages(as_alice, messages_of(conversation), "messages", 3)
+    assert [id for page in read for id in page] == [message["id"] for message in turn]
+    assert all(len(page) == 3 for page in read[:-1])
+
+
+async def test_what_is_appended_meanwhile_comes_on_the_next_page(as_alice: Caller) -> None:
+    conversation = await start(as_alice)
+    await append(as_alice, conversation, "a", "b", "c")
+    page = (await send(as_alice, "GET", messages_of(conversation) + "?limit=2")).json()
+    await append(as_alice, conversation, "d")
+    rest = (await send(as_alice, "GET", f"{messages_of(conversation)}?cursor={page['next_cursor']}")).json()
+    assert [message["content"] for message in rest["messages"]] == ["c", "d"]
+    assert rest["has_more"] is False
+
+
+@pytest.mark.parametrize(
+    ("last", "contents", "more"), [(1, "4", True), (4, "1234", True), (5, "01234", False), (9, "01234", False)]
+)
+async def test_the_last_messages_come_in_order_and_say_whether_there_are_earlier_ones(
+    as_alice: Caller, last: int, contents: str, more: bool
+) -> None:
+    conversation = await start(as_alice)
+    await append(as_alice, conversation, *"01234")
+    answer = (await send(as_alice, "GET", f"{messages_of(conversation)}?last={last}")).json()
+    assert [message["content"] for message in answer["messages"]] == [*contents]
+    assert (answer["has_more"], answer["next_cursor"]) == (more, None)
+
+
+async def test_an_empty_conversation_has_no_messages(as_alice: Caller) -> None:
+    conversation = await start(as_alice)
+    for query in ("", "?last=20"):
+        answer = await send(as_alice, "GET", messages_of(conversation) + query)
+        assert answer.json() == {"messages": [], "has_more": False, "next_cursor": None}
+
+
+async def test_a_page_holds_fifty_by_default_and_a_hundred_at_most(as_alice: Caller, orm: Orm) -> None:
+    def fill() -> int:
+        conversation = ConversationFactory.create(user_id="alice")
+        MessageFactory.create_batch(120, conversation=conversation)
+        ConversationFactory.create_batch(119, user_id="alice")
+        return int(conversation.pk)
+
+    conversation = await orm(fill)
+    for url, of in ((messages_of(conversation), "messages"), (START, "conversations")):
+        assert len((await send(as_alice, "GET", url)).json()[of]) == 50
+        assert [len(page) for page in await pages(as_alice, url, of, 100)] == [100, 20]
+
+
+async def test_conversations_with_the_same_time_are_each_listed_once(as_alice: Caller, orm: Orm) -> None:
+    await orm(lambda: ConversationFactory.create_batch(7, user_id="alice"))
+    await orm(lambda: Conversation.objects.update(updated_at=Conversation.objects.earliest("updated_at").updated_at))
+    read = [id for page in await pages(as_alice, START, "conversations", 2) for id in page]
+    assert read == sorted(read, reverse=True)
+    assert len(read) == 7
+
+
+async def test_a_cursor_gives_nobody_anothers_rows(as_alice: Caller, as_bob: Caller) -> None:
+    bobs = await start(as_bob)
+    await append(as_bob, bobs, "a", "b", "c")
+    await start(as_bob)
+    of_messages = (await send(as_bob, "GET", messages_of(bobs) + "?limit=1")).json()["next_cursor"]
+    of_conversations = (await send(as_bob, "GET", START + "?limit=1")).json()["next_cursor"]
+    mine = await start(as_alice)
+    for cursor in (of_messages, of_conversations):
+        assert (await send(as_alice, "GET", f"{messages_of(mine)}?cursor={cursor}")).json()["messages"] == []
+        refused(await send(as_alice, "GET", f"{messages_of(bobs)}?cursor={cursor}"), 404, "conversation_not_found")
+        listed = (await send(as_alice, "GET", f"{START}?cursor={cursor}")).json()["conversations"]
+        assert {row["user_id"] for row in listed} <= {"alice"}
+
+
+@pytest.mark.parametrize(
+    "cursor", ["MQ", "MS4w", "MS4tMQ", "MS4xLjE", "LjE", "MS4xIA", "MS4x=", "MS4x%00", "x" * 65, "9" * 400]
+)
+async def test_a_forged_cursor_is_refused_by_name(as_alice: Caller, cursor: str) -> None:
+    conversation = await start(as_alice)
+    for url in (START, messages_of(conversation)):
+        refused(await send(as_alice, "GET", f"{url}?cursor={cursor}"), 400, "invalid_arguments", cursor="next_cursor")
+
+
+def statements(work: Callable[[], Any]) -> list[str]:
+    """The verbs of what it sends to PostgreSQL."""
+    with CaptureQueriesContext(connection) as captured:
+        work()
+    return [query["sql"].split()[0] for query in captured.captured_queries]
+
+
+def test_each_operation_takes_as_few_statements_as_it_needs(committed: None, alice: User) -> None:
+    mine = services.create_conversation(user_id="alice").id
+    that: dict[str, Any] = {"user_id": "alice", "conversation_id": mine}
+    turn = {**that, "messages": [MessageIn(role="user", content=f"{n}") for n in range(50)]}
+    keyed = {**turn, "idempotency_key": "12345678"}
+    # The foreign key is the check of the user.
+    assert statements(lambda: services.create_conversation(user_id="alice")) == ["INSERT"]
+    # The lock, the check and the bump in one; the messages in one.
+    append = ["BEGIN", "UPDATE", "INSERT", "COMMIT"]
+    assert statements(lambda: services.append_messages(**turn)) == append
+    assert statements(lambda: services.append_messages(**keyed)) == ["SELECT", *append[:-1], "INSERT", "COMMIT"]
+    assert statements(lambda: services.append_messages(**keyed)) == ["SELECT", "SELECT"]  # the key; the messages
+    assert statements(lambda: services.list_messages(**that)) == ["SELECT"]
+    assert statements(lambda: services.list_messages(**that, last=20)) == ["SELECT"]
+    assert statements(lambda: services.list_conversations(user_id="alice")) == ["SELECT"]
+    assert statements(lambda: services.get_conversation(**that)) == ["SELECT"]
+    # For messages and for the conversation: their ids, the tasks' links emptied, the rows.
+    removed = ["SELECT", "UPDATE", "DELETE"]
+    assert statements(lambda: services.delete_conversation(**that)) == ["BEGIN", "SELECT", *removed, *removed, "COMMIT"]
+    assert Message.objects.count() == 0
+
+
+def test_the_messages_of_no_conversation_are_two_statements(committed: None, alice: User) -> None:
+    def read() -> None:
+        with pytest.raises(ConversationNotFound):
+            services.list_messages(user_id="alice", conversation_id=7)
+
+    assert statements(read) == ["SELECT", "SELECT"]
