@@ -18,7 +18,7 @@ import httpx2
 from todo_mcp.embedded_postgres.cluster import Cluster
 
 MANAGE = Path(__file__).parent.parent / "manage.py"
-PATIENCE = 30.0  # seconds; for a machine that has other things to do
+PATIENCE = 60.0  # seconds; for a machine that has other things to do
 T = TypeVar("T")
 
 # What the tests' own environment, or a .env in the checkout, must not decide.

@@ -50,7 +50,7 @@ class Cluster:
         return read_address(self.pgdata)
 
     def ping(self) -> psycopg.pq.Ping:
-        """OK: takes connections. REJECT: starts, recovers or stops. NO_RESPONSE: there is no server."""
+        """OK: takes connections. REJECT: starts, recovers or stops. NO_RESPONSE: no server, or one that hung up."""
         address = self.address()
         if address is None:
             return psycopg.pq.Ping.NO_RESPONSE
