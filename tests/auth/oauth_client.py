@@ -46,7 +46,7 @@ class OAuthClient:
         }
         return {name: value for name, value in asked.items() if value is not None}
 
-    async def exchange(self, code: str, **changed: str) -> httpx2.Response:
+    async def exchange(self, code: str, /, **changed: str) -> httpx2.Response:
         sent = {
             "grant_type": "authorization_code",
             "client_id": self.client_id,
@@ -58,7 +58,7 @@ class OAuthClient:
         }
         return await self.http.post("/oauth/token", data=sent)
 
-    async def refresh(self, refresh_token: str, **changed: str) -> httpx2.Response:
+    async def refresh(self, refresh_token: str, /, **changed: str) -> httpx2.Response:
         sent = {"grant_type": "refresh_token", "client_id": self.client_id, "refresh_token": refresh_token, **changed}
         return await self.http.post("/oauth/token", data=sent)
 

@@ -38,6 +38,8 @@ def normalised(metadata: dict[str, Any]) -> dict[str, Any]:
         reduced["grant_types"] = [grant for grant in GRANT_TYPES if grant in grants]
     if metadata.get("token_endpoint_auth_method") == "private_key_jwt" or "none" in _offered(metadata):
         reduced |= {"token_endpoint_auth_method": "none"}  # PKCE and the redirect URI bind the code to the client
+    if isinstance(name := metadata.get("client_name"), str):
+        reduced["client_name"] = "".join(char for char in name if char.isprintable())
     uris = metadata.get("redirect_uris")
     if isinstance(uris, list):
         safe = [uri for uri in uris if isinstance(uri, str) and is_safe_redirect(uri)]

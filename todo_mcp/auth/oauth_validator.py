@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
-from oauth2_provider.models import Grant, RefreshToken
+from oauth2_provider.models import AccessToken, Grant, RefreshToken
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749 import errors
 
@@ -57,19 +57,22 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
 
     def validate_refresh_token(self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
         """Whether the token may be used: the first time, or again in a race. Later use ends the whole family."""
-        raced = _used_just_now(token_checksum=checksum(refresh_token), application=client)
-        if raced is None:
-            valid = super().validate_refresh_token(refresh_token, client, request, *args, **kwargs)
-            return bool(valid and request.user.is_active)
-        request.user, request.refresh_token, request.refresh_token_instance = raced.user, refresh_token, raced
-        return bool(raced.user.is_active)
+        found = _latest(token_checksum=checksum(refresh_token), application=client)
+        if found is None or (found.revoked and not _was_raced(found)):
+            super().validate_refresh_token(refresh_token, client, request, *args, **kwargs)  # looks for a replay
+            return False
+        # Not the library's own look at a token that is unused: between that and ours it may be used, and be no replay.
+        if not found.revoked and not _is_renewable(found):
+            return False
+        request.user, request.refresh_token, request.refresh_token_instance = found.user, refresh_token, found
+        return bool(found.user.is_active)
 
     def _save_bearer_token(self, token: dict[str, Any], request: Any, *args: Any, **kwargs: Any) -> None:
         presented = getattr(request, "refresh_token_instance", None)
         if presented is not None:
             # Locked: of two requests that both found it unused, the second sees here that it lost.
             locked = RefreshToken.objects.select_for_update().filter(pk=presented.pk).first()
-            if locked is None or (locked.revoked and _used_just_now(pk=locked.pk) is None):
+            if locked is None or (locked.revoked and not _was_raced(locked)):
                 raise errors.InvalidGrantError(request=request)
             if locked.revoked:
                 self._join_family(token, request, locked)
@@ -93,17 +96,24 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
             RefreshToken.revoke_family(family)
 
 
-def _used_just_now(**which: Any) -> RefreshToken | None:
-    """The refresh token, if it has been used within RACE_SECONDS and what it was used for is still good."""
-    return (
-        RefreshToken.objects.filter(
-            **which,
-            revoked__gt=timezone.now() - timedelta(seconds=RACE_SECONDS),
-            refreshed_access_token__isnull=False,
-        )
-        .select_related("user")
-        .first()
-    )
+def _latest(**which: Any) -> RefreshToken | None:
+    """The unused token, or the last used one: a value is unique among the unused alone."""
+    rows = RefreshToken.objects.filter(**which).select_related("user", "access_token")
+    return rows.order_by(F("revoked").desc(nulls_first=True)).first()
+
+
+def _was_raced(used: RefreshToken) -> bool:
+    """Whether the token has been used within RACE_SECONDS and what it was used for is still good."""
+    recent = used.revoked > timezone.now() - timedelta(seconds=RACE_SECONDS)
+    return bool(recent and AccessToken.objects.filter(source_refresh_token=used).exists())
+
+
+def _is_renewable(unused: RefreshToken) -> bool:
+    """Whether it has its access token, and that ended less than the lifetime of refresh tokens ago."""
+    if unused.access_token is None:
+        return False
+    lifetime = timedelta(seconds=settings.OAUTH2_PROVIDER["REFRESH_TOKEN_EXPIRE_SECONDS"])
+    return bool(unused.access_token.expires + lifetime > timezone.now())
 
 
 def invalid_target(**kwargs: Any) -> errors.CustomOAuth2Error:

@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse, QueryDict
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
 from oauth2_provider.exceptions import OAuthToolkitError
-from oauth2_provider.models import AccessToken
+from oauth2_provider.models import AccessToken, Application
 from oauth2_provider.oauth2_backends import _add_iss_to_redirect, get_oauthlib_core
 from oauth2_provider.views import (
     AuthorizationView,
@@ -62,6 +62,16 @@ class ConsentView(PageHeaders, AuthorizationView):  # type: ignore[misc]
             raise OAuthToolkitError(error=error, redirect_uri=credentials["redirect_uri"])
         return scopes, credentials
 
+    def form_valid(self, form: Any) -> HttpResponse:
+        if not Application.objects.filter(client_id=form.cleaned_data["client_id"]).exists():
+            return self.form_invalid(form)
+        response: HttpResponse = super().form_valid(form)
+        return response
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """Only a form that was tampered with, or whose client is gone, is not as the page made it."""
+        return HttpResponseBadRequest("Start again from the app.", content_type="text/plain")
+
     def redirect(self, redirect_to: str, application: Any) -> HttpResponse:
         """Back to the client; ``iss`` on errors too (RFC 9207, section 2)."""
         response: HttpResponse = super().redirect(_add_iss_to_redirect(redirect_to, settings.PUBLIC_URL), application)
@@ -107,6 +117,8 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
             reduced = normalised(metadata)
             if "authorization_code" not in reduced.get("grant_types", ["authorization_code"]):
                 return _error("invalid_client_metadata", "This server has the grant authorization_code.")
+            if not isinstance(reduced.get("client_name", ""), str):
+                return _error("invalid_client_metadata", "client_name must be a string.")
             request._body = json.dumps(reduced).encode()
         return self._without_management(super().post(request, *args, **kwargs))
 
