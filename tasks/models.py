@@ -84,8 +84,8 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, o
             models.Index(fields=["message"], name="tasks_origin_message", condition=~models.Q(message=None)),
             # purge: the deleted ones, oldest first.
             models.Index(fields=["deleted_at"], name="tasks_deleted", condition=models.Q(deleted_at__isnull=False)),
-            # The admin: how many were added and completed each day, and its filter by date. BRIN, because a B-tree's order
-            # lures PostgreSQL into reading everybody's tasks for a page of one user's list.
+            # The admin: how many were added and completed each day, and its filter by date. BRIN, because the order of
+            # a B-tree lures PostgreSQL into reading everybody's tasks for a page of one user's list.
             BrinIndex(fields=["created_at"], name="tasks_created"),
             models.Index(
                 fields=["completed_at"], name="tasks_completed", condition=models.Q(completed_at__isnull=False)
