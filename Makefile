@@ -16,7 +16,7 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test e2e lint lock shell
+.PHONY: help install run test e2e bench lint lock shell
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -41,6 +41,9 @@ lint: install ## Run every static check
 	@.venv/bin/lint-imports
 	@$(PRODUCTION) $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@$(PRODUCTION) $(VENV_PYTHON) manage.py check --deploy --fail-level WARNING
+
+bench: install ## Measure against the plain design, on one PostgreSQL; needs wrk; make bench ARGS="--workers 1"
+	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.run $(ARGS)
 
 lock: install ## Pin the newest versions that requirements*.in allow: make lock ARGS=--upgrade
 	@for name in requirements requirements-dev; do $(VENV_PYTHON) -m uv pip compile --quiet --universal \

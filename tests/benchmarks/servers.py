@@ -1,0 +1,135 @@
+"""The servers that the benchmark compares, each on its own port, all on one PostgreSQL that is started here."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import psycopg
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+SEEDED = 400_000  # tasks to complete and update
+LISTED = 100  # tasks of the user whose list is read
+USER, LISTER = "bench", "lister"
+
+
+@dataclass
+class Target:
+    """A running server and how the load reaches it."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+    tokens: dict[str, str]
+    names_user: bool
+    mcp_path: str = "/mcp"
+
+    def tree(self) -> list[psutil.Process]:
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        return sum(sum(process.cpu_times()[:2]) for process in self.tree())
+
+    def memory_mib(self) -> float:
+        return sum(process.memory_info().rss for process in self.tree()) / 2**20
+
+
+@contextmanager
+def running(name: str, port: int, command: list[str], env: dict[str, str], **how: object) -> Iterator[Target]:
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
+    try:
+        _wait(port)
+        yield Target(name, port, process, **how)  # type: ignore[arg-type]
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit(f"Nothing answers on port {port}.")
+
+
+def manage(url: str, *arguments: str) -> str:
+    environment = {**os.environ, "DATABASE_URL": url}
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def prepare_ours(url: str) -> dict[str, str]:
+    """Migrate, make the users with their tokens, and fill."""
+    manage(url, "migrate", "-v0")
+    for user in (USER, LISTER):
+        manage(url, "create_user", user)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")  # no history of what is only seed
+        _fill(connection)
+    return {user: manage(url, "issue_token", "--user", user) for user in (USER, LISTER)}
+
+
+def prepare_peer(url: str) -> None:
+    """The table that SQLModel would make, and the same rows."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE tasks (id serial PRIMARY KEY, user_id varchar NOT NULL, title varchar(200) NOT NULL,"
+            " description varchar NOT NULL, completed boolean NOT NULL, created_at timestamptz NOT NULL,"
+            " updated_at timestamptz NOT NULL)"
+        )
+        connection.execute("CREATE INDEX ix_tasks_user_id ON tasks (user_id)")
+        _fill(connection)
+
+
+def _fill(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+    at = "now() + i * interval '1 microsecond'"
+    for user, count in ((USER, SEEDED), (LISTER, LISTED)):
+        connection.execute(
+            "INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at)"
+            f" SELECT %s, 'Task ' || i, 'Something to do, in some words', false, {at}, {at}"
+            " FROM generate_series(1, %s) AS i",
+            (user, count),
+        )
+    connection.execute("VACUUM ANALYZE tasks")
+
+
+def ours(url: str, tokens: dict[str, str], workers: int) -> "contextmanager[Target]":  # type: ignore[valid-type]
+    env = {"DATABASE_URL": url, "LOG_LEVEL": "WARNING", "SECRET_KEY": "b" * 60, "MCP_SERVER_PORT": "5101"}
+    command = [sys.executable, "manage.py", "serve", "--workers", str(workers)]
+    return running("todo-mcp", 5101, command, env, tokens=tokens, names_user=False)
+
+
+def peer(url: str, workers: int) -> "contextmanager[Target]":  # type: ignore[valid-type]
+    env = {"PEER_DATABASE_URL": url.replace("postgresql://", "postgresql+asyncpg://")}
+    command = [str(PEER_PYTHON), "-m", "uvicorn", "app:app", "--app-dir", str(HERE / "peer"), *_uvicorn(5102, workers)]
+    return running("plain design", 5102, command, env, tokens={USER: "-", LISTER: "-"}, names_user=True)
+
+
+def ceiling(workers: int) -> "contextmanager[Target]":  # type: ignore[valid-type]
+    module = "tests.benchmarks.ceiling:app"
+    command = [sys.executable, "-m", "uvicorn", module, *_uvicorn(5103, workers)]
+    how = {"tokens": {USER: "-", LISTER: "-"}, "names_user": False, "mcp_path": "/mcp/"}
+    return running("SDK alone", 5103, command, {}, **how)
+
+
+def _uvicorn(port: int, workers: int) -> list[str]:
+    return ["--port", str(port), "--workers", str(workers), "--no-access-log", "--log-level", "error"]
