@@ -88,6 +88,7 @@ def headlines(query: SearchQuery, message_ids: Iterable[int]) -> dict[int, SafeS
         stop_sel=stop,
         min_words=10,
         max_words=24,
+        short_word=0,  # type: ignore[arg-type] # the stubs have a text
         max_fragments=1,  # with words before and after what was found
     )
     rows: Any = Message.objects.filter(pk__in=list(message_ids)).values_list("pk", headline)

@@ -113,6 +113,7 @@ class BaseAdmin(RowActionsAdmin):
         """Only what a filter of the page offers: another lookup could scan without bound or probe a secret."""
         fields = [spec for spec in self.list_filter if isinstance(spec, str)]
         names = [getattr(spec, "parameter_name", None) for spec in self.list_filter]
+        names += [f"{spec[0]}_{end}" for spec in self.list_filter if isinstance(spec, tuple) for end in ("from", "to")]
         return (lookup in names or lookup.partition("__")[0] in fields) and "\0" not in value
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:

@@ -4,6 +4,15 @@ USERS = {"alice": "Alice", "bob": "Bob", "charlie": "Charlie", "dave": "Dave", "
 
 CLIENTS = ["Claude", "ChatGPT", "Visual Studio Code"]
 
+# How often each tool is called, how many milliseconds it takes, and how often with which outcome beside success.
+CALLS = {
+    "list_tasks": (60, 4.0, {"rate_limited": 0.01}),
+    "add_task": (22, 6.0, {"invalid_arguments": 0.03, "idempotency_conflict": 0.005}),
+    "complete_task": (14, 5.0, {"task_not_found": 0.05}),
+    "update_task": (9, 5.0, {"task_not_found": 0.03, "invalid_arguments": 0.02}),
+    "delete_task": (3, 5.0, {"task_not_found": 0.04, "internal_error": 0.01}),
+}
+
 EDITS = [" this week", " before noon", " (ask first)", ", the cheap one", ", once more"]
 
 TASKS = [
@@ -83,4 +92,26 @@ CONVERSATIONS = [
         "How many things did I get done last month?",
         "Twenty-three completed, eleven still pending. You were fastest on Fridays.",
     ],
+    [
+        "Here are my notes from the call. What do I have to do?\n\n"
+        "The numbers for the quarter are due on Thursday, in the same layout as last time, and somebody has to compare "
+        "them with the plan before they go out. The discount for March was never agreed in writing, so the amount on "
+        "the invoice differs from what they paid; they would like to hear from us before the end of the month.\n\n"
+        "The slides are fine but for the two hidden pages, which must not be sent. The team meets on Wednesday.\n\n"
+        "About the office: the heating on the second floor still fails on cold mornings. The landlord asked for it in "
+        "writing, with the dates on which it was cold, and a photo of the thermostat. The coffee machine blinks again; "
+        "it probably wants to be cleaned. The parcel for the printer came to the neighbours, who are away until Monday."
+        "\n\nAnd the summer walk: fifteen kilometres at most, somewhere to eat half way, and a train home before "
+        "nine. Nobody has looked at the timetable yet. Two people do not eat meat, one has a bad knee, and the dog "
+        "comes too.",
+        "Four things are yours: the quarterly numbers by Thursday, the invoice from March, the slides without the "
+        "hidden pages, and a letter about the heating. I added the last, with what the landlord asked for.",
+    ],
 ]
+
+# What was added after a user said this.
+MADE = {
+    "Remind me to buy milk, and something for the garden for Saturday.": ["Buy milk", "Find a present"],
+    "Yes.": ["Send the slides to the team"],
+    CONVERSATIONS[-1][0]: ["Write to the landlord about the heating"],
+}

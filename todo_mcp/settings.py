@@ -150,6 +150,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "account:sign_in"
+LOGIN_REDIRECT_URL = "admin:index"  # after a sign-in that came from no page
 AXES_USERNAME_FORM_FIELD = "username"  # of the forms; the field of the users is another, by which none would be locked
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
