@@ -178,7 +178,8 @@ REST_FRAMEWORK: dict[str, Any] = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "todo-mcp",
     "VERSION": __version__,
-    "DESCRIPTION": "The five tools as plain HTTP. Paste a token under *Authorize*, then try them here.",
+    "DESCRIPTION": "The five tools as plain HTTP, and conversations for a chat backend. "
+    "Paste a token under *Authorize*, then try them here.",
     "OAS_VERSION": "3.1.1",
     "SERVERS": [{"url": "/"}],
     "SERVE_INCLUDE_SCHEMA": False,
