@@ -166,6 +166,10 @@ SCOPES = {
     "tasks:act_as": "Act for any user (for a chat backend)",
 }
 OAUTH2_PROVIDER = oauth_settings(PUBLIC_URL, SCOPES)
+# Mail, for forgotten passwords: in development to standard output; in production none without a server.
+globals().update(env.dj_email_url("EMAIL_URL", "dummy://" if PRODUCTION else "console://"))
+DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", f"todo-mcp@{_public.hostname}")
+EMAIL_TIMEOUT = 5
 JWT_ISSUERS = parse_issuers(env.str("JWT_ISSUERS", ""), list(SCOPES))
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from oauth2_provider.cimd import SafeMetadataFetcher
+from oauth2_provider.cimd import CIMDError, SafeMetadataFetcher
 from oauth2_provider.models import Application
 
 from todo_mcp.auth.rate_limit import within
@@ -63,7 +63,10 @@ class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library 
 
     def fetch(self, client_id: str) -> tuple[dict[str, Any], int]:
         document, seconds = super().fetch(client_id)
-        return normalised(document), seconds
+        reduced = normalised(document)
+        if "authorization_code" not in reduced.get("grant_types", GRANT_TYPES):
+            raise CIMDError("the client wants no authorization codes")
+        return reduced, seconds
 
 
 class RateLimited:

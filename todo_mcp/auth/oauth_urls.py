@@ -1,5 +1,10 @@
 """Where the authorization server, its metadata and a person's account are."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from oauth2_provider.views import OAuthServerMetadataView, RevokeTokenView, TokenView
@@ -7,12 +12,27 @@ from oauth2_provider.views import OAuthServerMetadataView, RevokeTokenView, Toke
 from todo_mcp.auth import oauth_views as oauth
 from todo_mcp.auth import pages
 
+
+def without_nul(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """The view, for parameters that PostgreSQL can look for."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        sent = (*request.GET.lists(), *request.POST.lists())
+        if any("\0" in value for name, values in sent for value in (name, *values)):
+            said = "A parameter holds a NUL character."
+            return JsonResponse({"error": "invalid_request", "error_description": said}, status=400)
+        return view(request, *args, **kwargs)
+
+    return checked
+
+
 # The names are those that the library looks up when it writes its metadata.
 protocol = [
-    path("authorize", oauth.ConsentView.as_view(), name="authorize"),
-    path("token", TokenView.as_view(), name="token"),
-    path("revoke", RevokeTokenView.as_view(), name="revoke-token"),
-    path("introspect", oauth.IntrospectionView.as_view(), name="introspect"),
+    path("authorize", without_nul(oauth.ConsentView.as_view()), name="authorize"),
+    path("token", without_nul(TokenView.as_view()), name="token"),
+    path("revoke", without_nul(RevokeTokenView.as_view()), name="revoke-token"),
+    path("introspect", without_nul(oauth.IntrospectionView.as_view()), name="introspect"),
     path("register", csrf_exempt(oauth.RegistrationView.as_view()), name="dcr-register"),
     path("register/<str:client_id>", oauth.RegistrationView.as_view(), name="dcr-register-management"),
 ]

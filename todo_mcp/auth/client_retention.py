@@ -1,0 +1,44 @@
+"""When clients that registered themselves, and what they used up, have had their time."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken
+
+from todo_mcp.purging import Purge
+
+UNUSED_DAYS = 30  # without a token, a code or news of itself
+REPLAY_DAYS = 7  # for which the use of an old refresh token ends its family; later it is simply unknown
+
+
+def _unused_clients() -> QuerySet[Any]:
+    """Only those that registered themselves: what the operator issued stays."""
+    used = [Exists(model.objects.filter(application=OuterRef("pk"))) for model in (AccessToken, RefreshToken, Grant)]
+    registered: QuerySet[Any] = Application.objects.exclude(
+        registration_source=Application.RegistrationSource.MANUAL
+    ).filter(updated__lt=timezone.now() - timedelta(days=UNUSED_DAYS))
+    return registered.exclude(used[0] | used[1] | used[2])
+
+
+def _ended_refresh_tokens() -> QuerySet[Any]:
+    now = timezone.now()
+    lifetime = timedelta(seconds=settings.OAUTH2_PROVIDER["REFRESH_TOKEN_EXPIRE_SECONDS"])
+    old = Q(revoked__lt=now - timedelta(days=REPLAY_DAYS))
+    lapsed = Q(revoked=None, access_token__expires__lt=now - lifetime)
+    ended: QuerySet[Any] = RefreshToken.objects.filter(pk__in=RefreshToken.objects.filter(old | lapsed).values("pk"))
+    return ended
+
+
+def _old_codes() -> QuerySet[Any]:
+    return Grant.objects.filter(expires__lt=timezone.now() - timedelta(days=1))
+
+
+# In this order: a client is unused once its tokens are gone.
+OLD_CODES = Purge("authorization codes", _old_codes, lambda ids: Grant.objects.filter(pk__in=ids).delete())
+ENDED_REFRESH_TOKENS = Purge(
+    "ended refresh tokens", _ended_refresh_tokens, lambda ids: RefreshToken.objects.filter(pk__in=ids).delete()
+)
+UNUSED_CLIENTS = Purge("unused clients", _unused_clients, lambda ids: Application.objects.filter(pk__in=ids).delete())
