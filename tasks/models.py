@@ -122,6 +122,8 @@ class TaskEvent(
     ``pgh_context`` says who: the metadata of ``history_context``, or null for raw SQL.
     """
 
+    pgh_id = models.BigAutoField(primary_key=True)  # pghistory's own would be full after 2**31 changes
+
     class Meta:
         db_table = "task_events"
         ordering = ["-pgh_id"]
