@@ -48,7 +48,7 @@ class ConversationAdmin(BaseAdmin):
     list_display = ["shown_id", "owner", "latest", "messages", "created", "updated"]
     list_filter = [UserFilter, RoleFilter, by_days("updated_at"), by_days("created_at")]
     search_fields = ["pk"]
-    search_help_text = 'Words of a message, "a phrase", begin*, an id, or user:ID'
+    search_help_text = 'Words, "a phrase", begin*, an id, or user:ID'
     ordering = ["-id"]
     sortable_by = ["updated"]
     fields = [("owner", "created", "updated")]

@@ -11,7 +11,7 @@ from conversations.models import CONTENT_MAX, Message
 
 PAGE = 20  # messages on a page
 SHOWN = 4_000  # characters of a message, unless it is opened
-FOLDED = 900  # characters, past which a message is folded
+FOLDED = 600  # characters that a folded message shows; one a third longer is shown whole
 TASKS_MAX = 100  # tasks made from a conversation that its page names
 
 

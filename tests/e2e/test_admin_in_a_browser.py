@@ -1,0 +1,156 @@
+"""What operators do in the admin, in a real Chromium against a real server; nothing that a page loads is refused."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.server_process import Database, ServerProcess
+
+OPERATOR, PASSWORD = "operator", "correct horse battery staple"
+# As root there is no sandbox; the rest keeps the browser from calling its maker.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+_OPERATOR = f"""
+from todo_mcp.users.services import create_user
+create_user(user_id={OPERATOR!r}, password={PASSWORD!r}, is_superuser=True)
+"""
+
+
+@dataclass(frozen=True)
+class Customer:
+    """A user with a token, who has talked to an agent and has a task from it."""
+
+    id: str
+    token: str
+    conversation: int
+    task: int
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.fail("These tests drive Chromium. Install it (Debian: apt-get install chromium) or name it in CHROMIUM.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(database: Database, server: ServerProcess) -> str:
+    database.manage("shell", "--no-imports", "-c", _OPERATOR)
+    return server.url
+
+
+@pytest.fixture
+def page(browser: Browser, site: str) -> Iterator[Page]:
+    """A page of a fresh browser, signed in by its form; at the end it must not have complained of anything."""
+    context = browser.new_context(base_url=site, viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto("/admin/")
+    page.get_by_label("Username").or_(page.locator("#id_username")).first.fill(OPERATOR)
+    page.locator("#id_password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page).to_have_title(re.compile("Overview"))
+    yield page
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def customer(site: str, database: Database) -> Customer:
+    user_id, token = database.new_user()
+
+    def post(path: str, body: object) -> Any:
+        answer = httpx2.post(f"{site}{path}", json=body, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    chat = post("/api/conversations", {})
+    turn = [
+        {"role": "user", "content": f"Remember the rhubarb of {user_id}, please."},
+        {"role": "assistant", "content": "Noted <b>as a task</b>."},
+    ]
+    said = post(f"/api/conversations/{chat['id']}/messages", turn)
+    task = {"title": "Rhubarb", "conversation_id": chat["id"], "message_id": said[0]["id"]}
+    task_id = post("/api/tools/add_task", task)["data"]["task_id"]
+    post("/api/tools/update_task", {"task_id": task_id, "title": "Rubber band"})
+    return Customer(user_id, token, chat["id"], task_id)
+
+
+def test_a_conversation_is_found_by_a_word_in_it_and_leads_to_its_task_and_back(page: Page, customer: Customer) -> None:
+    page.get_by_role("link", name="Conversations").first.click()
+    search = page.locator("input[name=q]")
+    search.fill(f'rhubarb "{customer.id}"')
+    search.press("Enter")
+    expect(page.locator("mark", has_text="rhubarb")).to_be_visible()
+    page.locator("mark", has_text="rhubarb").click()
+    expect(page.get_by_text(f"Remember the rhubarb of {customer.id}")).to_be_in_viewport()
+    expect(page.get_by_text("Noted <b>as a task</b>.")).to_be_visible()
+    page.get_by_role("link", name="Rubber band").first.click()
+    expect(page.locator("#id_title")).to_have_value("Rubber band")
+    page.get_by_role("link", name=f"A message of conversation {customer.conversation}").click()
+    expect(page.get_by_text("Remember the rhubarb")).to_be_in_viewport()
+
+
+def test_a_task_is_reverted_after_a_question(page: Page, customer: Customer) -> None:
+    page.goto(f"/admin/tasks/task/{customer.task}/change/")
+    page.get_by_role("button", name="Revert to this version…").click()
+    expect(page.locator("ins")).to_have_text("Rhubarb")
+    page.get_by_role("button", name="Revert", exact=True).click()
+    expect(page.get_by_text(f"Reverted task {customer.task}.")).to_be_visible()
+    expect(page.locator("#id_title")).to_have_value("Rhubarb")
+    expect(page.get_by_text("revert_task")).to_be_visible()
+
+
+def test_a_token_is_issued_works_and_is_revoked(page: Page, customer: Customer, site: str) -> None:
+    page.goto(f"/admin/users/user/{customer.id}/change/")
+    page.get_by_role("link", name="Issue a token…").click()
+    page.locator("#id_name").fill("telephone")
+    page.get_by_role("button", name="Save", exact=True).click()
+    token = page.locator("code.todo-token").inner_text()
+
+    def status() -> int:
+        return httpx2.post(
+            f"{site}/api/tools/list_tasks", json={}, headers={"Authorization": f"Bearer {token}"}, timeout=60
+        ).status_code
+
+    assert status() == 200
+    page.goto(f"/admin/users/user/{customer.id}/change/")
+    page.get_by_role("row", name="telephone").get_by_role("button", name="Revoke…").click()
+    page.get_by_role("button", name="Revoke", exact=True).click()
+    expect(page.get_by_text("Revoked 1 token.")).to_be_visible()
+    expect(page.get_by_role("row", name="telephone")).to_have_count(0)
+    assert status() == 401
+
+
+def test_a_user_is_erased_only_after_the_id_is_typed(page: Page, customer: Customer) -> None:
+    page.goto(f"/admin/users/user/{customer.id}/change/")
+    page.get_by_role("button", name="Erase…").click()
+    page.get_by_label("to confirm").fill("somebody else")
+    page.get_by_role("button", name="Erase", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was done")
+    page.get_by_label("to confirm").fill(customer.id)
+    page.get_by_role("button", name="Erase", exact=True).click()
+    expect(page.get_by_text("Erased 1 user.")).to_be_visible()
+
+
+def test_the_script_policy_lets_every_main_page_work(page: Page, customer: Customer) -> None:
+    for path in ("/admin/", "/admin/tasks/task/", "/admin/oauth2_provider/accesstoken/", "/api/docs"):
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+    expect(page.locator("#swagger-ui .opblock").first).to_be_visible()
+    page.goto("/admin/conversations/conversation/")
+    page.get_by_text("Filters").first.click()
+    expect(page.get_by_role("group", name="By updated at").get_by_label("From")).to_be_visible()
