@@ -1,0 +1,142 @@
+"""A hundred thousand tasks of a thousand users: lists stay complete, and what a call costs does not grow with them.
+
+The times are printed (`pytest tests/e2e/test_many_tasks.py -s`), and compared within one run.
+"""
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.conftest import Caller
+from tests.processes import PATIENCE, scratch
+from tests.server_process import Database, ServerProcess
+
+pytestmark = pytest.mark.anyio
+USERS, TASKS = 1000, 100_000
+HEAVY = 2500  # tasks of the user whose pages are read
+SAMPLES = 300
+
+_FILL_USERS = """
+INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at)
+    SELECT 'many-' || n, '!', '', '', true, false, false, now() FROM generate_series(1, %(users)s) n
+"""
+_FILL_TASKS = """
+INSERT INTO tasks (user_id, title, description, completed, completed_at, created_at, updated_at)
+    SELECT 'many-' || n %% %(users)s + 1, 'Task ' || n, 'Some words about it', n %% 3 = 0,
+        CASE WHEN n %% 3 = 0 THEN now() END, now() - n * interval '1 second', now()
+    FROM generate_series(1, %(tasks)s) n
+"""
+_FILL_ONE = """
+INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at)
+    SELECT %(user)s, 'Task ' || n, '', false, now() - n / 3 * interval '1 second', now()  -- three at each moment
+    FROM generate_series(1, %(tasks)s) n
+"""
+
+
+def client_of(server: ServerProcess) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE)
+
+
+async def _pages(caller: Caller, after_each: Callable[[], Awaitable[None]]) -> list[int]:
+    """The ids on all pages of the list, in order."""
+    ids: list[int] = []
+    page: dict[str, Any] = {"next_cursor": None}
+    while True:
+        cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else {}
+        page = (await caller.mcp("list_tasks", limit=100, **cursor))["data"]
+        ids += [task["task_id"] for task in page["tasks"]]
+        if not page["next_cursor"]:
+            return ids
+        await after_each()
+
+
+async def test_pages_hold_every_task_once_while_another_client_adds_and_deletes(
+    server: ServerProcess, database: Database
+) -> None:
+    user_id, token = database.new_user()
+    with database.connect() as connection:
+        connection.execute(_FILL_ONE, {"user": user_id, "tasks": HEAVY})
+    found = database.query("SELECT id FROM tasks WHERE user_id = %s ORDER BY created_at DESC, id DESC", user_id)
+    before = [task_id for (task_id,) in found]
+    doomed = before[::7]
+    removed = iter(doomed)
+    async with client_of(server) as http:
+        reader, writer = Caller(http, token), Caller(http, token)
+
+        async def disturb() -> None:
+            for _ in range(5):
+                await writer.mcp("add_task", title="New")
+                if (task_id := next(removed, None)) is not None:
+                    await writer.mcp("delete_task", task_id=task_id)
+
+        seen = await _pages(reader, disturb)
+    assert len(seen) == len(set(seen)), "none twice"
+    stayed = [task_id for task_id in before if task_id not in set(doomed)]
+    assert [task_id for task_id in seen if task_id in set(stayed)] == stayed, "all that stayed, in order"
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[tuple[ServerProcess, Database]]:
+    """A second server, whose database holds many tasks."""
+    with scratch() as directory:
+        database = Database(directory / "postgres")
+        with database.connect() as connection:
+            connection.execute(_FILL_USERS, {"users": USERS})
+            connection.execute("ALTER TABLE tasks DISABLE TRIGGER USER")  # without history, ten times as fast
+            connection.execute(_FILL_TASKS, {"users": USERS, "tasks": TASKS})
+            connection.execute("ALTER TABLE tasks ENABLE TRIGGER USER")
+            connection.execute("VACUUM ANALYZE")
+        server = ServerProcess(database, tmp_path / "server.log", LOG_LEVEL="INFO")
+        yield server, database
+        server.close()
+        database.stop()
+
+
+async def test_calls_cost_the_same_with_a_hundred_thousand_tasks_as_with_a_hundred(
+    server: ServerProcess, database: Database, large: tuple[ServerProcess, Database]
+) -> None:
+    """The two servers are asked in turn, so that a machine which has other things to do slows both down."""
+    async with client_of(server) as http, client_of(large[0]) as other_http:
+        asked = [_Asked(http, database), _Asked(other_http, large[1])]
+        for n in range(SAMPLES):
+            for one in asked:
+                await one.sample(n)
+    few, many = (one.taken for one in asked)
+    for tool, taken in few.items():
+        print(f"\n{tool:14} 100 rows: {_percentiles(taken)}   100,000 rows: {_percentiles(many[tool])}", end="")
+        assert statistics.median(many[tool]) < 2 * statistics.median(taken), tool
+
+
+class _Asked:
+    """A server, and how many milliseconds each call of a user with 100 tasks took there."""
+
+    def __init__(self, http: httpx2.AsyncClient, database: Database) -> None:
+        user_id, token = database.new_user()
+        with database.connect() as connection:
+            connection.execute(_FILL_ONE, {"user": user_id, "tasks": 100})
+            connection.execute("ANALYZE")
+        self._caller = Caller(http, token)
+        self.taken: dict[str, list[float]] = {}
+
+    async def sample(self, n: int) -> None:
+        task_id = await self._timed("add_task", title=f"Sample {n}")
+        await self._timed("list_tasks")
+        await self._timed("complete_task", task_id=task_id)
+        await self._timed("delete_task", task_id=task_id)  # so that the list is as long for each
+
+    async def _timed(self, tool: str, **arguments: Any) -> int:
+        started = time.perf_counter()
+        envelope = await self._caller.mcp(tool, **arguments)
+        self.taken.setdefault(tool, []).append((time.perf_counter() - started) * 1000)
+        assert envelope["status"] == "success"
+        return int(envelope["data"].get("task_id", 0))
+
+
+def _percentiles(taken: list[float]) -> str:
+    cut = statistics.quantiles(taken, n=100)
+    return f"p50 {cut[49]:6.2f}  p95 {cut[94]:6.2f}  p99 {cut[98]:6.2f} ms"
