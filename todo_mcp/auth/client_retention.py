@@ -33,7 +33,8 @@ def _ended_refresh_tokens() -> QuerySet[Any]:
 
 
 def _old_codes() -> QuerySet[Any]:
-    return Grant.objects.filter(expires__lt=timezone.now() - timedelta(days=1))
+    old: QuerySet[Any] = Grant.objects.filter(expires__lt=timezone.now() - timedelta(days=1))
+    return old
 
 
 # In this order: a client is unused once its tokens are gone.

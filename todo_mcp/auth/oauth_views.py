@@ -91,7 +91,7 @@ class ConsentView(PageHeaders, AuthorizationView):  # type: ignore[misc]
 def _redirect_host(uri: str) -> str:
     parts = urlsplit(uri)
     if parts.scheme == "http" and parts.hostname in LOOPBACK:
-        return "a program on this computer"
+        return f"a program on this computer ({parts.hostname})"
     return "the Cursor app on this computer" if parts.scheme == "cursor" else parts.hostname or ""
 
 

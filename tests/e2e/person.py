@@ -1,0 +1,53 @@
+"""A person at a real browser: signs in, looks at what is asked, allows it."""
+
+import os
+import shutil
+from dataclasses import dataclass
+
+from playwright.sync_api import Request, sync_playwright
+
+from tests.server_process import Database
+
+PASSWORD = "correct horse battery staple"
+CALLBACK = "http://127.0.0.1:33418/callback"  # nobody need listen there: where the browser is sent is what counts
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]  # as root there is no sandbox
+_SET_PASSWORD = """
+from todo_mcp.users.models import User
+user = User.objects.get(pk={user_id!r})
+user.set_password({password!r})
+user.save()
+"""
+
+
+@dataclass(frozen=True)
+class Person:
+    user_id: str
+
+    @classmethod
+    def new(cls, database: Database) -> "Person":
+        user_id, _ = database.new_user()
+        database.manage("shell", "--no-imports", "-c", _SET_PASSWORD.format(user_id=user_id, password=PASSWORD))
+        return cls(user_id)
+
+    def allow(self, question: str) -> str:
+        """Open the authorization request, sign in, allow; the address that the browser is sent to."""
+        with sync_playwright() as playwright:
+            chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+            assert chromium, "Install Chromium (Debian: apt-get install chromium), or name it in CHROMIUM."
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            page = browser.new_page()
+            page.goto(question)
+            page.fill("[name=username]", self.user_id)
+            page.fill("[name=password]", PASSWORD)
+            page.click("text=Sign in >> nth=-1")
+            assert page.locator("h1").inner_text().startswith("Connect ")
+            with page.expect_request(_is_callback) as sent:
+                page.click("button[name=allow]")
+            if response := sent.value.response():
+                response.finished()
+            browser.close()
+            return sent.value.url
+
+
+def _is_callback(request: Request) -> bool:
+    return request.url.startswith("http://127.0.0.1:")
