@@ -16,10 +16,10 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test e2e bench lint lock shell
+.PHONY: help install run test e2e bench bench-admin lint lock shell
 
 help: ## List the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
 install: ## Make .venv with everything that the other targets need
 	$(INSTALL) --dev
@@ -44,6 +44,9 @@ lint: install ## Run every static check
 
 bench: install ## Measure against the plain design, on one PostgreSQL; needs wrk; make bench ARGS="--workers 1"
 	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.run $(ARGS)
+
+bench-admin: install ## Time the admin's pages over a million tasks and messages, in a database of their own
+	@TODO_DATA_DIR=.data/bench-admin DATABASE_URL= $(VENV_PYTHON) -m tests.benchmarks.admin_pages
 
 lock: install ## Pin the newest versions that requirements*.in allow: make lock ARGS=--upgrade
 	@for name in requirements requirements-dev; do $(VENV_PYTHON) -m uv pip compile --quiet --universal \

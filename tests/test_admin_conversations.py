@@ -115,6 +115,29 @@ def test_the_longest_message_of_the_most_words_can_be_kept(client: Client) -> No
     assert found(client, f"q={letters[-1]}") == {message.conversation_id}
 
 
+def test_messages_are_read_page_by_page_in_both_directions(client: Client) -> None:
+    conversation = ConversationFactory.create()
+    keys = [MessageFactory.create(conversation=conversation, content=f"Turn {n}.").pk for n in range(45)]
+    url = f"{LISTS['conversations']}{conversation.pk}/change/"
+
+    def turns(query: str) -> list[int]:
+        return [int(n) for n in re.findall(r"Turn (\d+)\.", client.get(url + query).content.decode())]
+
+    assert turns("") == list(range(25, 45))
+    assert turns(f"?before={keys[25]}") == list(range(5, 25))
+    assert turns(f"?before={keys[5]}") == list(range(5))
+    assert turns(f"?after={keys[4]}") == list(range(5, 25))
+    assert turns(f"?after={keys[40]}") == list(range(41, 45))
+    assert turns("?before=x") == list(range(25, 45))
+
+
+def test_a_long_message_is_cut_until_it_is_opened(client: Client) -> None:
+    message = MessageFactory.create(content="a" * 4_000 + "b" * 50)
+    url = f"{LISTS['conversations']}{message.conversation_id}/change/"
+    assert "50 more characters" in (page := client.get(url).content.decode()) and "b" * 50 not in page
+    assert "b" * 50 in client.get(f"{url}?only={message.pk}").content.decode()
+
+
 def test_messages_are_read_from_the_first_and_around_one(client: Client) -> None:
     chat = ConversationFactory.create()
     keys = [MessageFactory.create(conversation=chat, content=f"Turn {n}.").pk for n in range(45)]

@@ -35,6 +35,7 @@ def fill(report: Report) -> None:
             copy(cursor, f"COPY {table} ({columns}) FROM STDIN", rows)
             report(f"{table}: filled")
         cursor.execute(f"INSERT INTO task_events ({EVENT_COLUMNS}) {FIRST_VERSIONS}")
+        cursor.execute(CALLS)
         cursor.execute("SET session_replication_role = DEFAULT")
         cursor.execute("VACUUM ANALYZE")
         report("vacuumed and analysed")
@@ -56,6 +57,17 @@ EVENT_COLUMNS = (
 FIRST_VERSIONS = """
     SELECT created_at, 'insert', id, id, user_id, title, description, false, created_at, created_at FROM tasks
 """
+
+CALLS = """
+    INSERT INTO call_statistics (
+        hour, tool, outcome, client, revision, transport,
+        calls, milliseconds_total, milliseconds_max, slowest_request_id
+    )
+    SELECT date_trunc('hour', now()) - n * interval '1 hour', tool, 'success', 'client-' || client, '', 'mcp',
+        9, 50, n, ''
+    FROM generate_series(0, 24 * 90) n, generate_series(1, 20) client,
+        unnest(ARRAY['add_task', 'list_tasks', 'complete_task', 'update_task', 'delete_task']) tool
+"""  # 20 clients that call every tool in every hour that is kept
 
 
 def users(now: datetime) -> Iterator[tuple[Any, ...]]:
