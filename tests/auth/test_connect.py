@@ -106,3 +106,15 @@ async def test_registration_tells_nothing_that_manages_it(http: httpx2.AsyncClie
     assert not {"client_secret", "registration_access_token", "registration_client_uri"} & set(public)
     secret = (await register(http, token_endpoint_auth_method="client_secret_post")).json()
     assert secret["client_secret"] and secret["client_secret_expires_at"] == 0
+
+
+@pytest.mark.parametrize("named", [RESOURCE, f"{RESOURCE}/", "http://localhost:5000", "http://localhost:5000/"])
+async def test_a_client_may_write_our_address_in_its_own_way(
+    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient, named: str
+) -> None:
+    code = answered(await browser.consent(client.question(resource=named)))["code"]
+    tokens = (await client.exchange(code, resource=named)).json()
+    renewed = (await client.refresh(tokens["refresh_token"], resource=named)).json()
+    assert (await Caller(http, renewed["access_token"]).post("list_tasks")).status_code == 200
+    foreign = await client.refresh(renewed["refresh_token"], resource="https://evil.example/mcp")
+    assert foreign.json()["error"] == "invalid_target"

@@ -1,7 +1,9 @@
 """The official SDKs' OAuth clients and the conformance suite's authorization server scenarios, with a real browser."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,7 +18,7 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull,
 from pydantic import AnyUrl
 
 from tests.conftest import HANDSHAKE, MODERN
-from tests.e2e.conftest import HERE, SECONDS
+from tests.e2e.conftest import HERE, SECONDS, run
 from tests.e2e.person import CALLBACK, Person
 from tests.processes import free_port
 from tests.server_process import Database, ServerProcess
@@ -137,3 +139,16 @@ def test_the_conformance_suite_finds_nothing_wrong_with_the_authorization_server
     failed = [check for check in checks if check["status"] not in ("SUCCESS", "INFO", "SKIPPED")]
     assert not failed and program.returncode == 0, printed + complaints
     assert len({check["id"] for check in checks if check["status"] == "SUCCESS"}) >= 2
+
+
+def test_the_example_of_a_chat_backend_runs(database: Database, tmp_path: Path) -> None:
+    secret = "a secret of the chat backend, of more than 32 bytes"
+    issuer = {"issuer": "chat", "audience": "todo", "family": "HS", "secret": secret, "unknown_subjects": "create"}
+    server = ServerProcess(database, tmp_path / "log", JWT_ISSUERS=json.dumps([issuer]))
+    example = HERE.parent.parent / "docs" / "examples" / "chat_backend.py"
+    try:
+        environment = {**os.environ, "CHAT_SECRET": secret, "TODO_URL": server.url}
+        printed = run(sys.executable, example, "new-person", "Call the bank", env=environment)
+    finally:
+        server.close()
+    assert "Call the bank" in printed and "Showing all 1" in printed, printed

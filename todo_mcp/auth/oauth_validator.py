@@ -45,7 +45,8 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
             raise invalid_target(request=request)
 
     def _check_and_set_request_resource(self, request: Any) -> None:
-        super()._check_and_set_request_resource(request)
+        named = [value for name, value in request.decoded_body or () if name == "resource"]
+        self._validate_resource_uris(request, named)
         request.resource = [resource.identifier()]
 
     def _create_authorization_code(self, request: Any, code: Any, expires: Any = None) -> Grant:
