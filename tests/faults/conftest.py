@@ -15,6 +15,7 @@ from tests.processes import PATIENCE, eventually, scratch
 from tests.server_process import Database, ServerProcess
 
 DOORS = ["http", HANDSHAKE[-1], MODERN]
+METRICS_TOKEN = "only-prometheus-knows-this"
 PLACES = 4  # the gate's, and so the server's connections
 
 _FAULTS = """
@@ -56,7 +57,8 @@ def database() -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def server(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The server that most tests share; whoever breaks it mends it."""
-    server = ServerProcess(database, _log(tmp_path_factory), DATABASE_CONNECTIONS=PLACES, LOG_LEVEL="INFO")
+    settings = {"DATABASE_CONNECTIONS": PLACES, "LOG_LEVEL": "INFO", "METRICS_TOKEN": METRICS_TOKEN}
+    server = ServerProcess(database, _log(tmp_path_factory), **settings)
     yield server
     server.close()
 
@@ -64,9 +66,7 @@ def server(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture
 def own_server(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server for one test, which may end it."""
-    server = ServerProcess(
-        database, _log(tmp_path_factory), DATABASE_CONNECTIONS=PLACES, LOG_LEVEL="INFO", RATE_LIMIT=0
-    )
+    server = ServerProcess(database, _log(tmp_path_factory), DATABASE_CONNECTIONS=PLACES, LOG_LEVEL="INFO")
     yield server
     server.close()
 

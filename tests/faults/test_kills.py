@@ -97,14 +97,14 @@ async def test_no_write_is_lost_or_doubled_when_the_server_is_killed(
 
 
 async def test_no_write_is_lost_or_doubled_when_the_database_is_killed(
-    own_server: ServerProcess, database: Database
+    server: ServerProcess, database: Database
 ) -> None:
     async def kill() -> None:
         database.kill()
         await asyncio.to_thread(database.start)
 
     user_id, token = database.new_user()
-    async with client_of(own_server) as client:
+    async with client_of(server) as client:
         writers = await _write_meanwhile(Caller(client, token), kill)
     assert not writers.unanswered, "the server itself stayed"
     _check(writers, database, user_id)
@@ -130,16 +130,16 @@ class Calls:
                 self.cut.append(repr(error))
 
 
-@pytest.mark.parametrize("new_connections", [False, True])
 async def test_no_call_is_cut_when_the_server_is_asked_to_end_under_load(
-    own_server: ServerProcess, database: Database, new_connections: bool
+    own_server: ServerProcess, database: Database
 ) -> None:
+    """Half of the clients keep their connection, the others make a new one for each call."""
     user_id, token = database.new_user()
     calls = Calls()
-    async with client_of(own_server) as client, asyncio.TaskGroup() as group:
-        client.headers["Connection"] = "close" if new_connections else "keep-alive"
-        for _ in range(WRITERS):
-            group.create_task(calls.make(Caller(client, token)))
+    async with client_of(own_server) as keeping, client_of(own_server) as closing, asyncio.TaskGroup() as group:
+        closing.headers["Connection"] = "close"
+        for n in range(WRITERS):
+            group.create_task(calls.make(Caller((keeping, closing)[n % 2], token)))
         async with asyncio.timeout(60):
             while calls.answered < PROGRESS:
                 await asyncio.sleep(0.01)
