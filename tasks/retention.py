@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -29,7 +30,9 @@ def export_tasks(*, user_id: str) -> dict[str, list[dict[str, Any]]]:
     fields = ("id", "title", "description", "completed", "completed_at", "created_at", "updated_at", "deleted_at")
     history = ("pgh_id", "pgh_created_at", "pgh_label", "pgh_context", *fields)
     return {
-        "tasks": list(Task.objects.filter(user_id=user_id).order_by("id").values(*fields)),
+        "tasks": list(
+            Task.objects.filter(user_id=user_id).order_by("id").values(*fields, "conversation_id", "message_id")
+        ),
         "history": list(TaskEvent.objects.filter(user_id=user_id).order_by("pgh_id").values(*history)),
     }
 
@@ -39,3 +42,13 @@ def erase_tasks(*, user_id: str) -> int:
     count, _ = Task.objects.filter(user_id=user_id).delete()
     TaskEvent.objects.filter(user_id=user_id).delete()
     return count
+
+
+def forget_operator(*, user_id: str) -> None:
+    """Take an operator's id out of the history of other people's tasks, in the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE task_events SET pgh_context = jsonb_set(pgh_context, '{user}', 'null') "
+            "WHERE pgh_context ->> 'user' = %s",
+            [user_id],
+        )

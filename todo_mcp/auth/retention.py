@@ -3,16 +3,17 @@
 from typing import Any
 
 from django.contrib.sessions.models import Session
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
-from oauth2_provider.models import AccessToken
+from oauth2_provider.models import AccessToken, RefreshToken
 
 from todo_mcp.purging import Purge
 
 
 def _expired_tokens() -> QuerySet[Any]:
     """Past their time, and not what a refresh token was last used for: that one still protects against its reuse."""
-    expired: QuerySet[Any] = AccessToken.objects.filter(expires__lt=timezone.now(), refresh_token=None)
+    renewing = RefreshToken.objects.filter(access_token=OuterRef("pk"))  # no join: one cannot be locked
+    expired: QuerySet[Any] = AccessToken.objects.filter(~Exists(renewing), expires__lt=timezone.now())
     return expired
 
 
