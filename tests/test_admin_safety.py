@@ -1,7 +1,10 @@
 """What protects operators and what protects from them: groups, sessions, the script policy, the lock, typed words."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -167,6 +170,19 @@ def test_signing_in_makes_a_new_session_that_ends_after_twelve_hours(operator: U
     assert cookie["httponly"] and cookie["samesite"] == "Lax"
     client.post("/admin/logout/")
     assert not Session.objects.exists()
+
+
+def test_in_production_cookies_are_sent_over_https_to_this_host_alone() -> None:
+    names = ("SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_NAME", "CSRF_COOKIE_SECURE", "DEBUG")
+    production = {
+        "ENVIRONMENT": "production",
+        "PUBLIC_URL": "https://todo.example.com",
+        "DATABASE_URL": "postgresql://127.0.0.1:1/none",
+        "SECRET_KEY": "0123456789" * 6,
+    }
+    code = f"from todo_mcp import settings; print([getattr(settings, name) for name in {names}])"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | production, capture_output=True, text=True)
+    assert done.stdout.strip() == "['__Host-sessionid', True, '__Host-csrftoken', True, False]", done.stderr
 
 
 def test_a_deactivated_operator_and_one_with_a_new_password_are_signed_out(operator: User) -> None:

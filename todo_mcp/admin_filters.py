@@ -51,7 +51,7 @@ class DaysFilter(RangeDateFilter):  # type: ignore[misc] # unfold publishes no t
             day = date.fromisoformat(self.used_parameters.get(f"{self.field_path}_{end}", ""))
         except ValueError:
             return None
-        return datetime.combine(day, time.min, UTC)
+        return datetime.combine(day, time.min, UTC) if day < date.max else None
 
 
 def by_days(field: str) -> tuple[str, type[FieldListFilter]]:
