@@ -1,11 +1,11 @@
 """Issuers of JWTs for the tests: keys, tokens of every make, and a server that publishes a key set."""
 
 import base64
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -61,7 +61,7 @@ def jwk(key: Any = RSA, **changed: Any) -> dict[str, Any]:
 
 
 class KeyServer:
-    """Publishes ``keys``; or answers ``status`` and ``body`` where they are set."""
+    """Publishes ``keys``; or answers ``status`` and ``body`` where they are set, byte by byte where it is ``slow``."""
 
     def __init__(self) -> None:
         self.keys: list[dict[str, Any]] = []
@@ -69,13 +69,15 @@ class KeyServer:
         self.body: bytes | None = None
         self.asked = 0
         self.url = ""
+        self.slow = False
+        self.closing = threading.Event()
 
     def answer(self) -> bytes:
         self.asked += 1
         return self.body if self.body is not None else json.dumps({"keys": self.keys}).encode()
 
 
-@contextmanager
+@contextlib.contextmanager
 def key_server() -> Iterator[KeyServer]:
     published = KeyServer()
 
@@ -83,11 +85,17 @@ def key_server() -> Iterator[KeyServer]:
         def do_GET(self) -> None:
             body = published.answer()
             self.send_response(published.status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(1_000_000 if published.slow else len(body)))
             if published.status in (301, 302, 307):
                 self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Type", "application/json")
             self.end_headers()
-            self.wfile.write(body)
+            if not published.slow:
+                self.wfile.write(body)
+                return
+            with contextlib.suppress(OSError):
+                while not published.closing.wait(0.05):
+                    self.wfile.write(b" ")
 
         def log_message(self, *args: object) -> None:
             pass
@@ -98,5 +106,6 @@ def key_server() -> Iterator[KeyServer]:
     try:
         yield published
     finally:
+        published.closing.set()
         server.shutdown()
         server.server_close()

@@ -2,19 +2,23 @@
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
+import urllib3
 from django.core.management import call_command
 from django.db.models import F
-from oauth2_provider.cimd import SafeMetadataFetcher
+from oauth2_provider.cimd import CIMDError, SafeMetadataFetcher
 from oauth2_provider.models import AccessToken, Application, RefreshToken
 
+from tests.auth.issuers import key_server
 from tests.auth.oauth_client import Browser, OAuthClient, answered, connected, register, registered
 from tests.conftest import Caller, Orm
+from todo_mcp.auth import clients
 from todo_mcp.auth.tokens import issue_token
 
 pytestmark = pytest.mark.anyio
@@ -156,6 +160,25 @@ async def test_no_client_document_is_fetched_from_inside_our_network(
     with pytest.raises(BlockingIOError):
         trap.accept()
     assert await orm(Application.objects.count) == 0
+
+
+def test_a_document_that_comes_byte_by_byte_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "FETCH_SECONDS", 0.3)
+    with key_server() as server:
+        server.slow = True
+        response = urllib3.request("GET", server.url, preload_content=False, timeout=3.0)
+        with pytest.raises(CIMDError, match="in time"):
+            clients.MetadataFetcher()._read_document(response)
+        response.close()
+
+
+def test_a_name_that_does_not_resolve_in_time_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "FETCH_SECONDS", 0.1)
+    answered = threading.Event()
+    monkeypatch.setattr(SafeMetadataFetcher, "fetch", lambda self, client_id: answered.wait(5))
+    with pytest.raises(CIMDError, match="in time"):
+        clients.MetadataFetcher().fetch("https://slow.example/x")
+    answered.set()
 
 
 async def test_introspection_is_for_those_entitled(

@@ -169,6 +169,23 @@ async def test_consent_is_asked_each_time_whatever_the_client_says(browser: Brow
         assert page.status_code == 200 or "code=" not in page.headers["location"]
 
 
+async def test_a_client_that_asks_in_silence_is_told_that_nobody_is_there(
+    client: OAuthClient, http: httpx2.AsyncClient
+) -> None:
+    back = answered(await http.get("/oauth/authorize", params={**client.question(), "prompt": "none"}))
+    assert back == {"error": "login_required", "state": "xyz", "iss": "http://localhost:5000"}
+
+
+@pytest.mark.parametrize("path", ["token", "revoke", "introspect", "authorize"])
+async def test_a_nul_character_is_refused(client: OAuthClient, path: str) -> None:
+    for name, value in client.question(token="x", code="x", grant_type="authorization_code").items():
+        question = {**client.question(), name: f"{value}\0"}
+        assert (await client.http.post(f"/oauth/{path}", data=question)).status_code in (400, 403)
+        assert (await client.http.get(f"/oauth/{path}", params=question)).status_code in (302, 400, 405)
+    basic = await client.http.post(f"/oauth/{path}", data={"token": "x", "grant_type": "x"}, auth=("a\0", "b"))
+    assert 400 <= basic.status_code < 500
+
+
 async def test_consent_needs_a_form_of_ours(browser: Browser, client: OAuthClient, orm: Orm) -> None:
     page = await browser.get("/oauth/authorize", params=client.question())
     fields = {**hidden(page.text), "allow": "1"}

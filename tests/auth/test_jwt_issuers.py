@@ -216,6 +216,21 @@ async def test_without_keys_the_answer_is_503_and_never_open(
     assert published.asked == 1  # and the failure is remembered for a moment
 
 
+async def test_keys_that_come_byte_by_byte_are_not_waited_for(
+    http: httpx2.AsyncClient,
+    alice: User,
+    configure: Configure,
+    published: KeyServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jwks, "TIMEOUT", 0.3)
+    configure(public_key="", jwks_url=published.url)
+    published.slow = True
+    started = time.monotonic()
+    assert await status(http, signed()) == 503
+    assert time.monotonic() - started < 3
+
+
 async def test_known_keys_serve_an_hour_while_their_source_is_away(
     http: httpx2.AsyncClient, alice: User, configure: Configure, published: KeyServer, clock: list[float]
 ) -> None:

@@ -1,17 +1,25 @@
 """Clients that register themselves, by RFC 7591 or by a Client ID Metadata Document: what we make of what they say."""
 
+import threading
+from concurrent.futures import Future
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
 from oauth2_provider.cimd import CIMDError, SafeMetadataFetcher
 from oauth2_provider.models import Application
+from oauth2_provider.settings import oauth2_settings
+from urllib3 import BaseHTTPResponse, HTTPResponse
 
+from todo_mcp.auth.bounded_read import read_within
 from todo_mcp.auth.rate_limit import within
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 REDIRECT_URIS_MAX = 20
 NEW_CLIENTS_AN_HOUR = 60  # from one address
+FETCH_SECONDS = 3.0
+_fetching = threading.BoundedSemaphore(8)  # documents at once, also those that nobody waits for any more
 
 
 def is_safe_redirect(uri: str) -> bool:
@@ -59,14 +67,43 @@ def document_host(application: Application) -> str:
 
 
 class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library publishes no types
-    """The library's fetcher, safe from request forgery; its documents normalised."""
+    """The library's fetcher, safe from request forgery; for a bounded time, and its documents normalised.
+
+    The work is done in a thread that can be left behind: a name server, or a head that comes byte by byte, must not
+    hold the database thread of the request.
+    """
 
     def fetch(self, client_id: str) -> tuple[dict[str, Any], int]:
-        document, seconds = super().fetch(client_id)
+        if not _fetching.acquire(blocking=False):
+            raise CIMDError("too many documents are being fetched")
+        fetched: Future[tuple[dict[str, Any], int]] = Future()
+        threading.Thread(target=self._fetch_into, args=(client_id, fetched), daemon=True).start()
+        try:
+            document, seconds = fetched.result(FETCH_SECONDS)
+        except TimeoutError:
+            raise CIMDError("the document did not arrive in time") from None
         reduced = normalised(document)
         if "authorization_code" not in reduced.get("grant_types", GRANT_TYPES):
             raise CIMDError("the client wants no authorization codes")
         return reduced, seconds
+
+    def _fetch_into(self, client_id: str, fetched: "Future[tuple[dict[str, Any], int]]") -> None:
+        try:
+            fetched.set_result(super().fetch(client_id))
+        except Exception as error:
+            fetched.set_exception(error)
+        finally:
+            _fetching.release()
+
+    def _read_document(self, response: BaseHTTPResponse) -> tuple[dict[str, Any], int]:
+        try:
+            body = read_within(response, seconds=FETCH_SECONDS, maximum=oauth2_settings.CIMD_MAX_DOCUMENT_SIZE)
+        except ValueError as error:
+            raise CIMDError(str(error)) from error
+        document: tuple[dict[str, Any], int] = super()._read_document(
+            HTTPResponse(BytesIO(body), response.headers, response.status)
+        )
+        return document
 
 
 class RateLimited:

@@ -8,6 +8,7 @@ from typing import Any
 import urllib3
 from jwt import PyJWK
 
+from todo_mcp.auth.bounded_read import read_within
 from todo_mcp.core.errors import KeysUnavailable
 from todo_mcp.transports.json_body import parse
 
@@ -75,7 +76,7 @@ class JsonWebKeySet:
         # No redirect: the operator has named the address, and nobody else may.
         response = self._http.request("GET", self._url, redirect=False, preload_content=False)
         try:
-            body = response.read(DOCUMENT_MAX + 1)
+            body = read_within(response, seconds=TIMEOUT, maximum=DOCUMENT_MAX)
         finally:
             response.release_conn()
         if response.status != 200 or len(body) > DOCUMENT_MAX:
