@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pty
+import termios
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -117,6 +118,7 @@ def test_removing_conversations_does_not_read_what_was_said(due_and_not: None) -
 
 def test_the_bar_is_drawn_on_a_terminal(due_and_not: None) -> None:
     screen, line = pty.openpty()
+    termios.tcsetwinsize(line, (24, 80))
     os.set_blocking(screen, False)  # a bar that is not drawn is a failure, not a wait
     with os.fdopen(line, "w") as stderr, contextlib.redirect_stderr(stderr):
         purge()
