@@ -7,6 +7,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 CONNECT_TIMEOUT = 3  # seconds
+# Seconds, seconds, times: a network that drops idle connections says nothing, so ask before a call finds out.
+KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 PREPARE_AFTER = 5  # uses; psycopg prepares nothing, not even on request, unless a number is set
 
 
@@ -43,6 +45,7 @@ def database_settings(url: str, *, data_dir: Path) -> dict[str, Any]:
         "connect_timeout": CONNECT_TIMEOUT,
         "application_name": "todo-mcp",
         "prepare_threshold": PREPARE_AFTER,
+        **KEEPALIVES,
         **options,
     }
     return settings
