@@ -16,7 +16,7 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test e2e bench bench-admin lint lock shell
+.PHONY: help install run test e2e bench bench-admin lint ruff mypy imports django lock shell
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -34,11 +34,19 @@ test: install ## Run every test, against a real PostgreSQL that the tests start
 e2e: install ## Run the tests that drive a real server from outside
 	@$(VENV_PYTHON) -m pytest tests/e2e $(ARGS)
 
-lint: install ## Run every static check
+lint: ruff mypy imports django ## Run every static check; with -k all of them even if one fails
+
+ruff: install
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
+
+mypy: install
 	@$(VENV_PYTHON) -m mypy
+
+imports: install
 	@.venv/bin/lint-imports
+
+django: install
 	@$(PRODUCTION) $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@$(PRODUCTION) $(VENV_PYTHON) manage.py check --deploy --fail-level WARNING
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
-from django.db.models import BooleanField, Subquery, Value
+from django.db.models import QuerySet, Subquery
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
@@ -14,6 +14,7 @@ from todo_mcp.auth.jwt_tokens import looks_like_jwt, verify
 from todo_mcp.auth.resource import is_audience
 from todo_mcp.auth.token_use import token_uses
 from todo_mcp.auth.tokens import ACT_AS, checksum
+from todo_mcp.compiled import Parameter, select
 from todo_mcp.core.errors import Forbidden, InvalidArguments, ScopeMissing, Unauthenticated, UserNotFound
 from todo_mcp.users.models import User
 from todo_mcp.users.services import create_user
@@ -54,7 +55,6 @@ class Principal:
             if user_id not in (None, "me", self.user_id):
                 raise Forbidden("This token acts for its own user only. Leave user_id out, or send your own id.")
             return self.user_id
-        self.require(ACT_AS)
         if user_id is None or user_id == "me":
             raise InvalidArguments({"user_id": "is required with a service token, which has no user of its own"})
         if self.target_active is None:
@@ -75,6 +75,18 @@ def local_principal(user_id: str) -> Principal:
     return Principal(token_id=None, token_name=LOCAL, user_id=user_id, scopes=frozenset(settings.SCOPES))
 
 
+def _living_token() -> QuerySet[Any, Any]:
+    target = User.objects.filter(pk=Parameter("target")).values("is_active")
+    living = AccessToken.objects.filter(token_checksum=Parameter("checksum"), expires__gt=Parameter("now"))
+    found: QuerySet[Any, Any] = living.annotate(target_active=Subquery(target)).values_list(
+        "id", "scope", "resource", "user_id", "user__is_active", "application__name", "target_active"
+    )
+    return found
+
+
+_find_token = select(_living_token)
+
+
 def authenticate(token: str, *, target: str | None = None) -> Principal:
     """The principal behind a bearer token, in one statement; ``target`` is the user whom a service wants to act for.
 
@@ -86,23 +98,14 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
         raise Unauthenticated
     if looks_like_jwt(token):
         return _of_jwt(token, target)
-    named = User.objects.filter(pk=target).values("is_active") if target else None
-    row: dict[str, Any] | None = (
-        AccessToken.objects.filter(token_checksum=checksum(token), expires__gt=timezone.now())
-        .annotate(target_active=Subquery(named) if named is not None else Value(None, BooleanField()))
-        .values("id", "scope", "resource", "user_id", "user__is_active", "application__name", "target_active")
-        .first()
-    )
-    if row is None or row["user__is_active"] is False or not is_audience(row["resource"]):
+    rows = _find_token(checksum=checksum(token), now=timezone.now(), target=target)
+    if not rows:
         raise Unauthenticated
-    token_uses.touch(row["id"])
-    return Principal(
-        token_id=row["id"],
-        token_name=row["application__name"] or "",
-        user_id=row["user_id"],
-        scopes=frozenset(row["scope"].split()),
-        target_active=row["target_active"],
-    )
+    token_id, scope, resource, user_id, is_active, name, target_active = rows[0]
+    if is_active is False or not is_audience(resource):
+        raise Unauthenticated
+    token_uses.touch(token_id)
+    return Principal(token_id, name or "", user_id, frozenset(scope.split()), target_active)
 
 
 def _of_jwt(token: str, target: str | None) -> Principal:
