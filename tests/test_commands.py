@@ -72,6 +72,7 @@ def test_a_services_token_acts_for_any_user() -> None:
 def test_scopes_and_expiry_are_as_asked(alice: User) -> None:
     token = run("issue_token", "--user", "alice", "--scopes", "tasks:read,tasks:write", "--expires", "30d").strip()
     record = find_token(token)
+    assert record
     assert record.scope == "tasks:read tasks:write"
     assert timedelta(days=29) < record.expires - timezone.now() <= timedelta(days=30)
 
@@ -111,7 +112,9 @@ def test_tokens_are_revoked_by_id_by_user_and_by_service(alice: User) -> None:
         run("issue_token", "--user", "alice").strip(),
         run("issue_token", "--service", "chat").strip(),
     )
-    run("revoke_token", str(find_token(by_id).pk))
+    record = find_token(by_id)
+    assert record
+    run("revoke_token", str(record.pk))
     assert (find_token(by_id), bool(find_token(mine)), bool(find_token(chat))) == (None, True, True)
     assert run("revoke_token", "--user", "alice") == "Revoked 1.\n"
     assert run("revoke_token", "--service", "chat") == "Revoked 1.\n"

@@ -1,7 +1,7 @@
 """Queries that Django's ORM writes once and PostgreSQL plans once.
 
-Building a queryset and compiling it to SQL takes Django ten times as long as running it (docs/performance.md).
-A statement on the way of every call is therefore written with ``Parameter`` in place of its values, compiled at its first
+Building a queryset and compiling it to SQL takes Django ten times as long as running it (docs/performance.md). A
+statement on the way of every call is therefore written with ``Parameter`` in place of its values, compiled at its first
 use, and run after that as a prepared statement. It stays the ORM's: models own the names of tables and columns.
 """
 
@@ -26,8 +26,8 @@ class Parameter(Expression):
         super().__init__(output_field=output_field)
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        return "%s", [self]
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return "%s", (self,)
 
 
 class Compiled:
@@ -93,7 +93,8 @@ def _returning(
     sql: str, params: Sequence[Any], model: type[models.Model], names: Sequence[str]
 ) -> tuple[str, Sequence[Any]]:
     """Add RETURNING. It is evaluated before the triggers fire, so that is where they are told who makes the change."""
-    columns = [connections[DEFAULT_DB_ALIAS].ops.quote_name(model._meta.get_field(name).column) for name in names]
+    column_of = {field.name: str(field.column) for field in model._meta.concrete_fields}
+    columns = [connections[DEFAULT_DB_ALIAS].ops.quote_name(column_of[name]) for name in names]
     said = f"set_config('{_METADATA}', %s, true)"
     return f"{sql} RETURNING {', '.join([*columns, said])}", [*params, Parameter("metadata")]
 

@@ -8,11 +8,13 @@ from mcp.client.streamable_http import streamable_http_client
 
 async def main() -> None:
     headers = {"Authorization": f"Bearer {os.environ['TODO_TOKEN']}"}
-    async with httpx2.AsyncClient(headers=headers) as http:
-        async with Client(streamable_http_client("http://localhost:5000/mcp", http_client=http)) as client:
-            await client.call_tool("add_task", {"title": "Call the bank", "description": "On Friday"})
-            result = await client.call_tool("list_tasks", {"status": "pending"})
-            print(result.structured_content["message"])
+    async with (
+        httpx2.AsyncClient(headers=headers) as http,
+        Client(streamable_http_client("http://localhost:5000/mcp", http_client=http)) as client,
+    ):
+        await client.call_tool("add_task", {"title": "Call the bank", "description": "On Friday"})
+        result = await client.call_tool("list_tasks", {"status": "pending"})
+        print(result.structured_content["message"])
 
 
 asyncio.run(main())

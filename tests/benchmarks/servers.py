@@ -7,11 +7,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import psycopg
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ class Target:
         return sum(sum(process.cpu_times()[:2]) for process in self.tree())
 
     def memory_mib(self) -> float:
-        return sum(process.memory_info().rss for process in self.tree()) / 2**20
+        return float(sum(process.memory_info().rss for process in self.tree())) / 2**20
 
 
 @contextmanager
@@ -112,19 +112,19 @@ def _fill(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
     connection.execute("VACUUM ANALYZE tasks")
 
 
-def ours(url: str, tokens: dict[str, str], workers: int) -> "contextmanager[Target]":  # type: ignore[valid-type]
+def ours(url: str, tokens: dict[str, str], workers: int) -> AbstractContextManager[Target]:
     env = {"DATABASE_URL": url, "LOG_LEVEL": "WARNING", "SECRET_KEY": "b" * 60, "MCP_SERVER_PORT": "5101"}
     command = [sys.executable, "manage.py", "serve", "--workers", str(workers)]
     return running("todo-mcp", 5101, command, env, tokens=tokens, names_user=False)
 
 
-def peer(url: str, workers: int) -> "contextmanager[Target]":  # type: ignore[valid-type]
+def peer(url: str, workers: int) -> AbstractContextManager[Target]:
     env = {"PEER_DATABASE_URL": url.replace("postgresql://", "postgresql+asyncpg://")}
     command = [str(PEER_PYTHON), "-m", "uvicorn", "app:app", "--app-dir", str(HERE / "peer"), *_uvicorn(5102, workers)]
     return running("plain design", 5102, command, env, tokens={USER: "-", LISTER: "-"}, names_user=True)
 
 
-def ceiling(workers: int) -> "contextmanager[Target]":  # type: ignore[valid-type]
+def ceiling(workers: int) -> AbstractContextManager[Target]:
     module = "tests.benchmarks.ceiling:app"
     command = [sys.executable, "-m", "uvicorn", module, *_uvicorn(5103, workers)]
     how = {"tokens": {USER: "-", LISTER: "-"}, "names_user": False, "mcp_path": "/mcp/"}
