@@ -1,14 +1,18 @@
 """Alice with a password, her browser, and a client that has registered itself."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import pytest
 from django.core.cache import cache
 
+from tests.auth.issuers import Configure, issuer
 from tests.auth.oauth_client import PASSWORD, Browser, OAuthClient, registered
 from tests.conftest import Orm
 from todo_mcp.auth import rate_limit
+from todo_mcp.auth.jwt_issuers import parse_issuers
 from todo_mcp.users.models import User
 
 
@@ -37,3 +41,13 @@ async def browser(http: httpx2.AsyncClient, person: User) -> Browser:
 @pytest.fixture
 async def client(http: httpx2.AsyncClient) -> OAuthClient:
     return await registered(http)
+
+
+@pytest.fixture
+def configure(settings: Any) -> Configure:
+    """Makes the issuer, so changed, the only one."""
+
+    def configure(**changed: Any) -> None:
+        settings.JWT_ISSUERS = parse_issuers(json.dumps([issuer(**changed)]), list(settings.SCOPES))
+
+    return configure

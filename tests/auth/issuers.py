@@ -5,16 +5,20 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx2
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from tests.conftest import Caller
+
 ISSUER = "https://login.example.com/"
 AUDIENCE = "todo"
+Configure = Callable[..., None]
 SECRET = "a secret of the issuer, of more than 32 bytes"
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -60,6 +64,10 @@ def jwk(key: Any = RSA, **changed: Any) -> dict[str, Any]:
     return {**algorithm.to_jwk(key.public_key(), as_dict=True), "use": "sig", **changed}
 
 
+async def status(http: httpx2.AsyncClient, token: str, **arguments: Any) -> int:
+    return (await Caller(http, token).post("list_tasks", **arguments)).status_code
+
+
 class KeyServer:
     """Publishes ``keys``; or answers ``status`` and ``body`` where they are set, byte by byte where it is ``slow``."""
 
@@ -77,10 +85,7 @@ class KeyServer:
         return self.body if self.body is not None else json.dumps({"keys": self.keys}).encode()
 
 
-@contextlib.contextmanager
-def key_server() -> Iterator[KeyServer]:
-    published = KeyServer()
-
+def _handler(published: KeyServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = published.answer()
@@ -100,7 +105,13 @@ def key_server() -> Iterator[KeyServer]:
         def log_message(self, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Handler
+
+
+@contextlib.contextmanager
+def key_server() -> Iterator[KeyServer]:
+    published = KeyServer()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(published))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     published.url = f"http://127.0.0.1:{server.server_port}/keys"
     try:

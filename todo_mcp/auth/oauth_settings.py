@@ -24,36 +24,44 @@ GATES = (
 SILENCED_CHECKS = ["oauth2_provider.E003"]
 
 
+FLOW = {
+    "SCOPES_BACKEND_CLASS": "todo_mcp.auth.scopes.GrantableScopes",
+    "DEFAULT_SCOPES": ["tasks:read", "tasks:write"],
+    **{f"COMPLIANT_BCP_RFC9700_{gate}": True for gate in GATES},
+    "OAUTH2_VALIDATOR_CLASS": "todo_mcp.auth.oauth_validator.Validator",
+    "ACCESS_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
+    "REFRESH_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
+    "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 15 * 60,
+    "REFRESH_TOKEN_EXPIRE_SECONDS": 90 * DAY,  # from the end of the last access token: it slides
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http", "cursor"],
+    "ALLOW_LOCALHOST_LOOPBACK": True,
+    "OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": AUTH_METHODS,
+    "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": AUTH_METHODS,
+    "OAUTH2_RESPONSE_TYPES_SUPPORTED": ["code"],
+    "OAUTH2_GRANT_TYPES_SUPPORTED": ["authorization_code", "refresh_token"],
+}
+REGISTRATION = {
+    "DCR_ENABLED": True,
+    "DCR_REGISTRATION_PERMISSION_CLASSES": ["oauth2_provider.dcr.AllowAllDCRPermission"],
+    "CIMD_ENABLED": True,
+    "CIMD_METADATA_FETCHER": "todo_mcp.auth.clients.MetadataFetcher",
+    "CIMD_REGISTRATION_PERMISSION_CLASSES": ["todo_mcp.auth.clients.RateLimited"],
+    # A document is waited for in a database thread: by few at once, and not for long.
+    "CIMD_FETCH_TIMEOUT_SECONDS": 3,
+    "CIMD_MAX_CONCURRENT_FETCHES": 2,
+}
+
+
 def oauth_settings(public_url: str, scopes: dict[str, str]) -> dict[str, Any]:
     """The authorization server and its one resource, both at the public address."""
     return {
+        **FLOW,
+        **REGISTRATION,
         "SCOPES": scopes,
-        "SCOPES_BACKEND_CLASS": "todo_mcp.auth.scopes.GrantableScopes",
-        "DEFAULT_SCOPES": ["tasks:read", "tasks:write"],
-        **{f"COMPLIANT_BCP_RFC9700_{gate}": True for gate in GATES},
-        "OAUTH2_VALIDATOR_CLASS": "todo_mcp.auth.oauth_validator.Validator",
-        "ACCESS_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
-        "REFRESH_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
-        "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
-        "ACCESS_TOKEN_EXPIRE_SECONDS": 15 * 60,
-        "REFRESH_TOKEN_EXPIRE_SECONDS": 90 * DAY,  # from the end of the last access token: it slides
-        "REFRESH_TOKEN_REUSE_PROTECTION": True,
-        "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http", "cursor"],
-        "ALLOW_LOCALHOST_LOOPBACK": True,
         "OIDC_ISS_ENDPOINT": public_url,
-        "OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": AUTH_METHODS,
-        "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": AUTH_METHODS,
-        "OAUTH2_RESPONSE_TYPES_SUPPORTED": ["code"],
-        "OAUTH2_GRANT_TYPES_SUPPORTED": ["authorization_code", "refresh_token"],
         "OAUTH2_PROTECTED_RESOURCE_IDENTIFIER": f"{public_url}{MCP_PATH}",
         "OAUTH2_PROTECTED_RESOURCE_AUTHORIZATION_SERVERS": [public_url],
         "OAUTH2_PROTECTED_RESOURCE_NAME": "todo-mcp",
-        "DCR_ENABLED": True,
-        "DCR_REGISTRATION_PERMISSION_CLASSES": ["oauth2_provider.dcr.AllowAllDCRPermission"],
-        "CIMD_ENABLED": True,
-        "CIMD_METADATA_FETCHER": "todo_mcp.auth.clients.MetadataFetcher",
-        "CIMD_REGISTRATION_PERMISSION_CLASSES": ["todo_mcp.auth.clients.RateLimited"],
-        # A document is fetched in a database thread: few at once, and not for long.
-        "CIMD_FETCH_TIMEOUT_SECONDS": 3,
-        "CIMD_MAX_CONCURRENT_FETCHES": 2,
     }

@@ -11,6 +11,7 @@ from oauth2_provider.views import OAuthServerMetadataView, RevokeTokenView, Toke
 
 from todo_mcp.auth import oauth_views as oauth
 from todo_mcp.auth import pages
+from todo_mcp.auth.introspection import IntrospectionView
 
 
 def without_nul(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -32,7 +33,7 @@ protocol = [
     path("authorize", without_nul(oauth.ConsentView.as_view()), name="authorize"),
     path("token", without_nul(TokenView.as_view()), name="token"),
     path("revoke", without_nul(RevokeTokenView.as_view()), name="revoke-token"),
-    path("introspect", without_nul(oauth.IntrospectionView.as_view()), name="introspect"),
+    path("introspect", without_nul(IntrospectionView.as_view()), name="introspect"),
     path("register", csrf_exempt(oauth.RegistrationView.as_view()), name="dcr-register"),
     path("register/<str:client_id>", oauth.RegistrationView.as_view(), name="dcr-register-management"),
 ]

@@ -7,28 +7,21 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse, QueryDict
-from django.utils.decorators import method_decorator
-from django.views.decorators.csrf import csrf_exempt
-from django.views.generic import View
 from oauth2_provider.exceptions import OAuthToolkitError
 from oauth2_provider.models import AccessToken, Application
-from oauth2_provider.oauth2_backends import _add_iss_to_redirect, get_oauthlib_core
+from oauth2_provider.oauth2_backends import _add_iss_to_redirect
 from oauth2_provider.views import (
     AuthorizationView,
     DynamicClientRegistrationView,
     OAuthProtectedResourceMetadataView,
 )
-from oauthlib.common import Request as OAuthlibRequest
 from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.auth import resource
 from todo_mcp.auth.clients import LOOPBACK, NEW_CLIENTS_AN_HOUR, document_host, normalised
 from todo_mcp.auth.oauth_validator import invalid_target
 from todo_mcp.auth.page_headers import PageHeaders
-from todo_mcp.auth.principal import authenticate
 from todo_mcp.auth.rate_limit import within
-from todo_mcp.auth.tokens import ACT_AS, checksum
-from todo_mcp.core.errors import TodoError, Unauthenticated
 
 REGISTRATION_MAX = 16 * 1024  # bytes
 
@@ -105,20 +98,20 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
         wait = within("client", request.META["REMOTE_ADDR"], an_hour=NEW_CLIENTS_AN_HOUR)
         if wait is not None:
             said = f"Too many registrations from this address. Try again in {wait} s."
-            return _error("temporarily_unavailable", said, 429, {"Retry-After": str(wait)})
+            return oauth_error("temporarily_unavailable", said, 429, {"Retry-After": str(wait)})
         if len(request.body) > REGISTRATION_MAX:
-            return _error("invalid_client_metadata", f"The metadata is larger than {REGISTRATION_MAX} bytes.")
+            return oauth_error("invalid_client_metadata", f"The metadata is larger than {REGISTRATION_MAX} bytes.")
         request.user = AnonymousUser()  # nobody's, whoever's browser sends it
         try:
             metadata = json.loads(request.body)
         except (ValueError, RecursionError):
-            return _error("invalid_client_metadata", "The body is not JSON.")
+            return oauth_error("invalid_client_metadata", "The body is not JSON.")
         if isinstance(metadata, dict):
             reduced = normalised(metadata)
             if "authorization_code" not in reduced.get("grant_types", ["authorization_code"]):
-                return _error("invalid_client_metadata", "This server has the grant authorization_code.")
+                return oauth_error("invalid_client_metadata", "This server has the grant authorization_code.")
             if not isinstance(reduced.get("client_name", ""), str):
-                return _error("invalid_client_metadata", "client_name must be a string.")
+                return oauth_error("invalid_client_metadata", "client_name must be a string.")
             request._body = json.dumps(reduced).encode()
         return self._without_management(super().post(request, *args, **kwargs))
 
@@ -134,58 +127,5 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
         return JsonResponse(registered, status=201, headers={"Cache-Control": "no-store"})
 
 
-@method_decorator(csrf_exempt, name="dispatch")
-class IntrospectionView(View):
-    """Token introspection (RFC 7662): for a service that acts for others, of any token; for a client, of its own."""
-
-    http_method_names = ["post"]
-
-    def post(self, request: HttpRequest) -> HttpResponse:
-        try:
-            seen = self._entitled(request)
-        except TodoError as error:
-            return JsonResponse({"error": error.name}, status=error.code)
-        if seen is None:
-            headers = {"WWW-Authenticate": f"Basic, {resource.challenge(scope=ACT_AS)}"}
-            return _error("invalid_client", "Send a service token, or the client's own secret.", 401, headers)
-        token = request.POST.get("token", "")
-        records = AccessToken.objects.filter(token_checksum=checksum(token), **seen)
-        record = records.select_related("application").first()
-        try:
-            principal = authenticate(token)
-        except Unauthenticated:
-            record = None
-        if record is None:
-            return JsonResponse({"active": False})
-        return JsonResponse(
-            {
-                "active": True,
-                "scope": " ".join(sorted(principal.scopes)),
-                "client_id": record.application.client_id,
-                "exp": int(record.expires.timestamp()),
-                "iat": int(record.created.timestamp()),
-                "iss": settings.PUBLIC_URL,
-                "aud": resource.identifier(),
-                "token_type": "Bearer",
-                **({"sub": principal.user_id, "username": principal.user_id} if principal.user_id else {}),
-            }
-        )
-
-    def _entitled(self, request: HttpRequest) -> dict[str, Any] | None:
-        """Which tokens the caller may ask about, as a filter; None for a caller who may not ask."""
-        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            try:
-                caller = authenticate(sent.strip())
-            except Unauthenticated:
-                return None
-            return {} if caller.user_id is None and ACT_AS in caller.scopes else None
-        core = get_oauthlib_core()
-        asked = OAuthlibRequest(*core._extract_params(request))
-        if not core.server.request_validator.authenticate_client(asked):
-            return None
-        return {"application": asked.client}
-
-
-def _error(error: str, said: str, status: int = 400, headers: dict[str, str] | None = None) -> JsonResponse:
+def oauth_error(error: str, said: str, status: int = 400, headers: dict[str, str] | None = None) -> JsonResponse:
     return JsonResponse({"error": error, "error_description": said}, status=status, headers=headers)

@@ -1,0 +1,72 @@
+"""Token introspection (RFC 7662)."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import View
+from oauth2_provider.models import AccessToken
+from oauth2_provider.oauth2_backends import get_oauthlib_core
+from oauthlib.common import Request as OAuthlibRequest
+
+from todo_mcp.auth import resource
+from todo_mcp.auth.oauth_views import oauth_error
+from todo_mcp.auth.principal import Principal, authenticate
+from todo_mcp.auth.tokens import ACT_AS, checksum
+from todo_mcp.core.errors import TodoError, Unauthenticated
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+class IntrospectionView(View):
+    """Token introspection (RFC 7662): for a service that acts for others, of any token; for a client, of its own."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        try:
+            seen = self._entitled(request)
+        except TodoError as error:
+            return JsonResponse({"error": error.name}, status=error.code)
+        if seen is None:
+            headers = {"WWW-Authenticate": f"Basic, {resource.challenge(scope=ACT_AS)}"}
+            return oauth_error("invalid_client", "Send a service token, or the client's own secret.", 401, headers)
+        token = request.POST.get("token", "")
+        records = AccessToken.objects.filter(token_checksum=checksum(token), **seen)
+        record = records.select_related("application").first()
+        try:
+            principal = authenticate(token)
+        except Unauthenticated:
+            record = None
+        return JsonResponse({"active": False} if record is None else _description(record, principal))
+
+    def _entitled(self, request: HttpRequest) -> dict[str, Any] | None:
+        """Which tokens the caller may ask about, as a filter; None for a caller who may not ask."""
+        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            try:
+                caller = authenticate(sent.strip())
+            except Unauthenticated:
+                return None
+            return {} if caller.user_id is None and ACT_AS in caller.scopes else None
+        core = get_oauthlib_core()
+        asked = OAuthlibRequest(*core._extract_params(request))
+        if not core.server.request_validator.authenticate_client(asked):
+            return None
+        return {"application": asked.client}
+
+
+def _description(record: AccessToken, principal: Principal) -> dict[str, Any]:
+    """What RFC 7662, section 2.2, tells of a good token."""
+    return {
+        "active": True,
+        "scope": " ".join(sorted(principal.scopes)),
+        "client_id": record.application.client_id,
+        "exp": int(record.expires.timestamp()),
+        "iat": int(record.created.timestamp()),
+        "iss": settings.PUBLIC_URL,
+        "aud": resource.identifier(),
+        "token_type": "Bearer",
+        **({"sub": principal.user_id, "username": principal.user_id} if principal.user_id else {}),
+    }
