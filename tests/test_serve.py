@@ -80,8 +80,9 @@ def test_a_second_ctrl_c_ends_it_at_once(start: Start, url: str, alices_token: s
     assert call.finish() == b""
 
 
-def test_a_worker_that_dies_is_replaced_and_none_outlives_the_parent(start: Start, url: str) -> None:
-    server = start("serve", "--workers", "2", DATABASE_URL=url).wait_ready()
+def test_a_worker_that_dies_is_replaced_and_none_outlives_the_parent(start: Start, url: str, tmp_path: Path) -> None:
+    # TMPDIR: a parent that is killed cannot remove the directory of the metrics.
+    server = start("serve", "--workers", "2", DATABASE_URL=url, TMPDIR=tmp_path).wait_ready()
     eventually(lambda: len(_workers(server)) == 2, "both workers")
     first = min(_workers(server))
     os.kill(first, signal.SIGKILL)
