@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.factories import UserFactory
+from tests.synchronous import Application, running
 from todo_mcp import asgi
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
@@ -27,7 +28,7 @@ DOORS = ("http", *REVISIONS)
 T = TypeVar("T")
 
 # HYPOTHESIS_PROFILE=nightly looks longer. No deadline: a loaded machine is slow, not wrong.
-hypothesis_settings.register_profile("default", deadline=None)
+hypothesis_settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
 hypothesis_settings.register_profile("nightly", deadline=None, max_examples=2000, stateful_step_count=50)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
@@ -175,6 +176,13 @@ async def http(committed: None, anyio_backend: str) -> AsyncIterator[httpx2.Asyn
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
             yield client
+
+
+@pytest.fixture
+def application(committed: None) -> Iterator[Application]:
+    """The real ASGI application, for tests that are not asynchronous."""
+    with running() as application:
+        yield application
 
 
 @pytest.fixture

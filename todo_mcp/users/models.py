@@ -62,5 +62,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.id
 
+    @classmethod
+    def normalize_username(cls, username: str) -> str:
+        """The id as it is: Django would make one user of ids that Unicode calls compatible."""
+        return username
+
     def get_full_name(self) -> str:
         return self.name or self.id

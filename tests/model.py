@@ -1,0 +1,113 @@
+"""The contract in plain Python: who may do what to which task. It knows nothing of Django, SQL or HTTP."""
+
+from dataclasses import dataclass, field
+
+ALL_SCOPES = ("tasks:read", "tasks:write", "tasks:act_as")
+
+
+@dataclass
+class Token:
+    user_id: str | None  # None for a service
+    scopes: frozenset[str]
+    living: bool = True
+
+
+@dataclass
+class Task:
+    user_id: str
+    title: str
+    description: str = ""
+    completed: bool = False
+    deleted: bool = False
+
+
+class Refused(Exception):
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+@dataclass
+class Model:
+    active: dict[str, bool] = field(default_factory=dict)  # of each user
+    tokens: dict[str, Token] = field(default_factory=dict)
+    tasks: dict[int, Task] = field(default_factory=dict)  # in the order in which they were added
+    keys: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)  # title and task of a user's key
+    changes: int = 0  # how many versions the history must hold
+
+    def admit(self, token: str, scope: str, user_id: str | None) -> str:
+        """The user whom a call is about."""
+        found = self.tokens[token]
+        if not found.living or (found.user_id is not None and not self.active[found.user_id]):
+            raise Refused(401)
+        if scope not in found.scopes:
+            raise Refused(403)
+        if found.user_id is not None:
+            if user_id not in (None, "me", found.user_id):
+                raise Refused(403)
+            return found.user_id
+        return self._served(found, user_id)
+
+    def _served(self, service: Token, user_id: str | None) -> str:
+        if "tasks:act_as" not in service.scopes:
+            raise Refused(403)
+        if user_id in (None, "me"):
+            raise Refused(400)
+        assert user_id is not None
+        if user_id not in self.active:
+            raise Refused(404)
+        if not self.active[user_id]:
+            raise Refused(403)
+        return user_id
+
+    def repeated(self, user_id: str, title: str, key: str | None) -> int | None:
+        """The task that the key has added already, if it has."""
+        if key is None or (user_id, key) not in self.keys:
+            return None
+        first, task_id = self.keys[user_id, key]
+        if first != title:
+            raise Refused(409)
+        return task_id
+
+    def add(self, task_id: int, user_id: str, title: str, key: str | None) -> None:
+        assert task_id not in self.tasks
+        self.tasks[task_id] = Task(user_id, title)
+        self.changes += 1
+        if key is not None:
+            self.keys[user_id, key] = (title, task_id)
+
+    def find(self, user_id: str, task_id: int) -> Task:
+        task = self.tasks.get(task_id)
+        if task is None or task.user_id != user_id or task.deleted:
+            raise Refused(404)
+        return task
+
+    def complete(self, user_id: str, task_id: int) -> None:
+        task = self.find(user_id, task_id)
+        self.changes += not task.completed
+        task.completed = True
+
+    def delete(self, user_id: str, task_id: int) -> None:
+        self.find(user_id, task_id).deleted = True
+        self.changes += 1
+
+    def update(self, user_id: str, task_id: int, **changed: str) -> None:
+        task = self.find(user_id, task_id)
+        task.title = changed.get("title", task.title)
+        task.description = changed.get("description", task.description)
+        self.changes += 1
+
+    def restore(self, task_id: int) -> None:
+        task = self.tasks[task_id]
+        if not task.deleted:
+            raise Refused(404)
+        task.deleted = False
+        self.changes += 1
+
+    def listed(self, user_id: str, status: str) -> list[int]:
+        """Newest first."""
+        wanted = {"all": (True, False), "pending": (False,), "completed": (True,)}[status]
+        return [
+            task_id
+            for task_id, task in reversed(self.tasks.items())
+            if task.user_id == user_id and not task.deleted and task.completed in wanted
+        ]

@@ -1,0 +1,105 @@
+"""The application for tests that are not asynchronous: raw ASGI requests, one at a time, each with a time limit."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from starlette.types import Message
+
+from todo_mcp import asgi
+
+PATIENCE = 60.0  # seconds: longer than any limit of ours, so that what takes this long hangs
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass
+class Reply:
+    """A response, checked to be one that ASGI allows."""
+
+    status: int = 0
+    headers: Headers = field(default_factory=list)
+    body: bytes = b""
+    complete: bool = False
+
+    def take(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            assert not self.status, "a second response"
+            self.status, self.headers = message["status"], list(message["headers"])
+        else:
+            assert message["type"] == "http.response.body"
+            assert self.status, "a body without a response"
+            assert not self.complete, "more after the end"
+            self.body += message.get("body", b"")
+            self.complete = not message.get("more_body", False)
+
+    def header(self, name: bytes) -> bytes:
+        (value,) = [value for key, value in self.headers if key == name]
+        return value
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Application:
+    """Sends requests to the application, whose event loop runs in another thread."""
+
+    def __init__(self, app: asgi.Lifespan, portal: BlockingPortal) -> None:
+        self._app = app
+        self._portal = portal
+
+    def request(self, method: str, path: str, headers: Headers, *chunks: bytes) -> Reply:
+        return self._portal.call(self._request, method, path, headers, chunks)
+
+    async def _request(self, method: str, path: str, headers: Headers, chunks: tuple[bytes, ...]) -> Reply:
+        reply = Reply()
+        coming: Iterator[Message] = iter(
+            [
+                *({"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks),
+                {"type": "http.request", "body": b"", "more_body": False},
+            ]
+        )
+
+        async def receive() -> Message:
+            message = next(coming, None)
+            if message is None:
+                await anyio.sleep_forever()  # the client stays on the line
+            assert message is not None
+            return message
+
+        async def send(message: Message) -> None:
+            reply.take(message)
+
+        with anyio.fail_after(PATIENCE):
+            await self._app(_scope(method, path, headers), receive, send)
+        assert reply.complete
+        return reply
+
+
+def _scope(method: str, path: str, headers: Headers) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode("utf-8", "surrogateescape"),
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 40000),
+        "server": ("localhost", 5000),
+    }
+
+
+@contextmanager
+def running() -> Iterator[Application]:
+    """The application between its start and its end."""
+    app = asgi.Lifespan()
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(app.running()):
+        yield Application(app, portal)
