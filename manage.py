@@ -10,12 +10,16 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db import OperationalError
     except ImportError:
         sys.exit("todo-mcp: Django is not installed for this Python. Run `make install`, then use .venv/bin/python.")
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"todo-mcp: {error}")
+    except OperationalError as error:
+        reason = " ".join(str(error).split())
+        sys.exit(f"todo-mcp: The database is out of reach. Look at DATABASE_URL and whether it runs: {reason}")
 
 
 if __name__ == "__main__":

