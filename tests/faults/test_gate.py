@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 from collections import Counter
 from urllib.parse import urlsplit
@@ -11,7 +12,10 @@ import pytest
 
 from tests.conftest import Caller
 from tests.faults.conftest import DOORS, PLACES, closed_door, until_at_work
+from tests.processes import PATIENCE
 from tests.server_process import Database, ServerProcess
+from todo_mcp.core.errors import Busy, ConnectionLost
+from todo_mcp.transports.database_threads import DatabaseThreads
 
 pytestmark = pytest.mark.anyio
 CLIENTS = 200
@@ -73,3 +77,26 @@ async def test_of_two_hundred_clients_at_once_those_without_a_place_are_told_and
     assert (await caller.mcp("list_tasks"))["data"]["total"] == counted[200]
     later = await asyncio.gather(*(caller.post("list_tasks") for _ in range(PLACES)))
     assert [answer.status_code for answer in later] == [200] * PLACES
+
+
+async def test_the_place_of_work_that_was_given_up_comes_free_when_the_work_ends() -> None:
+    threads = DatabaseThreads(size=1, wait=0.01)
+    ends = threading.Event()
+    try:
+        with pytest.raises(ConnectionLost):
+            await threads.run(ends.wait, patience=0.01)
+        assert await _is_full(threads)
+    finally:
+        ends.set()
+    async with asyncio.timeout(PATIENCE):
+        while await _is_full(threads):
+            pass
+    await threads.close()
+
+
+async def _is_full(threads: DatabaseThreads) -> bool:
+    try:
+        await threads.run(lambda: None)
+    except Busy:
+        return True
+    return False

@@ -45,8 +45,11 @@ class DatabaseThreads:
         self._wait = wait
         self._connections: set[BaseDatabaseWrapper] = set()  # one for each thread that has worked
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
         """The function's result. Work that has begun goes on to its end even if the caller goes away.
+
+        Args:
+            patience: after so many seconds the database is taken for dead.
 
         Raises:
             Busy: no place came free in time; the function was not called.
@@ -59,7 +62,7 @@ class DatabaseThreads:
             self._executor, context.run, self._with_connection, function, used
         )
         future.add_done_callback(self._leave)
-        done, _ = await asyncio.wait({future}, timeout=HANG_UP_AFTER)
+        done, _ = await asyncio.wait({future}, timeout=patience)
         if not done:
             logger.error("the database does not answer")
             _hang_up(used)

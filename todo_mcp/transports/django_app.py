@@ -22,6 +22,7 @@ from todo_mcp.core.errors import Busy
 from todo_mcp.transports.database_threads import DatabaseThreads
 from todo_mcp.transports.exchange import refuse_with
 
+PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows
 STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and scripts
 
 
@@ -36,7 +37,7 @@ class DjangoApp(BaseHandler):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = (await receive()).get("body", b"")  # the guard has read it whole
         try:
-            response = await self._threads.run(lambda: self._respond(scope, body))
+            response = await self._threads.run(lambda: self._respond(scope, body), patience=PAGE_SECONDS)
         except Busy as busy:
             response = refuse_with(scope, busy)
             if not scope["path"].startswith("/api/"):  # a person reads it
