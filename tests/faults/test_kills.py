@@ -149,7 +149,6 @@ async def test_no_call_is_cut_when_the_server_is_asked_to_end_under_load(
     assert database.query("SELECT count(*) FROM tasks WHERE user_id = %s", user_id) == [(calls.answered,)]
 
 
-@pytest.mark.skipif(KILLS < 3, reason="takes 10 s; set TODO_TEST_KILLS=20")
 async def test_a_server_whose_database_stands_still_ends_all_the_same_when_it_is_asked_to(
     own_server: ServerProcess, database: Database
 ) -> None:
