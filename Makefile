@@ -16,7 +16,7 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test e2e bench bench-admin lint ruff mypy imports django lock shell
+.PHONY: help install run test e2e kills bench bench-admin lint ruff mypy imports django lock shell
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -49,6 +49,9 @@ imports: install
 django: install
 	@$(PRODUCTION) $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@$(PRODUCTION) $(VENV_PYTHON) manage.py check --deploy --fail-level WARNING
+
+kills: install ## Kill the server and its PostgreSQL under writes, twenty times each
+	@TODO_TEST_KILLS=20 $(VENV_PYTHON) -m pytest tests/faults/test_kills.py $(ARGS)
 
 bench: install ## Measure against the plain design, on one PostgreSQL; needs wrk; make bench ARGS="--workers 1"
 	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.run $(ARGS)

@@ -5,6 +5,7 @@ The low-level Server, because our schemas and error texts exist already. Statele
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import mcp_types as types
@@ -80,6 +81,8 @@ class McpEndpoint:
             on_call_tool=self._call_tool,
             get_tool_input_schema=_input_schema,
         )
+        if find_spec("opentelemetry.sdk") is None:
+            server.middleware.clear()  # spans for nobody: a tenth of a call's CPU (docs/performance.md)
         # The guard has checked Host, Origin and size already, for every path alike.
         self.manager = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
