@@ -80,7 +80,7 @@ def authenticate_alone(token: str) -> Principal:
     """
     try:
         return bearer(token)(None)
-    except DatabaseError as error:
+    except (InterfaceError, OperationalError) as error:
         logger.warning("database unavailable", extra=describe(error))
         raise Busy from error
 
@@ -110,12 +110,11 @@ def _admit(call: Call, identify: Callable[[str | None], Principal]) -> tuple[str
         invalid = error  # told only to a caller who may know
     target = checked.pop("user_id", None)
     principal = identify(target)
+    check_rate(principal.user_id or target or principal.token_name)  # a call that is refused is a call
     principal.require(call.operation.scope)
     if invalid:
         raise invalid
-    user_id = principal.acting_for(target)
-    check_rate(user_id)
-    return user_id, principal, checked
+    return principal.acting_for(target), principal, checked
 
 
 def _operate(call: Call, principal: Principal, user_id: str, checked: dict[str, Any]) -> Any:

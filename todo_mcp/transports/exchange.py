@@ -31,8 +31,8 @@ class EnvelopeResponse(JSONResponse):
 class Exchange:
     """What the guard knows of a request: handed to the endpoint in the ASGI scope.
 
-    ``message`` is the body's JSON; ``has_body`` tells an empty body from ``null``, and ``has_escapes`` that it was
-    written with ``\\u`` escapes, the only way to a lone surrogate.
+    ``message`` is the body's JSON, or ``malformed`` says why it is none; ``has_body`` tells an empty body from
+    ``null``, and ``has_escapes`` that it was written with ``\\u`` escapes, the only way to a lone surrogate.
     ``answer`` is what a tool's handler leaves to be sent. ``refusal`` is set by it inside the SDK, where HTTP cannot
     be spoken; the endpoint then sends the refusal in place of what the SDK made of it. ``authenticated`` says that the
     token was looked up and is good; ``principal`` is whose it is, where no operation was called.
@@ -43,6 +43,7 @@ class Exchange:
     message: Any = None
     has_body: bool = False
     has_escapes: bool = False
+    malformed: str = ""
     answer: bytes = b""
     refusal: Unauthenticated | TodoError | None = None
     authenticated: bool = False

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
@@ -19,7 +18,7 @@ from todo_mcp.logs import describe
 from todo_mcp.logs import request_id as current_request_id
 from todo_mcp.transports.calls import authenticate_alone
 from todo_mcp.transports.database_threads import DatabaseThreads
-from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, is_mcp, open_exchange, refuse, refuse_with
+from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, exchange_of, is_mcp, open_exchange, refuse, refuse_with
 from todo_mcp.transports.json_body import BadJson, parse
 
 logger = logging.getLogger(__name__)
@@ -74,21 +73,24 @@ class Guard:
         except Refused as refused:
             await refuse(scope, refused.status, refused.message)(scope, receive, send)
         except BadJson as bad:
-            await (await self._malformed(scope, exchange, str(bad)))(scope, receive, send)
+            exchange.malformed = str(bad)
+            await self._finished(self._malformed, scope, receive, send)
         except Unauthenticated as error:
             await refuse_with(scope, error)(scope, receive, send)
         else:
-            await self._finished(scope, _replay(body, receive), send, exchange)
+            await self._finished(self._app, scope, _replay(body, receive), send)
 
-    async def _malformed(self, scope: Scope, exchange: Exchange, reason: str) -> Response:
+    async def _malformed(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is wrong with a body is told to those whose token is good; others hear of the token alone."""
+        exchange = exchange_of(scope)
         try:
             await self._threads.run(lambda: authenticate_alone(exchange.token))
+            response = refuse_with(scope, InvalidArguments({"body": exchange.malformed}), code=PARSE_ERROR)
         except (Unauthenticated, TodoError) as error:
-            return refuse_with(scope, error)
-        return refuse_with(scope, InvalidArguments({"body": reason}), code=PARSE_ERROR)
+            response = refuse_with(scope, error)
+        await response(scope, receive, send)
 
-    async def _finished(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
+    async def _finished(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; a defect of ours becomes a 500 that says nothing but the request's id."""
         begun = False
 
@@ -98,11 +100,11 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await app(scope, receive, watched)
         except Exception as error:
             logger.error("defect", extra={"path": scope["path"], **describe(error)})
             if not begun:
-                await refuse_with(scope, InternalError(exchange.request_id))(scope, receive, send)
+                await refuse_with(scope, InternalError(exchange_of(scope).request_id))(scope, receive, send)
 
 
 class _Headers:
