@@ -34,7 +34,8 @@ def export_conversations(*, user_id: str) -> list[dict[str, Any]]:
     exported: dict[int, dict[str, Any]] = {row["id"]: {**row, "messages": []} for row in conversations}
     messages = Message.objects.filter(user_id=user_id).order_by("id")
     for message in messages.values("conversation_id", "id", "role", "content", "created_at"):
-        exported[message["conversation_id"]]["messages"].append(message)
+        if message["conversation_id"] in exported:  # not of one that was begun this very moment
+            exported[message["conversation_id"]]["messages"].append(message)
     return list(exported.values())
 
 

@@ -1,6 +1,7 @@
 """What an operator types: users, tokens and calls, with one sentence for each mistake."""
 
 import json
+import uuid
 from datetime import timedelta
 from io import StringIO
 
@@ -8,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
-from oauth2_provider.models import AccessToken
+from oauth2_provider.models import AccessToken, RefreshToken
 
 from tasks.models import Task, TaskEvent
 from todo_mcp.auth.principal import authenticate
@@ -158,3 +159,15 @@ def test_a_call_that_is_refused_prints_its_envelope_and_exits_with_1(
 def test_arguments_that_are_no_object_are_refused_before_anything_runs(alice: User, said: str) -> None:
     with pytest.raises(CommandError, match=r"arguments"):
         run("call", "add_task", said, "--user", "alice")
+
+
+def test_revoking_a_users_tokens_ends_a_connection_that_its_client_would_renew(alice: User) -> None:
+    run("issue_token", "--user", "alice")
+    access = AccessToken.objects.get()
+    AccessToken.objects.update(expires=timezone.now() - timedelta(minutes=1))
+    RefreshToken.objects.create(
+        user=alice, token="secret", application=access.application, access_token=access, token_family=uuid.uuid4()
+    )
+    assert "renewed by its client" in run("list_tokens", "--user", "alice")
+    assert run("revoke_token", "--user", "alice") == "Revoked 1.\n"
+    assert not RefreshToken.objects.filter(revoked=None).exists()

@@ -16,6 +16,8 @@ from django.db.models.sql import InsertQuery, UpdateQuery
 
 from todo_mcp.history import current_metadata
 
+# A migration changed a column, or somebody said DEALLOCATE: told before the statement does anything.
+_PLAN_LOST = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
 _METADATA = "pghistory.context_metadata"  # where pghistory's triggers look for who makes a change
 
 
@@ -100,7 +102,7 @@ def _returning(
 
 
 def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
-    """Run a prepared statement on Django's connection, in its transaction if there is one.
+    """Run a statement on Django's connection, in its transaction if there is one; prepared after PREPARE_AFTER uses.
 
     Results come in binary: psycopg reads a time from that ten times as fast as from text.
     """
@@ -109,7 +111,14 @@ def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
     connection.validate_no_broken_transaction()
     started = time.monotonic()
     with connection.wrap_database_errors:
-        rows = psycopg.Cursor(connection.connection).execute(sql, params, prepare=True, binary=True).fetchall()
+        try:
+            rows = psycopg.Cursor(connection.connection).execute(sql, params, binary=True).fetchall()
+        except _PLAN_LOST:
+            if connection.in_atomic_block:
+                raise  # the rollback forgets what was prepared
+            connection.close()
+            connection.connect()
+            rows = psycopg.Cursor(connection.connection).execute(sql, params, binary=True).fetchall()
     if connection.queries_logged:
         connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - started:.3f}"})
     return rows

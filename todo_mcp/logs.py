@@ -22,6 +22,7 @@ class RequestIdFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        record.__dict__.pop("request", None)  # Django adds it, and shows it with its query
         return True
 
 

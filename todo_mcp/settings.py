@@ -118,6 +118,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "todo_mcp.browsers.ContentSecurityPolicy",
     "axes.middleware.AxesMiddleware",
+    "todo_mcp.transports.database_away.DatabaseAwayMiddleware",
 ]
 ROOT_URLCONF = "todo_mcp.urls"
 TEMPLATES = [

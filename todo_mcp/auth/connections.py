@@ -5,12 +5,10 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
-from django.utils import timezone
 from oauth2_provider.models import AccessToken, Grant, RefreshToken
 
 from todo_mcp.auth.clients import document_host
-from todo_mcp.auth.tokens import NEVER
+from todo_mcp.auth.tokens import NEVER, is_usable
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,7 @@ class Connection:
 
 def list_connections(*, user_id: str) -> list[Connection]:
     """Who can act for the person now, last renewed first, one for each client."""
-    live = Q(expires__gt=timezone.now()) | Q(refresh_token__revoked=None, refresh_token__isnull=False)
-    tokens = AccessToken.objects.filter(live, user_id=user_id, application__isnull=False)
+    tokens = AccessToken.objects.filter(is_usable(), user_id=user_id, application__isnull=False)
     found: dict[int, Connection] = {}
     for token in tokens.select_related("application", "refresh_token").order_by("-id"):
         if token.application_id not in found:

@@ -35,11 +35,12 @@ class IntrospectionView(View):
         token = request.POST.get("token", "")
         records = AccessToken.objects.filter(token_checksum=checksum(token), **seen)
         record = records.select_related("application").first()
+        if record is None:
+            return JsonResponse({"active": False})
         try:
-            principal = authenticate(token)
+            return JsonResponse(_description(record, authenticate(token)))
         except Unauthenticated:
-            record = None
-        return JsonResponse({"active": False} if record is None else _description(record, principal))
+            return JsonResponse({"active": False})
 
     def _entitled(self, request: HttpRequest) -> dict[str, Any] | None:
         """Which tokens the caller may ask about, as a filter; None for a caller who may not ask."""

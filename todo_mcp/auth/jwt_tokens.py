@@ -16,6 +16,7 @@ from todo_mcp.transports.json_body import BadJson, parse
 
 # Seconds
 LIFETIME_MAX = 3600
+CLIENT_NAME_MAX = 255
 DELEGATED_LIFETIME_MAX = 300
 LEEWAY = 30
 
@@ -118,6 +119,8 @@ def _understood(claims: dict[str, Any], issuer: JwtIssuer) -> Claims:
     actor = claims["act"]["sub"] if "act" in claims else client  # RFC 8693, section 4.1
     if not isinstance(client, str) or not isinstance(actor, str) or ("act" in claims and not actor):
         raise ValueError("a client must be named by a string")
+    if not (client + actor).isprintable() or len(actor) > CLIENT_NAME_MAX:
+        raise ValueError("a client's name must be short and printable")  # it goes into every version of a task
     # Its own token, not a user's (RFC 9068, section 2.2): a client that may act for others never does so by sub.
     is_service = client in issuer.act_as_clients and claims["sub"] == client and "act" not in claims
     scopes = _scopes(claims, issuer) - {ACT_AS} | ({ACT_AS} if is_service else set())

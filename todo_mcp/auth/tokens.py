@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
-from oauth2_provider.models import AccessToken, Application, RefreshToken, revoke_access_token, set_token_value
+from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken, revoke_access_token, set_token_value
 
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.users.models import User
@@ -73,11 +73,14 @@ def find_token(token: str) -> AccessToken | None:
     return record if record and (record.user is None or record.user.is_active) else None
 
 
+def is_usable() -> Q:
+    """Of access tokens: those that may still be used, or that a client can renew."""
+    return Q(expires__gt=timezone.now()) | Q(refresh_token__revoked=None, refresh_token__isnull=False)
+
+
 def list_tokens(*, user_id: str | None = None, service: str | None = None) -> QuerySet[Any]:
-    """The tokens that may still be used, newest first; of one user or one service where that is named."""
-    tokens: QuerySet[Any] = (
-        AccessToken.objects.select_related("application").filter(expires__gt=timezone.now()).order_by("-id")
-    )
+    """The tokens that may still be used or renewed, newest first; of one user or one service where that is named."""
+    tokens: QuerySet[Any] = AccessToken.objects.select_related("application").filter(is_usable()).order_by("-id")
     if user_id is not None:
         tokens = tokens.filter(user_id=user_id)
     if service is not None:
@@ -95,6 +98,14 @@ def revoke_token(*, token_id: int) -> bool:
     for family in families:  # with what a race of two refreshes left beside it
         RefreshToken.revoke_family(family)
     return True
+
+
+def revoke_all(*, user_id: str | None = None, service: str | None = None) -> int:
+    """End every token of a user or of a service, and codes that could still become one; returns how many tokens."""
+    if user_id is not None:
+        Grant.objects.filter(user_id=user_id).delete()
+    ids = list(list_tokens(user_id=user_id, service=service).values_list("pk", flat=True))
+    return sum(revoke_token(token_id=token_id) for token_id in ids)
 
 
 def checksum(token: str) -> str:

@@ -133,7 +133,7 @@ class ConnectionLost(Busy):
         super().__init__()
         self.message = (
             "The database was lost during the call, which may or may not have been done. "
-            "Call list_tasks to see before you repeat it."
+            "Look before you repeat it; with the same idempotency key you may repeat it at once."
         )
 
 

@@ -2,6 +2,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils import timezone
 
 from todo_mcp.auth.tokens import NEVER, list_tokens
 
@@ -19,5 +20,7 @@ class Command(BaseCommand):
             name = token.application.name if token.application else ""
             whose = f"user {token.user_id}" if token.user_id else f"service {name}"
             expires = "never" if token.expires == NEVER else f"{token.expires:%Y-%m-%d %H:%M}"
+            if token.expires <= timezone.now():
+                expires = "renewed by its client"
             columns = (str(token.pk), whose, name, token.scope, f"{token.created:%Y-%m-%d %H:%M}", expires)
             self.stdout.write("\t".join(columns))

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from todo_mcp.auth.tokens import list_tokens, revoke_token
+from todo_mcp.auth.tokens import revoke_all, revoke_token
 
 
 class Command(BaseCommand):
@@ -20,8 +20,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         ids: list[int] = options["ids"]
         if options["user"] or options["service"]:
-            tokens = list_tokens(user_id=options["user"], service=options["service"])
-            ids = list(tokens.values_list("pk", flat=True))
+            self.stdout.write(f"Revoked {revoke_all(user_id=options['user'], service=options['service'])}.")
+            return
         unknown = [token_id for token_id in ids if not revoke_token(token_id=token_id)]
         self.stdout.write(f"Revoked {len(ids) - len(unknown)}.")
         if unknown:
