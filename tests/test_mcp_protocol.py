@@ -111,6 +111,13 @@ async def test_an_unknown_tool_is_a_protocol_error_that_names_the_tools(as_alice
 
 
 @each_revision
+async def test_a_cursor_that_we_never_gave_is_no_page_of_the_tools(as_alice: Caller, revision: str) -> None:
+    for cursor in ("", "x", "MTcuMQ"):
+        answer = (await as_alice.rpc("tools/list", {"cursor": cursor}, revision=revision)).json()
+        assert answer["error"]["code"] == -32602
+
+
+@each_revision
 async def test_malformed_parameters_are_a_protocol_error(as_alice: Caller, orm: Orm, revision: str) -> None:
     head = '"jsonrpc": "2.0", "id": 1, "method": "tools/call"'
     for params in ("[]", "null", '"x"', "1", "{}", '{"name": 1}', '{"name": null}', '{"name": ["add_task"]}'):

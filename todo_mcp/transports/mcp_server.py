@@ -146,8 +146,10 @@ class McpEndpoint:
         return checked
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        """The tools that the caller's scopes allow."""
+        """The tools that the caller's scopes allow, on one page."""
         assert ctx.request is not None
+        if params and params.cursor is not None:
+            raise MCPError(code=types.INVALID_PARAMS, message="Unknown cursor: the tools are on one page.")
         principal = exchange_of(ctx.request).principal
         allowed = principal.scopes if principal else frozenset()
         return types.ListToolsResult(tools=[tool for tool in self._tools if REGISTRY[tool.name].scope in allowed])
