@@ -66,7 +66,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
     filter_horizontal = ["groups"]
     readonly_fields = ["active", "created", "signed_in"]
     fieldsets = [
-        (None, {"fields": ["id", "name", "email", ("active", "created", "signed_in")]}),
+        (None, {"fields": ["id", "name", "email", ("active", "created"), "signed_in"]}),
         ("Sign-in and rights", {"classes": ["collapse"], "fields": ["password", "is_staff", "is_superuser", "groups"]}),
     ]
     add_fieldsets = [(None, {"fields": ["id", "name", "email", "usable_password", "password1", "password2"]})]
