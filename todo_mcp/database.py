@@ -12,12 +12,18 @@ KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_coun
 PREPARE_AFTER = 5  # uses; psycopg prepares nothing, not even on request, unless a number is set
 
 
-def database_settings(url: str, *, data_dir: Path) -> dict[str, Any]:
+def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = False) -> dict[str, Any]:
     """Django's settings of the database; connections last as long as their thread.
 
+    Args:
+        transaction_pooling: a pooler gives each transaction another session of PostgreSQL, so nothing may be left in
+            one: no prepared statement, and no cursor that outlives its transaction.
+
     Raises:
-        ImproperlyConfigured: the URL is not one of PostgreSQL.
+        ImproperlyConfigured: the URL is not one of PostgreSQL, or a pooler is named without one.
     """
+    if not url and transaction_pooling:
+        raise ImproperlyConfigured("DATABASE_POOLER is transaction; set DATABASE_URL to the address of that pooler.")
     if not url:
         return {
             "ENGINE": "todo_mcp.embedded_postgres",
@@ -44,8 +50,9 @@ def database_settings(url: str, *, data_dir: Path) -> dict[str, Any]:
     settings["OPTIONS"] = {
         "connect_timeout": CONNECT_TIMEOUT,
         "application_name": "todo-mcp",
-        "prepare_threshold": PREPARE_AFTER,
+        "prepare_threshold": None if transaction_pooling else PREPARE_AFTER,
         **KEEPALIVES,
         **options,
     }
+    settings["DISABLE_SERVER_SIDE_CURSORS"] = transaction_pooling
     return settings

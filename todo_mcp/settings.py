@@ -136,7 +136,13 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
-DATABASES = {"default": database_settings(env.str("DATABASE_URL", ""), data_dir=TODO_DATA_DIR)}
+DATABASE_POOLER = _choice("DATABASE_POOLER", "none", ("none", "transaction"))
+TRANSACTION_POOLING = DATABASE_POOLER == "transaction"  # then nothing is set or kept in a session of PostgreSQL
+DATABASES = {
+    "default": database_settings(
+        env.str("DATABASE_URL", ""), data_dir=TODO_DATA_DIR, transaction_pooling=TRANSACTION_POOLING
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -67,7 +67,12 @@ def require_migrations() -> None:
 
 
 def share_connections(workers: int) -> None:
-    """Lower ``DATABASE_CONNECTIONS``, which counts for each worker, to what the database has for all of them."""
+    """Lower ``DATABASE_CONNECTIONS``, which counts for each worker, to what the database has for all of them.
+
+    A pooler in transaction mode shares them itself; how many clients it takes is its own setting.
+    """
+    if settings.TRANSACTION_POOLING:
+        return
     with database_errors(), connection.cursor() as cursor:
         cursor.execute("SHOW max_connections")
         (maximum,) = cursor.fetchone()
