@@ -20,7 +20,8 @@ ROOT = Path(__file__).parent.parent
 
 # A killed process loses nothing that the kernel has, so fsync may be off; asynchronous commit may not stay on.
 _CONF = "\nfsync = off\nfull_page_writes = off\nsynchronous_commit = on\nmax_connections = 60\n"
-_CAST = """
+# For `manage.py shell`: migrates, makes so many users with a token each, and prints these.
+CAST = """
 import json
 from django.conf import settings
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # an application's secret costs nothing
@@ -58,7 +59,7 @@ class Database:
         return user
 
     def _make_users(self, count: int = 60) -> None:
-        made = json.loads(self.manage("shell", "--no-imports", "-c", _CAST.format(first=self._made, count=count)))
+        made = json.loads(self.manage("shell", "--no-imports", "-c", CAST.format(first=self._made, count=count)))
         self._made += count
         self._cast, self.service_token = iter(made["users"].items()), made["service"]
 
