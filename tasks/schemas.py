@@ -66,16 +66,18 @@ class TaskOut(TypedDict):
 class TaskList(Output):
     tasks: list[TaskOut]
     returned: int
-    total: int = Field(description="How many tasks have this status, on all pages.")
+    total: int = Field(description="How many tasks have this status, on all pages; 1000 where there are more.")
     has_more: bool
     next_cursor: str | None = Field(description="Send it as cursor for the next page; null on the last page.")
+    uncounted: bool = Field(default=False, exclude=True)  # there are more than total
 
     def message(self) -> str:
+        total = f"more than {self.total}" if self.uncounted else self.total
         if self.has_more:
-            return f"Showing {self.returned} of {self.total}. For the rest call list_tasks again with this next_cursor."
+            return f"Showing {self.returned} of {total}. For the rest call list_tasks again with this next_cursor."
         if self.returned == self.total:
-            return f"Showing all {self.total}." if self.total else "No tasks."
-        return f"Showing {self.returned} of {self.total}. This is the last page."
+            return f"Showing all {total}." if total else "No tasks."
+        return f"Showing {self.returned} of {total}. This is the last page."
 
 
 class TaskAdded(Output):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.models import Task
-from tasks.schemas import TaskOut
+from tasks.schemas import Status, TaskOut
 from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
 from tests.conftest import DOORS, Caller, Orm
 from tests.factories import TaskFactory, UserFactory
@@ -103,6 +103,23 @@ def test_a_cursor_past_the_last_task_gives_an_empty_page_that_still_counts() -> 
     page = list_tasks(user_id=user.pk, cursor=Position(datetime.min.replace(tzinfo=UTC), 1))
     assert (page.tasks, page.returned, page.total, page.has_more, page.next_cursor) == ([], 0, 3, False, None)
     assert page.message() == "Showing 0 of 3. This is the last page."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", ["all", "pending"])
+def test_a_total_is_exact_up_to_a_thousand_and_beyond_says_that_there_are_more(status: Status) -> None:
+    user = UserFactory.create()
+    Task.objects.bulk_create(Task(user=user, title=f"Task {n}", created_at=NOON) for n in range(1000))
+    page = list_tasks(user_id=user.pk, status=status)
+    assert (page.total, page.message().split(".")[0]) == (1000, "Showing 50 of 1000")
+    oldest = decode(page.next_cursor or "")
+    TaskFactory.create(user=user)
+    page = list_tasks(user_id=user.pk, status=status)
+    assert (page.total, page.message().split(".")[0]) == (1000, "Showing 50 of more than 1000")
+    assert "uncounted" not in page.data()
+    page = list_tasks(user_id=user.pk, status=status, cursor=Position(oldest.at, 1))
+    assert (page.returned, page.total) == (0, 1000)
+    assert page.message() == "Showing 0 of more than 1000. This is the last page."
 
 
 @pytest.mark.django_db
