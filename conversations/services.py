@@ -188,8 +188,12 @@ def _append(user_id: str, conversation_id: int, messages: Sequence[MessageIn]) -
 
 
 def _read(user_id: str, which: Q, *, oldest: int | None = None, newest: int | None = None) -> list[MessageOut]:
-    """Messages in order: all of them, or at most so many from either end."""
-    rows = Message.objects.filter(which, user_id=user_id).values(*MessageOut.model_fields)
+    """Messages in order: all of them, or at most so many from either end.
+
+    Whose they are is asked of their conversation. PostgreSQL does not know that a message's user follows from it, and
+    takes those of a conversation that are also the user's for few enough to look for them among all of the user's.
+    """
+    rows = Message.objects.filter(which, conversation__user_id=user_id).values(*MessageOut.model_fields)
     if newest:
         return [MessageOut(**row) for row in reversed(rows.order_by("-id")[:newest])]
     return [MessageOut(**row) for row in rows.order_by("id")[:oldest]]
