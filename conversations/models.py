@@ -30,7 +30,7 @@ class Conversation(models.Model):
             models.UniqueConstraint(fields=["id", "user"], name="conversations_id_user"),
         ]
         indexes = [
-            models.Index(fields=["user", "-updated_at", "-id"], name="conversations_newest"),
+            models.Index(fields=["user", "updated_at", "id"], name="conversations_newest"),  # read backwards
             # purge, oldest first; the admin's list, newest first
             models.Index(fields=["updated_at", "id"], name="conversations_oldest"),
             # The admin: how many were begun each day, and its filter by date.

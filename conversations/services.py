@@ -1,10 +1,16 @@
-"""The operations on conversations, which REST offers to a chat backend; each is scoped to one user in its query."""
+"""The operations on conversations, which REST offers to a chat backend; each is scoped to one user in its query.
+
+A page is written as a range of one index, in all of its order: "of this user" as "not before, and not after". With an
+equality in its place PostgreSQL thinks that of a user, or a conversation, with much in the table it finds a page sooner
+by walking through everybody's.
+"""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
+from django.db.models import F, QuerySet
+from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.utils import timezone
 
 from conversations.models import Conversation, Message
@@ -23,6 +29,7 @@ from conversations.schemas import (
     MessagesAppended,
     Turn,
 )
+from todo_mcp.core.arguments import MAX_ID
 from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, UserNotFound
 from todo_mcp.core.operations import RESOURCES, operation
 from todo_mcp.core.pagination import Cursor, Position
@@ -30,6 +37,7 @@ from todo_mcp.idempotency.services import run_once
 
 READ, WRITE = "conversations:read", "conversations:write"
 PAGE = 50  # rows, where the caller does not say
+_NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID)
 
 
 @operation(title="Start a conversation", scope=WRITE, example={}, registry=RESOURCES)
@@ -54,9 +62,9 @@ def list_conversations(*, user_id: str, limit: Limit = PAGE, cursor: Cursor | No
     An append moves a conversation to the front, so one that is appended to while pages are read may be missed: read the
     first page again to see it.
     """
-    rows = Conversation.objects.filter(user_id=user_id).order_by("-updated_at", "-id")
-    if cursor:
-        rows = rows.filter(TupleLessThan(Tuple(F("updated_at"), F("id")), cursor))
+    before = Tuple(F("user_id"), F("updated_at"), F("id")), (user_id, *(cursor or _NEWEST))
+    rows = Conversation.objects.filter(TupleLessThan(*before), user_id__gte=user_id)
+    rows = rows.order_by("-user_id", "-updated_at", "-id")
     found = [ConversationOut(**row) for row in rows.values(*ConversationOut.model_fields)[: limit + 1]]
     page, more = found[:limit], len(found) > limit
     return ConversationList(
@@ -118,7 +126,7 @@ def append_messages(
     )
     if not repeated:
         return appended[-1]
-    first = _read(user_id, Q(id__in=result["ids"]))
+    first = _messages(Message.objects.filter(id__in=result["ids"], user_id=user_id).order_by("id"))
     if not first:  # the conversation was deleted since
         raise ConversationNotFound(conversation_id)
     return MessagesAppended(messages=first)
@@ -137,8 +145,10 @@ def list_messages(
     if last and (limit or cursor):
         raise InvalidArguments({"last": "is not possible with limit or cursor"})
     size = last or limit or PAGE
-    those = Q(conversation_id=conversation_id) & (Q(id__gt=cursor.id) if cursor else Q())
-    found = _read(user_id, those, newest=size + 1) if last else _read(user_id, those, oldest=size + 1)
+    after = Tuple(F("conversation_id"), F("id")), (conversation_id, cursor.id if cursor else 0)
+    own = _own(user_id, conversation_id).order_by().values("pk")  # none for anybody else, and then nothing is read
+    rows = Message.objects.filter(TupleGreaterThan(*after), conversation_id__lte=own).order_by("conversation_id", "id")
+    found = _messages(rows.reverse()[: size + 1])[::-1] if last else _messages(rows[: size + 1])
     if not found:  # nothing was said, or there is no such conversation
         get_conversation(user_id=user_id, conversation_id=conversation_id)
     page, more = found[-size:] if last else found[:size], len(found) > size
@@ -187,13 +197,5 @@ def _append(user_id: str, conversation_id: int, messages: Sequence[MessageIn]) -
     return MessagesAppended(messages=[MessageOut(**{name: getattr(row, name) for name in fields}) for row in made])
 
 
-def _read(user_id: str, which: Q, *, oldest: int | None = None, newest: int | None = None) -> list[MessageOut]:
-    """Messages in order: all of them, or at most so many from either end.
-
-    Whose they are is asked of their conversation. PostgreSQL does not know that a message's user follows from it, and
-    takes those of a conversation that are also the user's for few enough to look for them among all of the user's.
-    """
-    rows = Message.objects.filter(which, conversation__user_id=user_id).values(*MessageOut.model_fields)
-    if newest:
-        return [MessageOut(**row) for row in reversed(rows.order_by("-id")[:newest])]
-    return [MessageOut(**row) for row in rows.order_by("id")[:oldest]]
+def _messages(rows: QuerySet[Message]) -> list[MessageOut]:
+    return [MessageOut(**row) for row in rows.values(*MessageOut.model_fields)]
