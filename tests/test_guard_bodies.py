@@ -14,7 +14,7 @@ from tests.support import rpc_headers, tool_call
 from tests.synchronous import Application
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.transports import guard
-from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.users.models import User
 
 KIB = 1024
@@ -67,8 +67,8 @@ def scope_of(path: str) -> Scope:
 
 
 @pytest.fixture
-def threads() -> DatabaseThreads:
-    return DatabaseThreads(1, 1)
+def gate() -> DatabaseGate:
+    return DatabaseGate(1, 1)
 
 
 async def nobody(scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,23 +78,23 @@ async def nobody(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize(("then", "status"), [(anyio.lowlevel.checkpoint, 400), (anyio.sleep_forever, 408)])
 async def test_a_body_that_does_not_come_to_its_end_reaches_nobody(
-    threads: DatabaseThreads, monkeypatch: pytest.MonkeyPatch, then: Callable[[], Any], status: int
+    gate: DatabaseGate, monkeypatch: pytest.MonkeyPatch, then: Callable[[], Any], status: int
 ) -> None:
     monkeypatch.setattr(guard, "BODY_SECONDS", 0.05)
     for path in ("/mcp", "/api/tools/add_task", "/admin/"):
         line = Line(then)
-        await guard.Guard(nobody, threads)(scope_of(path), line.receive, line.send)
+        await guard.Guard(nobody, gate)(scope_of(path), line.receive, line.send)
         assert line.status == status
 
 
 @pytest.mark.anyio
-async def test_a_defect_after_the_answer_has_begun_leaves_it_as_it_is(threads: DatabaseThreads) -> None:
+async def test_a_defect_after_the_answer_has_begun_leaves_it_as_it_is(gate: DatabaseGate) -> None:
     async def half(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise ValueError("in the middle")
 
     line = Line()
-    await guard.Guard(half, threads)(scope_of("/admin/"), line.receive, line.send)
+    await guard.Guard(half, gate)(scope_of("/admin/"), line.receive, line.send)
     assert (line.status, line.body) == (200, b"")
 
 

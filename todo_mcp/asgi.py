@@ -1,6 +1,7 @@
 """The ASGI application: who gets which path. Everything passes the guard first."""
 
 import contextlib
+import gc
 import os
 from collections.abc import AsyncIterator
 
@@ -14,7 +15,7 @@ from starlette.routing import Route, Router  # noqa: E402
 from starlette.types import ASGIApp, Receive, Scope, Send  # noqa: E402
 
 from todo_mcp.transports import health  # noqa: E402
-from todo_mcp.transports.database_threads import DatabaseThreads  # noqa: E402
+from todo_mcp.transports.database_gate import DatabaseGate  # noqa: E402
 from todo_mcp.transports.django_app import STATIC_PATH, DjangoApp, static_file  # noqa: E402
 from todo_mcp.transports.exchange import is_mcp  # noqa: E402
 from todo_mcp.transports.flushing import flushing  # noqa: E402
@@ -26,17 +27,17 @@ from todo_mcp.transports.rest_api import ToolEndpoint  # noqa: E402
 class Application:
     """/mcp straight to the SDK, the rest through a router; made anew for each lifespan, which the SDK asks for."""
 
-    def __init__(self, threads: DatabaseThreads) -> None:
-        self.mcp = McpEndpoint(threads)
+    def __init__(self, gate: DatabaseGate) -> None:
+        self.mcp = McpEndpoint(gate)
         self.router = Router(
             routes=[
-                Route("/api/tools/{tool:path}", ToolEndpoint(threads)),
+                Route("/api/tools/{tool:path}", ToolEndpoint(gate)),
                 Route("/healthz", health.healthz),
-                Route("/readyz", health.readyz(threads)),
+                Route("/readyz", health.readyz(gate)),
                 Route("/metrics", health.metrics),
                 Route(STATIC_PATH, static_file),
             ],
-            default=DjangoApp(threads),
+            default=DjangoApp(gate),
             redirect_slashes=False,
         )
 
@@ -45,7 +46,7 @@ class Application:
 
 
 class Lifespan:
-    """Owns the database threads and the SDK's session manager between start-up and shutdown."""
+    """Owns the gate to the database and the SDK's session manager between start-up and shutdown."""
 
     def __init__(self) -> None:
         self._running: ASGIApp | None = None
@@ -61,16 +62,18 @@ class Lifespan:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve requests within this context."""
-        threads = DatabaseThreads(settings.DATABASE_CONNECTIONS, settings.GATE_SECONDS)
-        running = Application(threads)
+        gate = DatabaseGate(settings.DATABASE_CONNECTIONS, settings.GATE_SECONDS)
+        running = Application(gate)
         async with running.mcp.manager.run():
-            self._running = Guard(running, threads)
+            self._running = Guard(running, gate)
+            gc.collect()
+            gc.freeze()
             try:
-                async with flushing(threads):
+                async with flushing(gate):
                     yield
             finally:
                 self._running = None
-                await threads.close()
+                await gate.close()
 
 
 application = Lifespan()

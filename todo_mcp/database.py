@@ -43,7 +43,9 @@ def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = F
         raise ImproperlyConfigured(
             "DATABASE_URL is not a PostgreSQL one; write postgresql://user:password@host:5432/name."
         )
-    settings: dict[str, Any] = dict(dj_database_url.parse(f"postgresql://{rest}", conn_max_age=None))
+    settings: dict[str, Any] = dict(
+        dj_database_url.parse(f"postgresql://{rest}", engine="todo_mcp.postgresql", conn_max_age=None)
+    )
     options = settings.setdefault("OPTIONS", {})
     if "ssl" in options:  # asyncpg's word for libpq's sslmode
         options["sslmode"] = options.pop("ssl")

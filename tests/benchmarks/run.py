@@ -26,7 +26,7 @@ from tests.benchmarks.servers import LISTER, ROOT, USER, Target
 
 TOOLS = ("add_task", "list_tasks", "complete_task", "update_task")
 ERAS = ("2026-07-28", "2025-11-25", "http")
-CONNECTIONS = 32
+CONNECTIONS = 16
 
 
 @dataclass(frozen=True)

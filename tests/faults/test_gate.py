@@ -15,7 +15,7 @@ from tests.faults.conftest import DOORS, PLACES, closed_door, until_at_work
 from tests.processes import PATIENCE
 from tests.server_process import Database, ServerProcess
 from todo_mcp.core.errors import Busy, ConnectionLost
-from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.database_gate import DatabaseGate
 
 pytestmark = pytest.mark.anyio
 CLIENTS = 200
@@ -80,23 +80,23 @@ async def test_of_two_hundred_clients_at_once_those_without_a_place_are_told_and
 
 
 async def test_the_place_of_work_that_was_given_up_comes_free_when_the_work_ends() -> None:
-    threads = DatabaseThreads(size=1, wait=0.01)
+    gate = DatabaseGate(size=1, wait=0.01)
     ends = threading.Event()
     try:
         with pytest.raises(ConnectionLost):
-            await threads.run(ends.wait, patience=0.01)
-        assert await _is_full(threads)
+            await gate.in_thread(ends.wait, patience=0.01)
+        assert await _is_full(gate)
     finally:
         ends.set()
     async with asyncio.timeout(PATIENCE):
-        while await _is_full(threads):
+        while await _is_full(gate):
             pass
-    await threads.close()
+    await gate.close()
 
 
-async def _is_full(threads: DatabaseThreads) -> bool:
+async def _is_full(gate: DatabaseGate) -> bool:
     try:
-        await threads.run(lambda: None)
+        await gate.in_thread(lambda: None)
     except Busy:
         return True
     return False

@@ -22,7 +22,7 @@ from todo_mcp.monitoring import GATE_REFUSED
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.recorder import Recorder, recorder
 from todo_mcp.transports.calls import Call, bearer, perform
-from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.flushing import flush, flushing
 from todo_mcp.users.models import User
 
@@ -157,36 +157,36 @@ async def test_the_end_of_a_worker_flushes(alice: User, orm: Orm) -> None:
 
 async def test_a_worker_flushes_while_it_runs(orm: Orm, often: None) -> None:
     count(recorder)
-    threads = DatabaseThreads(1, 1.0)
-    async with flushing(threads), asyncio.timeout(10):
+    gate = DatabaseGate(1, 1.0)
+    async with flushing(gate), asyncio.timeout(10):
         while not await orm(rows):
             pass
-    await threads.close()
+    await gate.close()
 
 
 async def test_a_full_gate_makes_the_statistics_wait(orm: Orm, often: None) -> None:
     count(recorder)
-    threads = DatabaseThreads(1, 0.01)
+    gate = DatabaseGate(1, 0.01)
     free = threading.Event()
     refused = refused_at_the_gate()
-    async with flushing(threads), asyncio.timeout(10):
-        call = asyncio.create_task(threads.run(free.wait))
+    async with flushing(gate), asyncio.timeout(10):
+        call = asyncio.create_task(gate.in_thread(free.wait))
         while refused_at_the_gate() < refused + 3:
             assert await orm(rows) == []
         free.set()
         await call
         while not await orm(rows):
             pass
-    await threads.close()
+    await gate.close()
     assert [row["calls"] for row in await orm(rows)] == [1]
 
 
 async def test_a_table_that_is_locked_keeps_no_worker_from_ending(orm: Orm) -> None:
     count(recorder, 7)
-    threads = DatabaseThreads(1, 1.0)
+    gate = DatabaseGate(1, 1.0)
     with another_session("LOCK TABLE call_statistics"):
         async with asyncio.timeout(10):
-            async with flushing(threads):
+            async with flushing(gate):
                 pass
-            await threads.close()
+            await gate.close()
     assert [value.calls for value in recorder.take().values()] == [7]

@@ -10,6 +10,7 @@ from jwt import PyJWK
 
 from todo_mcp.auth.bounded_read import read_within
 from todo_mcp.core.errors import KeysUnavailable
+from todo_mcp.greenlets import without_blocking
 from todo_mcp.transports.json_body import parse
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ DOCUMENT_MAX = 64 * 1024  # bytes
 
 
 class JsonWebKeySet:
-    """Finds keys by their id. Used from the database threads: it blocks, and never the event loop."""
+    """Finds keys by their id. It blocks, and never the event loop."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -41,8 +42,9 @@ class JsonWebKeySet:
             LookupError: there is no such key.
         """
         found = self._among(kid, algorithm)
-        if found is None or self._age() > FRESH:
-            self._refresh(known=found is not None)
+        known = found is not None
+        if not known or self._age() > FRESH:
+            without_blocking(lambda: self._refresh(known=known))
             found = self._among(kid, algorithm)
         if self._age() > STALE:
             raise KeysUnavailable

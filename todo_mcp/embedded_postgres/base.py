@@ -6,10 +6,11 @@ from typing import Any
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db.backends.postgresql import base, client
+from django.db.backends.postgresql import client
 
 from todo_mcp.embedded_postgres.cluster import find_programs
 from todo_mcp.embedded_postgres.server import EmbeddedServer, embedded_server
+from todo_mcp.postgresql import base
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The one way of a call, whoever carries it: token, scope, arguments, user, operation, envelope.
 
-``perform`` runs in a database thread. What it logs and counts is the same for MCP, HTTP and the command line.
+``perform`` runs behind the gate (``database_gate``), or in a command. What it logs and counts is the same for all.
 """
 
 import logging
@@ -17,6 +17,7 @@ from todo_mcp.auth.rate_limit import check_rate
 from todo_mcp.core.envelope import Envelope, failure, success
 from todo_mcp.core.errors import Busy, ConnectionLost, InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import Operation
+from todo_mcp.greenlets import sleep
 from todo_mcp.history import history_context
 from todo_mcp.logs import describe
 from todo_mcp.monitoring import CALL_SECONDS, CALLS
@@ -138,7 +139,7 @@ def retrying(work: Callable[[], T]) -> T:
         except OperationalError as error:
             if attempt == ATTEMPTS or _sqlstate(error) not in _RETRIABLE:
                 raise
-            time.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 (jitter, not a secret)
+            sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 (jitter, not a secret)
     raise AssertionError("unreachable")
 
 

@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from todo_mcp.core.errors import Busy
-from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import refuse_with
 
 PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows
@@ -29,15 +29,15 @@ STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and s
 class DjangoApp(BaseHandler):
     """An ASGI application for what Django's URLs name."""
 
-    def __init__(self, threads: DatabaseThreads) -> None:
+    def __init__(self, gate: DatabaseGate) -> None:
         super().__init__()
-        self._threads = threads
+        self._gate = gate
         self.load_middleware(is_async=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = (await receive()).get("body", b"")  # the guard has read it whole
         try:
-            response = await self._threads.run(lambda: self._respond(scope, body), patience=PAGE_SECONDS)
+            response = await self._gate.in_thread(lambda: self._respond(scope, body), patience=PAGE_SECONDS)
         except Busy as busy:
             response = refuse_with(scope, busy)
             if not scope["path"].startswith("/api/"):  # a person reads it

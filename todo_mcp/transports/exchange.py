@@ -33,9 +33,10 @@ class Exchange:
 
     ``message`` is the body's JSON, or ``malformed`` says why it is none; ``has_body`` tells an empty body from
     ``null``, and ``has_escapes`` that it was written with ``\\u`` escapes, the only way to a lone surrogate.
-    ``answer`` is what a tool's handler leaves to be sent. ``refusal`` is set by it inside the SDK, where HTTP cannot
-    be spoken; the endpoint then sends the refusal in place of what the SDK made of it. ``authenticated`` says that the
-    token was looked up and is good; ``principal`` is whose it is, where no operation was called.
+    ``answer`` is what a tool leaves to be sent, ``failed`` whether it tells an error. ``refusal`` is set inside the
+    SDK, where HTTP cannot be spoken; the endpoint then sends it in place of what the SDK made of it. ``revision`` and
+    ``client`` are what the SDK read in a call. ``authenticated`` says that the token was looked up and is good;
+    ``principal`` is whose it is, where no operation was called.
     """
 
     request_id: str
@@ -45,6 +46,9 @@ class Exchange:
     has_escapes: bool = False
     malformed: str = ""
     answer: bytes = b""
+    failed: bool = False
+    revision: str = ""
+    client: str = ""
     refusal: Unauthenticated | TodoError | None = None
     authenticated: bool = False
     principal: Principal | None = None

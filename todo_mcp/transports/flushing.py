@@ -1,4 +1,4 @@
-"""Writes what a worker has counted, every 10 seconds and at its end, through the same threads as the calls."""
+"""Writes what a worker has counted, every 10 seconds and at its end, through the same gate as the calls."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from todo_mcp.core.errors import Busy
 from todo_mcp.logs import describe
 from todo_mcp.statistics.recorder import Recorder, recorder
 from todo_mcp.statistics.services import add_counts
-from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.database_gate import DatabaseGate
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ def flush(counted: Recorder = recorder, used: TokenUses = token_uses) -> None:
 
 
 @asynccontextmanager
-async def flushing(threads: DatabaseThreads) -> AsyncIterator[None]:
+async def flushing(gate: DatabaseGate) -> AsyncIterator[None]:
     """Flush regularly within this context, and once when it ends."""
-    task = asyncio.create_task(_regularly(threads))
+    task = asyncio.create_task(_regularly(gate))
     try:
         yield
     finally:
@@ -49,21 +49,21 @@ async def flushing(threads: DatabaseThreads) -> AsyncIterator[None]:
         await asyncio.wait({task})
         try:
             async with asyncio.timeout(AT_END):
-                await _try(threads)
+                await _try(gate)
         except TimeoutError:
             logger.warning("statistics lost at the end: the database does not answer")
 
 
-async def _regularly(threads: DatabaseThreads) -> None:
+async def _regularly(gate: DatabaseGate) -> None:
     while True:
         await asyncio.sleep(EVERY)
-        await _try(threads)
+        await _try(gate)
 
 
-async def _try(threads: DatabaseThreads) -> None:
+async def _try(gate: DatabaseGate) -> None:
     """Flush if there is a place at the gate and the database takes it; a failure here is nobody's but ours."""
     try:
-        await threads.run(flush)
+        await gate.in_thread(flush)
     except Busy:
         logger.info("statistics wait: busy")
     except DatabaseError as error:

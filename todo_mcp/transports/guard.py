@@ -17,7 +17,7 @@ from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Una
 from todo_mcp.logs import describe
 from todo_mcp.logs import request_id as current_request_id
 from todo_mcp.transports.calls import authenticate_alone
-from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, exchange_of, is_mcp, open_exchange, refuse, refuse_with
 from todo_mcp.transports.json_body import BadJson, parse
 
@@ -42,9 +42,9 @@ class Refused(Exception):
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, threads: DatabaseThreads) -> None:
+    def __init__(self, app: ASGIApp, gate: DatabaseGate) -> None:
         self._app = app
-        self._threads = threads
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,7 +84,7 @@ class Guard:
         """What is wrong with a body is told to those whose token is good; others hear of the token alone."""
         exchange = exchange_of(scope)
         try:
-            await self._threads.run(lambda: authenticate_alone(exchange.token))
+            await self._gate.on_loop(lambda: authenticate_alone(exchange.token))
             response = refuse_with(scope, InvalidArguments({"body": exchange.malformed}), code=PARSE_ERROR)
         except (Unauthenticated, TodoError) as error:
             response = refuse_with(scope, error)

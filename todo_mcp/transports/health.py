@@ -15,7 +15,7 @@ from todo_mcp import lifecycle
 from todo_mcp.core.errors import Busy
 from todo_mcp.logs import describe
 from todo_mcp.monitoring import exposition
-from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.database_gate import DatabaseGate
 
 logger = logging.getLogger(__name__)
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -26,7 +26,7 @@ async def healthz(request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-def readyz(threads: DatabaseThreads) -> Endpoint:
+def readyz(gate: DatabaseGate) -> Endpoint:
     """Ready: not draining, the database answers, every migration is applied. 503 with the reason otherwise."""
     migrated = False
 
@@ -43,7 +43,7 @@ def readyz(threads: DatabaseThreads) -> Endpoint:
         if lifecycle.is_draining():
             return PlainTextResponse("draining\n", 503)
         try:
-            reason = await threads.run(look)
+            reason = await gate.in_thread(look)
         except Busy:
             reason = "busy"
         except DatabaseError as error:

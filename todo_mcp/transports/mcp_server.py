@@ -20,13 +20,13 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from todo_mcp import __version__
-from todo_mcp.core.envelope import Envelope, failure, to_json
+from todo_mcp.core.envelope import failure, to_json
 from todo_mcp.core.errors import Busy, KeysUnavailable, ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY, Operation
-from todo_mcp.transports import slots
 from todo_mcp.transports.calls import Call, authenticate_alone, bearer, clean_client, perform
-from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, count_refusal, exchange_of, refuse, refuse_with
+from todo_mcp.transports.frames import DATA, TEXT, Envelope, Frame, Frames, Known, envelope_of, without_id
 
 INSTRUCTIONS = """\
 This is the person's own task list. Call list_tasks to learn ids before you complete, update or delete; never guess one.
@@ -56,8 +56,8 @@ def describe(operation: Operation) -> types.Tool:
 
 
 def _with_slots(*, is_error: bool) -> types.CallToolResult:
-    text = types.TextContent(type="text", text=slots.TEXT)
-    return types.CallToolResult(content=[text], structured_content=slots.DATA, is_error=is_error)
+    text = types.TextContent(type="text", text=TEXT)
+    return types.CallToolResult(content=[text], structured_content=DATA, is_error=is_error)
 
 
 # What the handler returns to the SDK, the same two for every call.
@@ -67,8 +67,8 @@ DONE, FAILED = _with_slots(is_error=False), _with_slots(is_error=True)
 class McpEndpoint:
     """The ASGI application at /mcp. Its session manager must be running (see ``manager``)."""
 
-    def __init__(self, threads: DatabaseThreads) -> None:
-        self._threads = threads
+    def __init__(self, gate: DatabaseGate) -> None:
+        self._gate = gate
         self._tools = [describe(operation) for operation in REGISTRY.values()]
         server: Server[Any] = Server(
             "todo-mcp",
@@ -81,8 +81,10 @@ class McpEndpoint:
             on_call_tool=self._call_tool,
             get_tool_input_schema=_input_schema,
         )
+        self._frames: Frames | None = None
         if find_spec("opentelemetry.sdk") is None:
             server.middleware.clear()  # spans for nobody: a tenth of a call's CPU (docs/performance.md)
+            self._frames = Frames()  # where there are spans, the SDK sees every call
         # The guard has checked Host, Origin and size already, for every path alike.
         self.manager = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
@@ -92,7 +94,19 @@ class McpEndpoint:
         if refusal:
             await refusal(scope, receive, send)
             return
-        await self.manager.handle_request(scope, _without_surrogates(exchange, receive), self._checked(scope, send))
+        envelope = envelope_of(scope["headers"], exchange.message) if self._frames and _is_call(exchange) else None
+        known = self._frames.get(envelope) if self._frames and envelope else None
+        if known:
+            client = known.client or _user_agent(scope)
+            await self._perform(exchange, _call(exchange, revision=known.revision, client=client))
+            if exchange.refusal:
+                await _refuse(scope, exchange, send)
+                return
+            if frame := known.frames.get(exchange.failed):
+                await _send_filled(frame, exchange, send)
+                return
+        receive = _without_id(exchange, receive) if envelope else _without_surrogates(exchange, receive)
+        await self.manager.handle_request(scope, receive, self._checked(scope, send, envelope))
 
     async def _refusal(self, exchange: Exchange, scope: Scope) -> Response | None:
         """The answer to what must not reach the SDK. A known tool's call is authenticated with its work, in one hop."""
@@ -115,11 +129,14 @@ class McpEndpoint:
         return None
 
     async def _authenticate(self, exchange: Exchange) -> None:
-        exchange.principal = await self._threads.run(lambda: authenticate_alone(exchange.token))
+        exchange.principal = await self._gate.on_loop(lambda: authenticate_alone(exchange.token))
         exchange.authenticated = True
 
-    def _checked(self, scope: Scope, send: Send) -> Send:
-        """A send that lets nothing out before the token is known to be good, and speaks HTTP for the tool's handler."""
+    def _checked(self, scope: Scope, send: Send, envelope: Envelope | None) -> Send:
+        """A send for the SDK, which lets nothing out before the token is known to be good.
+
+        It speaks HTTP for the tool's handler, and fills the slots.
+        """
         exchange = exchange_of(scope)
         held: list[Message] = []
 
@@ -131,15 +148,18 @@ class McpEndpoint:
                     except (Unauthenticated, TodoError) as error:
                         exchange.refusal = error
                 if exchange.refusal:
-                    counted = exchange.authenticated  # then it is the tool that refused
-                    await refuse_with(scope, exchange.refusal, counted=counted)(scope, _nothing, send)
-                elif exchange.answer:
-                    held.append(message)  # its length is known when the answer is in it
+                    await _refuse(scope, exchange, send)
+                elif envelope or exchange.answer:
+                    held.append(message)  # its length is known when the slots are filled
                 else:
                     await send(message)
             elif held:
-                for filled in slots.fill(held.pop(), message, exchange.answer):
-                    await send(filled)
+                frame = Frame.of(held.pop(), message)
+                if self._frames and envelope and frame.is_whole():
+                    known = self._frames.get(envelope) or Known(exchange.revision, exchange.client)
+                    known.frames[exchange.failed] = frame
+                    self._frames.add(envelope, known)
+                await _send_filled(frame, exchange, send)
             elif not exchange.refusal:
                 await send(message)
 
@@ -157,29 +177,34 @@ class McpEndpoint:
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         assert ctx.request is not None
         exchange = exchange_of(ctx.request)
-        operation = REGISTRY.get(params.name)
-        if operation is None:
+        if params.name not in REGISTRY:
             known = ", ".join(REGISTRY)
             raise MCPError(code=types.INVALID_PARAMS, message=f"Unknown tool. The tools are {known}.")
-        call = Call(
-            operation=operation,
-            arguments=exchange.message["params"].get("arguments") or {},
-            transport="mcp",
-            revision=ctx.protocol_version,
-            client=_client(ctx),
-            request_id=exchange.request_id,
-        )
+        if not exchange.answer:
+            info = ctx.session.client_params.client_info if ctx.session.client_params else None
+            exchange.revision = ctx.protocol_version
+            exchange.client = clean_client(f"{info.name} {info.version}") if info else ""
+            client = exchange.client or _user_agent(ctx.request.scope)
+            await self._perform(exchange, _call(exchange, revision=exchange.revision, client=client))
+        return FAILED if exchange.failed else DONE
+
+    async def _perform(self, exchange: Exchange, call: Call) -> None:
+        """Leave the answer in the exchange, or the refusal, which is HTTP's to tell."""
         try:
-            envelope, error = await self._threads.run(lambda: perform(call, bearer(exchange.token)))
+            envelope, error = await self._gate.on_loop(lambda: perform(call, bearer(exchange.token)))
+            exchange.authenticated = True
         except Unauthenticated as refusal:
-            return _handed_over(exchange, refusal)
+            exchange.refusal, error = refusal, None
+            return
         except Busy as busy:
             exchange.authenticated = True  # nothing of anybody's is told
             count_refusal(busy.code, "mcp")
-            return _answered(exchange, failure(busy), busy)
-        exchange.authenticated = True
-        by_http = isinstance(error, (ScopeMissing, KeysUnavailable))
-        return _handed_over(exchange, error) if error and by_http else _answered(exchange, envelope, error)
+            envelope, error = failure(busy), busy
+        exchange.failed = error is not None
+        if isinstance(error, (ScopeMissing, KeysUnavailable)):
+            exchange.refusal = error
+        else:
+            exchange.answer = to_json(envelope)
 
 
 def _is_call(exchange: Exchange) -> bool:
@@ -196,23 +221,45 @@ def _input_schema(name: str) -> Mapping[str, Any] | None:
     return REGISTRY[name].input_schema if name in REGISTRY else None
 
 
-def _client(ctx: Context) -> str:
-    """What the client says it is: its clientInfo where the revision sends one with each call, else its User-Agent."""
-    info = ctx.session.client_params.client_info if ctx.session.client_params else None
-    said = f"{info.name} {info.version}" if info else (ctx.request.headers.get("user-agent", "") if ctx.request else "")
-    return clean_client(said)
+def _call(exchange: Exchange, *, revision: str, client: str) -> Call:
+    params = exchange.message["params"]
+    return Call(
+        operation=REGISTRY[params["name"]],
+        arguments=params.get("arguments") or {},
+        transport="mcp",
+        revision=revision,
+        client=client,
+        request_id=exchange.request_id,
+    )
 
 
-def _answered(exchange: Exchange, envelope: Envelope, error: TodoError | None) -> types.CallToolResult:
-    """Leave the answer for the endpoint, which writes it into the slots of the result returned here."""
-    exchange.answer = to_json(envelope)
-    return FAILED if error else DONE
+def _user_agent(scope: Scope) -> str:
+    """What a client says it is where its message does not."""
+    return clean_client(
+        next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")
+    )
 
 
-def _handed_over(exchange: Exchange, refusal: Unauthenticated | TodoError) -> types.CallToolResult:
-    """Leave the refusal for the endpoint, which answers over HTTP in place of the result returned here."""
-    exchange.refusal = refusal
-    return types.CallToolResult(content=[], is_error=True)
+async def _refuse(scope: Scope, exchange: Exchange, send: Send) -> None:
+    assert exchange.refusal is not None
+    counted = exchange.authenticated  # then it is the tool that refused
+    await refuse_with(scope, exchange.refusal, counted=counted)(scope, _nothing, send)
+
+
+async def _send_filled(frame: Frame, exchange: Exchange, send: Send) -> None:
+    assert exchange.rpc_id is not None
+    for message in frame.fill(exchange.rpc_id, exchange.answer):
+        await send(message)
+
+
+def _without_id(exchange: Exchange, receive: Receive) -> Receive:
+    """A receive that gives the call as the SDK is shown it: with a slot for its id."""
+
+    async def changed() -> Message:
+        message = await receive()
+        return {**message, "body": without_id(exchange.message)} if message["type"] == "http.request" else message
+
+    return changed
 
 
 def _without_surrogates(exchange: Exchange, receive: Receive) -> Receive:

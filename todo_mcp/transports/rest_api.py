@@ -7,15 +7,15 @@ from starlette.types import Receive, Scope, Send
 from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.transports.calls import Call, authenticate_alone, bearer, clean_client, perform
-from todo_mcp.transports.database_threads import DatabaseThreads
+from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import EnvelopeResponse, exchange_of, refuse, refuse_with
 
 
 class ToolEndpoint:
     """The endpoint at /api/tools/<tool>."""
 
-    def __init__(self, threads: DatabaseThreads) -> None:
-        self._threads = threads
+    def __init__(self, gate: DatabaseGate) -> None:
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -29,7 +29,7 @@ class ToolEndpoint:
         arguments = exchange.message if exchange.has_body else {}
         operation = REGISTRY.get(request.path_params["tool"])
         if operation is None or request.method != "POST" or not isinstance(arguments, dict):
-            await self._threads.run(lambda: authenticate_alone(exchange.token))
+            await self._gate.on_loop(lambda: authenticate_alone(exchange.token))
             return _malformed(request, known=operation is not None)
         call = Call(
             operation=operation,
@@ -38,7 +38,7 @@ class ToolEndpoint:
             client=clean_client(request.headers.get("user-agent", "")),
             request_id=exchange.request_id,
         )
-        envelope, error = await self._threads.run(lambda: perform(call, bearer(exchange.token)))
+        envelope, error = await self._gate.on_loop(lambda: perform(call, bearer(exchange.token)))
         return refuse_with(request.scope, error, counted=True) if error else EnvelopeResponse(envelope)
 
 

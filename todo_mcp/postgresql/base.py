@@ -1,0 +1,19 @@
+"""The backend that the setting ENGINE names."""
+
+from typing import Any
+
+from django.db.backends.postgresql import base
+from psycopg import IsolationLevel
+
+from todo_mcp.greenlets import without_blocking
+from todo_mcp.postgresql.connection import Connection
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Django's, but for the class of its connections. A pool and other isolation levels are not offered."""
+
+    serves_calls = False  # then its statements have time limits: ``transports.database_gate``
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
+        self.isolation_level = IsolationLevel.READ_COMMITTED
+        return without_blocking(lambda: Connection.connect(**conn_params))

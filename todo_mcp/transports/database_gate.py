@@ -1,0 +1,208 @@
+"""The gate before the database: as much work at once as there are connections, each piece on one of its own.
+
+A call of a tool runs on the event loop, which goes on with others while PostgreSQL works (``on_loop``). What computes
+for long or blocks in other ways, such as Django's pages, has a thread meanwhile (``in_thread``). Both take a connection
+from the same few. What finds none within a second is told to come again, instead of piling up.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.signals import connection_created
+
+from todo_mcp.core.errors import Busy, ConnectionLost
+from todo_mcp.greenlets import Work
+from todo_mcp.monitoring import GATE_REFUSED, GATE_WAITING
+from todo_mcp.postgresql.base import DatabaseWrapper
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Milliseconds. No statement of a call takes seconds; one that does must not hold its place.
+SESSION = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction_session_timeout": 10_000}
+# Seconds. A statement timeout is PostgreSQL's to keep; one that stands still, or is cut off, keeps nothing.
+HANG_UP_AFTER = 8
+HANG_UP_AT_CLOSE_AFTER = 2
+
+
+class DatabaseGate:
+    """Lets in ``size`` pieces of work at once; each waits ``wait`` seconds at most for its place.
+
+    ``on_loop`` and ``in_thread`` give the function's result. Work that has begun goes on to its end even if the caller
+    goes away, and keeps its place until then. After ``patience`` seconds the database is taken for dead.
+
+    Raises:
+        Busy: no place came free in time; the function was not called.
+        ConnectionLost: the database did not answer; its connection was given up, so that the place comes free.
+    """
+
+    def __init__(self, size: int, wait: float) -> None:
+        self._size, self._wait = size, wait
+        self._places = asyncio.Semaphore(size)
+        self._executor = ThreadPoolExecutor(size, thread_name_prefix="database")
+        self._connections: list[DatabaseWrapper] = []  # all that were made: no more than places
+        self._idle: list[DatabaseWrapper] = []  # the last one used is the first to be used again
+
+    async def on_loop(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
+        """The function waits for nothing but the database, or says so (``todo_mcp.greenlets``)."""
+        await self._enter()
+        loop = asyncio.get_running_loop()
+        work = _WorkOn(self._take(), function, loop, self._leave)
+        timer = loop.call_later(patience, _give_up, work.done, work.connection)
+        work.done.add_done_callback(_retrieve)
+        work.resume()
+        try:
+            result: T = await work.done
+            return result
+        finally:
+            timer.cancel()
+
+    async def in_thread(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
+        """The function may take its time."""
+        await self._enter()
+        connection = self._take()
+        if connection.connection is not None:
+            connection.connection.unwatch()
+        run = contextvars.copy_context().run
+        future = asyncio.get_running_loop().run_in_executor(self._executor, run, _call_in_thread, connection, function)
+        future.add_done_callback(lambda _: self._leave(connection))
+        future.add_done_callback(_retrieve)
+        done, _ = await asyncio.wait({future}, timeout=patience)
+        if not done:
+            _hang_up(connection)
+            raise ConnectionLost
+        return future.result()
+
+    async def close(self) -> None:
+        """Wait for the work at hand, then close every connection."""
+        try:
+            async with asyncio.timeout(HANG_UP_AT_CLOSE_AFTER):
+                await self._empty()
+        except TimeoutError:
+            for connection in self._connections:
+                _hang_up(connection)
+            await self._empty()
+        for connection in self._connections:
+            if connection.connection is not None:
+                connection.connection.unwatch()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._executor.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close()
+
+    async def _empty(self) -> None:
+        """Take every place; those taken before a timeout stay taken, and nobody comes in any more."""
+        while self._size:
+            await self._places.acquire()
+            self._size -= 1
+
+    async def _enter(self) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        try:
+            with GATE_WAITING.track_inprogress():
+                async with asyncio.timeout(self._wait):
+                    await self._places.acquire()
+        except TimeoutError:
+            GATE_REFUSED.inc()
+            raise Busy from None
+
+    def _take(self) -> DatabaseWrapper:
+        if self._idle:
+            return self._idle.pop()
+        made = connections.create_connection(DEFAULT_DB_ALIAS)
+        assert isinstance(made, DatabaseWrapper)
+        made.inc_thread_sharing()  # by turns
+        made.serves_calls = True
+        self._connections.append(made)
+        return made
+
+    def _leave(self, connection: DatabaseWrapper) -> None:
+        self._idle.append(connection)
+        self._places.release()
+
+
+class _WorkOn(Work):
+    """Work for which Django's connection is the given one."""
+
+    def __init__(
+        self,
+        connection: DatabaseWrapper,
+        function: Callable[[], Any],
+        loop: asyncio.AbstractEventLoop,
+        at_end: Callable[[DatabaseWrapper], None],
+    ) -> None:
+        super().__init__(lambda: _call_on(connection, function), loop)
+        self.connection = connection
+        self._at_end = at_end
+
+    def resume(self, value: Any = None) -> None:
+        super().resume(value)
+        if self.dead:
+            self._at_end(self.connection)
+
+    def _go_on(self, value: Any) -> Any:
+        outer = getattr(connections._connections, DEFAULT_DB_ALIAS, None)  # type: ignore[attr-defined]  # [] makes one
+        connections[DEFAULT_DB_ALIAS] = self.connection
+        try:
+            return super()._go_on(value)
+        finally:
+            if outer is None:
+                del connections[DEFAULT_DB_ALIAS]
+            else:
+                connections[DEFAULT_DB_ALIAS] = outer
+
+
+def _call_in_thread(connection: DatabaseWrapper, function: Callable[[], T]) -> T:
+    connections[DEFAULT_DB_ALIAS] = connection
+    try:
+        return _call_on(connection, function)
+    finally:
+        del connections[DEFAULT_DB_ALIAS]
+
+
+def _call_on(connection: DatabaseWrapper, function: Callable[[], T]) -> T:
+    """Call the function on a connection that was alive a moment ago; close it afterwards if it broke."""
+    if connection.connection is not None and connection.connection.is_stale():
+        connection.close()
+    try:
+        return function()
+    finally:
+        connection.close_if_unusable_or_obsolete()
+
+
+def _give_up(done: "asyncio.Future[Any]", connection: DatabaseWrapper) -> None:
+    if not done.done():
+        _hang_up(connection)
+        done.set_exception(ConnectionLost())
+
+
+def _retrieve(future: "asyncio.Future[Any]") -> None:
+    """Look at the exception, so that work whose caller has gone away leaves no warning."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _hang_up(connection: DatabaseWrapper) -> None:
+    """End the conversation from outside of who waits in it: what it waits for comes as an error."""
+    logger.error("the database does not answer")
+    if connection.connection is not None and not connection.connection.closed:
+        connection.connection.hang_up()
+
+
+def _limit_session(sender: Any, connection: Any, **kwargs: Any) -> None:
+    """Timeouts for what serves calls; migrations and other commands run without."""
+    if getattr(connection, "serves_calls", False):
+        with connection.cursor() as cursor:
+            cursor.execute("; ".join(f"SET {name} = {value}" for name, value in SESSION.items()))
+
+
+connection_created.connect(_limit_session)
