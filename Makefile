@@ -16,7 +16,7 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test e2e kills bench bench-admin lint ruff mypy imports django lock shell
+.PHONY: help install run test e2e kills cluster bench bench-admin lint ruff mypy imports django lock shell
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -52,6 +52,9 @@ django: install
 
 kills: install ## Kill the server and its PostgreSQL under writes, twenty times each
 	@TODO_TEST_KILLS=20 $(VENV_PYTHON) -m pytest tests/faults/test_kills.py $(ARGS)
+
+cluster: install ## Rehearse two hosts, a pooler, a replica, and their deaths; needs root, HAProxy and PgBouncer
+	@$(VENV_PYTHON) -m tests.cluster
 
 bench: install ## Measure against the plain design, on one PostgreSQL; needs wrk; make bench ARGS="--workers 1"
 	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.run $(ARGS)

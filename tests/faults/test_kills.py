@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import httpx2
 import pytest
 
+from tests.acknowledged import Acknowledged
 from tests.conftest import Caller
 from tests.faults.conftest import PLACES, client_of, closed_door, freeze, until_at_work
 from tests.server_process import Database, ServerProcess
@@ -28,17 +29,16 @@ class Writers:
 
     caller: Caller
     stopping: bool = False
-    added: dict[str, int] = field(default_factory=dict)  # title → id, as acknowledged
-    completed: set[int] = field(default_factory=set)
+    told: Acknowledged = field(default_factory=Acknowledged)
     unanswered: int = 0
 
     async def write(self) -> None:
         while not self.stopping:
             title = uuid.uuid4().hex
             added = await self._until_answered("add_task", title=title, idempotency_key=title)
-            self.added[title] = added["task_id"]
+            self.told.added[title] = added["task_id"]
             await self._until_answered("complete_task", task_id=added["task_id"])
-            self.completed.add(added["task_id"])
+            self.told.completed.add(added["task_id"])
 
     async def _until_answered(self, tool: str, **arguments: object) -> dict[str, int]:
         while True:
@@ -56,9 +56,9 @@ class Writers:
             await asyncio.sleep(0.05)
 
     async def progress(self, count: int) -> None:
-        goal = len(self.completed) + count
+        goal = len(self.told.completed) + count
         async with asyncio.timeout(60):
-            while len(self.completed) < goal:
+            while len(self.told.completed) < goal:
                 await asyncio.sleep(0.02)
 
 
@@ -76,10 +76,9 @@ async def _write_meanwhile(caller: Caller, trouble: Callable[[], Awaitable[None]
 
 
 def _check(writers: Writers, database: Database, user_id: str) -> None:
+    """Every write that was acknowledged is there, and none twice."""
     rows = database.query("SELECT title, id, completed FROM tasks WHERE user_id = %s", user_id)
-    assert {title: task_id for title, task_id, _ in rows} == writers.added, "every write that was acknowledged is there"
-    assert len(rows) == len(writers.added), "and none twice"
-    assert {task_id for _, task_id, completed in rows if completed} == writers.completed
+    assert writers.told.complaints(rows) == []
 
 
 async def test_no_write_is_lost_or_doubled_when_the_server_is_killed(

@@ -1,0 +1,246 @@
+"""What runs on the hosts: PostgreSQL, PgBouncer, todo-mcp, HAProxy, set up as docs/scaling.md says.
+
+The configuration files and the limits of the role are those of the documents, not copies.
+"""
+
+import datetime
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import psycopg
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.cluster.network import Host
+from tests.processes import PATIENCE, eventually
+from tests.server_process import ROOT
+from todo_mcp.embedded_postgres.account import account_for
+from todo_mcp.embedded_postgres.cluster import INITDB, SUPERUSER, find_programs
+
+SITE = "todo.example.com"
+PASSWORD = "rehearsed"
+EXAMPLES = ROOT / "docs/examples"
+ROLE_LIMITS = re.findall(r"^ALTER ROLE todo .*;$", (ROOT / "docs/scaling.md").read_text(), re.MULTILINE)
+UNLIMITED = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+LAN = "10.0.0.0/24"
+
+
+class Postgres:
+    """A PostgreSQL on a host, in a directory of its own."""
+
+    def __init__(self, host: Host, directory: Path) -> None:
+        self.host = host
+        self._data = directory / host.name
+        self._log = directory / f"{host.name}.log"
+        self._sockets = Path("/run", host.name)
+        self._programs = find_programs()
+        self._data.mkdir(mode=0o700)
+        self._sockets.mkdir(mode=0o755)
+        self._account = account_for(self._data / "PG_VERSION")  # which is not there yet: root's stand-in
+        self._account.make_readable(self._programs.parent)
+        self._account.make_reachable(self._programs, self._data)
+        for owned in (self._data, self._sockets):
+            self._account.own(owned)
+
+    def make_primary(self) -> None:
+        """A new cluster with the role and the database of todo-mcp, which lets its network in."""
+        self._run("initdb", "-D", str(self._data), *INITDB)
+        with (self._data / "postgresql.conf").open("a") as conf:
+            conf.write("\nsynchronous_commit = on\nmax_connections = 60\n")
+        with (self._data / "pg_hba.conf").open("a") as hba:
+            hba.write(f"host todo todo {LAN} scram-sha-256\nhost replication replicator {LAN} scram-sha-256\n")
+        self.start()
+        with self.connect("postgres") as connection:
+            connection.execute(f"CREATE ROLE todo LOGIN PASSWORD '{PASSWORD}'")
+            connection.execute(f"CREATE ROLE replicator LOGIN REPLICATION PASSWORD '{PASSWORD}'")
+            connection.execute("CREATE DATABASE todo OWNER todo")
+            for statement in ROLE_LIMITS:
+                connection.execute(statement)
+
+    def make_replica(self, primary: "Postgres") -> None:
+        """A copy of the primary that follows it, and without which it then acknowledges nothing."""
+        source = f"host={primary.host.address} user=replicator password={PASSWORD} application_name={self.host.name}"
+        self._run("pg_basebackup", "-d", source, "-D", str(self._data), *shlex.split("-R -C -S replica -c fast"))
+        self.start()
+        with primary.connect("postgres") as connection:
+            connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{self.host.name}'")
+            connection.execute("SELECT pg_reload_conf()")
+        eventually(lambda: primary.query("SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"), "the replica")
+
+    def start(self) -> None:
+        self.host.start(
+            [
+                *(str(self._programs / "postgres"), "-D", str(self._data)),
+                *("-c", f"listen_addresses={self.host.address}", "-c", f"unix_socket_directories={self._sockets}"),
+            ],
+            log=self._log,
+            account=self._account,
+        )
+        eventually(self._answers, f"the {self.host.name} to start")
+
+    def promote(self) -> None:
+        """Make the replica the primary, and wait until it is."""
+        assert self.query("SELECT pg_promote()") == [(True,)]
+
+    def connect(self, database: str = "todo") -> "psycopg.Connection[Any]":
+        """As superuser, past the network."""
+        return psycopg.connect(host=str(self._sockets), user=SUPERUSER, dbname=database, autocommit=True)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.connect() as connection:
+            return connection.execute(sql).fetchall()
+
+    def _answers(self) -> bool:
+        address = f"host={self._sockets} user={SUPERUSER} dbname=postgres"
+        return psycopg.pq.PGconn.ping(address.encode()) == psycopg.pq.Ping.OK
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = self.host.command([str(self._programs / program), *arguments], self._account)
+        subprocess.run(command, check=True, capture_output=True, cwd="/", timeout=PATIENCE)
+
+
+class Pooler:
+    """PgBouncer."""
+
+    CONFIGURATION = Path("/etc/pgbouncer/pgbouncer.ini")
+
+    def __init__(self, host: Host, primary: Postgres, log: Path) -> None:
+        self._host, self._log = host, log
+        self._account = account_for(Path("/run/none"))
+        for directory in (Path("/run/postgresql"), self.CONFIGURATION.parent):
+            directory.mkdir(exist_ok=True)
+        self.CONFIGURATION.write_text((EXAMPLES / "pgbouncer.ini").read_text())
+        ((secret,),) = primary.query("SELECT rolpassword FROM pg_authid WHERE rolname = 'todo'")
+        (self.CONFIGURATION.parent / "userlist.txt").write_text(f'"todo" "{secret}"\n')
+        for directory in (Path("/run/postgresql"), self.CONFIGURATION.parent):
+            self._account.own(directory)
+        self.start()
+
+    def start(self) -> None:
+        Path("/run/postgresql/pgbouncer.pid").unlink(missing_ok=True)
+        command = ["pgbouncer", str(self.CONFIGURATION)]
+        self._process = self._host.start(command, log=self._log, account=self._account)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(PATIENCE)
+
+    def lead_to(self, primary: Postgres) -> None:
+        """What an operator does after a promotion: name the new primary, and reload."""
+        text, count = re.subn(r"host=\S+", f"host={primary.host.address}", self.CONFIGURATION.read_text())
+        assert count == 1
+        self.CONFIGURATION.write_text(text)
+        self._process.send_signal(signal.SIGHUP)
+
+
+class TodoHost:
+    """A host that serves, and its settings: the same on each."""
+
+    DRAIN = 4  # seconds; longer than the balancer's two checks
+
+    def __init__(self, host: Host, log: Path, *, balancer: str, pooler: str, primary: str) -> None:
+        self.host, self._log = host, log
+        self._settings = {
+            "ENVIRONMENT": "production",
+            "PUBLIC_URL": f"https://{SITE}",
+            "SECRET_KEY": "rehearsed-" + "0123456789" * 5,
+            "DATABASE_URL": f"postgresql://todo:{PASSWORD}@{pooler}:6432/todo",
+            "DATABASE_POOLER": "transaction",
+            "DRAIN_SECONDS": str(self.DRAIN),
+            "FORWARDED_ALLOW_IPS": balancer,
+        }
+        direct = f"postgresql://todo:{PASSWORD}@{primary}:5432/todo?options={quote(UNLIMITED)}"
+        self._past_the_pooler = {"DATABASE_URL": direct, "DATABASE_POOLER": "none"}
+
+    def manage(self, *arguments: str) -> str:
+        """What a command prints that speaks to the primary itself."""
+        done = subprocess.run(
+            self.host.command([sys.executable, "manage.py", *arguments]),
+            **{"cwd": ROOT, "env": os.environ | self._settings | self._past_the_pooler},  # type: ignore[call-overload]
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    def start(self) -> None:
+        command = [sys.executable, str(ROOT / "manage.py"), *shlex.split("serve --host 0.0.0.0 --workers 2")]
+        self._process = self.host.start(command, log=self._log, environment=os.environ | self._settings)
+
+    def wait_until_ready(self) -> None:
+        eventually(self._is_ready, f"{self.host.name} to be ready")
+
+    def restart(self) -> None:
+        """SIGTERM, which must end well, and a new start."""
+        self._process.terminate()
+        code = self._process.wait(PATIENCE)
+        assert code == 0, f"{self.host.name} ended with {code}"
+        self.start()
+        self.wait_until_ready()
+
+    def _is_ready(self) -> bool:
+        assert self._process.poll() is None, self._log.read_text()[-2000:]
+        try:
+            url = f"http://{self.host.address}:5000/readyz"
+            return httpx2.get(url, headers={"Host": SITE}, timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+class Balancer:
+    """HAProxy, which also ends TLS."""
+
+    def __init__(self, host: Host, log: Path) -> None:
+        self.url = f"https://{SITE}"
+        Path("/etc/haproxy/todo.pem").write_bytes(_certificate())
+        configuration = Path("/etc/haproxy/haproxy.cfg")
+        configuration.write_text((EXAMPLES / "haproxy.cfg").read_text())
+        host.start(["haproxy", "-f", str(configuration)], log=log)
+        eventually(Path("/run/haproxy.sock").exists, "the balancer to start")
+
+    def retries(self) -> int:
+        """How often it has sent a call to a host again, since it was started."""
+        row = self._row("BACKEND")
+        return int(row["wretr"]) + int(row["wredis"])  # to the same host, to another
+
+    def wait_until_up(self, *servers: str) -> None:
+        """Until it has these hosts in use."""
+        eventually(lambda: all(self._row(server)["status"] == "UP" for server in servers), "the balancer's checks")
+
+    def _row(self, server: str) -> dict[str, str]:
+        with socket.socket(socket.AF_UNIX) as console:
+            console.connect("/run/haproxy.sock")
+            console.sendall(b"show stat\n")
+            with console.makefile() as answer:
+                lines = [line.split(",") for line in answer.read().lstrip("# ").splitlines()]
+        (found,) = [dict(zip(lines[0], line, strict=False)) for line in lines if line[:2] == ["hosts", server]]
+        return found
+
+
+def _certificate() -> bytes:
+    """A certificate for the site that says so itself, with its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SITE)])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(SITE)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM) + private
