@@ -5,7 +5,6 @@ The low-level Server, because our schemas and error texts exist already. Statele
 
 import json
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
 import mcp_types as types
@@ -19,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from todo_mcp import __version__
+from todo_mcp import __version__, tracing
 from todo_mcp.core.envelope import failure, to_json
 from todo_mcp.core.errors import Busy, KeysUnavailable, ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY, Operation
@@ -82,7 +81,7 @@ class McpEndpoint:
             get_tool_input_schema=_input_schema,
         )
         self._frames: Frames | None = None
-        if find_spec("opentelemetry.sdk") is None:
+        if not tracing.is_configured():
             server.middleware.clear()  # spans for nobody: a tenth of a call's CPU (docs/performance.md)
             self._frames = Frames()  # where there are spans, the SDK sees every call
         # The guard has checked Host, Origin and size already, for every path alike.
