@@ -17,12 +17,15 @@ FOUND_MAX = 500  # messages that a search finds, the latest
 RECENT = 1_000  # messages that are looked through first, one by one
 FREQUENT = 25  # a word that so many of these say is not looked for in others: the index would name too many
 RECENT_BYTES = 20_000  # of a message that is looked through
+REACH = 50_000  # messages among which the index is asked first, then among REACH_GROWS times as many
+REACH_GROWS = 20
 PREFIX_MIN = 3  # letters before a *
 HEADLINE_FROM = 20_000  # characters of a message in which its headline is looked for
 _MARKS = "\ue000", "\ue001"  # around a found word, until the text is escaped; of Unicode's private use
 
-# The planner would rather read all messages backwards and split each into words again, which can take seconds.
-_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off"
+# The planner would rather read all messages backwards and split each into words again, which can take seconds. So does
+# what it finds in the index where it has no memory to remember messages instead of pages.
+_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; SET LOCAL work_mem = '64MB'"
 
 
 class OctetLength(Length):
@@ -57,20 +60,30 @@ def find_messages(
         said = said.filter(role=role)
     if conversations is not None:
         said = said.filter(conversation__in=conversations.order_by().values("pk"))
-    found = _latest(
-        said.annotate(bytes=OctetLength("content")).filter(pk__gt=_newest() - RECENT, bytes__lt=RECENT_BYTES)
-    )
+    newest = _newest()
+    found = _latest(said.annotate(bytes=OctetLength("content")).filter(pk__gt=newest - RECENT, bytes__lt=RECENT_BYTES))
     frequent = len(found) >= FREQUENT
     if not frequent:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(_BY_INDEX)
-            found = _latest(said)
+            found = _latest_by_index(said, newest)
     return dict(reversed(found)), frequent or len(found) == FOUND_MAX
 
 
 def _latest(said: QuerySet[Any]) -> list[tuple[int, int]]:
     return list(said.order_by("-pk").values_list("conversation_id", "pk")[:FOUND_MAX])
+
+
+def _latest_by_index(said: QuerySet[Any], newest: int) -> list[tuple[int, int]]:
+    """The latest, sought further and further back, so that few are read to find them: the index knows no order."""
+    reach = REACH
+    while reach < newest:
+        found = _latest(said.filter(pk__gt=newest - reach))
+        if len(found) == FOUND_MAX:
+            return found
+        reach *= REACH_GROWS
+    return _latest(said)
 
 
 def _newest() -> int:

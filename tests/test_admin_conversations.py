@@ -102,6 +102,19 @@ def test_of_a_frequent_word_the_latest_are_shown_and_that_is_said(
     assert "These words are frequent" not in client.get(f"{LISTS['conversations']}?q=flakes").content.decode()
 
 
+def test_a_search_finds_the_latest_however_far_back_they_are(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"REACH": 2, "REACH_GROWS": 2, "RECENT": 1, "FOUND_MAX": 3}.items():
+        monkeypatch.setattr(search, name, value)
+    words = ["milk"] * 6 + ["tea"] * 6 + ["oat milk"] + ["tea"] * 3
+    chats = [ConversationFactory.create(user=alice) for _ in words]
+    for chat, text in zip(chats, words, strict=True):
+        MessageFactory.create(conversation=chat, content=text)
+    assert found(client, "q=milk") == {chats[n].pk for n in (4, 5, 12)}
+    assert found(client, "q=oat") == {chats[12].pk}
+
+
 def test_a_search_reads_the_index_of_words(client: Client, said: dict[str, Message]) -> None:
     with CaptureQueriesContext(connection) as queries:
         client.get(f"{LISTS['conversations']}?q=milk")
