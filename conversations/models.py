@@ -71,7 +71,8 @@ class Message(models.Model):
         ]
         indexes = [
             models.Index(fields=["conversation", "id"], name="messages_in_order"),
-            models.Index(fields=["user"], name="messages_of_user"),
+            # With the conversation for the foreign key's check, which may otherwise read all of the user's.
+            models.Index(fields=["user", "conversation"], name="messages_of_user"),
             # The admin's search for words.
             GinIndex(SearchVector("content", config=WORDS_CONFIG), name="messages_words"),
         ]

@@ -1,19 +1,13 @@
-"""The operations on conversations, which REST offers to a chat backend; each is scoped to one user in its query.
-
-A page is written as a range of one index, in all of its order: "of this user" as "not before, and not after". With an
-equality in its place PostgreSQL thinks that of a user, or a conversation, with much in the table it finds a page sooner
-by walking through everybody's.
-"""
+"""The operations on conversations, which REST offers to a chat backend; each is scoped to one user in its query."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, QuerySet
-from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from conversations.models import Conversation, Message
+from conversations.queries import NEWEST, conversations_before, messages_after, messages_before
 from conversations.retention import remove_conversations
 from conversations.schemas import (
     ConversationDeleted,
@@ -29,7 +23,6 @@ from conversations.schemas import (
     MessagesAppended,
     Turn,
 )
-from todo_mcp.core.arguments import MAX_ID
 from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, UserNotFound
 from todo_mcp.core.operations import RESOURCES, operation
 from todo_mcp.core.pagination import Cursor, Position
@@ -37,7 +30,6 @@ from todo_mcp.idempotency.services import run_once
 
 READ, WRITE = "conversations:read", "conversations:write"
 PAGE = 50  # rows, where the caller does not say
-_NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID)
 
 
 @operation(title="Start a conversation", scope=WRITE, example={}, registry=RESOURCES)
@@ -62,9 +54,7 @@ def list_conversations(*, user_id: str, limit: Limit = PAGE, cursor: Cursor | No
     An append moves a conversation to the front, so one that is appended to while pages are read may be missed: read the
     first page again to see it.
     """
-    before = Tuple(F("user_id"), F("updated_at"), F("id")), (user_id, *(cursor or _NEWEST))
-    rows = Conversation.objects.filter(TupleLessThan(*before), user_id__gte=user_id)
-    rows = rows.order_by("-user_id", "-updated_at", "-id")
+    rows = conversations_before(user_id, cursor or NEWEST)
     found = [ConversationOut(**row) for row in rows.values(*ConversationOut.model_fields)[: limit + 1]]
     page, more = found[:limit], len(found) > limit
     return ConversationList(
@@ -145,10 +135,12 @@ def list_messages(
     if last and (limit or cursor):
         raise InvalidArguments({"last": "is not possible with limit or cursor"})
     size = last or limit or PAGE
-    after = Tuple(F("conversation_id"), F("id")), (conversation_id, cursor.id if cursor else 0)
     own = _own(user_id, conversation_id).order_by().values("pk")  # none for anybody else, and then nothing is read
-    rows = Message.objects.filter(TupleGreaterThan(*after), conversation_id__lte=own).order_by("conversation_id", "id")
-    found = _messages(rows.reverse()[: size + 1])[::-1] if last else _messages(rows[: size + 1])
+    if last:
+        found = _messages(messages_before(conversation_id).filter(conversation_id__gte=own)[: size + 1])[::-1]
+    else:
+        rows = messages_after(conversation_id, cursor.id if cursor else 0)
+        found = _messages(rows.filter(conversation_id__lte=own)[: size + 1])
     if not found:  # nothing was said, or there is no such conversation
         get_conversation(user_id=user_id, conversation_id=conversation_id)
     page, more = found[-size:] if last else found[:size], len(found) > size

@@ -8,6 +8,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Left, Length
 
 from conversations.models import CONTENT_MAX, Message
+from conversations.queries import messages_after, messages_before
+from todo_mcp.core.arguments import MAX_ID
 
 PAGE = 20  # messages on a page
 SHOWN = 4_000  # characters of a message, unless it is opened
@@ -43,17 +45,17 @@ class MessagePage:
 
 def message_page(conversation_id: int, asked: Asked) -> MessagePage:
     """A page of the conversation; one query by index, and around an id two."""
-    rows = Message.objects.filter(conversation_id=conversation_id)
     if asked.only:
-        return MessagePage(_read(rows.filter(pk=asked.only), CONTENT_MAX), alone=True)
+        only = Message.objects.filter(conversation_id=conversation_id, pk=asked.only)
+        return MessagePage(_read(only, CONTENT_MAX), alone=True)
     if asked.at:
-        return _around(rows, asked.at)
+        return _around(conversation_id, asked.at)
     if asked.after is not None:
-        found = _read(rows.filter(pk__gt=asked.after).order_by("pk")[: PAGE + 1])
+        found = _read(messages_after(conversation_id, asked.after)[: PAGE + 1])
         page = found[:PAGE]
         older = page[0]["pk"] if page and asked.after else None
         return MessagePage(page, older=older, newer=page[-1]["pk"] if len(found) > PAGE else None)
-    found = _read((rows.filter(pk__lt=asked.before) if asked.before else rows).order_by("-pk")[: PAGE + 1])
+    found = _read(messages_before(conversation_id, asked.before or MAX_ID)[: PAGE + 1])
     page = found[:PAGE][::-1]
     return MessagePage(
         page,
@@ -62,10 +64,10 @@ def message_page(conversation_id: int, asked: Asked) -> MessagePage:
     )
 
 
-def _around(rows: QuerySet[Message], pk: int) -> MessagePage:
+def _around(conversation_id: int, pk: int) -> MessagePage:
     half = PAGE // 2
-    earlier = _read(rows.filter(pk__lt=pk).order_by("-pk")[: half + 1])
-    later = _read(rows.filter(pk__gte=pk).order_by("pk")[: half + 1])
+    earlier = _read(messages_before(conversation_id, pk)[: half + 1])
+    later = _read(messages_after(conversation_id, pk - 1)[: half + 1])
     page = earlier[:half][::-1] + later[:half]
     return MessagePage(
         page,

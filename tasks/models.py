@@ -79,8 +79,9 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, o
             ),
             # The foreign key's own: erasing a user, the admin's filter. The partial ones above cannot serve it.
             models.Index(fields=["user"], name="tasks_of_user"),
-            # What was made from a conversation or a message, for its page and for its deletion.
-            models.Index(fields=["conversation"], name="tasks_origin", condition=~models.Q(conversation=None)),
+            # What was made from a conversation or a message, for its page and for its deletion; with the user for the
+            # foreign key's check, which may otherwise read all of the user's to find what is in both indexes.
+            models.Index(fields=["conversation", "user"], name="tasks_origin", condition=~models.Q(conversation=None)),
             models.Index(fields=["message"], name="tasks_origin_message", condition=~models.Q(message=None)),
             # purge: the deleted ones, oldest first.
             models.Index(fields=["deleted_at"], name="tasks_deleted", condition=models.Q(deleted_at__isnull=False)),

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 READ_MAX = 1_300  # entries of one index or rows of one table: what a total counts, a page, and some more
-SORTED_MAX = 10  # rows, as PostgreSQL guesses
+SORTED_MAX = 100  # rows, as PostgreSQL guesses
 
 _READ = """
 SELECT relname, CASE WHEN relkind = 'r' THEN pg_stat_get_xact_numscans(oid) ELSE 0 END,

@@ -13,6 +13,7 @@ from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
 from conversations.models import Conversation, Message
+from conversations.transcript import Asked, message_page
 from tasks.models import Task
 from tasks.retention import DELETED_TASKS
 from tests.plans import complaints
@@ -33,24 +34,28 @@ _FILL = """
 ALTER TABLE tasks DISABLE TRIGGER USER;  -- no history of these, which takes PostgreSQL most of the time
 INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at)
     SELECT 'user-' || n, '!', '', '', true, false, false, now() FROM generate_series(0, 1999) n;
-INSERT INTO tasks (user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at)
-    SELECT 'user-7', 'Task ' || n, '', n <= 9990, CASE WHEN n <= 9990 THEN now() END,
-        now() - n * interval '1 minute', now(), CASE WHEN n <= 3000 THEN now() END
-    FROM generate_series(1, 10000) n;
 INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at)
     SELECT 'user-' || n % 2000, 'Task ' || n, '', false, now() - n * interval '1 minute', now()
     FROM generate_series(1, 20000) n;
 INSERT INTO idempotency_keys (user_id, operation, key, fingerprint, result, created_at)
     SELECT 'user-' || n % 20, 'add_task', 'key number ' || n, '', '{}', now() FROM generate_series(1, 5000) n;
 INSERT INTO conversations (user_id, created_at, updated_at)
-    SELECT CASE WHEN n % 5 = 0 THEN 'user-7' ELSE 'user-' || n % 5 END, now(),
+    SELECT CASE WHEN n % 5 = 0 THEN 'user-7' ELSE 'user-' || n % 1990 + 10 END, now(),
         now() - n * interval '1 minute' - CASE WHEN n % 5 = 0 THEN interval '1 year' ELSE interval '0' END
-    FROM generate_series(1, 5000) n;
-INSERT INTO messages (conversation_id, user_id, role, content, created_at)
-    SELECT c.id, c.user_id, 'user', 'Words', now() FROM conversations c, generate_series(1, 4) n;
+    FROM generate_series(1, 2500) n;
+INSERT INTO tasks (
+    user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at, conversation_id
+)
+    SELECT 'user-7', 'Task ' || n, '', n <= 9990, CASE WHEN n <= 9990 THEN now() END,
+        now() - n * interval '1 minute', now(), CASE WHEN n <= 3000 THEN now() END, id
+    FROM generate_series(1, 10000) n
+    JOIN (SELECT id, row_number() OVER () AS place FROM conversations WHERE user_id = 'user-7') c
+        ON place = n % 500 + 1;
 INSERT INTO messages (conversation_id, user_id, role, content, created_at)
     SELECT c.id, c.user_id, 'user', 'Words', now() FROM generate_series(1, 5000) n,
         (SELECT id, user_id FROM conversations WHERE user_id = 'user-7' ORDER BY updated_at DESC LIMIT 1) c;
+INSERT INTO messages (conversation_id, user_id, role, content, created_at)
+    SELECT c.id, c.user_id, 'user', 'Words', now() FROM conversations c, generate_series(1, 20) n;
 """
 _MORE = """
 CREATE TEMPORARY TABLE more AS SELECT t.*, n FROM {table} t, generate_series(1, 5000) n;
@@ -86,7 +91,7 @@ def given(token: str) -> dict[str, list[Any]]:
     """For each argument that an operation may take the values that it is called with."""
     task = Task.objects.filter(user_id=USER, deleted_at=None).order_by("created_at")[5]
     long = Conversation.objects.filter(user_id=USER).order_by("-updated_at")[0]
-    short = Conversation.objects.filter(user_id=USER).order_by("-updated_at")[500]
+    short = Conversation.objects.filter(user_id=USER).order_by("-updated_at")[300]
     message = Message.objects.filter(conversation=long).order_by("id")[2500]
     return {
         "title": ["New"],
@@ -140,6 +145,12 @@ def test_an_operation_reads_by_index_no_more_than_it_needs(
         assert not found, (arguments, user_id, found)
 
 
+@pytest.mark.parametrize("where", ["before", "after", "at", "only", ""])
+def test_a_transcript_is_read_by_index(token: str, given: dict[str, list[Any]], where: str) -> None:
+    asked = Asked(**{where: given["message_id"][0]} if where else {})
+    assert not complaints(lambda: message_page(given["conversation_id"][0], asked))
+
+
 @pytest.mark.parametrize("service", [False, True])
 def test_a_caller_is_looked_up_by_index(token: str, service: bool) -> None:
     target = USER if service else None
@@ -159,8 +170,8 @@ def test_what_is_to_be_purged_is_found_by_index(token: str, purge: Purge) -> Non
     ("index", "tool", "complaint"),
     [
         ("tasks_newest_by_state", "list_tasks", "tasks_newest: "),
-        ("tasks_newest", "list_tasks", "rows would be sorted"),
-        ("messages_in_order", "list_messages", "messages was read from end to end"),
+        ("tasks_newest", "list_tasks", "tasks_of_user: "),
+        ("messages_in_order", "list_messages", "messages_of_user: "),
         ("conversations_newest", "list_conversations", "rows would be sorted"),
     ],
 )
