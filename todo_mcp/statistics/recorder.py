@@ -1,9 +1,11 @@
 """What a worker has counted and not yet written. Counting is an addition in memory: no call waits for it."""
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 KEYS_MAX = 1000  # distinct keys between two flushes
@@ -60,12 +62,15 @@ class Recorder:
         request_id: str = "",
     ) -> None:
         """Count one call. ``client`` must have been cleaned (``calls.clean_client``): it is stored as it is."""
-        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        key = Key(hour, tool, outcome, client, revision, transport)
+        key = Key(_hour(int(time.time()) // 3600), tool, outcome, client, revision, transport)
         milliseconds = seconds * 1000
-        count = Count(1, milliseconds, milliseconds, request_id if milliseconds else "")
         with self._lock:
-            self._add(self._within_limits(key), count)
+            count = self._counts.get(key) or self._counts.setdefault(self._within_limits(key), Count())
+            count.calls += 1
+            count.milliseconds_total += milliseconds
+            if milliseconds > count.milliseconds_max:
+                count.milliseconds_max = milliseconds
+                count.slowest_request_id = request_id
 
     def take(self) -> dict[Key, Count]:
         """All that was counted since the last time."""
@@ -77,20 +82,23 @@ class Recorder:
         """Count again what was taken and could not be written."""
         with self._lock:
             for key, count in counts.items():
-                self._add(key, count)
+                self._counts.setdefault(key, Count()).add(count)
 
     def _within_limits(self, key: Key) -> Key:
         if key.hour != self._hour:
             self._hour = key.hour
             self._clients.clear()
         known = key.client in self._clients
-        if key in self._counts or (len(self._counts) < KEYS_MAX and (known or len(self._clients) < CLIENTS_MAX)):
+        if len(self._counts) < KEYS_MAX and (known or len(self._clients) < CLIENTS_MAX):
             self._clients.add(key.client)
             return key
         return key._replace(client=OTHER)
 
-    def _add(self, key: Key, count: Count) -> None:
-        self._counts.setdefault(key, Count()).add(count)
+
+@lru_cache(maxsize=1)
+def _hour(number: int) -> datetime:
+    """When the hour of this number began, counted from 1970."""
+    return datetime.fromtimestamp(number * 3600, UTC)
 
 
 recorder = Recorder()  # this worker's
