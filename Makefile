@@ -16,7 +16,7 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test e2e kills cluster bench bench-admin lint ruff mypy imports django lock shell
+.PHONY: help install run test e2e kills cluster bench bench-admin flat soak lint ruff mypy imports django lock shell
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -61,6 +61,12 @@ bench: install ## Measure against the plain design, on one PostgreSQL; needs wrk
 
 bench-admin: install ## Time the admin's pages over a million tasks and messages, in a database of their own
 	@TODO_DATA_DIR=.data/bench-admin DATABASE_URL= $(VENV_PYTHON) -m tests.benchmarks.admin_pages
+
+flat: install ## Time every call on ten thousand and on ten million tasks and messages: 15 minutes, 30 GB of disk
+	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.flat $(ARGS)
+
+soak: install ## Make a million calls to one worker and watch its memory; needs wrk
+	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.soak $(ARGS)
 
 lock: install ## Pin the newest versions that requirements*.in allow: make lock ARGS=--upgrade
 	@for name in requirements requirements-dev; do $(VENV_PYTHON) -m uv pip compile --quiet --universal \

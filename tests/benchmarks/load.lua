@@ -1,4 +1,5 @@
--- What wrk sends: one tool call a request, over the protocol that ERA names. Prints one line of JSON at the end.
+-- What wrk sends: one tool call a request, over the protocol that ERA names; of TOOL, or of each in turn where that is
+-- "mix". Prints one line of JSON at the end.
 local era, tool, token = os.getenv("ERA"), os.getenv("TOOL"), os.getenv("TOKEN")
 local user, next_id = os.getenv("USER_ID"), tonumber(os.getenv("FIRST_ID"))
 local service = os.getenv("NAME_USER") == "1"
@@ -18,19 +19,32 @@ local headers = {
   ["Accept"] = "application/json, text/event-stream",
   ["Authorization"] = "Bearer " .. token,
 }
+local mix = {"update_task", "complete_task", "delete_task", "add_task", "list_tasks"}
+local turn = 0
+if tool == "mix" then  -- each task is updated, and later completed, and still later, when that is done, deleted
+  arguments.complete_task = function() return '"task_id":' .. (next_id - 100) end
+  arguments.delete_task = function() return '"task_id":' .. (next_id - 200) end
+end
+
 local meta = ""
 if era ~= "http" then headers["MCP-Protocol-Version"] = era end
 if era == "2026-07-28" then
-  headers["Mcp-Method"], headers["Mcp-Name"] = "tools/call", tool
+  headers["Mcp-Method"] = "tools/call"
   meta = ',"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",'
     .. '"io.modelcontextprotocol/clientCapabilities":{},'
     .. '"io.modelcontextprotocol/clientInfo":{"name":"wrk","version":"4"}}'
 end
 
 function request()
-  local said = "{" .. (service and ('"user_id":"' .. user .. '",') or "") .. arguments[tool]() .. "}"
-  if era == "http" then return wrk.format("POST", "/api/tools/" .. tool, headers, said) end
-  local body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"' .. tool .. '","arguments":' .. said .. meta .. "}}"
+  local name = tool
+  if tool == "mix" then
+    turn = turn % #mix + 1
+    name = mix[turn]
+  end
+  local said = "{" .. (service and ('"user_id":"' .. user .. '",') or "") .. arguments[name]() .. "}"
+  if era == "http" then return wrk.format("POST", "/api/tools/" .. name, headers, said) end
+  if era == "2026-07-28" then headers["Mcp-Name"] = name end
+  local body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"' .. name .. '","arguments":' .. said .. meta .. "}}"
   return wrk.format("POST", os.getenv("MCP_PATH"), headers, body)
 end
 
