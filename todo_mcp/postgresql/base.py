@@ -6,7 +6,7 @@ from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 
 from todo_mcp.greenlets import without_blocking
-from todo_mcp.postgresql.connection import Connection
+from todo_mcp.postgresql.connection import Connection, database_time
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -16,4 +16,5 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = IsolationLevel.READ_COMMITTED
-        return without_blocking(lambda: Connection.connect(**conn_params))
+        with database_time.get():
+            return without_blocking(lambda: Connection.connect(**conn_params))

@@ -20,7 +20,8 @@ from todo_mcp.core.operations import Operation
 from todo_mcp.greenlets import sleep
 from todo_mcp.history import history_context
 from todo_mcp.logs import describe
-from todo_mcp.monitoring import CALL_SECONDS, CALLS
+from todo_mcp.monitoring import count_call
+from todo_mcp.postgresql.connection import database_time
 from todo_mcp.statistics.recorder import recorder
 
 logger = logging.getLogger(__name__)
@@ -170,8 +171,8 @@ def _defect(error: Exception, call: Call) -> InternalError:
 
 def _record(call: Call, user_id: str | None, error: TodoError | None, seconds: float) -> None:
     outcome = error.name if error else "success"
-    CALLS.labels(call.operation.name, call.transport, call.revision, outcome).inc()
-    CALL_SECONDS.labels(call.operation.name, call.transport).observe(seconds)
+    database_seconds = database_time.get().seconds
+    count_call(call.operation.name, call.transport, call.revision, outcome, seconds, database_seconds)
     recorder.record(
         tool=call.operation.name,
         outcome=outcome,
@@ -191,5 +192,6 @@ def _record(call: Call, user_id: str | None, error: TodoError | None, seconds: f
             "revision": call.revision,
             "client": call.client,
             "milliseconds": round(seconds * 1000, 2),
+            "database_milliseconds": round(database_seconds * 1000, 2),
         },
     )

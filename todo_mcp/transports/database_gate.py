@@ -17,8 +17,9 @@ from django.db.backends.signals import connection_created
 
 from todo_mcp.core.errors import Busy, ConnectionLost
 from todo_mcp.greenlets import Work
-from todo_mcp.monitoring import GATE_REFUSED, GATE_WAITING
+from todo_mcp.monitoring import CONNECTIONS, CONNECTIONS_LIMIT, GATE_REFUSED, GATE_WAIT_SECONDS, GATE_WAITING
 from todo_mcp.postgresql.base import DatabaseWrapper
+from todo_mcp.postgresql.connection import Stopwatch, database_time
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -28,6 +29,7 @@ SESSION = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction
 # Seconds. A statement timeout is PostgreSQL's to keep; one that stands still, or is cut off, keeps nothing.
 HANG_UP_AFTER = 8
 HANG_UP_AT_CLOSE_AFTER = 2
+COUNT_EVERY = 1  # counting the connections at each call would cost it microseconds
 
 
 class DatabaseGate:
@@ -47,6 +49,7 @@ class DatabaseGate:
         self._executor = ThreadPoolExecutor(size, thread_name_prefix="database")
         self._connections: list[DatabaseWrapper] = []  # all that were made: no more than places
         self._idle: list[DatabaseWrapper] = []  # the last one used is the first to be used again
+        self._counting: asyncio.TimerHandle | None = None
 
     async def on_loop(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
         """The function waits for nothing but the database, or says so (``todo_mcp.greenlets``)."""
@@ -80,6 +83,8 @@ class DatabaseGate:
 
     async def close(self) -> None:
         """Wait for the work at hand, then close every connection."""
+        if self._counting:
+            self._counting.cancel()
         try:
             async with asyncio.timeout(HANG_UP_AT_CLOSE_AFTER):
                 await self._empty()
@@ -108,7 +113,7 @@ class DatabaseGate:
             await self._places.acquire()
             return
         try:
-            with GATE_WAITING.track_inprogress():
+            with GATE_WAITING.track_inprogress(), GATE_WAIT_SECONDS.time():
                 async with asyncio.timeout(self._wait):
                     await self._places.acquire()
         except TimeoutError:
@@ -123,7 +128,17 @@ class DatabaseGate:
         made.inc_thread_sharing()  # by turns
         made.serves_calls = True
         self._connections.append(made)
+        if self._counting is None:
+            self._count()
         return made
+
+    def _count(self) -> None:
+        open_ = sum(connection.connection is not None for connection in self._connections)
+        idle = sum(connection.connection is not None for connection in self._idle)
+        CONNECTIONS.labels("in_use").set(open_ - idle)
+        CONNECTIONS.labels("idle").set(idle)
+        CONNECTIONS_LIMIT.set(self._size)
+        self._counting = asyncio.get_running_loop().call_later(COUNT_EVERY, self._count)
 
     def _leave(self, connection: DatabaseWrapper) -> None:
         self._idle.append(connection)
@@ -171,6 +186,7 @@ def _call_in_thread(connection: DatabaseWrapper, function: Callable[[], T]) -> T
 
 def _call_on(connection: DatabaseWrapper, function: Callable[[], T]) -> T:
     """Call the function on a connection that was alive a moment ago; close it afterwards if it broke."""
+    database_time.set(Stopwatch())
     if connection.connection is not None and connection.connection.is_stale():
         connection.close()
     try:
