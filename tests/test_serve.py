@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from tests.processes import Manage, eventually, free_port
+from tests.processes import PATIENCE, Manage, eventually, free_port
 from todo_mcp import startup
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.server import PortUnavailable, bind
@@ -91,6 +92,41 @@ def test_a_worker_that_dies_is_replaced_and_none_outlives_the_parent(start: Star
     server.process.kill()
     server.process.wait()
     eventually(lambda: server.get("/healthz") is None, "the workers to end")
+
+
+def test_metrics_are_of_all_workers_whichever_is_asked_and_of_those_that_died(
+    start: Start, url: str, alices_token: str, tmp_path: Path
+) -> None:
+    server = start("serve", "--workers", "2", DATABASE_URL=url, TMPDIR=tmp_path, DATABASE_CONNECTIONS=3).wait_ready()
+    success = 'outcome="success",revision="",tool="list_tasks",transport="http"'
+
+    def both_serve() -> bool:
+        return _metrics(server).get("todo_database_connections_limit") == 6
+
+    def all_tell(name: str, value: float) -> None:
+        told = [_metrics(server).get(name) for _ in range(8)]
+        assert told == [value] * 8, name
+
+    eventually(both_serve, "both workers")
+    for _ in range(12):
+        server.call("list_tasks", alices_token)
+    all_tell(f"todo_calls_total{{{success}}}", 12)
+    all_tell(f"todo_call_seconds_count{{{success}}}", 12)
+    all_tell('todo_database_seconds_count{tool="list_tasks"}', 12)
+    assert _metrics(server)[f'todo_call_seconds_bucket{{le="+Inf",{success}}}'] == 12
+    workers, told = _workers(server), _metrics(server)
+    assert all(told[f'process_resident_memory_bytes{{pid="{pid}"}}'] > 1e7 for pid in workers)
+    os.kill(min(workers), signal.SIGKILL)
+    eventually(lambda: len(_workers(server) - {min(workers)}) == 2, "a new worker")
+    eventually(both_serve, "both workers")
+    all_tell(f"todo_calls_total{{{success}}}", 12)
+    assert f'process_cpu_seconds_total{{pid="{min(workers)}"}}' not in _metrics(server)
+
+
+def _metrics(server: Manage) -> dict[str, float]:
+    text = httpx2.get(f"http://localhost:{server.port}/metrics", timeout=PATIENCE).text
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
 
 
 def _workers(server: Manage) -> set[int]:

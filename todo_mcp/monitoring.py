@@ -38,7 +38,7 @@ DATABASE_SECONDS = Histogram(
     ["tool"],
     buckets=(0.00025, 0.0005, *_SECONDS),
 )
-PAGE_SECONDS = Histogram(
+PAGES = Histogram(
     "todo_page_seconds",
     "Seconds that a request took which is no tool call: rest (conversations), page (admin, sign-in, OAuth).",
     ["kind", "status"],

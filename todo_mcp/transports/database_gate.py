@@ -50,6 +50,7 @@ class DatabaseGate:
         self._connections: list[DatabaseWrapper] = []  # all that were made: no more than places
         self._idle: list[DatabaseWrapper] = []  # the last one used is the first to be used again
         self._counting: asyncio.TimerHandle | None = None
+        CONNECTIONS_LIMIT.set(size)
 
     async def on_loop(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
         """The function waits for nothing but the database, or says so (``todo_mcp.greenlets``)."""
@@ -137,7 +138,6 @@ class DatabaseGate:
         idle = sum(connection.connection is not None for connection in self._idle)
         CONNECTIONS.labels("in_use").set(open_ - idle)
         CONNECTIONS.labels("idle").set(idle)
-        CONNECTIONS_LIMIT.set(self._size)
         self._counting = asyncio.get_running_loop().call_later(COUNT_EVERY, self._count)
 
     def _leave(self, connection: DatabaseWrapper) -> None:

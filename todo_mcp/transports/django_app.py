@@ -4,6 +4,7 @@ Django's ASGI handler would make a thread, and so a database connection, for eve
 uses the same threads as the tools: connections stay within the limit, and a flood of pages cannot starve PostgreSQL.
 """
 
+import time
 from io import BytesIO
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from todo_mcp.core.errors import Busy
+from todo_mcp.monitoring import PAGES
 from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import refuse_with
 
@@ -36,13 +38,16 @@ class DjangoApp(BaseHandler):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = (await receive()).get("body", b"")  # the guard has read it whole
+        began = time.perf_counter()
+        kind = "rest" if scope["path"].startswith("/api/") else "page"
         try:
             response = await self._gate.in_thread(lambda: self._respond(scope, body), patience=PAGE_SECONDS)
         except Busy as busy:
             response = refuse_with(scope, busy)
-            if not scope["path"].startswith("/api/"):  # a person reads it
+            if kind == "page":  # a person reads it
                 headers = {"Retry-After": response.headers["Retry-After"]}
                 response = PlainTextResponse(busy.message, busy.code, headers=headers)
+        PAGES.labels(kind, response.status_code).observe(time.perf_counter() - began)
         await response(scope, receive, send)
 
     def _respond(self, scope: Scope, body: bytes) -> Response:
