@@ -6,11 +6,13 @@ use, and run after that as a prepared statement. It stays the ORM's: models own 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, models
 from django.db.models.expressions import Expression
 from django.db.models.sql import InsertQuery, UpdateQuery
 
@@ -18,6 +20,7 @@ from todo_mcp.history import current_metadata
 
 # A migration changed a column, or somebody said DEALLOCATE: told before the statement does anything.
 _PLAN_LOST = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
+USER = "user_id"  # the parameter that names whose rows a statement is about
 _METADATA = "pghistory.context_metadata"  # where pghistory's triggers look for who makes a change
 
 
@@ -37,14 +40,65 @@ class Compiled:
 
     def __init__(self, write: Callable[[], tuple[str, Sequence[Any]]]) -> None:
         self._write = write
-        self._sql = ""
-        self._params: Sequence[Any] = ()
+        self._written: dict[Compiled | None, tuple[str, Sequence[Any]]] = {}  # by the condition of the guard
 
     def __call__(self, **values: Any) -> list[tuple[Any, ...]]:
-        if not self._sql:
-            sql, self._params = self._write()
-            self._sql = sql
-        return _fetch(self._sql, [values[p.name] if isinstance(p, Parameter) else p for p in self._params])
+        guard = _guard.get()
+        if guard is None or guard.met:
+            return _fetch(*_filled(self.written(), values))
+        try:
+            rows = _fetch(*_filled(self.written(guard.condition), {**values, **guard.values}))
+        except IntegrityError as error:
+            if isinstance(error.__cause__, psycopg.errors.NotNullViolation):
+                raise Unmet from None
+            raise
+        guard.met = bool(rows)
+        return rows
+
+    def written(self, condition: "Compiled | None" = None) -> tuple[str, Sequence[Any]]:
+        """The statement and its parameters; under a condition, that in place of each user id."""
+        if condition not in self._written:
+            sql, params = self._write()
+            self._written[condition] = _under(condition, sql, params) if condition else (sql, params)
+        return self._written[condition]
+
+
+class Unmet(Exception):
+    """Under a guard that is not met, or that a statement cannot be put under: nothing was done."""
+
+
+class Guard:
+    """A condition that must be true of the user of a call at the very moment of its statements.
+
+    ``condition`` selects the user's id, if the condition is true, and so takes the place of the id in each statement:
+    where it is false the user is NULL, who has no rows and can get none. So what must be true and what is done are one
+    statement. Once a statement has given a row the guard is ``met``, and what follows needs it no more.
+    """
+
+    def __init__(self, condition: Compiled, **values: Any) -> None:
+        self.condition = condition
+        self.values = values
+        self.met = False
+
+
+_guard: ContextVar[Guard | None] = ContextVar("guard", default=None)
+
+
+@contextmanager
+def guarded(guard: Guard) -> Iterator[None]:
+    """Statements of ours stand under the guard within this context; others raise Unmet until it is met."""
+
+    def refuse(execute: Callable[..., Any], *arguments: Any) -> Any:
+        if not guard.met:
+            raise Unmet
+        return execute(*arguments)
+
+    outer = _guard.set(guard)
+    try:
+        with connections[DEFAULT_DB_ALIAS].execute_wrapper(refuse):
+            yield
+    finally:
+        _guard.reset(outer)
 
 
 def select(rows: Callable[[], models.QuerySet[Any, Any]], *, limit: str = "") -> Compiled:
@@ -99,6 +153,30 @@ def _returning(
     columns = [connections[DEFAULT_DB_ALIAS].ops.quote_name(column_of[name]) for name in names]
     said = f"set_config('{_METADATA}', %s, true)"
     return f"{sql} RETURNING {', '.join([*columns, said])}", [*params, Parameter("metadata")]
+
+
+def _under(condition: Compiled, sql: str, params: Sequence[Any]) -> tuple[str, list[Any]]:
+    """The statement with the condition in place of each user id.
+
+    Raises:
+        Unmet: it names no user.
+    """
+    condition_sql, condition_params = condition.written()
+    pieces = sql.split("%s")
+    written = [pieces[0]]
+    kept: list[Any] = []
+    for param, piece in zip(params, pieces[1:], strict=True):
+        is_user = isinstance(param, Parameter) and param.name == USER
+        written += [f"({condition_sql})" if is_user else "%s", piece]
+        kept += condition_params if is_user else [param]
+    if len(kept) == len(params):
+        raise Unmet
+    return "".join(written), kept
+
+
+def _filled(written: tuple[str, Sequence[Any]], values: dict[str, Any]) -> tuple[str, list[Any]]:
+    sql, params = written
+    return sql, [values[param.name] if isinstance(param, Parameter) else param for param in params]
 
 
 def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:

@@ -1,12 +1,13 @@
 """Who is calling: one function turns a bearer token into a Principal, for MCP and HTTP alike."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
-from django.db.models import QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
@@ -14,13 +15,15 @@ from todo_mcp.auth.jwt_tokens import looks_like_jwt, verify
 from todo_mcp.auth.resource import is_audience
 from todo_mcp.auth.token_use import token_uses
 from todo_mcp.auth.tokens import ACT_AS, checksum
-from todo_mcp.compiled import Parameter, select
+from todo_mcp.compiled import USER, Guard, Parameter, select
+from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import Forbidden, InvalidArguments, ScopeMissing, Unauthenticated, UserNotFound
 from todo_mcp.users.models import User
 from todo_mcp.users.services import create_user
 
 TOKEN_MAX = 8 * 1024  # bytes
 LOCAL = "manage.py"
+REMEMBERED_MAX = 2_000  # tokens a worker remembers
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,72 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
         raise Unauthenticated
     if looks_like_jwt(token):
         return _of_jwt(token, target)
-    rows = _find_token(checksum=checksum(token), now=timezone.now(), target=target)
+    hashed = checksum(token)
+    rows = _find_token(checksum=hashed, now=timezone.now(), target=target)
     if not rows:
         raise Unauthenticated
     token_id, scope, resource, user_id, is_active, name, target_active = rows[0]
     if is_active is False or not is_audience(resource):
         raise Unauthenticated
     token_uses.touch(token_id)
-    return Principal(token_id, name or "", user_id, frozenset(scope.split()), target_active)
+    principal = Principal(token_id, name or "", user_id, frozenset(scope.split()), target_active)
+    _remember(hashed, _Remembered(principal, scope, to_json(resource).decode()))
+    return principal
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    principal: Principal
+    scope: str
+    resource: str
+
+
+_remembered: dict[str, _Remembered] = {}  # by checksum, the oldest first
+_remembering = threading.Lock()
+
+
+def _remember(hashed: str, found: _Remembered) -> None:
+    with _remembering:
+        _remembered[hashed] = found
+        if len(_remembered) > REMEMBERED_MAX:
+            del _remembered[next(iter(_remembered))]
+
+
+def assume(token: str, *, target: str | None = None) -> tuple[Principal, Guard] | None:
+    """The principal as it was when this worker last looked the token up, and the guard that holds while it is still so.
+
+    Nothing is asked of the database, so nothing may be told or done but under the guard: it makes sure, in the
+    operation's own statement, that the token has not been revoked, expired or changed, and that the user is active.
+    None where the token is not remembered.
+    """
+    hashed = checksum(token) if token.isascii() else ""
+    found = _remembered.get(hashed)
+    if found is None:
+        return None
+    principal = found.principal
+    values = {"token_id": principal.token_id, "checksum": hashed, "at": timezone.now()}
+    guard = Guard(
+        _service_of if principal.user_id is None else _user_of, **values, scope=found.scope, resource=found.resource
+    )
+    token_uses.touch(principal.token_id or 0)
+    return replace(principal, target_active=True), guard
+
+
+def _still(**whose: Any) -> QuerySet[Any, Any]:
+    """The user of a call, if active and if the token is what it was."""
+    token = AccessToken.objects.filter(
+        pk=Parameter("token_id"),
+        token_checksum=Parameter("checksum"),
+        expires__gt=Parameter("at"),
+        scope=Parameter("scope"),
+        resource=Parameter("resource"),
+        **whose,
+    )
+    return User.objects.filter(Exists(token), pk=Parameter(USER), is_active=True).values_list("pk")
+
+
+_user_of = select(lambda: _still(user=OuterRef("pk")))
+_service_of = select(lambda: _still(user=None))
 
 
 def _of_jwt(token: str, target: str | None) -> Principal:

@@ -8,14 +8,23 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from todo_mcp.auth.principal import Principal, authenticate
+from todo_mcp.auth.principal import Principal, assume, authenticate
 from todo_mcp.auth.rate_limit import check_rate
-from todo_mcp.core.envelope import Envelope, failure, success
-from todo_mcp.core.errors import Busy, ConnectionLost, InternalError, InvalidArguments, TodoError, Unauthenticated
+from todo_mcp.compiled import Guard, Unmet, guarded
+from todo_mcp.core.envelope import Envelope, Output, failure, success
+from todo_mcp.core.errors import (
+    Busy,
+    ConnectionLost,
+    InternalError,
+    InvalidArguments,
+    RateLimited,
+    TodoError,
+    Unauthenticated,
+)
 from todo_mcp.core.operations import Operation
 from todo_mcp.greenlets import sleep
 from todo_mcp.history import history_context
@@ -44,33 +53,119 @@ class Call:
     client: str = ""
 
 
-def perform(call: Call, identify: Callable[[str | None], Principal]) -> tuple[Envelope, TodoError | None]:
-    """Do the call and answer with its envelope, and the error that it tells where there is one.
+class Identify(Protocol):
+    """Tells who calls; for a service, also whether the user is active whom the arguments name."""
 
-    Args:
-        identify: gives the principal; called with the user whom the arguments name.
+    def __call__(self, target: str | None) -> Principal: ...
+
+
+class Assume(Protocol):
+    """Tells who called with this token before, and the guard under which alone that may be relied on."""
+
+    def __call__(self, target: str | None) -> tuple[Principal, Guard] | None: ...
+
+
+def perform(call: Call, identify: Identify, assume: Assume = lambda target: None) -> tuple[Envelope, TodoError | None]:
+    """Do the call and answer with its envelope, and the error that it tells where there is one.
 
     Raises:
         Unauthenticated: the token is not good; nothing else was looked at.
     """
     started = time.perf_counter()
     error: TodoError | None = None
-    user_id = None
+    asked = _Asked(call)
     try:
-        user_id, principal, checked = _admit(call, identify)
-        envelope = success(_operate(call, principal, user_id, checked))
+        envelope = success(asked.under_guard(assume) or asked.authenticated(identify))
     except Unauthenticated:
         raise
     except TodoError as caught:
         error = caught
     except DatabaseError as caught:
-        error = _database_error(caught, call, admitted=user_id is not None)
+        error = _database_error(caught, call, admitted=asked.user_id is not None)
     except Exception as caught:
         error = _defect(caught, call)
     if error:
         envelope = failure(error)
-    _record(call, user_id, error, time.perf_counter() - started)
+    _record(call, asked.user_id, error, time.perf_counter() - started)
     return envelope, error
+
+
+def perform_for(call: Call, token: str) -> tuple[Envelope, TodoError | None]:
+    """Do the call of the bearer of a token; ``perform`` says how."""
+    return perform(call, bearer(token), lambda target: assume(token, target=target))
+
+
+class _Asked:
+    """A call whose arguments have been looked at, and for whom it is done once that is known."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.user_id: str | None = None
+        self._counted = False
+        self._limited: RateLimited | None = None
+        self._invalid: InvalidArguments | None = None
+        self._arguments: dict[str, Any] = {}
+        try:
+            self._arguments = call.operation.validate(call.arguments)
+        except InvalidArguments as error:
+            self._invalid = error  # told only to a caller who may know
+        self._target: str | None = self._arguments.pop("user_id", None)
+
+    def under_guard(self, assume: Assume) -> Output | None:
+        """The operation's result, if it could be had in the statements that make sure of the token as well.
+
+        None where that could not be, for whatever reason; nothing was done then.
+        """
+        assumed = assume(self._target) if self._invalid is None else None
+        if assumed is None:
+            return None
+        principal, guard = assumed
+        try:
+            with guarded(guard):
+                output = self._operate(principal)
+            if guard.met:
+                return output
+        except (TodoError, Unmet):
+            if guard.met:
+                raise
+        except (InterfaceError, OperationalError) as error:
+            if _sqlstate(error) or not self.call.operation.read_only:
+                raise
+            connection.close()  # it was dead; a question may be asked again
+        return None
+
+    def authenticated(self, identify: Identify) -> Output:
+        principal = identify(self._target)
+        self.user_id = None
+        if self._invalid:
+            self._admit(principal)
+            raise self._invalid
+        return self._operate(principal)
+
+    def _admit(self, principal: Principal) -> None:
+        if not self._counted:  # once, whoever it turns out to be; a call that is refused is a call
+            self._counted = True
+            try:
+                check_rate(principal.user_id or self._target or principal.token_name)
+            except RateLimited as error:
+                self._limited = error
+        if self._limited:
+            raise self._limited
+        principal.require(self.call.operation.scope)
+
+    def _operate(self, principal: Principal) -> Output:
+        self._admit(principal)
+        user_id = self.user_id = principal.acting_for(self._target)
+        with history_context(
+            user=user_id,
+            token=principal.token_id,
+            token_name=principal.token_name,
+            client=self.call.client,
+            tool=self.call.operation.name,
+            transport=self.call.transport,
+            request_id=self.call.request_id,
+        ):
+            return retrying(lambda: self.call.operation.function(user_id=user_id, **self._arguments))
 
 
 def authenticate_alone(token: str) -> Principal:
@@ -87,7 +182,7 @@ def authenticate_alone(token: str) -> Principal:
         raise Busy from error
 
 
-def bearer(token: str) -> Callable[[str | None], Principal]:
+def bearer(token: str) -> Identify:
     """Identify by a bearer token. The first statement of a call: if the connection turns out dead, take a new one."""
 
     def identify(target: str | None) -> Principal:
@@ -100,36 +195,6 @@ def bearer(token: str) -> Callable[[str | None], Principal]:
             return authenticate(token, target=target)
 
     return identify
-
-
-def _admit(call: Call, identify: Callable[[str | None], Principal]) -> tuple[str, Principal, dict[str, Any]]:
-    """Whose data the call is about, who calls, and the arguments, checked."""
-    invalid = None
-    checked: dict[str, Any] = {}
-    try:
-        checked = call.operation.validate(call.arguments)
-    except InvalidArguments as error:
-        invalid = error  # told only to a caller who may know
-    target = checked.pop("user_id", None)
-    principal = identify(target)
-    check_rate(principal.user_id or target or principal.token_name)  # a call that is refused is a call
-    principal.require(call.operation.scope)
-    if invalid:
-        raise invalid
-    return principal.acting_for(target), principal, checked
-
-
-def _operate(call: Call, principal: Principal, user_id: str, checked: dict[str, Any]) -> Any:
-    with history_context(
-        user=user_id,
-        token=principal.token_id,
-        token_name=principal.token_name,
-        client=call.client,
-        tool=call.operation.name,
-        transport=call.transport,
-        request_id=call.request_id,
-    ):
-        return retrying(lambda: call.operation.function(user_id=user_id, **checked))
 
 
 def retrying(work: Callable[[], T]) -> T:

@@ -22,7 +22,7 @@ from todo_mcp import __version__, tracing
 from todo_mcp.core.envelope import failure, to_json
 from todo_mcp.core.errors import Busy, KeysUnavailable, ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY, Operation
-from todo_mcp.transports.calls import Call, authenticate_alone, bearer, clean_client, perform
+from todo_mcp.transports.calls import Call, authenticate_alone, clean_client, perform_for
 from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, count_refusal, exchange_of, refuse, refuse_with
 from todo_mcp.transports.frames import DATA, TEXT, Envelope, Frame, Frames, Known, envelope_of, without_id
@@ -190,7 +190,7 @@ class McpEndpoint:
     async def _perform(self, exchange: Exchange, call: Call) -> None:
         """Leave the answer in the exchange, or the refusal, which is HTTP's to tell."""
         try:
-            envelope, error = await self._gate.on_loop(lambda: perform(call, bearer(exchange.token)))
+            envelope, error = await self._gate.on_loop(lambda: perform_for(call, exchange.token))
             exchange.authenticated = True
         except Unauthenticated as refusal:
             exchange.refusal, error = refusal, None

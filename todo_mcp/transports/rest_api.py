@@ -6,7 +6,7 @@ from starlette.types import Receive, Scope, Send
 
 from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY
-from todo_mcp.transports.calls import Call, authenticate_alone, bearer, clean_client, perform
+from todo_mcp.transports.calls import Call, authenticate_alone, clean_client, perform_for
 from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import EnvelopeResponse, exchange_of, refuse, refuse_with
 
@@ -38,7 +38,7 @@ class ToolEndpoint:
             client=clean_client(request.headers.get("user-agent", "")),
             request_id=exchange.request_id,
         )
-        envelope, error = await self._gate.on_loop(lambda: perform(call, bearer(exchange.token)))
+        envelope, error = await self._gate.on_loop(lambda: perform_for(call, exchange.token))
         return refuse_with(request.scope, error, counted=True) if error else EnvelopeResponse(envelope)
 
 
