@@ -1,9 +1,11 @@
 """What DATABASE_POOLER=transaction changes. That it is enough is shown behind a real PgBouncer: `make cluster`."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from pytest_django.fixtures import Settings
@@ -12,6 +14,7 @@ from tasks.services import list_tasks
 from tests.test_compiled import PREPARED, ask
 from todo_mcp import startup
 from todo_mcp.database import PREPARE_AFTER, database_settings
+from todo_mcp.transports.database_gate import SESSION
 from todo_mcp.users.models import User
 
 URL = "postgresql://todo:secret@db.internal:6432/todo"
@@ -62,3 +65,9 @@ def test_a_pooler_shares_the_connections_and_not_the_server(
     startup.share_connections(workers=4)
     assert settings.DATABASE_CONNECTIONS == 1000
     assert not caplog.records
+
+
+def test_the_limits_that_the_documents_give_the_role_are_those_of_a_session() -> None:
+    text = Path(django_settings.BASE_DIR, "docs/scaling.md").read_text()
+    given = re.findall(r"^ALTER ROLE todo SET (\w+) = '(\d+)s';$", text, re.MULTILINE)
+    assert {name: int(seconds) * 1000 for name, seconds in given} == SESSION

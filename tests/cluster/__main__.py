@@ -1,7 +1,7 @@
 """`make cluster`: several hosts on one machine, some of which die under the calls of clients (`rehearsal`).
 
 It runs in namespaces of its own for network, processes, mounts and shared memory: the machine's network stays as it is,
-and even if it is killed nothing of it goes on. What is left then is a directory in /tmp.
+and even if it is killed nothing of it goes on or is left.
 
 Exit codes: 0 all held; 1 something did not; 77 it cannot run here, and one sentence says why.
 """

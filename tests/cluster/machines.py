@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.cluster.network import Host
+from tests.cluster.network import DISK, Host
 from tests.processes import PATIENCE, eventually
 from tests.server_process import ROOT
 from todo_mcp.embedded_postgres.account import account_for
@@ -37,12 +37,11 @@ LAN = "10.0.0.0/24"
 
 
 class Postgres:
-    """A PostgreSQL on a host, in a directory of its own."""
+    """A PostgreSQL on a host."""
 
-    def __init__(self, host: Host, directory: Path) -> None:
+    def __init__(self, host: Host) -> None:
         self.host = host
-        self._data = directory / host.name
-        self._log = directory / f"{host.name}.log"
+        self._data = DISK / host.name
         self._sockets = Path("/run", host.name)
         self._programs = find_programs()
         self._data.mkdir(mode=0o700)
@@ -84,7 +83,6 @@ class Postgres:
                 *(str(self._programs / "postgres"), "-D", str(self._data)),
                 *("-c", f"listen_addresses={self.host.address}", "-c", f"unix_socket_directories={self._sockets}"),
             ],
-            log=self._log,
             account=self._account,
         )
         eventually(self._answers, f"the {self.host.name} to start")
@@ -115,8 +113,8 @@ class Pooler:
 
     CONFIGURATION = Path("/etc/pgbouncer/pgbouncer.ini")
 
-    def __init__(self, host: Host, primary: Postgres, log: Path) -> None:
-        self._host, self._log = host, log
+    def __init__(self, host: Host, primary: Postgres) -> None:
+        self._host = host
         self._account = account_for(Path("/run/none"))
         for directory in (Path("/run/postgresql"), self.CONFIGURATION.parent):
             directory.mkdir(exist_ok=True)
@@ -130,7 +128,7 @@ class Pooler:
     def start(self) -> None:
         Path("/run/postgresql/pgbouncer.pid").unlink(missing_ok=True)
         command = ["pgbouncer", str(self.CONFIGURATION)]
-        self._process = self._host.start(command, log=self._log, account=self._account)
+        self._process = self._host.start(command, account=self._account)
 
     def kill(self) -> None:
         self._process.kill()
@@ -149,8 +147,8 @@ class TodoHost:
 
     DRAIN = 4  # seconds; longer than the balancer's two checks
 
-    def __init__(self, host: Host, log: Path, *, balancer: str, pooler: str, primary: str) -> None:
-        self.host, self._log = host, log
+    def __init__(self, host: Host, *, balancer: str, pooler: str, primary: str) -> None:
+        self.host = host
         self._settings = {
             "ENVIRONMENT": "production",
             "PUBLIC_URL": f"https://{SITE}",
@@ -176,7 +174,7 @@ class TodoHost:
 
     def start(self) -> None:
         command = [sys.executable, str(ROOT / "manage.py"), *shlex.split("serve --host 0.0.0.0 --workers 2")]
-        self._process = self.host.start(command, log=self._log, environment=os.environ | self._settings)
+        self._process = self.host.start(command, environment=os.environ | self._settings)
 
     def wait_until_ready(self) -> None:
         eventually(self._is_ready, f"{self.host.name} to be ready")
@@ -190,7 +188,7 @@ class TodoHost:
         self.wait_until_ready()
 
     def _is_ready(self) -> bool:
-        assert self._process.poll() is None, self._log.read_text()[-2000:]
+        assert self._process.poll() is None, self.host.log.read_text()[-2000:]
         try:
             url = f"http://{self.host.address}:5000/readyz"
             return httpx2.get(url, headers={"Host": SITE}, timeout=5).status_code == 200
@@ -201,12 +199,12 @@ class TodoHost:
 class Balancer:
     """HAProxy, which also ends TLS."""
 
-    def __init__(self, host: Host, log: Path) -> None:
+    def __init__(self, host: Host) -> None:
         self.url = f"https://{SITE}"
         Path("/etc/haproxy/todo.pem").write_bytes(_certificate())
         configuration = Path("/etc/haproxy/haproxy.cfg")
         configuration.write_text((EXAMPLES / "haproxy.cfg").read_text())
-        host.start(["haproxy", "-f", str(configuration)], log=log)
+        host.start(["haproxy", "-f", str(configuration)])
         eventually(Path("/run/haproxy.sock").exists, "the balancer to start")
 
     def retries(self) -> int:

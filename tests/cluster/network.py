@@ -13,15 +13,17 @@ from pathlib import Path
 from todo_mcp.embedded_postgres.account import Account
 
 OURS = "10.0.0.1"  # where the clients are
+DISK = Path("/run/disk")  # of all hosts; in memory, for another program's use of ours may look like the death of a host
 
 
 def make_lan(names: Mapping[str, str]) -> None:
     """The bridge that the hosts are plugged into, with us on it; /etc/hosts gives these names to addresses.
 
-    /run, /dev/shm and the directories of configurations become empty ones of our own.
+    /run, /dev/shm and the directories of configurations become empty ones of our own, in memory.
     """
     for directory in ("/run", "/dev/shm", "/etc/haproxy", "/etc/pgbouncer"):
-        _run("mount", "-t", "tmpfs", "none", directory)
+        _run("mount", "-t", "tmpfs", "-o", "mode=0755", "none", directory)
+    DISK.mkdir()
     hosts = Path("/run/hosts")
     hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in names.items()))
     _run("mount", "--bind", str(hosts), "/etc/hosts")
@@ -35,6 +37,7 @@ class Host:
 
     def __init__(self, name: str, address: str) -> None:
         self.name, self.address = name, address
+        self.log = DISK / f"{name}.log"
         self._cable = f"to-{name}"
         _run("ip", "netns", "add", name)
         _run("ip", "link", "add", self._cable, "master", "lan", "type", "veth", "peer", "name", "eth0", "netns", name)
@@ -47,12 +50,11 @@ class Host:
         self,
         command: Sequence[str],
         *,
-        log: Path,
         account: Account | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> "subprocess.Popen[bytes]":
-        """A program on this host, as root or under an account; what it says goes to the end of the log."""
-        with log.open("ab") as output:
+        """A program on this host, as root or under an account; what it says goes to the end of the host's log."""
+        with self.log.open("ab") as output:
             return subprocess.Popen(
                 self.command(command, account), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
