@@ -188,15 +188,16 @@ def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     started = time.monotonic()
+    rows: list[tuple[Any, ...]]
     with connection.wrap_database_errors:
         try:
-            rows = psycopg.Cursor(connection.connection).execute(sql, params, binary=True).fetchall()
+            rows = connection.connection.bare_cursor(connection.connection).execute(sql, params, binary=True).fetchall()
         except _PLAN_LOST:
             if connection.in_atomic_block:
                 raise  # the rollback forgets what was prepared
             connection.close()
             connection.connect()
-            rows = psycopg.Cursor(connection.connection).execute(sql, params, binary=True).fetchall()
+            rows = connection.connection.bare_cursor(connection.connection).execute(sql, params, binary=True).fetchall()
     if connection.queries_logged:
         connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - started:.3f}"})
     return rows

@@ -38,8 +38,10 @@ class Connection(psycopg.Connection[Any]):
     The event loop watches a duplicate of the socket, for libpq closes its own without a word when the server is gone.
     """
 
+    bare_cursor: type[psycopg.Cursor[Any]] = psycopg.Cursor  # for statements that pass Django's cursors by
     _watched: int | None = None  # the duplicate
     _waiting: Work | None = None
+    _poll: select.poll | None = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """What psycopg's generator returns in the end."""
@@ -75,11 +77,10 @@ class Connection(psycopg.Connection[Any]):
         """
         if self.closed or self.broken:
             return True
-        if self._watched is not None:
-            return False
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self.fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def hang_up(self) -> None:
         """End the conversation from outside of who waits in it: what it waits for comes as an error."""
