@@ -37,6 +37,8 @@ def start(directory: Path, version: int = 18) -> PostgresServer:
 if "DATABASE_URL" not in os.environ and "PYTEST_XDIST_WORKER" not in os.environ:
     _server = start(Path(tempfile.mkdtemp(prefix="todo-mcp-test-")))
     os.environ["DATABASE_URL"] = _server.get_uri()
+for _name in [name for name in os.environ if name.startswith("OTEL_")]:
+    del os.environ[_name]  # no traces of tests
 os.environ["SECRET_KEY"] = "tests-only-" + "0123456789" * 5
 os.environ["DATABASE_CONNECTIONS"] = "4"
 os.environ["LOG_LEVEL"] = "DEBUG"

@@ -14,6 +14,7 @@ from django.conf import settings  # noqa: E402 (needs django.setup)
 from starlette.routing import Route, Router  # noqa: E402
 from starlette.types import ASGIApp, Receive, Scope, Send  # noqa: E402
 
+from todo_mcp import tracing  # noqa: E402
 from todo_mcp.transports import health  # noqa: E402
 from todo_mcp.transports.database_gate import DatabaseGate  # noqa: E402
 from todo_mcp.transports.django_app import STATIC_PATH, DjangoApp, static_file  # noqa: E402
@@ -22,6 +23,7 @@ from todo_mcp.transports.flushing import flushing  # noqa: E402
 from todo_mcp.transports.guard import Guard  # noqa: E402
 from todo_mcp.transports.mcp_server import McpEndpoint  # noqa: E402
 from todo_mcp.transports.rest_api import ToolEndpoint  # noqa: E402
+from todo_mcp.transports.traced import Traced  # noqa: E402
 
 
 class Application:
@@ -64,8 +66,9 @@ class Lifespan:
         """Serve requests within this context."""
         gate = DatabaseGate(settings.DATABASE_CONNECTIONS, settings.GATE_SECONDS)
         running = Application(gate)
-        async with running.mcp.manager.run():
-            self._running = Guard(running, gate)
+        async with tracing.exporting(), running.mcp.manager.run():
+            guarded = Guard(running, gate)
+            self._running = Traced(guarded) if tracing.is_configured() else guarded
             gc.collect()
             gc.freeze()
             try:

@@ -7,6 +7,8 @@ from psycopg import IsolationLevel
 
 from todo_mcp.greenlets import without_blocking
 from todo_mcp.postgresql.connection import Connection, database_time
+from todo_mcp.postgresql.traced import TracedConnection, traced
+from todo_mcp.tracing import is_configured
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -16,5 +18,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = IsolationLevel.READ_COMMITTED
+        kind: type[Connection] = Connection
+        if is_configured():
+            kind, conn_params["cursor_factory"] = TracedConnection, traced(conn_params["cursor_factory"])
         with database_time.get():
-            return without_blocking(lambda: Connection.connect(**conn_params))
+            return without_blocking(lambda: kind.connect(**conn_params))

@@ -1,0 +1,33 @@
+"""Connections and cursors whose statements are spans of the trace that they belong to (``todo_mcp.tracing``)."""
+
+from functools import cache
+from typing import Any
+
+import psycopg
+
+from todo_mcp.postgresql.connection import Connection
+from todo_mcp.tracing import statement
+
+
+class _Traced(psycopg.Cursor[Any]):
+    def execute(self, query: Any, params: Any = None, **options: Any) -> "_Traced":
+        with statement(query if isinstance(query, str) else "", self.connection):  # what is composed may hold values
+            return super().execute(query, params, **options)
+
+
+@cache
+def traced(cursor: type["psycopg.Cursor[Any]"]) -> type["psycopg.Cursor[Any]"]:
+    """The kind of cursor that this one is, but with spans."""
+    return type(f"Traced{cursor.__name__}", (_Traced, cursor), {})
+
+
+class TracedConnection(Connection):
+    bare_cursor = traced(psycopg.Cursor)
+
+    def commit(self) -> None:
+        with statement("COMMIT", self):
+            super().commit()
+
+    def rollback(self) -> None:
+        with statement("ROLLBACK", self):
+            super().rollback()
