@@ -7,6 +7,7 @@ was acknowledged is in the database, once.
 
 import asyncio
 import json
+import os
 import signal
 import ssl
 import sys
@@ -217,5 +218,6 @@ def tell_logs() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: os._exit(128 + number))  # and with process 1 everything ends
     sys.exit(main())
