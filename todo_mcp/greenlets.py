@@ -32,7 +32,7 @@ class Work(greenlet):
         """Run until the function ends or waits; ``value`` is what ``pause`` returns."""
         asyncio._set_running_loop(None)
         try:
-            result = self._go_on(value)
+            result = self.switch(value) if self else self.switch()
         except BaseException as error:
             if not self.done.done():
                 self.done.set_exception(error)
@@ -41,9 +41,6 @@ class Work(greenlet):
                 self.done.set_result(result)
         finally:
             asyncio._set_running_loop(self.loop)
-
-    def _go_on(self, value: Any) -> Any:
-        return self.switch(value) if self else self.switch()
 
     def pause(self) -> Any:
         """Within the function: give the thread back until ``resume`` is called; its value."""

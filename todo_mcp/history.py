@@ -1,7 +1,7 @@
 """Who makes a change: what the triggers write beside each version of a task."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -13,10 +13,11 @@ _metadata: ContextVar[dict[str, Any] | None] = ContextVar("history_metadata", de
 
 
 @contextmanager
-def history_context(*, user: str | None, tool: str, **metadata: Any) -> Iterator[None]:
+def history_context(*, user: str | None, tool: str, compiled: bool = False, **metadata: Any) -> Iterator[None]:
     """A context in which every change of a task is recorded with this metadata, by the ORM or a compiled statement.
 
     Args:
+        compiled: nothing but compiled statements will change tasks.
         user: who acts; for a service token, the user acted for.
         tool: the operation, the admin's action or the command.
         metadata: ``token`` (its id), ``token_name``, ``client`` (self-asserted), ``request_id``, where known.
@@ -24,7 +25,7 @@ def history_context(*, user: str | None, tool: str, **metadata: Any) -> Iterator
     said = {"user": user, "tool": tool, **metadata}
     outer = _metadata.set(said)
     try:
-        with pghistory.context(**said):
+        with nullcontext() if compiled else pghistory.context(**said):
             yield
     finally:
         _metadata.reset(outer)

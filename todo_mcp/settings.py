@@ -86,7 +86,7 @@ if PRODUCTION:
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # urls.py looks for admin modules: who serves no page needs none
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

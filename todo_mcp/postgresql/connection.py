@@ -41,7 +41,7 @@ class Connection(psycopg.Connection[Any]):
     bare_cursor: type[psycopg.Cursor[Any]] = psycopg.Cursor  # for statements that pass Django's cursors by
     _watched: int | None = None  # the duplicate
     _waiting: Work | None = None
-    _poll: select.poll | None = None
+    _poll: "select.poll | None" = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """What psycopg's generator returns in the end."""

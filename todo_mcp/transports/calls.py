@@ -122,7 +122,7 @@ class _Asked:
         principal, guard = assumed
         try:
             with guarded(guard):
-                output = self._operate(principal)
+                output = self._operate(principal, compiled=True)
             if guard.met:
                 return output
         except (TodoError, Unmet):
@@ -153,7 +153,7 @@ class _Asked:
             raise self._limited
         principal.require(self.call.operation.scope)
 
-    def _operate(self, principal: Principal) -> Output:
+    def _operate(self, principal: Principal, *, compiled: bool = False) -> Output:
         self._admit(principal)
         user_id = self.user_id = principal.acting_for(self._target)
         with history_context(
@@ -162,6 +162,7 @@ class _Asked:
             token_name=principal.token_name,
             client=self.call.client,
             tool=self.call.operation.name,
+            compiled=compiled,
             transport=self.call.transport,
             request_id=self.call.request_id,
         ):

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.signals import connection_created
 
 from todo_mcp.core.errors import Busy, ConnectionLost
-from todo_mcp.greenlets import Work
+from todo_mcp.greenlets import Work, current_work
 from todo_mcp.monitoring import CONNECTIONS, CONNECTIONS_LIMIT, GATE_REFUSED, GATE_WAIT_SECONDS, GATE_WAITING
 from todo_mcp.postgresql.base import DatabaseWrapper
 from todo_mcp.postgresql.connection import Stopwatch, database_time
@@ -164,16 +165,25 @@ class _WorkOn(Work):
         if self.dead:
             self._at_end(self.connection)
 
-    def _go_on(self, value: Any) -> Any:
-        outer = getattr(connections._connections, DEFAULT_DB_ALIAS, None)  # type: ignore[attr-defined]  # [] makes one
-        connections[DEFAULT_DB_ALIAS] = self.connection
-        try:
-            return super()._go_on(value)
-        finally:
-            if outer is None:
-                del connections[DEFAULT_DB_ALIAS]
-            else:
-                connections[DEFAULT_DB_ALIAS] = outer
+
+class _Connections:
+    """Where Django keeps the connection of each thread; a ``_WorkOn`` finds its own there."""
+
+    def __init__(self, of_threads: Any) -> None:
+        object.__setattr__(self, "_of_threads", of_threads)
+
+    def __getattr__(self, alias: str) -> Any:
+        work = current_work()
+        return work.connection if isinstance(work, _WorkOn) else getattr(self._of_threads, alias)
+
+    def __setattr__(self, alias: str, connection: Any) -> None:
+        setattr(self._of_threads, alias, connection)
+
+    def __delattr__(self, alias: str) -> None:
+        delattr(self._of_threads, alias)
+
+
+connections._connections = _Connections(connections._connections)  # type: ignore[attr-defined]
 
 
 def _call_in_thread(connection: DatabaseWrapper, function: Callable[[], T]) -> T:
@@ -216,9 +226,9 @@ def _hang_up(connection: DatabaseWrapper) -> None:
 
 def _limit_session(sender: Any, connection: Any, **kwargs: Any) -> None:
     """Timeouts for what serves calls; migrations and other commands run without."""
-    if getattr(connection, "serves_calls", False):
-        with connection.cursor() as cursor:
-            cursor.execute("; ".join(f"SET {name} = {value}" for name, value in SESSION.items()))
+    if getattr(connection, "serves_calls", False) and not settings.TRANSACTION_POOLING:
+        # Not by a cursor of Django's, which what made us connect may watch.
+        connection.connection.execute("; ".join(f"SET {name} = {value}" for name, value in SESSION.items()))
 
 
 connection_created.connect(_limit_session)

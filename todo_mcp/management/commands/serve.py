@@ -11,6 +11,7 @@ from todo_mcp import startup
 
 class Command(BaseCommand):
     help = "Serve MCP, REST and the admin on one port, after a check that every migration is applied."
+    requires_system_checks = ()  # they load the code of every page: half a second, and 15 MiB that stay
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="localhost", help="Where to listen; 0.0.0.0 in a container.")
