@@ -89,6 +89,8 @@ class Connection(psycopg.Connection[Any]):
             socket.socket(fileno=os.dup(self.fileno())) as conversation,
         ):
             conversation.shutdown(socket.SHUT_RDWR)
+        if self._waiting:
+            self._loop.call_soon(self._on_ready, Ready.R)  # whether or not the socket is still watched
 
     def _until(self, wanted: Wait, work: Work) -> Ready:
         """Wait for the socket to be ready for what is wanted of it."""

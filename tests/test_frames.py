@@ -1,0 +1,168 @@
+"""What the SDK makes of a tool call is asked once for each envelope: nobody can tell the difference."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from tests.conftest import HANDSHAKE, MODERN, REVISIONS, Caller
+from tests.support import META, rpc_headers, tool_call
+from todo_mcp.transports import frames
+from todo_mcp.transports.frames import ENVELOPE_MAX, ENVELOPES_MAX, Frames, Known, envelope_of
+from todo_mcp.transports.mcp_server import StreamableHTTPSessionManager
+
+pytestmark = pytest.mark.anyio
+HEADERS = [(b"accept", b"application/json"), (b"mcp-protocol-version", b"2026-07-28"), (b"authorization", b"Bearer a")]
+ERROR = '{"task_id": 404}'  # of complete_task: it answers with an error
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies that the SDK was shown."""
+    bodies: list[bytes] = []
+    handle = StreamableHTTPSessionManager.handle_request
+
+    async def watched(self: StreamableHTTPSessionManager, scope: Scope, receive: Receive, send: Send) -> None:
+        async def seen() -> Any:
+            message = await receive()
+            bodies.append(message.get("body", b""))
+            return message
+
+        await handle(self, scope, seen, send)
+
+    monkeypatch.setattr(StreamableHTTPSessionManager, "handle_request", watched)
+    return bodies
+
+
+async def call(
+    caller: Caller, revision: str, tool: str, arguments: str = "{}", *, id: str = "1", **headers: str
+) -> Any:
+    sent = {**rpc_headers(caller, revision, "tools/call", tool), **headers}
+    return await caller.http.post("/mcp", content=tool_call(revision, tool, arguments, id=id), headers=sent)
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize(("tool", "arguments"), [("list_tasks", "{}"), ("complete_task", ERROR)])
+async def test_the_second_call_is_answered_as_the_first_and_the_sdk_is_not_asked(
+    as_alice: Caller, asked: list[bytes], revision: str, tool: str, arguments: str
+) -> None:
+    first = await call(as_alice, revision, tool, arguments)
+    assert len(asked) == 1
+    second = await call(as_alice, revision, tool, arguments)
+    assert len(asked) == 1
+    assert second.content == first.content
+    changing = {"x-request-id", "date"}
+    assert {k: v for k, v in second.headers.items() if k not in changing} == {
+        k: v for k, v in first.headers.items() if k not in changing
+    }
+    assert second.json()["result"]["isError"] is (tool == "complete_task")
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_a_first_error_after_a_success_and_the_other_way_round_asks_the_sdk_and_does_the_work_once(
+    as_alice: Caller, asked: list[bytes], revision: str
+) -> None:
+    for title, is_error in (("Buy milk", False), ("", True), ("Buy bread", False), (" ", True)):
+        result = (await call(as_alice, revision, "add_task", json.dumps({"title": title}))).json()["result"]
+        assert result["isError"] is is_error
+        assert json.loads(result["content"][0]["text"]) == result["structuredContent"]
+    assert len(asked) == 2
+    listed = (await call(as_alice, revision, "list_tasks")).json()["result"]["structuredContent"]["data"]
+    assert listed["total"] == 2
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize("rpc_id", ["0", "-1", str(2**70), '"a"', '""', '"é\\u2028\\"\\\\"', '"1"'])
+async def test_the_id_is_told_back_as_it_was_sent(as_alice: Caller, revision: str, rpc_id: str) -> None:
+    for tool, arguments in (("list_tasks", "{}"), ("list_tasks", "{}"), ("complete_task", ERROR)):
+        assert (await call(as_alice, revision, tool, arguments, id=rpc_id)).json()["id"] == json.loads(rpc_id)
+
+
+async def test_the_sdk_sees_neither_id_nor_arguments_of_a_tool_call(as_alice: Caller, asked: list[bytes]) -> None:
+    await call(as_alice, MODERN, "add_task", '{"title": "private"}', id='"mine"')
+    assert b"private" not in asked[0] and b"mine" not in asked[0]
+
+
+async def test_an_envelope_that_the_sdk_refuses_is_refused_each_time_however_often_a_like_one_was_good(
+    as_alice: Caller, asked: list[bytes]
+) -> None:
+    for _ in range(2):
+        assert (await call(as_alice, MODERN, "list_tasks")).status_code == 200
+    seen = len(asked)
+    for headers, status in (
+        ({"Accept": "text/plain"}, 406),
+        ({"Mcp-Name": "add_task"}, 400),
+        ({"Mcp-Method": "tools/list"}, 400),
+        ({"MCP-Protocol-Version": "2099-01-01"}, 400),
+    ):
+        for _ in range(2):
+            seen += 1
+            refused = await call(as_alice, MODERN, "list_tasks", **headers)
+            assert (refused.status_code, len(asked)) == (status, seen)
+            assert refused.status_code == 406 or refused.json()["id"] == 1
+
+
+async def test_a_known_envelope_gives_a_stranger_nothing(as_alice: Caller) -> None:
+    for revision in REVISIONS:
+        for _ in range(2):
+            assert (await call(as_alice, revision, "list_tasks")).status_code == 200
+        stranger = Caller(as_alice.http, "todo_of-nobody")
+        assert (await call(stranger, revision, "list_tasks")).status_code == 401
+
+
+async def test_what_a_caller_writes_that_looks_like_a_slot_stays_what_it_is(as_alice: Caller) -> None:
+    for word in (frames.ID, frames.TEXT, *frames.DATA):
+        title = json.dumps({"title": f'"{word}"'})
+        for _ in range(2):
+            result = (await call(as_alice, MODERN, "add_task", title, id=json.dumps(word))).json()
+            assert (result["id"], result["result"]["structuredContent"]["data"]["title"]) == (word, f'"{word}"')
+
+
+def message(**changes: Any) -> dict[str, Any]:
+    params = {"name": "list_tasks", "arguments": {}, "_meta": META} | changes.pop("params", {})
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params} | changes
+
+
+async def test_an_envelope_is_the_same_whatever_passes_in_it() -> None:
+    envelope = envelope_of(HEADERS, message())
+    assert envelope is not None
+    passing = {**META, "progressToken": 7, "traceparent": "00-a-b-01", "tracestate": "a=b", "baggage": "c=d"}
+    for same in (
+        message(id="other"),
+        message(params={"arguments": {"limit": 3}}),
+        message(params={"_meta": passing}),
+    ):
+        assert envelope_of(HEADERS, same) == envelope
+    assert envelope_of([*HEADERS, (b"user-agent", b"x"), (b"x-forwarded-for", b"::1")], message()) == envelope
+
+
+async def test_an_envelope_is_another_where_the_sdk_may_see_a_difference() -> None:
+    others = [
+        message(params={"name": "add_task"}),
+        message(params={"_meta": {**META, "progressToken": [1]}}),
+        message(params={"_meta": None}),
+        message(params={"more": 1}),
+        message(jsonrpc="1.0"),
+        message(more=1),
+    ]
+    found = [envelope_of(HEADERS, other) for other in others]
+    found += [envelope_of([*HEADERS, (name, b"1")], message()) for name in (b"mcp-name", b"mcp-param-x", b"accept")]
+    found += [envelope_of(HEADERS[:1], message()), envelope_of(HEADERS, message())]
+    assert None not in found
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    "params", [{"arguments": None}, {"arguments": []}, {"x": "\ud800"}, {"x": 2**64}, {"x": "a" * ENVELOPE_MAX}]
+)
+async def test_what_the_sdk_must_see_itself_has_no_envelope(params: dict[str, Any]) -> None:
+    assert envelope_of(HEADERS, message(params=params)) is None
+
+
+async def test_the_oldest_envelope_is_forgotten_first() -> None:
+    seen = Frames()
+    for number in range(ENVELOPES_MAX + 1):
+        seen.add(((), b"%d" % number), Known(HANDSHAKE[0], ""))
+    assert seen.get(((), b"0")) is None
+    assert seen.get(((), b"1")) and seen.get(((), b"%d" % ENVELOPES_MAX))
