@@ -71,10 +71,8 @@ async def test_each_has_the_context_that_it_was_begun_in_and_keeps_its_changes_t
         return before, said.get()
 
     said.set("outside")
-    assert await asyncio.gather(begun(lambda: change("a")), begun(lambda: change("b"))) == [
-        ("outside", "a"),
-        ("outside", "b"),
-    ]
+    changed = await asyncio.gather(begun(lambda: change("a")), begun(lambda: change("b")))
+    assert list(changed) == [("outside", "a"), ("outside", "b")]
     assert said.get() == "outside"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from oauth2_provider.models import AccessToken
 
 from tasks.models import Task
 from tests.factories import TaskFactory
@@ -73,15 +74,16 @@ def test_from_the_second_call_on_token_and_operation_are_one_statement(token: st
     [
         lambda token: revoke_token(token_id=authenticate(token).token_id or 0),
         lambda token: revoke_all(user_id="alice") or revoke_all(service="chat"),
-        lambda token: principal.AccessToken.objects.update(expires="2000-01-01T00:00:00Z"),
-        lambda token: principal.AccessToken.objects.all().delete(),
+        lambda token: AccessToken.objects.update(expires="2000-01-01T00:00:00Z"),
+        lambda token: AccessToken.objects.all().delete(),
     ],
 )
 @pytest.mark.parametrize("tool", ["add_task", "list_tasks", "update_task"])
 def test_a_token_that_has_ended_is_refused_by_the_operation_itself_and_changes_nothing(
     token: str, kind: str, own: int, end: Callable[[str], Any], tool: str
 ) -> None:
-    arguments = {"add_task": {"title": "x"}, "list_tasks": {}, "update_task": {"task_id": own, "title": "x"}}[tool]
+    given: dict[str, dict[str, Any]] = {"add_task": {"title": "x"}, "update_task": {"task_id": own, "title": "x"}}
+    arguments = given.get(tool, {})
     call_of(token, "list_tasks", **whose(kind))
     end(token)
     with pytest.raises(Unauthenticated):
@@ -104,7 +106,7 @@ def test_a_user_who_was_deactivated_since_is_seen_by_the_operation_itself(token:
 
 def test_scopes_that_were_taken_away_since_are_gone(token: str, kind: str) -> None:
     call_of(token, "list_tasks", **whose(kind))
-    principal.AccessToken.objects.update(scope="tasks:read")
+    AccessToken.objects.update(scope="tasks:read")
     assert call_of(token, "add_task", title="x", **whose(kind))[0]["data"]["error"] == "forbidden"
     assert Task.objects.filter(user_id="alice").count() == 1
 
