@@ -1,7 +1,6 @@
 """The ASGI application: who gets which path. Everything passes the guard first."""
 
 import contextlib
-import gc
 import os
 from collections.abc import AsyncIterator
 
@@ -69,8 +68,6 @@ class Lifespan:
         async with tracing.exporting(), running.mcp.manager.run():
             guarded = Guard(running, gate)
             self._running = Traced(guarded) if tracing.is_configured() else guarded
-            gc.collect()
-            gc.freeze()
             try:
                 async with flushing(gate):
                     yield

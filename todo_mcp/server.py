@@ -7,6 +7,7 @@ At SIGTERM, SIGINT or SIGHUP ``/readyz`` fails; ``DRAIN_SECONDS`` later the port
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import signal
 import socket
@@ -55,6 +56,12 @@ class Server(uvicorn.Server):
         elif self._close_at is None:
             lifecycle.start_draining()
             self._close_at = time.monotonic() + settings.DRAIN_SECONDS
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and keep the garbage collector from what has been loaded: looking through it takes 0.1 s."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     async def on_tick(self, counter: int) -> bool:
         if self._close_at is not None and time.monotonic() >= self._close_at:
