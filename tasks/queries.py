@@ -55,7 +55,7 @@ def _page(status: str, *, after: bool) -> QuerySet[Task, Any]:
     """A page of the list, with the count of all pages in each row."""
     page = _listed(status).annotate(count=_Counted(_listed(status).values("id")))
     if after:
-        place = (Parameter("at"), Parameter("id"))
+        place = (Parameter("last_at"), Parameter("last_id"))
         page = page.filter(TupleLessThan(Tuple(F("created_at"), F("id")), place))
     return page.values_list(*LISTED, "count")
 
