@@ -39,7 +39,7 @@ def complaints(work: Callable[[], Any]) -> list[str]:
             after = _read(cursor)
             found |= dict.fromkeys(_excess(before, after))
             for query in captured.captured_queries:
-                found |= dict.fromkeys(_sorts(cursor, query["sql"]))
+                found |= dict.fromkeys(_sorts(cursor, query["sql"] or ""))
             transaction.set_rollback(True)
     return list(found)
 

@@ -4,6 +4,7 @@ Every operation is called with every combination of its arguments, so that a new
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from itertools import product
 from typing import Any
 
@@ -17,9 +18,10 @@ from conversations.transcript import Asked, message_page
 from tasks.models import Task
 from tasks.retention import DELETED_TASKS
 from tests.plans import complaints
-from todo_mcp.auth.principal import authenticate
+from todo_mcp.auth.principal import assume, authenticate
 from todo_mcp.auth.token_use import write_uses
 from todo_mcp.auth.tokens import find_token, issue_token
+from todo_mcp.compiled import Unmet, guarded
 from todo_mcp.core.errors import InvalidArguments, TodoError
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
 from todo_mcp.core.pagination import Position
@@ -121,13 +123,16 @@ def combinations(operation: Operation, given: dict[str, list[Any]]) -> Iterator[
             continue
 
 
-def performed(operation: Operation, arguments: dict[str, Any], user_id: str = USER) -> Callable[[], None]:
+def performed(
+    operation: Operation, arguments: dict[str, Any], user_id: str = USER, *, token: str = ""
+) -> Callable[[], None]:
+    """Do the operation; with a token, that it is good is made sure of in the operation's own statement."""
+
     def perform() -> None:
-        try:
-            with transaction.atomic():
-                operation.function(user_id=user_id, **arguments)
-        except TodoError:  # what is refused has been looked for too
-            return
+        assumed = assume(token) if token else None
+        # What is refused has been looked for too.
+        with suppress(TodoError, Unmet), transaction.atomic(), guarded(assumed[1]) if assumed else nullcontext():
+            operation.function(user_id=user_id, **arguments)
 
     return perform
 
@@ -138,10 +143,11 @@ def test_an_operation_reads_by_index_no_more_than_it_needs(
 ) -> None:
     if operation.name == "delete_conversation":
         del given["conversation_id"][0]  # as much work as it has messages
-    calls = [(arguments, user_id) for arguments in combinations(operation, given) for user_id in (USER, STRANGER)]
+    calls = list(combinations(operation, given))
     assert calls
-    for arguments, user_id in calls:
-        found = complaints(performed(operation, arguments, user_id))
+    authenticate(token)  # so that it is remembered
+    for arguments, (user_id, shown) in product(calls, ((USER, ""), (STRANGER, ""), (USER, token))):
+        found = complaints(performed(operation, arguments, user_id, token=shown))
         assert not found, (arguments, user_id, found)
 
 

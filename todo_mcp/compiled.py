@@ -102,11 +102,15 @@ def guarded(guard: Guard) -> Iterator[None]:
 
 
 def select(rows: Callable[[], models.QuerySet[Any, Any]], *, limit: str = "") -> Compiled:
-    """The rows of a ``values_list`` queryset; as many as the parameter ``limit`` says, where one is named."""
+    """The rows of a ``values_list`` queryset; as many as the parameter ``limit`` says, where one is named.
+
+    PostgreSQL does not see that number when it plans: of one that it takes for more than there is it would rather read
+    and sort all, which of a user with a million tasks it does not know.
+    """
 
     def write() -> tuple[str, Sequence[Any]]:
         sql, params = rows().query.sql_with_params()
-        return (f"{sql} LIMIT %s", [*params, Parameter(limit)]) if limit else (sql, params)
+        return (f"{sql} LIMIT (SELECT %s::bigint)", [*params, Parameter(limit)]) if limit else (sql, params)
 
     return Compiled(write)
 
