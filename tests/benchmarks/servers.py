@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -46,13 +47,14 @@ class Target:
 
 @contextmanager
 def running(name: str, port: int, command: list[str], env: dict[str, str], **how: object) -> Iterator[Target]:
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
-    try:
-        _wait(port)
-        yield Target(name, port, process, **how)  # type: ignore[arg-type]
-    finally:
-        process.terminate()
-        process.wait(30)
+    with tempfile.TemporaryFile() as log:  # written as in production, and looked at by nobody
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, stdout=log, stderr=log)
+        try:
+            _wait(port)
+            yield Target(name, port, process, **how)  # type: ignore[arg-type]
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def _wait(port: int) -> None:
@@ -113,7 +115,7 @@ def _fill(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
 
 
 def ours(url: str, tokens: dict[str, str], workers: int) -> AbstractContextManager[Target]:
-    env = {"DATABASE_URL": url, "LOG_LEVEL": "WARNING", "SECRET_KEY": "b" * 60, "MCP_SERVER_PORT": "5101"}
+    env = {"DATABASE_URL": url, "SECRET_KEY": "b" * 60, "MCP_SERVER_PORT": "5101"}
     command = [sys.executable, "manage.py", "serve", "--workers", str(workers)]
     return running("todo-mcp", 5101, command, env, tokens=tokens, names_user=False)
 
