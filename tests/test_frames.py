@@ -111,6 +111,27 @@ async def test_a_known_envelope_gives_a_stranger_nothing(as_alice: Caller) -> No
         assert (await call(stranger, revision, "list_tasks")).status_code == 401
 
 
+@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize("value", ["1180591620717411303424", '"\\ud800"', "1e308", "[[]]", '"x"'])
+async def test_what_clients_add_to_meta_for_themselves_is_no_fault_of_ours_and_asks_the_sdk_once(
+    as_alice: Caller, asked: list[bytes], revision: str, value: str
+) -> None:
+    stranger = Caller(as_alice.http, "todo_of-nobody")
+    for n in range(3):
+        for key in ("progressToken", "client/toolUseId", f"new each time {n}"):
+            if key == "progressToken" and value in ("[[]]", "1e308"):
+                continue  # refused by the SDK
+            for caller, status in ((stranger, 401), (as_alice, 200)):
+                body = tool_call(revision, "list_tasks", "{}")
+                meta = f'"_meta": {{"{key}": {value}'
+                kept = '"_meta": {' in body
+                body = body.replace('"_meta": {', f"{meta}, ", 1) if kept else body[:-2] + f", {meta}}}}}}}"
+                headers = rpc_headers(caller, revision, "tools/call", "list_tasks")
+                answer = await caller.http.post("/mcp", content=body, headers=headers)
+                assert answer.status_code == status, (body, answer.text)
+    assert len([body for body in asked if body]) <= 4
+
+
 async def test_what_a_caller_writes_that_looks_like_a_slot_stays_what_it_is(as_alice: Caller) -> None:
     for word in (frames.ID, frames.TEXT, *frames.DATA):
         title = json.dumps({"title": f'"{word}"'})
@@ -127,7 +148,7 @@ def message(**changes: Any) -> dict[str, Any]:
 async def test_an_envelope_is_the_same_whatever_passes_in_it() -> None:
     envelope = envelope_of(HEADERS, message())
     assert envelope is not None
-    passing = {**META, "progressToken": 7, "traceparent": "00-a-b-01", "tracestate": "a=b", "baggage": "c=d"}
+    passing = {**META, "progressToken": 2**70, "traceparent": "00-a-b-01", "client/toolUseId": "\ud800"}
     for same in (
         message(id="other"),
         message(params={"arguments": {"limit": 3}}),
@@ -141,6 +162,7 @@ async def test_an_envelope_is_another_where_the_sdk_may_see_a_difference() -> No
     others = [
         message(params={"name": "add_task"}),
         message(params={"_meta": {**META, "progressToken": [1]}}),
+        message(params={"_meta": {**META, "progressToken": True}}),
         message(params={"_meta": None}),
         message(params={"more": 1}),
         message(jsonrpc="1.0"),
@@ -160,9 +182,10 @@ async def test_what_the_sdk_must_see_itself_has_no_envelope(params: dict[str, An
     assert envelope_of(HEADERS, message(params=params)) is None
 
 
-async def test_the_oldest_envelope_is_forgotten_first() -> None:
+async def test_the_envelope_not_seen_for_longest_is_forgotten_first() -> None:
     seen = Frames()
     for number in range(ENVELOPES_MAX + 1):
         seen.add(((), b"%d" % number), Known(HANDSHAKE[0], ""))
+        assert seen.get(((), b"1")) or not number, "it is in use"
     assert seen.get(((), b"0")) is None
     assert seen.get(((), b"1")) and seen.get(((), b"%d" % ENVELOPES_MAX))

@@ -12,6 +12,7 @@ from tasks.models import Task
 from tests.factories import TaskFactory
 from todo_mcp.auth import principal
 from todo_mcp.auth.principal import assume, authenticate
+from todo_mcp.auth.token_use import token_uses
 from todo_mcp.auth.tokens import issue_token, revoke_all, revoke_token
 from todo_mcp.compiled import Unmet, guarded
 from todo_mcp.core.envelope import Envelope
@@ -156,6 +157,23 @@ def test_a_worker_remembers_the_newest_tokens_and_no_more(own: int, monkeypatch:
         authenticate(token)
     assert [assume(token) is None for token in tokens] == [True, False, False]
     principal._remembered.clear()
+
+
+def test_a_token_that_has_ended_costs_its_former_user_no_calls_and_is_noted_as_used_no_more(
+    own: int, settings: Any
+) -> None:
+    settings.RATE_LIMIT = 5
+    old, new = issue_token(user_id="alice"), issue_token(user_id="alice")
+    principal_of_old = authenticate(old)
+    token_uses.take()
+    revoke_token(token_id=principal_of_old.token_id or 0)
+    token_uses._noted.clear()
+    for _ in range(9):
+        with pytest.raises(Unauthenticated):
+            call_of(old, "list_tasks")
+    assert token_uses.take() == {}
+    answers = [call_of(new, "list_tasks")[0]["status"] for _ in range(5)]
+    assert answers == ["success"] * 4 + ["error"], "one call, that in which the end was found out, was counted"
 
 
 def test_a_limit_on_calls_counts_each_call_once_and_holds_under_a_guard_too(

@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 from greenlet import getcurrent, greenlet
@@ -20,7 +21,10 @@ class Work(greenlet):
     """A function that runs on the event loop. Inside of it no loop is running, as in any synchronous code.
 
     ``done`` is its result. To begin it, and to go on after ``pause``, call ``resume`` from the loop.
+    ``executor`` has the threads for what blocks; without one they are the loop's.
     """
+
+    executor: Executor | None = None
 
     def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(function)
@@ -30,6 +34,7 @@ class Work(greenlet):
 
     def resume(self, value: Any = None) -> None:
         """Run until the function ends or waits; ``value`` is what ``pause`` returns."""
+        assert not self.dead
         asyncio._set_running_loop(None)
         try:
             result = self.switch(value) if self else self.switch()
@@ -61,7 +66,7 @@ def without_blocking(function: Callable[[], T]) -> T:
     work = current_work()
     if work is None:
         return function()
-    called = work.loop.run_in_executor(None, function)
+    called = work.loop.run_in_executor(work.executor, function)
     called.add_done_callback(lambda _: work.resume())
     work.pause()
     return called.result()

@@ -6,8 +6,12 @@ from contextvars import ContextVar
 from typing import Any
 
 import pghistory
+import pghistory.runtime
+from asgiref.local import Local
 
 from todo_mcp.core.envelope import to_json
+
+pghistory.runtime._tracker = Local()  # type: ignore[assignment]  # it keeps it in the thread, which calls on the event loop share
 
 _metadata: ContextVar[dict[str, Any] | None] = ContextVar("history_metadata", default=None)
 

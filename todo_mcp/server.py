@@ -69,10 +69,19 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve the connections that the kernel has accepted before closing the port, which would reset them."""
+        """Close the port, and serve the connections that the kernel has accepted, which that would reset.
+
+        The backlog goes first, so that the kernel takes next to none between the last of them and the end.
+        """
+        waiting: list[socket.socket] = []
+        for sock in sockets or []:
+            sock.listen(0)
+            waiting += _accept_all(sock)
+        for server in self.servers:
+            server.close()
         loop = asyncio.get_running_loop()
-        for waiting in [connection for sock in sockets or [] for connection in _accept_all(sock)]:
-            await loop.connect_accepted_socket(self._protocol, waiting)
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._protocol, connection)
         await super().shutdown(sockets)
 
     def _protocol(self) -> HttpProtocol:

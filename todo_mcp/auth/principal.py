@@ -104,9 +104,11 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
     hashed = checksum(token)
     rows = _find_token(checksum=hashed, now=timezone.now(), target=target)
     if not rows:
+        _remembered.pop(hashed, None)
         raise Unauthenticated
     token_id, scope, resource, user_id, is_active, name, target_active = rows[0]
     if is_active is False or not is_audience(resource):
+        _remembered.pop(hashed, None)
         raise Unauthenticated
     token_uses.touch(token_id)
     principal = Principal(token_id, name or "", user_id, frozenset(scope.split()), target_active)
@@ -127,6 +129,7 @@ _remembering = threading.Lock()
 
 def _remember(hashed: str, found: _Remembered) -> None:
     with _remembering:
+        _remembered.pop(hashed, None)
         _remembered[hashed] = found
         if len(_remembered) > REMEMBERED_MAX:
             del _remembered[next(iter(_remembered))]
@@ -144,22 +147,30 @@ def assume(token: str, *, target: str | None = None) -> tuple[Principal, Guard] 
     if found is None:
         return None
     principal = found.principal
-    values = {"token_id": principal.token_id, "checksum": hashed, "at": timezone.now()}
+    values = {"token_id": principal.token_id, "token_checksum": hashed, "token_at": timezone.now()}
     guard = Guard(
-        _service_of if principal.user_id is None else _user_of, **values, scope=found.scope, resource=found.resource
+        _service_of if principal.user_id is None else _user_of,
+        **values,
+        token_scope=found.scope,
+        token_resource=found.resource,
     )
-    token_uses.touch(principal.token_id or 0)
     return replace(principal, target_active=True), guard
+
+
+def note_use(principal: Principal) -> None:
+    """An assumed principal has proved to be right."""
+    if principal.token_id is not None:
+        token_uses.touch(principal.token_id)
 
 
 def _still(**whose: Any) -> QuerySet[Any, Any]:
     """The user of a call, if active and if the token is what it was."""
     token = AccessToken.objects.filter(
         pk=Parameter("token_id"),
-        token_checksum=Parameter("checksum"),
-        expires__gt=Parameter("at"),
-        scope=Parameter("scope"),
-        resource=Parameter("resource"),
+        token_checksum=Parameter("token_checksum"),
+        expires__gt=Parameter("token_at"),
+        scope=Parameter("token_scope"),
+        resource=Parameter("token_resource"),
         **whose,
     )
     return User.objects.filter(Exists(token), pk=Parameter(USER), is_active=True).values_list("pk")

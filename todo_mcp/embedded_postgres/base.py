@@ -10,6 +10,7 @@ from django.db.backends.postgresql import client
 
 from todo_mcp.embedded_postgres.cluster import find_programs
 from todo_mcp.embedded_postgres.server import EmbeddedServer, embedded_server
+from todo_mcp.greenlets import without_blocking
 from todo_mcp.postgresql import base
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     client_class = DatabaseClient
 
     def get_connection_params(self) -> dict[str, Any]:
-        address = self._server().address()
+        address = without_blocking(self._server().address)
         self.settings_dict["HOST"], self.settings_dict["PORT"] = address
         return super().get_connection_params()
 
@@ -41,7 +42,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return super().get_new_connection(conn_params)
         except psycopg.OperationalError as error:
             try:
-                address = self._server().ensure_running()
+                address = without_blocking(self._server().ensure_running)
             except ImproperlyConfigured as reason:  # the application runs; for it the database is out of reach
                 logger.error(str(reason))
                 raise error from None

@@ -67,6 +67,7 @@ class Connection(psycopg.Connection[Any]):
         """Before a thread uses the connection: the event loop no longer looks at it."""
         if self._watched is not None:
             self._loop.remove_reader(self._watched)
+            self._loop.remove_writer(self._watched)
             os.close(self._watched)
             self._watched = None
 
@@ -105,8 +106,7 @@ class Connection(psycopg.Connection[Any]):
         return ready
 
     def _on_ready(self, ready: Ready) -> None:
-        assert self._watched is not None
-        if ready is Ready.W:
+        if ready is Ready.W and self._watched is not None:
             self._loop.remove_writer(self._watched)
         work, self._waiting = self._waiting, None
         if work is not None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from todo_mcp.auth.principal import Principal, assume, authenticate
+from todo_mcp.auth.principal import Principal, assume, authenticate, note_use
 from todo_mcp.auth.rate_limit import check_rate
 from todo_mcp.compiled import Guard, Unmet, guarded
 from todo_mcp.core.envelope import Envelope, Output, failure, success
@@ -120,6 +120,9 @@ class _Asked:
         if assumed is None:
             return None
         principal, guard = assumed
+        self._count(principal)
+        if self._limited:
+            return None
         try:
             with guarded(guard):
                 output = self._operate(principal, compiled=True)
@@ -129,32 +132,40 @@ class _Asked:
             if guard.met:
                 raise
         except (InterfaceError, OperationalError) as error:
-            if _sqlstate(error) or not self.call.operation.read_only:
+            if not self.call.operation.read_only or _sqlstate(error) in _TIMED_OUT | _RETRIABLE:
                 raise
             connection.close()  # it was dead; a question may be asked again
+        finally:
+            if guard.met:
+                note_use(principal)
         return None
 
     def authenticated(self, identify: Identify) -> Output:
         principal = identify(self._target)
         self.user_id = None
+        self._count(principal)
+        if self._limited:
+            raise self._limited
         if self._invalid:
-            self._admit(principal)
+            principal.require(self.call.operation.scope)
             raise self._invalid
         return self._operate(principal)
 
-    def _admit(self, principal: Principal) -> None:
-        if not self._counted:  # once, whoever it turns out to be; a call that is refused is a call
-            self._counted = True
-            try:
-                check_rate(principal.user_id or self._target or principal.token_name)
-            except RateLimited as error:
-                self._limited = error
-        if self._limited:
-            raise self._limited
-        principal.require(self.call.operation.scope)
+    def _count(self, principal: Principal) -> None:
+        """Count the call, once: one that is refused too, and one of a token that proves to have ended since.
+
+        The latter is forgotten then, so that it counts for its former user no second time.
+        """
+        if self._counted:
+            return
+        self._counted = True
+        try:
+            check_rate(principal.user_id or self._target or principal.token_name)
+        except RateLimited as error:
+            self._limited = error
 
     def _operate(self, principal: Principal, *, compiled: bool = False) -> Output:
-        self._admit(principal)
+        principal.require(self.call.operation.scope)
         user_id = self.user_id = principal.acting_for(self._target)
         with history_context(
             user=user_id,

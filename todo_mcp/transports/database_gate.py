@@ -56,16 +56,14 @@ class DatabaseGate:
     async def on_loop(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
         """The function waits for nothing but the database, or says so (``todo_mcp.greenlets``)."""
         await self._enter()
-        loop = asyncio.get_running_loop()
-        work = _WorkOn(self._take(), function, loop, self._leave)
-        timer = loop.call_later(patience, _give_up, work.done, work.connection)
-        work.done.add_done_callback(_retrieve)
+        connection = self._take()
+        work = _WorkOn(connection, function, asyncio.get_running_loop())
+        work.executor = self._executor
+        patient = _Patience(patience, connection, work.done)
+        work.at_end = lambda: self._leave(connection, patient)
         work.resume()
-        try:
-            result: T = await work.done
-            return result
-        finally:
-            timer.cancel()
+        result: T = await work.done
+        return result
 
     async def in_thread(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
         """The function may take its time."""
@@ -73,20 +71,30 @@ class DatabaseGate:
         connection = self._take()
         if connection.connection is not None:
             connection.connection.unwatch()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()  # not the thread's, which a caller that goes away would cancel
+        patient = _Patience(patience, connection, done)
+
+        def end(called: "asyncio.Future[T]") -> None:
+            self._leave(connection, patient)
+            error = called.exception()
+            if done.done():
+                return
+            if error:
+                done.set_exception(error)
+            else:
+                done.set_result(called.result())
+
         run = contextvars.copy_context().run
-        future = asyncio.get_running_loop().run_in_executor(self._executor, run, _call_in_thread, connection, function)
-        future.add_done_callback(lambda _: self._leave(connection))
-        future.add_done_callback(_retrieve)
-        done, _ = await asyncio.wait({future}, timeout=patience)
-        if not done:
-            _hang_up(connection)
-            raise ConnectionLost
-        return future.result()
+        loop.run_in_executor(self._executor, run, _call_in_thread, connection, function).add_done_callback(end)
+        return await done
 
     async def close(self) -> None:
         """Wait for the work at hand, then close every connection."""
         if self._counting:
             self._counting.cancel()
+        for state in ("in_use", "idle"):
+            CONNECTIONS.labels(state).set(0)
         try:
             async with asyncio.timeout(HANG_UP_AT_CLOSE_AFTER):
                 await self._empty()
@@ -141,29 +149,50 @@ class DatabaseGate:
         CONNECTIONS.labels("idle").set(idle)
         self._counting = asyncio.get_running_loop().call_later(COUNT_EVERY, self._count)
 
-    def _leave(self, connection: DatabaseWrapper) -> None:
+    def _leave(self, connection: DatabaseWrapper, patient: "_Patience") -> None:
+        patient.end()
         self._idle.append(connection)
         self._places.release()
+
+
+class _Patience:
+    """Takes the database for dead each time that so many seconds have passed, until the work has ended.
+
+    The caller, who waits for ``done``, is told the first time.
+    """
+
+    def __init__(self, seconds: float, connection: DatabaseWrapper, done: "asyncio.Future[Any]") -> None:
+        self._seconds, self._connection, self._done = seconds, connection, done
+        self._timer = done.get_loop().call_later(seconds, self._lose)
+        done.add_done_callback(_retrieve)
+
+    def end(self) -> None:
+        self._timer.cancel()
+
+    def _lose(self) -> None:
+        _hang_up(self._connection)
+        if not self._done.done():
+            self._done.set_exception(ConnectionLost())
+        self._timer = self._done.get_loop().call_later(self._seconds, self._lose)
 
 
 class _WorkOn(Work):
     """Work for which Django's connection is the given one."""
 
+    at_end: Callable[[], None]
+
     def __init__(
-        self,
-        connection: DatabaseWrapper,
-        function: Callable[[], Any],
-        loop: asyncio.AbstractEventLoop,
-        at_end: Callable[[DatabaseWrapper], None],
+        self, connection: DatabaseWrapper, function: Callable[[], Any], loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__(lambda: _call_on(connection, function), loop)
         self.connection = connection
-        self._at_end = at_end
 
     def resume(self, value: Any = None) -> None:
-        super().resume(value)
-        if self.dead:
-            self._at_end(self.connection)
+        try:
+            super().resume(value)
+        finally:
+            if self.dead:
+                self.at_end()
 
 
 class _Connections:
@@ -203,12 +232,6 @@ def _call_on(connection: DatabaseWrapper, function: Callable[[], T]) -> T:
         return function()
     finally:
         connection.close_if_unusable_or_obsolete()
-
-
-def _give_up(done: "asyncio.Future[Any]", connection: DatabaseWrapper) -> None:
-    if not done.done():
-        _hang_up(connection)
-        done.set_exception(ConnectionLost())
 
 
 def _retrieve(future: "asyncio.Future[Any]") -> None:

@@ -36,7 +36,7 @@ class Exchange:
     ``answer`` is what a tool leaves to be sent, ``failed`` whether it tells an error. ``refusal`` is set inside the
     SDK, where HTTP cannot be spoken; the endpoint then sends it in place of what the SDK made of it. ``revision`` and
     ``client`` are what the SDK read in a call. ``authenticated`` says that the token was looked up and is good;
-    ``principal`` is whose it is, where no operation was called.
+    ``known`` that a tool was called with it; ``principal`` is whose it is, where none was.
     """
 
     request_id: str
@@ -51,6 +51,7 @@ class Exchange:
     client: str = ""
     refusal: Unauthenticated | TodoError | None = None
     authenticated: bool = False
+    known: bool = False
     principal: Principal | None = None
 
     @property

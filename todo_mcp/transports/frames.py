@@ -1,7 +1,7 @@
 """What the SDK makes of a tool call, but for what is different in each: asked once, remembered, and filled in.
 
 The SDK reads a call's envelope (headers, method, name, ``_meta``) and wraps the tool's result in a message. Neither
-depends on the id, the arguments or the result, and clients send the same envelope with every call. So the SDK is asked
+depends on the id, the arguments or the result, and but for those a client's calls are alike. So the SDK is asked
 with slots in place of an id and a result; its answer is the frame of all calls with that envelope. An envelope that the
 SDK has not accepted has no frame, and goes to the SDK each time.
 
@@ -26,34 +26,36 @@ _CUT = re.compile(b"(" + b"|".join(re.escape(slot) for slot in _SLOTS) + b")")
 
 ENVELOPE_MAX = 4096  # bytes; larger ones are not remembered
 ENVELOPES_MAX = 256
-# Of _meta: different in each call, and read by nobody here. We send no progress, and where traces are wanted nothing is
-# remembered.
-_PASSING: dict[str, Any] = {"progressToken": (int, str), "traceparent": str, "tracestate": str, "baggage": str}
 _READ = frozenset({b"accept", b"content-type", b"last-event-id"})  # headers; and all that begin with mcp-
+_META = "io.modelcontextprotocol/"  # of _meta the SDK reads what begins so, and the token below
 
 Envelope = tuple[tuple[tuple[bytes, bytes], ...], bytes]
 
 
 def envelope_of(headers: Iterable[tuple[bytes, bytes]], message: Mapping[str, Any]) -> Envelope | None:
-    """All of a tool call that the SDK looks at; None where it must see the call itself."""
+    """All of a tool call that the SDK looks at: headers, and the call as the SDK is shown it.
+
+    That is with a slot for the id, without the arguments, which the tool checks, and without what clients add to _meta
+    for themselves, often new for each call. None where the SDK must see the call itself.
+    """
     params = message["params"]
     if not isinstance(params.get("arguments", {}), dict):
         return None
-    kept = {**params, "arguments": 0}
-    meta = params.get("_meta")
-    if isinstance(meta, dict) and not _PASSING.keys().isdisjoint(meta):
-        kept["_meta"] = {key: value for key, value in meta.items() if not isinstance(value, _PASSING.get(key, ()))}
+    shown = {**params, "arguments": {}}
+    if isinstance(params.get("_meta"), dict):
+        shown["_meta"] = {key: value for key, value in params["_meta"].items() if _is_read(key, value)}
     try:
-        body = orjson.dumps({**message, "id": 0, "params": kept})
+        body = orjson.dumps({**message, "id": ID, "params": shown})
     except TypeError:  # a lone surrogate, or an integer past 64 bits
         return None
     read = tuple([pair for pair in headers if pair[0] in _READ or pair[0].startswith(b"mcp-")])
-    return (read, body) if len(body) <= ENVELOPE_MAX else None
+    size = len(body) + sum([len(name) + len(value) for name, value in read])
+    return (read, body) if size <= ENVELOPE_MAX else None
 
 
-def without_id(message: Mapping[str, Any]) -> bytes:
-    """The call as the SDK is shown it: with a slot for the id, and none of its arguments, which the tool checks."""
-    return orjson.dumps({**message, "id": ID, "params": {**message["params"], "arguments": {}}})
+def _is_read(key: str, value: Any) -> bool:
+    """Whether the SDK looks at it. We send no progress, so a token for that is nothing but well-formed or not."""
+    return key.startswith(_META) or (key == "progressToken" and type(value) not in (int, str))
 
 
 @dataclass(frozen=True)
@@ -98,15 +100,18 @@ class Known:
 
 
 class Frames:
-    """The envelopes that were seen; the oldest is forgotten first."""
+    """The envelopes that were seen; the one not seen for longest is forgotten first."""
 
     def __init__(self) -> None:
         self._known: dict[Envelope, Known] = {}
 
     def get(self, envelope: Envelope) -> Known | None:
-        return self._known.get(envelope)
+        known = self._known.pop(envelope, None)
+        if known:
+            self._known[envelope] = known
+        return known
 
     def add(self, envelope: Envelope, known: Known) -> None:
-        while len(self._known) >= ENVELOPES_MAX:
-            del self._known[next(iter(self._known))]
         self._known[envelope] = known
+        if len(self._known) > ENVELOPES_MAX:
+            del self._known[next(iter(self._known))]

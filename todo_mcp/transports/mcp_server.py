@@ -25,7 +25,7 @@ from todo_mcp.core.operations import REGISTRY, Operation
 from todo_mcp.transports.calls import Call, authenticate_alone, clean_client, perform_for
 from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, count_refusal, exchange_of, refuse, refuse_with
-from todo_mcp.transports.frames import DATA, TEXT, Envelope, Frame, Frames, Known, envelope_of, without_id
+from todo_mcp.transports.frames import DATA, TEXT, Envelope, Frame, Frames, Known, envelope_of
 
 INSTRUCTIONS = """\
 This is the person's own task list. Call list_tasks to learn ids before you complete, update or delete; never guess one.
@@ -104,7 +104,7 @@ class McpEndpoint:
             if frame := known.frames.get(exchange.failed):
                 await _send_filled(frame, exchange, send)
                 return
-        receive = _without_id(exchange, receive) if envelope else _without_surrogates(exchange, receive)
+        receive = _showing(envelope[1], receive) if envelope else _without_surrogates(exchange, receive)
         await self.manager.handle_request(scope, receive, self._checked(scope, send, envelope))
 
     async def _refusal(self, exchange: Exchange, scope: Scope) -> Response | None:
@@ -154,7 +154,7 @@ class McpEndpoint:
                     await send(message)
             elif held:
                 frame = Frame.of(held.pop(), message)
-                if self._frames and envelope and frame.is_whole():
+                if self._frames and envelope and exchange.known and frame.is_whole():
                     known = self._frames.get(envelope) or Known(exchange.revision, exchange.client)
                     known.frames[exchange.failed] = frame
                     self._frames.add(envelope, known)
@@ -199,6 +199,7 @@ class McpEndpoint:
             exchange.authenticated = True  # nothing of anybody's is told
             count_refusal(busy.code, "mcp")
             envelope, error = failure(busy), busy
+        exchange.known = not isinstance(error, Busy)
         exchange.failed = error is not None
         if isinstance(error, (ScopeMissing, KeysUnavailable)):
             exchange.refusal = error
@@ -251,12 +252,12 @@ async def _send_filled(frame: Frame, exchange: Exchange, send: Send) -> None:
         await send(message)
 
 
-def _without_id(exchange: Exchange, receive: Receive) -> Receive:
-    """A receive that gives the call as the SDK is shown it: with a slot for its id."""
+def _showing(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives this body."""
 
     async def changed() -> Message:
         message = await receive()
-        return {**message, "body": without_id(exchange.message)} if message["type"] == "http.request" else message
+        return {**message, "body": body} if message["type"] == "http.request" else message
 
     return changed
 
