@@ -163,7 +163,6 @@ async def test_an_envelope_is_another_where_the_sdk_may_see_a_difference() -> No
         message(params={"name": "add_task"}),
         message(params={"_meta": {**META, "progressToken": [1]}}),
         message(params={"_meta": {**META, "progressToken": True}}),
-        message(params={"_meta": None}),
         message(params={"more": 1}),
         message(jsonrpc="1.0"),
         message(more=1),
@@ -176,7 +175,16 @@ async def test_an_envelope_is_another_where_the_sdk_may_see_a_difference() -> No
 
 
 @pytest.mark.parametrize(
-    "params", [{"arguments": None}, {"arguments": []}, {"x": "\ud800"}, {"x": 2**64}, {"x": "a" * ENVELOPE_MAX}]
+    "params",
+    [
+        {"arguments": None},
+        {"arguments": []},
+        {"x": "\ud800"},
+        {"x": 2**64},
+        {"x": float("inf")},
+        {"_meta": None},
+        {"x": "a" * ENVELOPE_MAX},
+    ],
 )
 async def test_what_the_sdk_must_see_itself_has_no_envelope(params: dict[str, Any]) -> None:
     assert envelope_of(HEADERS, message(params=params)) is None

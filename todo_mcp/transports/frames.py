@@ -48,6 +48,8 @@ def envelope_of(headers: Iterable[tuple[bytes, bytes]], message: Mapping[str, An
         body = orjson.dumps({**message, "id": ID, "params": shown})
     except TypeError:  # a lone surrogate, or an integer past 64 bits
         return None
+    if b"null" in body:  # or a number past the greatest float, which orjson writes so
+        return None
     read = tuple([pair for pair in headers if pair[0] in _READ or pair[0].startswith(b"mcp-")])
     size = len(body) + sum([len(name) + len(value) for name, value in read])
     return (read, body) if size <= ENVELOPE_MAX else None
