@@ -195,13 +195,13 @@ def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]]
     with connection.wrap_database_errors:
         try:
-            rows = connection.connection.bare_cursor(connection.connection).execute(sql, params, binary=True).fetchall()
+            rows = connection.connection.bare_cursor.execute(sql, params, binary=True).fetchall()
         except _PLAN_LOST:
             if connection.in_atomic_block:
                 raise  # the rollback forgets what was prepared
             connection.close()
             connection.connect()
-            rows = connection.connection.bare_cursor(connection.connection).execute(sql, params, binary=True).fetchall()
+            rows = connection.connection.bare_cursor.execute(sql, params, binary=True).fetchall()
     if connection.queries_logged:
         connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - started:.3f}"})
     return rows

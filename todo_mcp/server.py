@@ -34,6 +34,7 @@ KEEP_ALIVE_SECONDS = 75  # more than a load balancer's usual 60: who closes last
 GRACE_SECONDS = 10
 WORKER_HANGS_SECONDS = 10  # a worker that answers no ping for so long is replaced
 BACKLOG = 2048
+COLLECT_AFTER = (20_000, 20, 20)  # objects, young and middle collections: a tenth of a call's CPU less than by default
 REFUSALS = {
     errno.EADDRINUSE: "Port {} is taken by another program. Stop it, or set MCP_SERVER_PORT to a free port.",
     errno.EACCES: "Port {} is reserved for root. Set MCP_SERVER_PORT to one from 1024 up.",
@@ -58,10 +59,11 @@ class Server(uvicorn.Server):
             self._close_at = time.monotonic() + settings.DRAIN_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and keep the garbage collector from what has been loaded: looking through it takes 0.1 s."""
+        """Start, and let the garbage collector look less often, and not at what has been loaded: that takes it 0.1 s."""
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
 
     async def on_tick(self, counter: int) -> bool:
         if self._close_at is not None and time.monotonic() >= self._close_at:

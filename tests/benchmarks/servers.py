@@ -61,7 +61,7 @@ def _wait(port: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5)
         except urllib.error.HTTPError:
             return
         except OSError:

@@ -6,6 +6,7 @@ import select
 import socket
 import time
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -38,10 +39,15 @@ class Connection(psycopg.Connection[Any]):
     The event loop watches a duplicate of the socket, for libpq closes its own without a word when the server is gone.
     """
 
-    bare_cursor: type[psycopg.Cursor[Any]] = psycopg.Cursor  # for statements that pass Django's cursors by
+    bare_cursor_class: type[psycopg.Cursor[Any]] = psycopg.Cursor
     _watched: int | None = None  # the duplicate
     _waiting: Work | None = None
     _poll: "select.poll | None" = None
+
+    @cached_property
+    def bare_cursor(self) -> psycopg.Cursor[Any]:
+        """For statements that pass Django's cursors by; one does for all, for each is read to its end."""
+        return self.bare_cursor_class(self)
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """What psycopg's generator returns in the end."""

@@ -22,7 +22,7 @@ def traced(cursor: type["psycopg.Cursor[Any]"]) -> type["psycopg.Cursor[Any]"]:
 
 
 class TracedConnection(Connection):
-    bare_cursor = traced(psycopg.Cursor)
+    bare_cursor_class = traced(psycopg.Cursor)
 
     def commit(self) -> None:
         with statement("COMMIT", self):
