@@ -13,7 +13,7 @@ PREPARE_AFTER = 5  # uses; psycopg prepares nothing, not even on request, unless
 
 
 def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = False) -> dict[str, Any]:
-    """Django's settings of the database; connections last as long as their thread.
+    """Django's settings of the database; connections last until they break.
 
     Args:
         transaction_pooling: a pooler gives each transaction another session of PostgreSQL, so nothing may be left in

@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
             self._close_at = time.monotonic() + settings.DRAIN_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and let the garbage collector look less often, and not at what has been loaded: that takes it 0.1 s."""
+        """Start; let the garbage collector look less often, and not at what has been loaded: that takes it 0.1 s."""
         await super().startup(sockets)
         gc.collect()
         gc.freeze()

@@ -54,7 +54,7 @@ if _public.scheme not in ("http", "https") or not _public.hostname or _public.pa
     )
 
 # Limits; the numbers and why are in docs/architecture.md
-DATABASE_CONNECTIONS = _integer("DATABASE_CONNECTIONS", 16, 1, 1000)  # per worker: threads, connections and gate
+DATABASE_CONNECTIONS = _integer("DATABASE_CONNECTIONS", 16, 1, 1000)  # per worker: connections, and places at the gate
 RATE_LIMIT = _integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls a minute for a user in a worker; 0: none
 DRAIN_SECONDS = _integer("DRAIN_SECONDS", 0, 0, 300)  # from SIGTERM, /readyz failing, to closing the port
 CONVERSATION_DAYS = _integer("CONVERSATION_DAYS", 0, 0, 36_500)  # purge removes conversations still so long; 0: never

@@ -1,4 +1,4 @@
-"""The gate before the database threads: who does not get in is told so soon, and no place is ever lost."""
+"""The gate before the database: who does not get in is told so soon, and no place is ever lost."""
 
 import asyncio
 import socket
