@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import anyio.to_thread
@@ -119,14 +120,20 @@ def operator() -> User:
     return User.objects.create_superuser("operator", "correct horse battery staple")
 
 
-@pytest.fixture
-async def http(committed: None, anyio_backend: str) -> AsyncIterator[httpx2.AsyncClient]:
+@asynccontextmanager
+async def application_client() -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the real ASGI application, its lifespan running; no network in between."""
     app = asgi.Lifespan()
     async with app.running():
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
             yield client
+
+
+@pytest.fixture
+async def http(committed: None, anyio_backend: str) -> AsyncIterator[httpx2.AsyncClient]:
+    async with application_client() as client:
+        yield client
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -24,11 +24,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.conftest import DOORS, HANDSHAKE, MODERN, Caller, Orm
+from tests.conftest import DOORS, HANDSHAKE, MODERN, Caller, Orm, application_client
 from tests.processes import scratch
 from tests.server_process import ROOT, Database, ServerProcess
 from tests.support import META, rpc_headers, tool_call
-from todo_mcp import asgi, tracing
+from todo_mcp import tracing
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.span_export import Discreet
 from todo_mcp.users.models import User
@@ -69,11 +69,8 @@ async def traced_http(
     """A client of the application, which is traced."""
     monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:1")
     monkeypatch.setattr(tracing, "exporting", _nothing_to_export)
-    app = asgi.Lifespan()
-    async with app.running():
-        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
-            yield client
+    async with application_client() as client:
+        yield client
 
 
 @pytest.fixture
@@ -350,3 +347,13 @@ def everything(memory: InMemorySpanExporter) -> str:
 def run_sql(sql: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql)
+
+
+def test_a_traced_connection_can_be_made_again_as_after_the_embedded_server_was_started_anew(
+    committed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:1")
+    wrapper = connections.create_connection(DEFAULT_DB_ALIAS)
+    parameters = wrapper.get_connection_params()
+    for _ in range(2):
+        wrapper.get_new_connection(parameters).close()

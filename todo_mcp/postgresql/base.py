@@ -20,6 +20,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.isolation_level = IsolationLevel.READ_COMMITTED
         kind: type[Connection] = Connection
         if is_configured():
-            kind, conn_params["cursor_factory"] = TracedConnection, traced(conn_params["cursor_factory"])
+            kind = TracedConnection
+            conn_params = {**conn_params, "cursor_factory": traced(conn_params["cursor_factory"])}
         with database_time.get():
             return without_blocking(lambda: kind.connect(**conn_params))
