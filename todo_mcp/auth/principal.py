@@ -147,10 +147,11 @@ def assume(token: str, *, target: str | None = None) -> tuple[Principal, Guard] 
     if found is None:
         return None
     principal = found.principal
-    values = {"token_id": principal.token_id, "token_checksum": hashed, "token_at": timezone.now()}
     guard = Guard(
         _service_of if principal.user_id is None else _user_of,
-        **values,
+        token_id=principal.token_id,
+        token_checksum=hashed,
+        token_at=timezone.now(),
         token_scope=found.scope,
         token_resource=found.resource,
     )

@@ -80,22 +80,22 @@ class McpEndpoint:
             on_call_tool=self._call_tool,
             get_tool_input_schema=_input_schema,
         )
-        self._frames: Frames | None = None
-        if not tracing.is_configured():
+        self._frames = Frames()
+        self._remembers = not tracing.is_configured()  # where there are spans, the SDK sees every call
+        if self._remembers:
             server.middleware.clear()  # spans for nobody: a tenth of a call's CPU (docs/performance.md)
-            self._frames = Frames()  # where there are spans, the SDK sees every call
         # The guard has checked Host, Origin and size already, for every path alike.
         self.manager = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
-        refusal = await self._refusal(exchange, scope)
+        is_call = _is_call(exchange)
+        refusal = await self._refusal(exchange, scope, is_call=is_call)
         if refusal:
             await refusal(scope, receive, send)
             return
-        envelope = envelope_of(scope["headers"], exchange.message) if self._frames and _is_call(exchange) else None
-        known = self._frames.get(envelope) if self._frames and envelope else None
-        if known:
+        envelope = envelope_of(scope["headers"], exchange.message) if is_call and self._remembers else None
+        if envelope and (known := self._frames.get(envelope)):
             client = known.client or _user_agent(scope)
             await self._perform(exchange, _call(exchange, revision=known.revision, client=client))
             if exchange.refusal:
@@ -107,11 +107,11 @@ class McpEndpoint:
         receive = _showing(envelope[1], receive) if envelope else _without_surrogates(exchange, receive)
         await self.manager.handle_request(scope, receive, self._checked(scope, send, envelope))
 
-    async def _refusal(self, exchange: Exchange, scope: Scope) -> Response | None:
+    async def _refusal(self, exchange: Exchange, scope: Scope, *, is_call: bool) -> Response | None:
         """The answer to what must not reach the SDK. A known tool's call is authenticated with its work, in one hop."""
         message = exchange.message
         try:
-            if not _is_call(exchange):
+            if not is_call:
                 await self._authenticate(exchange)
         except (Unauthenticated, TodoError) as error:
             return refuse_with(scope, error)
@@ -154,7 +154,7 @@ class McpEndpoint:
                     await send(message)
             elif held:
                 frame = Frame.of(held.pop(), message)
-                if self._frames and envelope and exchange.known and frame.is_whole():
+                if envelope and exchange.known and frame.is_whole():
                     known = self._frames.get(envelope) or Known(exchange.revision, exchange.client)
                     known.frames[exchange.failed] = frame
                     self._frames.add(envelope, known)
@@ -193,7 +193,7 @@ class McpEndpoint:
             envelope, error = await self._gate.on_loop(lambda: perform_for(call, exchange.token))
             exchange.authenticated = True
         except Unauthenticated as refusal:
-            exchange.refusal, error = refusal, None
+            exchange.refusal = refusal
             return
         except Busy as busy:
             exchange.authenticated = True  # nothing of anybody's is told
@@ -274,13 +274,7 @@ def _without_surrogates(exchange: Exchange, receive: Receive) -> Receive:
         text.encode()
         return receive
     except UnicodeEncodeError:
-        body = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-
-    async def cleaned() -> Message:
-        message = await receive()
-        return {**message, "body": body} if message["type"] == "http.request" else message
-
-    return cleaned
+        return _showing(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode(), receive)
 
 
 async def _nothing() -> Message:
