@@ -102,6 +102,7 @@ INSTALLED_APPS = [
     "pgtrigger",
     "pghistory",
     "todo_mcp.users",
+    "todo_mcp.auth",
     "todo_mcp.idempotency",
     "todo_mcp.statistics",
     "todo_mcp",

@@ -1,0 +1,34 @@
+"""What sign-in keeps beside the tables of django-oauth-toolkit."""
+
+from django.db import models
+from django.utils import timezone
+
+
+class UsedCode(models.Model):
+    """An authorization code that was redeemed, so that its reuse can end what came of it (OAuth 2.1, section 4.1.3)."""
+
+    checksum = models.CharField(primary_key=True, max_length=64, help_text="Hexadecimal SHA-256 of the code.")
+    token_family = models.UUIDField(null=True, help_text="Of the refresh tokens that came of it.")
+    used_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        db_table = "used_codes"
+
+    def __str__(self) -> str:
+        return self.checksum
+
+
+class ResetRequest(models.Model):
+    """A forgotten password that a mail is still to be sent for. The address is as somebody typed it: perhaps nobody's."""
+
+    id = models.BigAutoField(primary_key=True)
+    email = models.CharField(max_length=254)
+    asked_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="How often sending was begun.")
+    due_at = models.DateTimeField(default=timezone.now, db_index=True, help_text="When sending is tried next.")
+
+    class Meta:
+        db_table = "reset_requests"
+
+    def __str__(self) -> str:
+        return str(self.pk)
