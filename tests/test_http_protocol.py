@@ -163,6 +163,7 @@ async def test_20_mb_of_header_are_answered_431_while_they_come(connect: Connect
 async def test_what_is_no_body_cannot_accumulate_after_the_head_either(connect: Connect, flood: bytes) -> None:
     connection = await connect()
     await connection.send(CHUNKED + flood + b"x" * (2 * MAX))
+    assert (await connection.answer())[0] == 431
     assert await connection.closed() == b""
 
 

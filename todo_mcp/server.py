@@ -9,6 +9,7 @@ import contextlib
 import errno
 import gc
 import os
+import resource
 import signal
 import socket
 import tempfile
@@ -27,13 +28,17 @@ from uvicorn.supervisors import multiprocess
 
 from todo_mcp import lifecycle
 from todo_mcp.embedded_postgres.server import release_all
-from todo_mcp.http_protocol import HttpProtocol
+from todo_mcp.http_protocol import HttpProtocol, abort_unread, connections
 
 APPLICATION = "todo_mcp.asgi:application"
 KEEP_ALIVE_SECONDS = 75  # more than a load balancer's usual 60: who closes last never closes on a request
 GRACE_SECONDS = 10
 WORKER_HANGS_SECONDS = 10  # a worker that answers no ping for so long is replaced
 BACKLOG = 2048
+LOOK_FOR_UNREAD = 50  # ticks of 0.1 s
+DESCRIPTORS = 65_536  # open files that we ask for; the system may allow fewer
+RESERVED_DESCRIPTORS = 128  # for the listening sockets, refused connections, logs, metrics, fetched documents
+CONNECTIONS_MIN = 16
 COLLECT_AFTER = (20_000, 20, 20)  # objects, young and middle collections: a tenth of a call's CPU less than by default
 REFUSALS = {
     errno.EADDRINUSE: "Port {} is taken by another program. Stop it, or set MCP_SERVER_PORT to a free port.",
@@ -61,6 +66,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; let the garbage collector look less often, and not at what has been loaded: that takes it 0.1 s."""
         await super().startup(sockets)
+        connections.limit = max(CONNECTIONS_MIN, _descriptors() - settings.DATABASE_CONNECTIONS - RESERVED_DESCRIPTORS)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT_AFTER)
@@ -68,6 +74,8 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._close_at is not None and time.monotonic() >= self._close_at:
             self.should_exit = True
+        if counter % LOOK_FOR_UNREAD == 0:
+            abort_unread(self.server_state.connections)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -188,6 +196,17 @@ def _config(workers: int) -> uvicorn.Config:
         timeout_worker_healthcheck=WORKER_HANGS_SECONDS,
         workers=workers,
     )
+
+
+def _descriptors() -> int:
+    """How many files and sockets this process may have open, after asking for enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
 def _listen(family: int, address: tuple[Any, ...]) -> socket.socket:
