@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from concurrent.futures import Future
 from typing import Any
 
 import urllib3
@@ -10,7 +11,6 @@ from jwt import PyJWK
 
 from todo_mcp.auth.bounded_read import read_within
 from todo_mcp.core.errors import KeysUnavailable
-from todo_mcp.greenlets import without_blocking
 from todo_mcp.transports.json_body import parse
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ DOCUMENT_MAX = 64 * 1024  # bytes
 
 
 class JsonWebKeySet:
-    """Finds keys by their id. It blocks, and never the event loop."""
+    """Finds keys by their id. A caller first waits for ``fetch``, where there is one, and holds nothing meanwhile."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -32,22 +32,39 @@ class JsonWebKeySet:
         self._keys: list[dict[str, Any]] = []
         self._fetched = -STALE
         self._tried = -PAUSE
+        self._fetching: Future[None] | None = None
         self._http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT))
 
+    def fetch(self, kid: Any, algorithm: str) -> "Future[None] | None":
+        """The fetch that may bring this key: one for all who wait. Wait ``TIMEOUT`` at most; it may take longer.
+
+        None where the key is known, and fresh or being fetched already, or where the last fetch is too recent.
+        """
+        known = self._among(kid, algorithm) is not None
+        if known and self._age() <= FRESH:
+            return None
+        with self._lock:
+            if self._fetching is not None:
+                return None if known else self._fetching
+            if time.monotonic() - self._tried <= PAUSE:
+                return None
+            self._tried = time.monotonic()
+            fetching: Future[None] = Future()
+            self._fetching = fetching
+        # A thread that can be left behind: the head of an answer may come byte by byte.
+        threading.Thread(target=self._refresh, args=(fetching,), daemon=True).start()
+        return fetching
+
     def find(self, kid: Any, algorithm: str) -> PyJWK:
-        """The signing key with this id; where the token names none, the only one there is.
+        """The signing key with this id; where the token names none, the only one there is. Fetches nothing.
 
         Raises:
-            KeysUnavailable: there are no keys, or none recent enough, and they cannot be fetched.
+            KeysUnavailable: there are no keys, or none recent enough.
             LookupError: there is no such key.
         """
-        found = self._among(kid, algorithm)
-        known = found is not None
-        if not known or self._age() > FRESH:
-            without_blocking(lambda: self._refresh(known=known))
-            found = self._among(kid, algorithm)
         if self._age() > STALE:
             raise KeysUnavailable
+        found = self._among(kid, algorithm)
         if found is None:
             raise LookupError("no such key")
         return PyJWK(found, algorithm)
@@ -61,18 +78,14 @@ class JsonWebKeySet:
     def _age(self) -> float:
         return time.monotonic() - self._fetched
 
-    def _refresh(self, *, known: bool) -> None:
-        """Fetch once for all who wait; who has a key already does not wait."""
-        if not self._lock.acquire(blocking=not known, timeout=-1 if known else TIMEOUT):
-            return
+    def _refresh(self, fetching: "Future[None]") -> None:
         try:
-            if time.monotonic() - self._tried > PAUSE:
-                self._tried = time.monotonic()
-                self._keys, self._fetched = self._fetch(), time.monotonic()
+            self._keys, self._fetched = self._fetch(), time.monotonic()
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             logger.warning("key set unavailable", extra={"url": self._url, "error": type(error).__name__})
         finally:
-            self._lock.release()
+            self._fetching = None
+            fetching.set_result(None)
 
     def _fetch(self) -> list[dict[str, Any]]:
         # No redirect: the operator has named the address, and nobody else may.

@@ -1,6 +1,7 @@
 """The issuers whose JWTs are taken, as the setting JWT_ISSUERS names them: who, for whom, by which keys."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -73,6 +74,10 @@ class JwtIssuer(BaseModel):
         if self.secret:
             return self.secret.encode()
         return self._pem if self.public_key else self._key_set.find(header.get("kid"), str(header["alg"]))
+
+    def fetch(self, header: dict[str, Any]) -> "Future[None] | None":
+        """The fetch to wait for before ``key`` is asked, where there is one."""
+        return self._key_set.fetch(header.get("kid"), str(header["alg"])) if self.jwks_url else None
 
     @cached_property
     def _key_set(self) -> JsonWebKeySet:

@@ -1,5 +1,6 @@
 """JWTs of configured issuers as access tokens (RFC 7519, RFC 8725, RFC 9068, RFC 8693): every rule, in one place."""
 
+import asyncio
 import base64
 import binascii
 import math
@@ -9,8 +10,9 @@ from typing import Any
 import jwt
 from django.conf import settings
 
+from todo_mcp.auth import jwks
 from todo_mcp.auth.jwt_issuers import JwtIssuer
-from todo_mcp.auth.tokens import ACT_AS
+from todo_mcp.auth.tokens import ACT_AS, TOKEN_MAX
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.transports.json_body import BadJson, parse
 
@@ -43,6 +45,22 @@ def looks_like_jwt(token: str) -> bool:
     return token.count(".") == 2
 
 
+async def prepare_keys(token: str) -> None:
+    """Wait for the keys that a JWT needs, if they are not here: a caller does so before it takes a place at the gate.
+
+    Whatever is wrong with the token is left for ``verify``.
+    """
+    if not looks_like_jwt(token) or len(token) > TOKEN_MAX or not token.isascii():
+        return
+    try:
+        header, issuer = _opened(token)
+        fetch = issuer.fetch(header)
+    except (LookupError, ValueError, TypeError):
+        return
+    if fetch is not None:
+        await asyncio.wait({asyncio.wrap_future(fetch)}, timeout=jwks.TIMEOUT)
+
+
 def verify(token: str) -> Claims:
     """The claims of a token that keeps every rule.
 
@@ -51,9 +69,7 @@ def verify(token: str) -> Claims:
         KeysUnavailable: the issuer's keys cannot be had.
     """
     try:
-        header, unverified = (_json_part(part) for part in token.split(".")[:2])
-        issuer = _issuer(unverified.get("iss"))
-        _check_header(header, issuer)
+        header, issuer = _opened(token)
         claims = jwt.decode(
             token,
             issuer.key(header),
@@ -67,6 +83,14 @@ def verify(token: str) -> Claims:
         return _understood(claims, issuer)
     except (jwt.PyJWTError, ArithmeticError, LookupError, ValueError, TypeError) as error:
         raise Unauthenticated from error
+
+
+def _opened(token: str) -> tuple[dict[str, Any], JwtIssuer]:
+    """The header, and the issuer that the token names; nothing of it is proven."""
+    header, unverified = (_json_part(part) for part in token.split(".")[:2])
+    issuer = _issuer(unverified.get("iss"))
+    _check_header(header, issuer)
+    return header, issuer
 
 
 def _json_part(part: str) -> dict[str, Any]:

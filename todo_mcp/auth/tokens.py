@@ -21,6 +21,7 @@ PREFIX = "todo_"  # lets people and secret scanners recognise a leaked token
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 ACT_AS = "tasks:act_as"
 PERSONAL_NAME = "personal"
+TOKEN_MAX = 8 * 1024  # bytes; of any token, a JWT too
 
 
 def issue_token(
