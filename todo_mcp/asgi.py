@@ -73,6 +73,7 @@ class Lifespan:
                     yield
             finally:
                 self._running = None
+                guarded.close()
                 await gate.close()
 
 

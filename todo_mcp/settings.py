@@ -61,6 +61,7 @@ CONVERSATION_DAYS = _integer("CONVERSATION_DAYS", 0, 0, 36_500)  # purge removes
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 BODY_MAX = 256 * 1024
 CONVERSATION_BODY_MAX = 4 * 1024 * 1024  # a turn: a message alone may be 100,000 characters, 12 bytes each escaped
+PAGE_BODY_MAX = 128 * 1024  # a form of the admin or of sign-in; strangers may send it
 HEADERS_MAX = 16 * 1024
 GATE_SECONDS = 1.0
 
@@ -72,6 +73,7 @@ DEBUG = False
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", [])
 if not ALLOWED_HOSTS:
     ALLOWED_HOSTS = [_public.hostname] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]", _public.hostname]
+PROBE_HOSTS: list[str] = env.list("PROBE_HOSTS", [])  # names by which /readyz and /metrics are asked besides
 if PRODUCTION:
     if len(SECRET_KEY) < 50 or SECRET_KEY.startswith("development-"):
         raise ImproperlyConfigured("SECRET_KEY is missing or short; set it to at least 50 random characters.")
@@ -151,7 +153,13 @@ LANGUAGE_CODE = "en"
 
 # Who may come in
 AUTH_USER_MODEL = "users.User"
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "todo_mcp.auth.attempts.AttemptLimits",
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+    "todo_mcp.auth.attempts.FailedAttempts",
+]
+PASSWORD_HASHERS = ["todo_mcp.auth.hashers.PasswordHasher", "todo_mcp.auth.hashers.RandomSecretHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -164,6 +172,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "todo_mcp.browsers.locked_out"
+AXES_CLIENT_IP_CALLABLE = "todo_mcp.auth.attempts.client_address"
 AXES_VERBOSE = False
 PASSWORD_RESET_TIMEOUT = 3600
 SCOPES = {

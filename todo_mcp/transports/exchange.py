@@ -54,6 +54,10 @@ class Exchange:
     known: bool = False
     principal: Principal | None = None
 
+    def take(self, message: Any, body: bytes) -> None:
+        """Keep what a body says."""
+        self.message, self.has_body, self.has_escapes = message, True, b"\\u" in body
+
     @property
     def rpc_id(self) -> str | int | None:
         """The request's id, to be told back; None where there is none, or none that can be told back unchanged."""

@@ -4,6 +4,7 @@ The numbers are in docs/architecture.md; each refusal is HTTP's own status for i
 """
 
 import asyncio
+import ipaddress
 import logging
 import re
 import uuid
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_mcp.auth.jwt_tokens import prepare_keys
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.logs import describe
 from todo_mcp.logs import request_id as current_request_id
@@ -20,23 +22,28 @@ from todo_mcp.transports.calls import authenticate_alone
 from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, exchange_of, is_mcp, open_exchange, refuse, refuse_with
 from todo_mcp.transports.json_body import BadJson, parse
+from todo_mcp.transports.large_bodies import SMALL_MAX, LargeBodies
+from todo_mcp.transports.paths import one_spelling
 
 logger = logging.getLogger(__name__)
 
 BODY_SECONDS = 10.0
-PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by address, from inside
+PROBES = frozenset({"/readyz", "/metrics"})  # asked from inside, by address or by a name of the operator's
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _SPACE = " \t"  # HTTP's, not Unicode's
 _DIGITS_MAX = 18
+_NO_STORE, _NOSNIFF = (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")
+_REPLACED = frozenset({_NO_STORE[0], _NOSNIFF[0]})
 
 
 class Refused(Exception):
     """The request ends here with this status."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, name: str = "invalid_request") -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.name = name
 
 
 class Guard:
@@ -45,6 +52,7 @@ class Guard:
     def __init__(self, app: ASGIApp, gate: DatabaseGate) -> None:
         self._app = app
         self._gate = gate
+        self._large = LargeBodies(settings.GATE_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,7 +63,7 @@ class Guard:
         exchange = open_exchange(scope, sent_id if _REQUEST_ID.fullmatch(sent_id) else uuid.uuid4().hex)
         reset = current_request_id.set(exchange.request_id)
         try:
-            await self._guarded(scope, receive, _with_request_id(send, exchange.request_id), headers, exchange)
+            await self._guarded(scope, receive, _stamped(send, scope, exchange.request_id), headers, exchange)
         finally:
             current_request_id.reset(reset)
 
@@ -63,22 +71,37 @@ class Guard:
         self, scope: Scope, receive: Receive, send: Send, headers: "_Headers", exchange: Exchange
     ) -> None:
         try:
-            if scope["path"] not in PROBES:
-                _check_sender(scope["path"], headers)
-            body = await _read(receive, headers, _body_max(scope["path"]))
-            if _takes_calls(scope["path"]):
+            _check_sender(scope, headers)
+            body = _Body(receive, headers, _body_max(scope["path"]))
+            takes_calls = _takes_calls(scope["path"])
+            is_whole = await body.read(SMALL_MAX if takes_calls else body.maximum)
+            if takes_calls:
                 exchange.token = _bearer_token(headers)
-                if scope["method"] == "POST" and body.strip():
-                    exchange.message, exchange.has_body, exchange.has_escapes = parse(body), True, b"\\u" in body
+                await prepare_keys(exchange.token)
+                if not is_whole:
+                    await self._serve_large(body, scope, receive, send)
+                    return
+                if scope["method"] == "POST" and body.content.strip():
+                    exchange.take(parse(body.content), body.content)
         except Refused as refused:
-            await refuse(scope, refused.status, refused.message)(scope, receive, send)
+            await refuse(scope, refused.status, refused.message, name=refused.name)(scope, receive, send)
         except BadJson as bad:
             exchange.malformed = str(bad)
             await self._finished(self._malformed, scope, receive, send)
-        except Unauthenticated as error:
+        except (Unauthenticated, TodoError) as error:
             await refuse_with(scope, error)(scope, receive, send)
         else:
-            await self._finished(self._app, scope, _replay(body, receive), send)
+            await self._finished(self._app, scope, _replay(body.content, receive), send)
+
+    async def _serve_large(self, body: "_Body", scope: Scope, receive: Receive, send: Send) -> None:
+        """Read a large body for those alone whose token is good, and hold room for it until it is answered."""
+        exchange = exchange_of(scope)
+        await self._gate.on_loop(lambda: authenticate_alone(exchange.token))
+        async with self._large.room(body.expected):
+            await body.read(body.maximum)
+            if scope["method"] == "POST":
+                exchange.take(await self._large.parse(body.content), body.content)
+            await self._finished(self._app, scope, _replay(body.content, receive), send)
 
     async def _malformed(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is wrong with a body is told to those whose token is good; others hear of the token alone."""
@@ -106,6 +129,10 @@ class Guard:
             if not begun:
                 await refuse_with(scope, InternalError(exchange_of(scope).request_id))(scope, receive, send)
 
+    def close(self) -> None:
+        """End what was begun for large bodies."""
+        self._large.close()
+
 
 class _Headers:
     """The raw headers; ASGI gives their names in lower case."""
@@ -123,17 +150,34 @@ class _Headers:
         return sum(len(key) + len(value) + 4 for key, value in self._raw)
 
 
-def _check_sender(path: str, headers: _Headers) -> None:
-    """Against DNS rebinding and foreign pages: the Host must be ours, an Origin too. MCP asks for both."""
+def _check_sender(scope: Scope, headers: _Headers) -> None:
+    """Where the request goes, and against DNS rebinding and foreign pages: the Host must be ours, an Origin too."""
+    path = one_spelling(scope)
+    if path is None:
+        raise Refused(404, "There is nothing at this path, spelled in this way.", "not_found")
+    scope["path"] = path
+    if path == "/healthz":  # says nothing about us
+        return
     if headers.size() > settings.HEADERS_MAX:
         raise Refused(431, f"The headers are larger than {settings.HEADERS_MAX} bytes.")
     hosts = headers.all(b"host")
-    domain, _port = split_domain_port(hosts[0]) if len(hosts) == 1 else ("", "")
-    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+    if len(hosts) != 1:
+        raise Refused(400, "The request must have one Host header.")  # RFC 9112, section 3.2
+    domain, _port = split_domain_port(hosts[0])
+    if not domain or not (validate_host(domain, settings.ALLOWED_HOSTS) or (path in PROBES and _may_probe(domain))):
         raise Refused(421, "This server does not answer for that Host. Its operator can add it to ALLOWED_HOSTS.")
     origin = headers.one(b"origin")
     if origin and _takes_calls(path) and not _is_own(origin, hosts[0]):
         raise Refused(403, "Calls from pages of that Origin are not taken.")
+
+
+def _may_probe(domain: str) -> bool:
+    """Whether a probe may name us so: by an address, which no foreign page can rebind, or as the operator says."""
+    try:
+        ipaddress.ip_address(domain.strip("[]"))
+    except ValueError:
+        return validate_host(domain, settings.PROBE_HOSTS)
+    return True
 
 
 def _is_own(origin: str, host: str) -> bool:
@@ -142,7 +186,7 @@ def _is_own(origin: str, host: str) -> bool:
 
 
 def _takes_calls(path: str) -> bool:
-    return is_mcp(path) or path.startswith("/api/tools/") or _is_conversation(path)
+    return is_mcp(path) or path == "/api/tools" or path.startswith("/api/tools/") or _is_conversation(path)
 
 
 def _is_conversation(path: str) -> bool:
@@ -151,7 +195,11 @@ def _is_conversation(path: str) -> bool:
 
 def _body_max(path: str) -> int:
     """In bytes."""
-    maximum: int = settings.CONVERSATION_BODY_MAX if _is_conversation(path) else settings.BODY_MAX
+    maximum: int = settings.PAGE_BODY_MAX
+    if _is_conversation(path):
+        maximum = settings.CONVERSATION_BODY_MAX
+    elif _takes_calls(path):
+        maximum = settings.BODY_MAX
     return maximum
 
 
@@ -168,26 +216,48 @@ def _bearer_token(headers: _Headers) -> str:
     return token.strip(_SPACE)
 
 
-async def _read(receive: Receive, headers: _Headers, maximum: int) -> bytes:
-    """The whole body: at most ``maximum`` bytes, within 10 seconds."""
-    too_large = Refused(413, f"The body is larger than {maximum} bytes.")
-    declared = headers.one(b"content-length")  # what is no number is the HTTP server's to refuse
-    if declared.isascii() and declared.isdigit() and (len(declared) > _DIGITS_MAX or int(declared) > maximum):
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Refused(400, "The body ended early.")
-                body += message.get("body", b"")
-                if len(body) > maximum:
-                    raise too_large
-                if not message.get("more_body"):
-                    return bytes(body)
-    except TimeoutError:
-        raise Refused(408, f"The body did not arrive within {BODY_SECONDS:g} s.") from None
+class _Body:
+    """The body as it comes: at most ``maximum`` bytes, within 10 seconds.
+
+    Raises:
+        Refused: it is larger, too slow, or ends early.
+    """
+
+    def __init__(self, receive: Receive, headers: _Headers, maximum: int) -> None:
+        self._receive = receive
+        self._read = bytearray()
+        self._seconds = BODY_SECONDS
+        self._too_large = Refused(413, f"The body is larger than {maximum} bytes.")
+        self.maximum = self.expected = maximum
+        self.content = b""
+        declared = headers.one(b"content-length")  # what is no number is the HTTP server's to refuse
+        if declared.isascii() and declared.isdigit():
+            if len(declared) > _DIGITS_MAX or int(declared) > maximum:
+                raise self._too_large
+            self.expected = int(declared)
+
+    async def read(self, limit: int) -> bool:
+        """Read until the end, which is then in ``content``, or until it proves to be larger than ``limit``."""
+        if limit < self.expected < self.maximum:
+            return False
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(self._seconds):
+                while len(self._read) <= limit:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refused(400, "The body ended early.")
+                    self._read += message.get("body", b"")
+                    if len(self._read) > self.maximum:
+                        raise self._too_large
+                    if not message.get("more_body"):
+                        self.content = bytes(self._read)
+                        return len(self.content) <= limit
+        except TimeoutError:
+            raise Refused(408, f"The body did not arrive within {BODY_SECONDS:g} s.") from None
+        self._seconds -= loop.time() - began
+        return False
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -200,10 +270,21 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _with_request_id(send: Send, request_id: str) -> Send:
+def _stamped(send: Send, scope: Scope, request_id: str) -> Send:
+    """A send that adds the request's id, and says that nobody may keep the answer or take it for another type.
+
+    Only static files may be kept, which are the same for everybody.
+    """
+
     async def stamped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
+            sent = message.get("headers", [])
+            if scope["path"].startswith(settings.STATIC_URL) and message["status"] == 200:
+                stamps = [_NOSNIFF]
+            else:
+                sent = [pair for pair in sent if pair[0] not in _REPLACED]
+                stamps = [_NOSNIFF, _NO_STORE]
+            message["headers"] = [*sent, *stamps, (b"x-request-id", request_id.encode())]
         await send(message)
 
     return stamped

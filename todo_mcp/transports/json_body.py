@@ -1,9 +1,12 @@
 """JSON as we take it: stricter than Python's parser, so that a body means one thing only."""
 
 import json
+import re
 from typing import Any
 
 DEPTH_MAX = 32
+VALUES_MAX = 100_000  # in one body: each takes some 70 bytes of memory, and parsing them holds everybody else up
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
 class BadJson(ValueError):
@@ -14,8 +17,11 @@ def parse(body: bytes) -> Any:
     """The value of a JSON text (RFC 8259) in UTF-8.
 
     Raises:
-        BadJson: not UTF-8, not JSON, NaN or Infinity, a key twice in one object, nested deeper than 32.
+        BadJson: not UTF-8, not JSON, NaN or Infinity, a key twice in one object, nested deeper than 32, or more than
+            100,000 values.
     """
+    if len(body) > VALUES_MAX and _marks(body) > VALUES_MAX and _marks(_STRING.sub(b"", body)) > VALUES_MAX:
+        raise BadJson(f"holds more than {VALUES_MAX} values")
     try:
         value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
     except BadJson:
@@ -29,6 +35,11 @@ def parse(body: bytes) -> Any:
     if body.count(b"[") + body.count(b"{") > DEPTH_MAX and _depth(value) > DEPTH_MAX:
         raise BadJson(f"is nested deeper than {DEPTH_MAX}")
     return value
+
+
+def _marks(body: bytes) -> int:
+    """About as many as there are values: each begins a container or follows a comma."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

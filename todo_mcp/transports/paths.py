@@ -1,0 +1,35 @@
+"""One spelling for each path, so that a proxy which allows or denies paths means the same path as we do."""
+
+import re
+from urllib.parse import quote, unquote
+
+from starlette.types import Scope
+
+# What RFC 3986, section 3.3, lets a path hold, but ";". No segment is empty, "." or "..".
+_SEGMENTS = re.compile(rb"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})+)*/?")
+_ESCAPE = re.compile(rb"%(..)")
+# What needs no escape has none (RFC 3986, section 2.3); slashes, backslashes and semicolons separate for some readers.
+_NEVER_ESCAPED = frozenset(rb"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/\;")
+
+
+def one_spelling(scope: Scope) -> str | None:
+    """The path of a request without a slash at its end, or None where it is spelled in another way than ours.
+
+    Below ``/admin`` the slash stays: Django's pages there have one.
+    """
+    raw: bytes = scope.get("raw_path") or quote(scope["path"], safe="/~!$&'()*+,;=:@").encode()
+    if not raw or not _SEGMENTS.fullmatch(raw):
+        return None
+    path = raw.decode("ascii")
+    if "%" in path:
+        if any(int(code, 16) in _NEVER_ESCAPED for code in _ESCAPE.findall(raw)):
+            return None
+        try:
+            path = unquote(path, errors="strict")
+        except UnicodeDecodeError:
+            return None
+        if not path.isprintable():
+            return None
+    if len(path) > 1 and path.endswith("/") and not path.startswith("/admin/"):
+        return path[:-1]
+    return path
