@@ -23,8 +23,6 @@ _CONF = "\nfsync = off\nfull_page_writes = off\nsynchronous_commit = on\nmax_con
 # For `manage.py shell`: migrates, makes so many users with a token each, and prints these.
 CAST = """
 import json
-from django.conf import settings
-settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # an application's secret costs nothing
 from django.core.management import call_command
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.services import create_user

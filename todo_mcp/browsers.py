@@ -28,7 +28,12 @@ class ContentSecurityPolicy(CSPMiddleware):
 def locked_out(request: HttpRequest, response: HttpResponse | None = None, credentials: Any = None) -> HttpResponse:
     """After too many wrong passwords: what happened and when to come back."""
     wait = get_cool_off(request)
-    seconds = int(wait.total_seconds()) if wait else 0
-    locked = render(request, "admin/locked.html", {"minutes": seconds // 60}, status=429)
-    locked.headers["Retry-After"] = str(seconds)
-    return locked
+    return come_back(request, int(wait.total_seconds()) if wait else 0, is_locked=True)
+
+
+def come_back(request: HttpRequest, seconds: int, *, is_locked: bool = False) -> HttpResponse:
+    """The page of 429: for a name that is locked at this address, or for too many attempts of any kind."""
+    wait = f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"
+    page = render(request, "admin/locked.html", {"wait": wait, "is_locked": is_locked}, status=429)
+    page.headers["Retry-After"] = str(seconds)
+    return page

@@ -7,10 +7,11 @@ itself takes, for the two threads then contend for the interpreter (docs/perform
 
 import asyncio
 import contextvars
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from greenlet import getcurrent, greenlet
 
@@ -70,6 +71,29 @@ def without_blocking(function: Callable[[], T]) -> T:
     called.add_done_callback(lambda _: work.resume())
     work.pause()
     return called.result()
+
+
+class Place(Protocol):
+    """What a thread holds while it may use the database."""
+
+    def outside(self, function: Callable[[], T]) -> T:
+        """Call the function while others have the place."""
+
+
+class _Thread(threading.local):
+    place: Place | None = None
+
+
+this_thread = _Thread()
+
+
+def outside_the_gate(function: Callable[[], T]) -> T:
+    """The result of a function that takes long and asks no database; others have this thread's place meanwhile.
+
+    Where there is no gate, as in a command, the function is simply called.
+    """
+    place = this_thread.place
+    return function() if place is None else place.outside(function)
 
 
 def sleep(seconds: float) -> None:

@@ -19,7 +19,7 @@ from todo_mcp.users.models import User
 @pytest.fixture(autouse=True)
 def nothing_counted() -> Iterator[None]:
     """Each test begins with no attempts and no failed fetches on record."""
-    rate_limit._limiter.storage.reset()
+    rate_limit.attempts.clear()
     cache.clear()
     yield
 

@@ -12,7 +12,7 @@ from oauth2_provider.settings import oauth2_settings
 from urllib3 import BaseHTTPResponse, HTTPResponse
 
 from todo_mcp.auth.bounded_read import read_within
-from todo_mcp.auth.rate_limit import within
+from todo_mcp.auth.rate_limit import network_of, within
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -110,5 +110,5 @@ class RateLimited:
     """Lets an address bring so many client documents an hour."""
 
     def has_permission(self, request: Any, client_id: str) -> bool:
-        address = request.headers.get("REMOTE_ADDR", "")
-        return within("client", address, an_hour=NEW_CLIENTS_AN_HOUR) is None
+        address = network_of(request.headers.get("REMOTE_ADDR", ""))
+        return within("new client", address, limit=NEW_CLIENTS_AN_HOUR) is None

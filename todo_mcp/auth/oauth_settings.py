@@ -31,6 +31,7 @@ FLOW = {
     "OAUTH2_VALIDATOR_CLASS": "todo_mcp.auth.oauth_validator.Validator",
     "ACCESS_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
     "REFRESH_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
+    "CLIENT_SECRET_HASHER": "sha256_random",  # hashers.py: we make every secret
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
     "ACCESS_TOKEN_EXPIRE_SECONDS": 15 * 60,
     "REFRESH_TOKEN_EXPIRE_SECONDS": 90 * DAY,  # from the end of the last access token: it slides

@@ -11,6 +11,7 @@ from oauth2_provider.views import OAuthServerMetadataView, RevokeTokenView, Toke
 
 from todo_mcp.auth import oauth_views as oauth
 from todo_mcp.auth import pages
+from todo_mcp.auth.attempts import limited
 from todo_mcp.auth.introspection import IntrospectionView
 
 
@@ -31,9 +32,9 @@ def without_nul(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
 # The names are those that the library looks up when it writes its metadata.
 protocol = [
     path("authorize", without_nul(oauth.ConsentView.as_view()), name="authorize"),
-    path("token", without_nul(TokenView.as_view()), name="token"),
-    path("revoke", without_nul(RevokeTokenView.as_view()), name="revoke-token"),
-    path("introspect", without_nul(IntrospectionView.as_view()), name="introspect"),
+    path("token", limited(without_nul(TokenView.as_view())), name="token"),
+    path("revoke", limited(without_nul(RevokeTokenView.as_view())), name="revoke-token"),
+    path("introspect", limited(without_nul(IntrospectionView.as_view())), name="introspect"),
     path("register", csrf_exempt(oauth.RegistrationView.as_view()), name="dcr-register"),
     path("register/<str:client_id>", oauth.RegistrationView.as_view(), name="dcr-register-management"),
 ]

@@ -21,7 +21,7 @@ from todo_mcp.auth import resource
 from todo_mcp.auth.clients import LOOPBACK, NEW_CLIENTS_AN_HOUR, document_host, normalised
 from todo_mcp.auth.oauth_validator import invalid_target
 from todo_mcp.auth.page_headers import PageHeaders
-from todo_mcp.auth.rate_limit import within
+from todo_mcp.auth.rate_limit import client_address, within
 
 REGISTRATION_MAX = 16 * 1024  # bytes
 
@@ -95,7 +95,7 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
     """
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        wait = within("client", request.META["REMOTE_ADDR"], an_hour=NEW_CLIENTS_AN_HOUR)
+        wait = within("new client", client_address(request), limit=NEW_CLIENTS_AN_HOUR)
         if wait is not None:
             said = f"Too many registrations from this address. Try again in {wait} s."
             return oauth_error("temporarily_unavailable", said, 429, {"Retry-After": str(wait)})

@@ -12,7 +12,7 @@ from django.views.generic import TemplateView
 
 from todo_mcp.auth.connections import disconnect, list_connections
 from todo_mcp.auth.page_headers import PageHeaders
-from todo_mcp.auth.rate_limit import within
+from todo_mcp.auth.rate_limit import client_address, within
 
 RESETS_AN_HOUR = 10  # from one address
 CONNECTIONS = reverse_lazy("account:connections")
@@ -84,7 +84,7 @@ class PasswordResetView(PageHeaders, views.PasswordResetView):
         return context
 
     def form_valid(self, form: Any) -> HttpResponse:
-        if within("reset", self.request.META["REMOTE_ADDR"], an_hour=RESETS_AN_HOUR) is not None:
+        if within("reset", client_address(self.request), limit=RESETS_AN_HOUR) is not None:
             form.add_error(None, "Too many attempts from this address. Try again in an hour.")
             return self.form_invalid(form)
         return super().form_valid(form)

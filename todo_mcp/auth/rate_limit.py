@@ -1,16 +1,73 @@
-"""How often something may be done, counted in one worker: calls of a user, attempts from an address."""
+"""How often something may be done, counted in one worker: calls of a user, attempts from an address or for a name."""
 
 import math
+import threading
 import time
+from collections import OrderedDict, deque
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.conf import settings
-from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from django.http import HttpRequest
 
 from todo_mcp.core.errors import RateLimited
 
-_limiter = MovingWindowRateLimiter(MemoryStorage())
+KEYS_MAX = 10_000  # strangers choose addresses and names; what was not seen for longest is forgotten first
+MINUTE, HOUR = 60, 3600  # seconds
+
+
+class Counts:
+    """When things were done, by key, as long as they count: a window of time that ends now. For any thread."""
+
+    def __init__(self, keys_max: int = KEYS_MAX) -> None:
+        self._keys_max = keys_max
+        self._lock = threading.Lock()
+        self._times: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
+
+    def wait(self, *key: str, limit: int, seconds: int) -> int | None:
+        """None while there are fewer than ``limit`` within ``seconds``, else the seconds until there are."""
+        with self._lock:
+            times = self._times.get(key)
+            now = time.monotonic()
+            while times and times[0] <= now - seconds:
+                times.popleft()
+            return None if not times or len(times) < limit else max(1, math.ceil(times[-limit] + seconds - now))
+
+    def add(self, *key: str, limit: int) -> None:
+        """Count one; no more than ``limit`` are remembered."""
+        with self._lock:
+            times = self._times.pop(key, None)
+            if times is None or times.maxlen != limit:
+                times = deque(times or (), maxlen=limit)
+            times.append(time.monotonic())
+            self._times[key] = times
+            if len(self._times) > self._keys_max:
+                self._times.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._times.clear()
+
+
+calls, attempts = Counts(), Counts()  # this worker's
+
+
+def client_address(request: HttpRequest) -> str:
+    """Whom we count: the caller's address, or the /64 of an IPv6 address, which one household or server has."""
+    return network_of(request.META.get("REMOTE_ADDR", ""))
+
+
+def network_of(address: str) -> str:
+    """An address as it is counted; all that is none is counted as one."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return "0.0.0.0"  # noqa: S104 (nothing listens there)
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ip_network((parsed, 64), strict=False).network_address)
 
 
 def check_rate(user_id: str) -> None:
@@ -19,17 +76,16 @@ def check_rate(user_id: str) -> None:
     Raises:
         RateLimited: the user has made RATE_LIMIT calls in the last minute.
     """
-    if settings.RATE_LIMIT and (wait := _hit(RateLimitItemPerMinute(settings.RATE_LIMIT), "call", user_id)):
+    if not settings.RATE_LIMIT:
+        return
+    if wait := calls.wait(user_id, limit=settings.RATE_LIMIT, seconds=MINUTE):
         raise RateLimited(wait)
+    calls.add(user_id, limit=settings.RATE_LIMIT)
 
 
-def within(purpose: str, who: str, *, an_hour: int) -> int | None:
-    """Count one attempt: None while there are no more than so many an hour, else the seconds to wait."""
-    return _hit(RateLimitItemPerHour(an_hour), purpose, who)
-
-
-def _hit(limit: RateLimitItem, *key: str) -> int | None:
-    if _limiter.hit(limit, *key):
-        return None
-    reset, _ = _limiter.get_window_stats(limit, *key)
-    return max(1, math.ceil(reset - time.time()))
+def within(purpose: str, who: str, *, limit: int, seconds: int = HOUR) -> int | None:
+    """Count an attempt: None while there are no more than ``limit`` in ``seconds``, else the seconds to wait."""
+    wait = attempts.wait(purpose, who, limit=limit, seconds=seconds)
+    if wait is None:
+        attempts.add(purpose, who, limit=limit)
+    return wait

@@ -11,6 +11,7 @@
     ├── ConversationNotFound 404  conversation_not_found
     ├── IdempotencyConflict  409  idempotency_conflict
     ├── RateLimited          429  rate_limited
+    │   └── TooManyAttempts  429  rate_limited, at sign-in
     ├── InternalError        500  internal_error
     └── Busy                 503  busy
         ├── ConnectionLost   503  busy, and the work may have been done
@@ -113,6 +114,14 @@ class RateLimited(TodoError):
         super().__init__(
             f"Too many calls. Wait {retry_after} s, then repeat the call unchanged.", retry_after=retry_after
         )
+
+
+class TooManyAttempts(RateLimited):
+    """Passwords or secrets are tried faster than they are checked; ``retry_after`` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.message = f"Too many attempts. Nothing was changed. Wait {retry_after} s, then try again."
 
 
 class Busy(TodoError):

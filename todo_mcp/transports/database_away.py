@@ -1,4 +1,4 @@
-"""What a page answers while the database is out of reach: come again, instead of a fault of ours."""
+"""What a page answers where it cannot be served now: come again, instead of a fault of ours."""
 
 import logging
 from collections.abc import Callable
@@ -6,14 +6,15 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from todo_mcp.core.errors import Busy
+from todo_mcp.browsers import come_back
+from todo_mcp.core.errors import Busy, RateLimited
 from todo_mcp.logs import describe
 
 logger = logging.getLogger(__name__)
 
 
 class DatabaseAwayMiddleware:
-    """503 with Retry-After for a view that lost, or did not get, its connection."""
+    """With Retry-After: 503 for a view that lost, or did not get, its connection, 429 where too much is tried."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -22,7 +23,9 @@ class DatabaseAwayMiddleware:
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, (InterfaceError, OperationalError)):
+        if isinstance(error, RateLimited):
+            return come_back(request, int(error.details["retry_after"]))
+        if not isinstance(error, (Busy, InterfaceError, OperationalError)):
             return None
         logger.warning("database unavailable", extra={"path": request.path, **describe(error)})
         busy = Busy()

@@ -17,7 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.signals import connection_created
 
 from todo_mcp.core.errors import Busy, ConnectionLost
-from todo_mcp.greenlets import Work, current_work
+from todo_mcp.greenlets import Work, current_work, this_thread
 from todo_mcp.monitoring import CONNECTIONS, CONNECTIONS_LIMIT, GATE_REFUSED, GATE_WAIT_SECONDS, GATE_WAITING
 from todo_mcp.postgresql.base import DatabaseWrapper
 from todo_mcp.postgresql.connection import Stopwatch, database_time
@@ -30,6 +30,7 @@ SESSION = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction
 # Seconds. A statement timeout is PostgreSQL's to keep; one that stands still, or is cut off, keeps nothing.
 HANG_UP_AFTER = 8
 HANG_UP_AT_CLOSE_AFTER = 2
+OUTSIDE_MAX = 16  # threads that have given their place to others; whoever does so sees to it that they are no more
 COUNT_EVERY = 1  # counting the connections at each call would cost it microseconds
 
 
@@ -47,7 +48,7 @@ class DatabaseGate:
     def __init__(self, size: int, wait: float) -> None:
         self._size, self._wait = size, wait
         self._places = asyncio.Semaphore(size)
-        self._executor = ThreadPoolExecutor(size, thread_name_prefix="database")
+        self._executor = ThreadPoolExecutor(size + OUTSIDE_MAX, thread_name_prefix="database")
         self._connections: list[DatabaseWrapper] = []  # all that were made: no more than places
         self._idle: list[DatabaseWrapper] = []  # the last one used is the first to be used again
         self._counting: asyncio.TimerHandle | None = None
@@ -56,27 +57,27 @@ class DatabaseGate:
     async def on_loop(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
         """The function waits for nothing but the database, or says so (``todo_mcp.greenlets``)."""
         await self._enter()
-        connection = self._take()
-        work = _WorkOn(connection, function, asyncio.get_running_loop())
+        place = _Place(self, patience)
+        work = _WorkOn(place, function)
         work.executor = self._executor
-        patient = _Patience(patience, connection, work.done)
-        work.at_end = lambda: self._leave(connection, patient)
+        place.tell(work.done)
         work.resume()
         result: T = await work.done
         return result
 
     async def in_thread(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
-        """The function may take its time."""
+        """The function may take its time. While it needs no database for long, it can give its place to others
+        (``todo_mcp.greenlets.outside_the_gate``).
+        """
         await self._enter()
-        connection = self._take()
-        if connection.connection is not None:
-            connection.connection.unwatch()
-        loop = asyncio.get_running_loop()
+        place = _Place(self, patience)
+        place.unwatch()
+        loop = place.loop
         done: asyncio.Future[T] = loop.create_future()  # not the thread's, which a caller that goes away would cancel
-        patient = _Patience(patience, connection, done)
+        place.tell(done)
 
         def end(called: "asyncio.Future[T]") -> None:
-            self._leave(connection, patient)
+            place.give_back()
             error = called.exception()
             if done.done():
                 return
@@ -86,7 +87,7 @@ class DatabaseGate:
                 done.set_result(called.result())
 
         run = contextvars.copy_context().run
-        loop.run_in_executor(self._executor, run, _call_in_thread, connection, function).add_done_callback(end)
+        loop.run_in_executor(self._executor, run, _call_in_thread, place, function).add_done_callback(end)
         return await done
 
     async def close(self) -> None:
@@ -130,7 +131,12 @@ class DatabaseGate:
             GATE_REFUSED.inc()
             raise Busy from None
 
-    def _take(self) -> DatabaseWrapper:
+    async def enter_again(self) -> None:
+        """For work that was admitted before: it waits for as long as it takes."""
+        await self._places.acquire()
+
+    def take(self) -> DatabaseWrapper:
+        """A connection for a place that was entered."""
         if self._idle:
             return self._idle.pop()
         made = connections.create_connection(DEFAULT_DB_ALIAS)
@@ -142,6 +148,11 @@ class DatabaseGate:
             self._count()
         return made
 
+    def leave(self, connection: DatabaseWrapper) -> None:
+        """Give a place and its connection to the next."""
+        self._idle.append(connection)
+        self._places.release()
+
     def _count(self) -> None:
         open_ = sum(connection.connection is not None for connection in self._connections)
         idle = sum(connection.connection is not None for connection in self._idle)
@@ -149,50 +160,99 @@ class DatabaseGate:
         CONNECTIONS.labels("idle").set(idle)
         self._counting = asyncio.get_running_loop().call_later(COUNT_EVERY, self._count)
 
-    def _leave(self, connection: DatabaseWrapper, patient: "_Patience") -> None:
-        patient.end()
-        self._idle.append(connection)
-        self._places.release()
 
+class _Place:
+    """A place at the gate and the connection that goes with it, until they are given back.
 
-class _Patience:
-    """Takes the database for dead each time that so many seconds have passed, until the work has ended.
-
-    The caller, who waits for ``done``, is told the first time.
+    Each time that ``patience`` seconds have passed, the database is taken for dead.
     """
 
-    def __init__(self, seconds: float, connection: DatabaseWrapper, done: "asyncio.Future[Any]") -> None:
-        self._seconds, self._connection, self._done = seconds, connection, done
-        self._timer = done.get_loop().call_later(seconds, self._lose)
+    connection: DatabaseWrapper | None
+
+    def __init__(self, gate: DatabaseGate, patience: float) -> None:
+        self._done: asyncio.Future[Any] | None = None
+        self.loop = asyncio.get_running_loop()
+        self._gate, self._patience = gate, patience
+        self._take()
+
+    def _take(self) -> None:
+        self.connection = self._gate.take()
+        self._timer = self.loop.call_later(self._patience, self._lose)
+
+    def tell(self, done: "asyncio.Future[Any]") -> None:
+        """What the caller waits for, so that it hears of a dead database at once."""
+        self._done = done
         done.add_done_callback(_retrieve)
 
-    def end(self) -> None:
-        self._timer.cancel()
+    def give_back(self) -> None:
+        if self.connection is not None:
+            connection, self.connection = self.connection, None
+            self._timer.cancel()
+            self._gate.leave(connection)
+
+    def unwatch(self) -> None:
+        """A thread, not the loop, waits for the connection from now on."""
+        if self.connection is not None and self.connection.connection is not None:
+            self.connection.connection.unwatch()
+
+    def outside(self, function: Callable[[], T]) -> T:
+        """In a thread: call the function while others have the place. In a transaction nobody else can have it."""
+        if connections[DEFAULT_DB_ALIAS].in_atomic_block:
+            return function()
+        self.end_turn()
+        self.loop.call_soon_threadsafe(self.give_back)
+        try:
+            return function()
+        finally:
+            returning = asyncio.run_coroutine_threadsafe(self._return(), self.loop)
+            try:
+                returning.result(self._patience)
+            except TimeoutError:
+                returning.cancel()
+                raise Busy from None
+            self.begin_turn()
+
+    async def _return(self) -> None:
+        await self._gate.enter_again()
+        self._take()
+        self.unwatch()
+
+    def begin_turn(self) -> None:
+        """In a thread: use the connection."""
+        assert self.connection is not None
+        _drop_if_stale(self.connection)
+        connections[DEFAULT_DB_ALIAS] = self.connection
+
+    def end_turn(self) -> None:
+        connection = connections[DEFAULT_DB_ALIAS]
+        if connection is self.connection:
+            connection.close_if_unusable_or_obsolete()
+        else:  # the place was not to be had again, and something asked all the same
+            connection.close()
+        del connections[DEFAULT_DB_ALIAS]
 
     def _lose(self) -> None:
-        _hang_up(self._connection)
-        if not self._done.done():
+        assert self.connection is not None
+        _hang_up(self.connection)
+        if self._done is not None and not self._done.done():
             self._done.set_exception(ConnectionLost())
-        self._timer = self._done.get_loop().call_later(self._seconds, self._lose)
+        self._timer = self.loop.call_later(self._patience, self._lose)
 
 
 class _WorkOn(Work):
-    """Work for which Django's connection is the given one."""
+    """Work for which Django's connection is that of the place."""
 
-    at_end: Callable[[], None]
-
-    def __init__(
-        self, connection: DatabaseWrapper, function: Callable[[], Any], loop: asyncio.AbstractEventLoop
-    ) -> None:
-        super().__init__(lambda: _call_on(connection, function), loop)
-        self.connection = connection
+    def __init__(self, place: _Place, function: Callable[[], Any]) -> None:
+        assert place.connection is not None
+        self.place, self.connection = place, place.connection
+        super().__init__(lambda: _call_on(self.connection, function), place.loop)
 
     def resume(self, value: Any = None) -> None:
         try:
             super().resume(value)
         finally:
             if self.dead:
-                self.at_end()
+                self.place.give_back()
 
 
 class _Connections:
@@ -215,23 +275,30 @@ class _Connections:
 connections._connections = _Connections(connections._connections)  # type: ignore[attr-defined]
 
 
-def _call_in_thread(connection: DatabaseWrapper, function: Callable[[], T]) -> T:
-    connections[DEFAULT_DB_ALIAS] = connection
+def _call_in_thread(place: _Place, function: Callable[[], T]) -> T:
+    database_time.set(Stopwatch())
+    place.begin_turn()
+    this_thread.place = place
     try:
-        return _call_on(connection, function)
+        return function()
     finally:
-        del connections[DEFAULT_DB_ALIAS]
+        this_thread.place = None
+        place.end_turn()
 
 
 def _call_on(connection: DatabaseWrapper, function: Callable[[], T]) -> T:
     """Call the function on a connection that was alive a moment ago; close it afterwards if it broke."""
     database_time.set(Stopwatch())
-    if connection.connection is not None and connection.connection.is_stale():
-        connection.close()
+    _drop_if_stale(connection)
     try:
         return function()
     finally:
         connection.close_if_unusable_or_obsolete()
+
+
+def _drop_if_stale(connection: DatabaseWrapper) -> None:
+    if connection.connection is not None and connection.connection.is_stale():
+        connection.close()
 
 
 def _retrieve(future: "asyncio.Future[Any]") -> None:

@@ -1,0 +1,140 @@
+"""Guessing: how many wrong passwords and secrets an address, or a name, may send, counted in one worker.
+
+``django-axes`` locks the pair of a name and an address. Beyond that an address has a limit over all names. A name has a
+limit over all addresses, which slows attempts down and never locks the owner out.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from axes.models import AccessLog
+from django.contrib.auth.backends import BaseBackend
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+
+from todo_mcp.auth.oauth_views import oauth_error
+from todo_mcp.auth.rate_limit import HOUR, KEYS_MAX, MINUTE, attempts, client_address, within
+from todo_mcp.core.errors import RateLimited, TooManyAttempts
+from todo_mcp.greenlets import outside_the_gate
+
+# Wrong passwords
+ADDRESS_MAX, ADDRESS_SECONDS = 60, 15 * MINUTE
+NAME_MAX = 10  # an hour, from all addresses; then the next ones wait
+TURN_SECONDS = 2  # between two attempts for such a name
+TURN_WAIT_MAX = 6  # seconds; who would wait longer is told to come again
+SLOWED_MAX = 8  # attempts that wait at once in a worker
+KNOWN_DAYS = 30  # for which an address from which the name signed in is not slowed
+# Refused requests of programs
+CLIENT_ADDRESS_MAX = 60  # a minute
+CLIENT_NAME_MAX = 60  # a minute, from all addresses; a right secret passes all the same
+
+
+class Turns:
+    """When the next attempt for a name may be made. The names not seen for longest are forgotten first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next: OrderedDict[str, float] = OrderedDict()
+
+    def take(self, name: str) -> float:
+        """Seconds until the turn that was taken.
+
+        Raises:
+            TooManyAttempts: too many wait already; none was taken.
+        """
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next.pop(name, 0.0))
+            wait = turn - now
+            self._next[name] = turn if wait > TURN_WAIT_MAX else turn + TURN_SECONDS
+            if len(self._next) > KEYS_MAX:
+                self._next.popitem(last=False)
+        if wait > TURN_WAIT_MAX:
+            raise TooManyAttempts(TURN_SECONDS)
+        return wait
+
+
+_turns = Turns()
+_slowed = threading.BoundedSemaphore(SLOWED_MAX)
+
+
+class AttemptLimits(BaseBackend):
+    """The first of Django's authentication backends: it lets nobody in, but makes guessers stop or wait.
+
+    Raises:
+        TooManyAttempts: from this address, or more wait for this name than may.
+    """
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> None:
+        if request is None or username is None:
+            return
+        address = client_address(request)
+        wait = attempts.wait("password", address, limit=ADDRESS_MAX, seconds=ADDRESS_SECONDS)
+        if wait is not None:
+            raise TooManyAttempts(wait)
+        is_guessed = attempts.wait("password of", username, limit=NAME_MAX, seconds=HOUR) is not None
+        if is_guessed and not _has_signed_in(username, address):
+            _wait_for_turn(username)
+
+
+class FailedAttempts(BaseBackend):
+    """The last of Django's authentication backends: who comes as far as this had a wrong password."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> None:
+        if request is not None and username is not None:
+            attempts.add("password", client_address(request), limit=ADDRESS_MAX)
+            attempts.add("password of", username, limit=NAME_MAX)
+
+
+def _has_signed_in(username: str, address: str) -> bool:
+    since = timezone.now() - timedelta(days=KNOWN_DAYS)
+    known = AccessLog.objects.filter(username=username, ip_address=address, attempt_time__gt=since)
+    return bool("\0" not in username and known.exists())
+
+
+def _wait_for_turn(username: str) -> None:
+    if not _slowed.acquire(blocking=False):
+        raise TooManyAttempts(TURN_SECONDS)
+    try:
+        wait = _turns.take(username)
+        if wait:
+            outside_the_gate(lambda: time.sleep(wait))
+    finally:
+        _slowed.release()
+
+
+def limited(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """An OAuth endpoint at which an address, and a client's name, may be refused only so often a minute."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        address = client_address(request)
+        wait = attempts.wait("client", address, limit=CLIENT_ADDRESS_MAX, seconds=MINUTE)
+        if wait is not None:
+            return _too_many(wait)
+        try:
+            response = view(request, *args, **kwargs)
+        except RateLimited as error:
+            return _too_many(int(error.details["retry_after"]))
+        if response.status_code in (400, 401):
+            attempts.add("client", address, limit=CLIENT_ADDRESS_MAX)
+        if response.status_code == 401:
+            name = request.POST.get("client_id", "")[:255]
+            wait = within("client name", name, limit=CLIENT_NAME_MAX, seconds=MINUTE) if name else None
+        return response if wait is None else _too_many(wait)
+
+    return checked
+
+
+def _too_many(wait: int) -> HttpResponseBase:
+    said = f"Too many refused requests. Try again in {wait} s."
+    return oauth_error("temporarily_unavailable", said, 429, {"Retry-After": str(wait)})
