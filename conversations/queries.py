@@ -7,12 +7,16 @@ takes for a few: both good guesses, until rows lie unevenly or there are more th
 
 from datetime import UTC, datetime
 
-from django.db.models import F, Func, QuerySet, Value
+from django.db.models import Case, F, Func, IntegerField, QuerySet, RowRange, Sum, Value, When, Window
+from django.db.models.expressions import OrderBy
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from django.db.models.lookups import LessThanOrEqual
 
 from conversations.models import Conversation, Message
 from todo_mcp.core.arguments import MAX_ID
 from todo_mcp.core.pagination import Position
+
+PAGE_BYTES = 4 * 1024 * 1024  # of content, in UTF-8; a message alone has 400 kB at most
 
 NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID)
 
@@ -44,3 +48,18 @@ def messages_after(conversation_id: int, message_id: int = 0) -> QuerySet[Messag
         TupleGreaterThan(place, (conversation, message_id)), conversation_id__lte=conversation
     )
     return rows.order_by("conversation_id", "id")
+
+
+def within_bytes(rows: QuerySet[Message]) -> QuerySet[Message]:
+    """The rows, in their order, with ``kept``: the content, or None once the contents so far pass ``PAGE_BYTES``.
+
+    PostgreSQL adds up the sizes as it reads in order, so it neither reads nor sends what does not fit.
+    """
+    size = Func(F("content"), function="octet_length", output_field=IntegerField())
+    order = [_ordering(str(name)) for name in rows.query.order_by]
+    so_far = Window(Sum(size), order_by=order, frame=RowRange(end=0))
+    return rows.annotate(kept=Case(When(LessThanOrEqual(so_far, PAGE_BYTES), then=F("content"))))
+
+
+def _ordering(name: str) -> OrderBy:
+    return F(name.removeprefix("-")).desc() if name.startswith("-") else F(name).asc()

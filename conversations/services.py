@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from conversations.models import Conversation, Message
-from conversations.queries import NEWEST, conversations_before, messages_after, messages_before
+from conversations.queries import NEWEST, conversations_before, messages_after, messages_before, within_bytes
 from conversations.retention import remove_conversations
 from conversations.schemas import (
     ConversationDeleted,
@@ -30,6 +30,7 @@ from todo_mcp.idempotency.services import run_once
 
 READ, WRITE = "conversations:read", "conversations:write"
 PAGE = 50  # rows, where the caller does not say
+_WITHOUT_CONTENT = [name for name in MessageOut.model_fields if name != "content"]
 
 
 @operation(title="Start a conversation", scope=WRITE, example={}, registry=RESOURCES)
@@ -131,19 +132,25 @@ def list_messages(
     last: Last | None = None,
     cursor: Cursor | None = None,
 ) -> MessageList:
-    """A conversation's messages in order, page by page; or its last ones, for a model's context window."""
+    """A conversation's messages in order, page by page; or its last ones, for a model's context window.
+
+    A page holds 4 MiB of content at most: it then ends early (the last ones begin late), and says that there are more.
+    """
     if last and (limit or cursor):
         raise InvalidArguments({"last": "is not possible with limit or cursor"})
     size = last or limit or PAGE
     own = _own(user_id, conversation_id).order_by().values("pk")  # none for anybody else, and then nothing is read
     if last:
-        found = _messages(messages_before(conversation_id).filter(conversation_id__gte=own)[: size + 1])[::-1]
+        rows = messages_before(conversation_id).filter(conversation_id__gte=own)
     else:
-        rows = messages_after(conversation_id, cursor.id if cursor else 0)
-        found = _messages(rows.filter(conversation_id__lte=own)[: size + 1])
+        rows = messages_after(conversation_id, cursor.id if cursor else 0).filter(conversation_id__lte=own)
+    found = list(within_bytes(rows).values(*_WITHOUT_CONTENT, "kept")[: size + 1])
     if not found:  # nothing was said, or there is no such conversation
         get_conversation(user_id=user_id, conversation_id=conversation_id)
-    page, more = found[-size:] if last else found[:size], len(found) > size
+    page = [MessageOut(content=row.pop("kept"), **row) for row in found[:size] if row["kept"] is not None]
+    more = len(found) > len(page)
+    if last:
+        page.reverse()
     following = Position(page[-1].created_at, page[-1].id).encode() if more and not last else None
     return MessageList(messages=page, has_more=more, next_cursor=following)
 

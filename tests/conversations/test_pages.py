@@ -150,3 +150,17 @@ def test_the_messages_of_no_conversation_are_two_statements(committed: None, ali
             services.list_messages(user_id="alice", conversation_id=7)
 
     assert statements(read) == ["SELECT", "SELECT"]
+
+
+async def test_a_page_stops_before_4_mib_and_nothing_is_skipped(as_alice: Caller) -> None:
+    conversation = await start(as_alice)
+    big = "\U0001f600" * 100_000  # 400 kB in UTF-8
+    sent = [message["id"] for _ in range(5) for message in await append(as_alice, conversation, *[big] * 5)]
+    url = messages_of(conversation)
+    read = await pages(as_alice, url, "messages", 100)
+    assert [id for page in read for id in page] == sent
+    assert [len(page) for page in read] == [10, 10, 5]
+    last = (await send(as_alice, "GET", f"{url}?last=20")).json()
+    assert [message["id"] for message in last["messages"]] == sent[-10:]
+    assert last["has_more"] is True
+    assert all(message["content"] == big for message in last["messages"])
