@@ -197,3 +197,36 @@ async def test_the_envelope_not_seen_for_longest_is_forgotten_first() -> None:
         assert seen.get(((), b"1")) or not number, "it is in use"
     assert seen.get(((), b"0")) is None
     assert seen.get(((), b"1")) and seen.get(((), b"%d" % ENVELOPES_MAX))
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize("rpc_id", ["7", '"mine"'])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"jsonrpc": None},
+        {"jsonrpc": "1.0"},
+        {"jsonrpc": 2},
+        {"extra": {"a": [1, 2]}},
+        {"params": {"name": "list_tasks", "arguments": {}, "_meta": 1}},
+        {"params": {"name": "list_tasks", "_meta": {"progressToken": {}}}},
+        {"result": {}},
+        {"error": {"code": 1, "message": "x"}},
+    ],
+    ids=str,
+)
+async def test_no_answer_shows_a_slot_whatever_is_wrong_with_the_call(
+    as_alice: Caller, revision: str, rpc_id: str, change: dict[str, Any]
+) -> None:
+    message = {**json.loads(tool_call(revision, "list_tasks", "{}", id=rpc_id)), **change}
+    message = {name: value for name, value in message.items() if value is not None}
+    headers = rpc_headers(as_alice, revision, "tools/call", "list_tasks")
+    for _ in range(2):
+        response = await as_alice.http.post("/mcp", content=json.dumps(message), headers=headers)
+        slots = (frames.ID[3:11], frames.TEXT[5:13], next(iter(frames.DATA))[5:13])
+        assert not any(slot in response.text for slot in slots)
+        assert response.status_code < 500
+        if response.content:
+            assert response.json()["id"] == json.loads(rpc_id)
+        if "jsonrpc" in change:
+            assert response.status_code == 400

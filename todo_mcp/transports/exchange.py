@@ -36,7 +36,8 @@ class Exchange:
     ``answer`` is what a tool leaves to be sent, ``failed`` whether it tells an error. ``refusal`` is set inside the
     SDK, where HTTP cannot be spoken; the endpoint then sends it in place of what the SDK made of it. ``revision`` and
     ``client`` are what the SDK read in a call. ``authenticated`` says that the token was looked up and is good;
-    ``known`` that a tool was called with it; ``principal`` is whose it is, where none was.
+    ``known`` that a tool was called with it; ``principal`` is whose it is, where none was. ``answered`` says that the
+    answer has been sent.
     """
 
     request_id: str
@@ -53,6 +54,7 @@ class Exchange:
     authenticated: bool = False
     known: bool = False
     principal: Principal | None = None
+    answered: bool = False
 
     def take(self, message: Any, body: bytes) -> None:
         """Keep what a body says."""

@@ -24,6 +24,8 @@ DATA = {f"data-{secrets.token_hex(16)}": 0}  # as its structured content
 _SLOTS = _ID, _TEXT, _DATA = orjson.dumps(ID), orjson.dumps(TEXT), orjson.dumps(DATA)
 _CUT = re.compile(b"(" + b"|".join(re.escape(slot) for slot in _SLOTS) + b")")
 
+_QUOTED = tuple(slot.strip(b'{"')[:10] for slot in _SLOTS)  # a long quotation may be cut
+
 ENVELOPE_MAX = 4096  # bytes; larger ones are not remembered
 ENVELOPES_MAX = 256
 _READ = frozenset({b"accept", b"content-type", b"last-event-id"})  # headers; and all that begin with mcp-
@@ -75,6 +77,10 @@ class Frame:
     def is_whole(self) -> bool:
         """Whether an id and an answer have each their place in it: a result, not an error."""
         return sorted(self.pieces[1::2]) == sorted(_SLOTS)
+
+    def quotes_slots(self) -> bool:
+        """Whether a slot stands within other words, such as those of an error that quotes the call."""
+        return any(quoted in piece for piece in self.pieces[::2] for quoted in _QUOTED)
 
     def fill(self, rpc_id: str | int, answer: bytes = b"") -> tuple[Message, Message]:
         """The two ASGI messages of the response; the answer is a JSON object."""

@@ -104,8 +104,14 @@ class McpEndpoint:
             if frame := known.frames.get(exchange.failed):
                 await _send_filled(frame, exchange, send)
                 return
-        receive = _showing(envelope[1], receive) if envelope else _without_surrogates(exchange, receive)
-        await self.manager.handle_request(scope, receive, self._checked(scope, send, envelope))
+        if envelope:
+            with_slots = _showing(envelope[1], receive)
+            await self.manager.handle_request(scope, with_slots, self._checked(scope, send, envelope))
+            if exchange.answered:
+                return
+        if envelope or exchange.has_escapes:
+            receive = _showing(_readable(exchange), receive)
+        await self.manager.handle_request(scope, receive, self._checked(scope, send, None))
 
     async def _refusal(self, exchange: Exchange, scope: Scope, *, is_call: bool) -> Response | None:
         """The answer to what must not reach the SDK. A known tool's call is authenticated with its work, in one hop."""
@@ -125,6 +131,8 @@ class McpEndpoint:
             return refuse(scope, 400, "The body must be one JSON-RPC message, an object; batches are not taken.")
         if "id" in message and exchange.rpc_id is None:
             return refuse(scope, 400, "The request id must be a string or an integer.")
+        if message.get("jsonrpc") != "2.0":
+            return refuse(scope, 400, 'The message must say "jsonrpc": "2.0".')
         return None
 
     async def _authenticate(self, exchange: Exchange) -> None:
@@ -134,7 +142,7 @@ class McpEndpoint:
     def _checked(self, scope: Scope, send: Send, envelope: Envelope | None) -> Send:
         """A send for the SDK, which lets nothing out before the token is known to be good.
 
-        It speaks HTTP for the tool's handler, and fills the slots.
+        It speaks HTTP for the tool's handler, and fills the slots. Where the SDK's words quote them, nothing is sent.
         """
         exchange = exchange_of(scope)
         held: list[Message] = []
@@ -147,6 +155,7 @@ class McpEndpoint:
                     except (Unauthenticated, TodoError) as error:
                         exchange.refusal = error
                 if exchange.refusal:
+                    exchange.answered = True
                     await _refuse(scope, exchange, send)
                 elif envelope or exchange.answer:
                     held.append(message)  # its length is known when the slots are filled
@@ -154,10 +163,13 @@ class McpEndpoint:
                     await send(message)
             elif held:
                 frame = Frame.of(held.pop(), message)
+                if frame.quotes_slots():
+                    return
                 if envelope and exchange.known and frame.is_whole():
                     known = self._frames.get(envelope) or Known(exchange.revision, exchange.client)
                     known.frames[exchange.failed] = frame
                     self._frames.add(envelope, known)
+                exchange.answered = True
                 await _send_filled(frame, exchange, send)
             elif not exchange.refusal:
                 await send(message)
@@ -210,7 +222,7 @@ class McpEndpoint:
 def _is_call(exchange: Exchange) -> bool:
     """Whether the message calls one of our tools, and can be answered."""
     message = exchange.message
-    if exchange.rpc_id is None or message.get("method") != "tools/call":
+    if exchange.rpc_id is None or message.get("method") != "tools/call" or message.get("jsonrpc") != "2.0":
         return False
     params = message.get("params")
     name = params.get("name") if isinstance(params, dict) else None
@@ -253,28 +265,29 @@ async def _send_filled(frame: Frame, exchange: Exchange, send: Send) -> None:
 
 
 def _showing(body: bytes, receive: Receive) -> Receive:
-    """A receive that gives this body."""
+    """A receive that gives this body in place of the request's."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def changed() -> Message:
-        message = await receive()
-        return {**message, "body": body} if message["type"] == "http.request" else message
+        if pending:
+            return pending.pop()
+        while (message := await receive())["type"] == "http.request":
+            pass
+        return message
 
     return changed
 
 
-def _without_surrogates(exchange: Exchange, receive: Receive) -> Receive:
-    """A receive whose body the SDK can read: a lone surrogate becomes U+FFFD there.
+def _readable(exchange: Exchange) -> bytes:
+    """The message as the SDK can read it: a lone surrogate becomes U+FFFD there.
 
     The tool's handler takes the arguments from the exchange, as they were sent, and refuses them by name.
     """
-    if not exchange.has_escapes:
-        return receive
     text = json.dumps(exchange.message, ensure_ascii=False)
     try:
-        text.encode()
-        return receive
+        return text.encode()
     except UnicodeEncodeError:
-        return _showing(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode(), receive)
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 async def _nothing() -> Message:
