@@ -1,81 +1,16 @@
 """What a connection may send, and how slowly, against a real server on a real socket."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import pytest
-import uvicorn
 
-from todo_mcp import http_protocol, server
-from todo_mcp.http_protocol import HttpProtocol
+from tests.sockets import CHUNKED, GET, Connect
+from tests.sockets import anyio_backend as anyio_backend
+from tests.sockets import connect as connect
+from todo_mcp import http_protocol
 
 pytestmark = pytest.mark.anyio
-Connect = Callable[[], Awaitable["Connection"]]
 MAX = 16 * 1024
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"use_uvloop": True}
-
-
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with the length of the body, after as many seconds as the query says."""
-    length, more = 0, True
-    while more:
-        message = await receive()
-        length += len(message.get("body", b""))
-        more = message.get("more_body", False)
-    await asyncio.sleep(float(scope["query_string"] or 0))
-    body = b"%d\n" % length
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-    await send({"type": "http.response.body", "body": body})
-
-
-class Connection:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def answer(self) -> tuple[int, str]:
-        """The next answer: its status and body."""
-        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)).lower()
-        length = int(head.partition(b"content-length:")[2].split()[0])
-        return int(head.split()[1]), (await self.reader.readexactly(length)).decode().strip()
-
-    async def closed(self) -> bytes:
-        """What still came before the server closed the connection."""
-        try:
-            return await asyncio.wait_for(self.reader.read(), 10)
-        except ConnectionResetError:
-            return b""
-
-
-@pytest.fixture
-async def connect(anyio_backend: object) -> AsyncIterator[Connect]:
-    sockets = server.bind("127.0.0.1", 0)
-    config = uvicorn.Config(echo, http=HttpProtocol, ws="none", lifespan="off", log_config=None, server_header=False)
-    running = uvicorn.Server(config)
-    serving = asyncio.create_task(running.serve(sockets))
-    opened: list[Connection] = []
-
-    async def open_one() -> Connection:
-        opened.append(Connection(*await asyncio.open_connection(*sockets[0].getsockname())))
-        return opened[-1]
-
-    while not running.started:
-        await asyncio.sleep(0.01)
-    yield open_one
-    for connection in opened:
-        connection.writer.close()
-    running.should_exit = True
-    await serving
 
 
 @pytest.fixture

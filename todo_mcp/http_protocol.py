@@ -62,15 +62,18 @@ class Flow(FlowControl):
 
 
 class Cycle(RequestResponseCycle):
-    """One request and its answer. What is answered before its body was read ends the connection."""
+    """One request and its answer. The connection ends with an answer that came before the body was read."""
 
-    unread = False
+    is_last = False
 
     async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start" and self.more_body:
-            self.unread, self.keep_alive = True, False  # so that the answer says "connection: close"
+        if self.transport.is_closing():
+            self.disconnected = True  # uvicorn tells the latest of pipelined requests alone
+        if message["type"] == "http.response.start":
+            self.keep_alive = self.keep_alive and not self.more_body
             await super().send(message)
-            self.keep_alive = True  # the protocol closes, when the client had time to read
+            # It has said "connection: close". The protocol closes, when the client has had time to read.
+            self.is_last, self.keep_alive = not self.keep_alive, True
             return
         body = message.get("body", b"")
         if len(body) > PIECE_SENT:  # so that a slow client shows that it reads
@@ -136,7 +139,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._room = settings.HEADERS_MAX  # bytes that may come until the parser has something complete
         self._has_progressed = False
         self._in_head = False
-        self._closing = False  # what still comes is dropped
+        self._closing = False  # what still comes is dropped; the connection closes after the requests that are whole
+        self._answering: Cycle | None = None
         self._is_surplus = False
         self._unparsed = b""
         self._unread_since: float | None = None
@@ -232,7 +236,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self.cycle is not None and self.cycle.unread:  # it has been told that the connection closes
+        if self.cycle is not None and self.cycle.is_last:  # the client has been told that the connection closes
             self._closing = True
             raise MALFORMED
         self._check_head()
@@ -250,6 +254,9 @@ class HttpProtocol(HttpToolsProtocol):
             raise _Refusal(505, "This server speaks HTTP/1.1.")
         if self.parser.get_method() == b"CONNECT":
             raise _Refusal(501, "This server is no proxy.")
+        names = [name for name, _ in self.headers]
+        if names.count(b"host") != 1 and (b"host" in names or self.parser.get_http_version() == "1.1"):
+            raise _Refusal(400, "The request must have one Host header.")  # RFC 9112, section 3.2
         codings = [value for name, value in self.headers if name == b"transfer-encoding"]
         if codings and self.parser.get_http_version() == "1.0":
             raise MALFORMED  # RFC 9112, section 6.1
@@ -279,15 +286,22 @@ class HttpProtocol(HttpToolsProtocol):
         connections.serve(self)
         super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        assert isinstance(cycle, Cycle)
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
+        ended = self._answering
+        if ended is not None and ended.is_last:
+            self.pipeline.clear()  # parsed before the client was told
         super().on_response_complete()
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_serving():  # the next of pipelined requests
             return
-        if self.cycle.unread:
+        if self._closing or (ended is not None and ended.is_last):
             self._close_later()
-        elif not self.pipeline and self.cycle.response_complete:
+        else:
             connections.wait_for(self)
-        if self._unparsed:
             self._parse()
 
     def pause_writing(self) -> None:
@@ -317,7 +331,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.loop.call_later(LAST_REQUEST_SECONDS, super().shutdown)
 
     def _is_serving(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        return self._answering is not None and not self._answering.response_complete
 
     def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:
@@ -336,16 +350,23 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(
         self, status: int, text: bytes, media_type: str = "text/plain; charset=utf-8", headers: bytes = b""
     ) -> None:
-        """Answer and close. In the middle of another answer nothing can be said."""
-        if self.pipeline or (self._is_serving() and self.cycle.response_started):
-            self.transport.close()
-            return
-        if self._is_serving():
-            self.cycle.disconnected = True  # its own answer comes too late
+        """Answer and close. Where earlier requests are still being answered, say nothing, and close after them."""
+        is_broken = self.cycle is not None and self.cycle.more_body  # the request that is being read
+        if is_broken and self.pipeline:
+            self.pipeline.popleft()
+        elif is_broken and self._is_serving():
+            if self.cycle.response_started:
+                self.transport.close()
+                return
+            self.cycle.disconnected = self.cycle.response_complete = True  # its own answer comes too late
+            self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
-        length = b"content-type: %b\r\ncontent-length: %d\r\n\r\n" % (media_type.encode(), len(text))
-        self.transport.write(b"".join([STATUS_LINE[status], headers, SAFE_HEADERS, length, text]))
-        self._close_later()
+        self._closing = True
+        self._set_timer(None)
+        if not self._is_serving():
+            length = b"content-type: %b\r\ncontent-length: %d\r\n\r\n" % (media_type.encode(), len(text))
+            self.transport.write(b"".join([STATUS_LINE[status], headers, SAFE_HEADERS, length, text]))
+            self._close_later()
 
     def _close_later(self) -> None:
         """Close, but read (and drop) what the client is still sending for a moment."""

@@ -140,9 +140,7 @@ async def test_a_turn_larger_than_four_mebibytes_is_413_and_one_just_below_is_no
     assert len(await orm(lambda: stored(conversation))) == 41
 
 
-@pytest.mark.parametrize(
-    "id", ["0", "-1", "1.0", "1e3", "true", "x", "9223372036854775808", "1" * 400, "%D9%A1"]
-)
+@pytest.mark.parametrize("id", ["0", "-1", "1.0", "1e3", "true", "x", "9223372036854775808", "1" * 400, "%D9%A1"])
 async def test_an_id_that_can_be_none_is_refused_by_name(as_alice: Caller, id: str) -> None:
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/messages")):
         response = await send(as_alice, method, f"{START}/{id}{path}")
