@@ -18,10 +18,11 @@ from oauth2_provider.views import (
 from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.auth import resource
-from todo_mcp.auth.clients import LOOPBACK, NEW_CLIENTS_AN_HOUR, document_host, normalised
+from todo_mcp.auth.clients import LOOPBACK, NEW_CLIENTS_AN_HOUR, BadMetadata, document_host, normalised
 from todo_mcp.auth.oauth_validator import invalid_target
 from todo_mcp.auth.page_headers import PageHeaders
 from todo_mcp.auth.rate_limit import within
+from todo_mcp.transports.json_body import BadJson, parse
 
 REGISTRATION_MAX = 16 * 1024  # bytes
 
@@ -103,16 +104,14 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
             return oauth_error("invalid_client_metadata", f"The metadata is larger than {REGISTRATION_MAX} bytes.")
         request.user = AnonymousUser()  # nobody's, whoever's browser sends it
         try:
-            metadata = json.loads(request.body)
-        except (ValueError, RecursionError):
-            return oauth_error("invalid_client_metadata", "The body is not JSON.")
-        if isinstance(metadata, dict):
-            reduced = normalised(metadata)
-            if "authorization_code" not in reduced.get("grant_types", ["authorization_code"]):
-                return oauth_error("invalid_client_metadata", "This server has the grant authorization_code.")
-            if not isinstance(reduced.get("client_name", ""), str):
-                return oauth_error("invalid_client_metadata", "client_name must be a string.")
-            request._body = json.dumps(reduced).encode()
+            metadata = parse(request.body)
+            if not isinstance(metadata, dict):
+                raise BadJson("is not an object")
+            request._body = json.dumps(normalised(metadata)).encode()
+        except BadJson as bad:
+            return oauth_error("invalid_client_metadata", f"The body {bad}.")
+        except BadMetadata as bad:
+            return oauth_error(bad.error, str(bad))
         return self._without_management(super().post(request, *args, **kwargs))
 
     def _without_management(self, response: JsonResponse) -> HttpResponse:
