@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
-from oauth2_provider.views import OAuthServerMetadataView, RevokeTokenView, TokenView
+from oauth2_provider.views import OAuthServerMetadataView
 
 from todo_mcp.auth import oauth_views as oauth
 from todo_mcp.auth import pages
@@ -31,8 +31,8 @@ def without_nul(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
 # The names are those that the library looks up when it writes its metadata.
 protocol = [
     path("authorize", without_nul(oauth.ConsentView.as_view()), name="authorize"),
-    path("token", without_nul(TokenView.as_view()), name="token"),
-    path("revoke", without_nul(RevokeTokenView.as_view()), name="revoke-token"),
+    path("token", without_nul(oauth.TokenEndpoint.as_view()), name="token"),
+    path("revoke", without_nul(oauth.RevocationEndpoint.as_view()), name="revoke-token"),
     path("introspect", without_nul(IntrospectionView.as_view()), name="introspect"),
     path("register", csrf_exempt(oauth.RegistrationView.as_view()), name="dcr-register"),
     path("register/<str:client_id>", oauth.RegistrationView.as_view(), name="dcr-register-management"),

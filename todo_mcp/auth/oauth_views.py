@@ -14,17 +14,26 @@ from oauth2_provider.views import (
     AuthorizationView,
     DynamicClientRegistrationView,
     OAuthProtectedResourceMetadataView,
+    RevokeTokenView,
+    TokenView,
 )
 from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.auth import resource
-from todo_mcp.auth.clients import LOOPBACK, NEW_CLIENTS_AN_HOUR, BadMetadata, document_host, normalised
+from todo_mcp.auth.clients import GRANT_TYPES, LOOPBACK, NEW_CLIENTS_AN_HOUR, BadMetadata, document_host, normalised
 from todo_mcp.auth.oauth_validator import invalid_target
 from todo_mcp.auth.page_headers import PageHeaders
 from todo_mcp.auth.rate_limit import within
 from todo_mcp.transports.json_body import BadJson, parse
 
 REGISTRATION_MAX = 16 * 1024  # bytes
+DESCRIPTIONS = {  # of the errors that the library gives none
+    "invalid_client": "The client is unknown, or did not authenticate itself in the way that it is registered for.",
+    "invalid_grant": "The code or refresh token is unknown, expired, used already, or another client's.",
+    "invalid_scope": "A scope is unknown, or more than was granted.",
+    "unauthorized_client": "The client may not use this grant.",
+    "unsupported_token_type": "Send an access token or a refresh token.",
+}
 
 
 class ResourceMetadataView(OAuthProtectedResourceMetadataView):  # type: ignore[misc] # the library publishes no types
@@ -89,6 +98,28 @@ def _redirect_host(uri: str) -> str:
     return "the Cursor app on this computer" if parts.scheme == "cursor" else parts.hostname or ""
 
 
+class TokenEndpoint(TokenView):  # type: ignore[misc]
+    """The token endpoint (RFC 6749, section 3.2), for the grants that this server has."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        grant = request.POST.get("grant_type")
+        if not grant:
+            return oauth_error("invalid_request", "The parameter grant_type is missing.")
+        if grant not in GRANT_TYPES:
+            return oauth_error("unsupported_grant_type", f"This server has the grants {' and '.join(GRANT_TYPES)}.")
+        # Not the library's own post: it looks again for the token, which the code's reuse may have ended meanwhile.
+        _, headers, body, status = self.create_token_response(request)
+        return _explained(headers, body, status)
+
+
+class RevocationEndpoint(RevokeTokenView):  # type: ignore[misc]
+    """Token revocation (RFC 7009)."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        _, headers, body, status = self.create_revocation_response(request)
+        return _explained(headers, body or "{}", status)
+
+
 class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
     """Dynamic client registration (RFC 7591), open to all and limited in rate.
 
@@ -128,3 +159,14 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
 
 def oauth_error(error: str, said: str, status: int = 400, headers: dict[str, str] | None = None) -> JsonResponse:
     return JsonResponse({"error": error, "error_description": said}, status=status, headers=headers)
+
+
+def _explained(headers: dict[str, str], body: str, status: int) -> HttpResponse:
+    """The library's answer, each error with a description (RFC 6749, section 5.2), and never kept by a cache."""
+    said = json.loads(body)
+    if "error" in said:
+        said.setdefault("error_description", DESCRIPTIONS.get(said["error"], "The request is not valid."))
+    response = JsonResponse(said, status=status)
+    for name, value in {**headers, "Cache-Control": "no-store"}.items():
+        response.headers[name] = value
+    return response
