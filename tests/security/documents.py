@@ -127,7 +127,9 @@ def _serve(server: DocumentServer, context: ssl.SSLContext, connection: socket.s
             reply(server, secured.sendall)
 
 
-def certificates(directory: Path, *, hosts: tuple[str, ...] = ("localhost",), expired: bool = False) -> tuple[Path, Path]:
+def certificates(
+    directory: Path, *, hosts: tuple[str, ...] = ("localhost",), expired: bool = False
+) -> tuple[Path, Path]:
     """Files in PEM: a new CA, and a key with a certificate that it has signed for these hosts."""
     now = datetime.datetime.now(datetime.UTC)
     ends = now + datetime.timedelta(days=-1 if expired else 1)

@@ -121,8 +121,9 @@ BAD: dict[str, Callable[[DocumentServer], Reply]] = {
         gzip.compress(ZEROS), "Transfer-Encoding: gzip, chunked", "Content-Encoding: gzip"
     ),
     "oversized": lambda server: answer(server.text(logo_uri="x" * 100_000)),
-    "oversized without a length": lambda server: b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
-    + server.text(logo_uri="x" * 100_000),
+    "oversized without a length": lambda server: (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + server.text(logo_uri="x" * 100_000)
+    ),
     "endless": lambda server: then_endlessly(answer(b"{", "Content-Length: 1000000000000"), b" " * 65536),
     "endless chunks": lambda server: then_endlessly(answer(b"", "Transfer-Encoding: chunked"), b"1\r\n \r\n" * 1000),
     "endless head": lambda server: then_endlessly(b"HTTP/1.1 200 OK\r\n", b"X-More: " + b"x" * 60_000 + b"\r\n"),
@@ -254,11 +255,8 @@ def test_slow_documents_do_not_shut_out_others_for_longer_than_their_time(
     assert fetch(documents, answer(documents.text()))["client_id"] == documents.address()
 
 
-def test_a_handshake_that_stands_still_is_given_up(
-    documents: DocumentServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_handshake_that_stands_still_is_given_up(documents: DocumentServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "FETCH_SECONDS", 0.3)
-
 
     def drip(server: DocumentServer, context: Any, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
@@ -328,7 +326,12 @@ async def test_an_address_that_is_none_is_an_unknown_client(
 
 
 def test_a_null_is_as_good_as_nothing(documents: DocumentServer) -> None:
-    nulls = {"client_name": None, "grant_types": None, "scope": None, "token_endpoint_auth_method": None}
+    nulls: dict[str, Any] = {
+        "client_name": None,
+        "grant_types": None,
+        "scope": None,
+        "token_endpoint_auth_method": None,
+    }
     found = fetch(documents, answer(documents.text(**nulls)))
     assert found == {"client_id": documents.address(), "redirect_uris": ["http://127.0.0.1:33418/callback"]}
     assert json.loads(documents.text(**nulls))["scope"] is None

@@ -83,9 +83,7 @@ async def test_a_second_use_ends_nothing_else(browser: Browser, client: OAuthCli
     assert (await client.refresh(beside["refresh_token"])).status_code == 200
 
 
-async def test_only_the_client_that_had_the_code_can_end_its_tokens(
-    browser: Browser, http: httpx2.AsyncClient
-) -> None:
+async def test_only_the_client_that_had_the_code_can_end_its_tokens(browser: Browser, http: httpx2.AsyncClient) -> None:
     made = (await register(http, token_endpoint_auth_method="client_secret_post")).json()
     client = OAuthClient(http, made["client_id"], made["redirect_uris"][0])
     code = await code_of(browser, client)

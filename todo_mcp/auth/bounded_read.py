@@ -13,8 +13,8 @@ PIECE = 8192  # bytes
 def read_within(response: BaseHTTPResponse, *, seconds: float, maximum: int) -> bytes:
     """The body, unpacked; of one that is larger, one byte more than the maximum at least.
 
-    urllib3 must not unpack it: it unpacks as often as the sender says, and 300 bytes of ``gzip, gzip`` become gigabytes.
-    One gzip is unpacked here. We do not ask for it, but some networks send what they store compressed to everybody.
+    urllib3 must not unpack it: it does so as often as the sender says, and 300 bytes of ``gzip, gzip`` become
+    gigabytes. One gzip is unpacked here: we do not ask for it, but some networks send compressed what they store so.
 
     Raises:
         ValueError: the body did not arrive in time, is compressed otherwise, or is no whole gzip stream.

@@ -21,6 +21,7 @@ from todo_mcp.transports.json_body import parse
 GRANT_TYPES = ("authorization_code", "refresh_token")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 REDIRECT_URIS_MAX = 20
+URI_MAX = 2048  # characters
 NEW_CLIENTS_AN_HOUR = 60  # from one address
 NAME_MAX = ID_MAX = 255  # characters, of a client; what their columns hold
 FETCH_SECONDS = 3.0  # for all of a fetch
@@ -50,7 +51,7 @@ def is_safe_redirect(uri: str) -> bool:
         host = parts.hostname
     except ValueError:
         return False
-    if not uri.isascii() or not uri.isprintable() or " " in uri or "\\" in uri or not host:
+    if len(uri) > URI_MAX or not uri.isascii() or not uri.isprintable() or " " in uri or "\\" in uri or not host:
         return False
     return parts.scheme in ("https", "cursor") or (parts.scheme == "http" and host in LOOPBACK)
 
@@ -73,7 +74,7 @@ def normalised(metadata: dict[str, Any]) -> dict[str, Any]:
         if GRANT_TYPES[0] not in reduced["grant_types"]:
             raise BadMetadata(f"grant_types must hold {GRANT_TYPES[0]}, which is what this server has.")
     if reduced.get("token_endpoint_auth_method") == "private_key_jwt" or "none" in _offered(metadata):
-        reduced["token_endpoint_auth_method"] = "none"  # PKCE and the redirect URI bind the code to the client
+        reduced |= {"token_endpoint_auth_method": "none"}  # PKCE and the redirect URI bind the code to the client
     if "client_name" in reduced:
         reduced["client_name"] = "".join(char for char in reduced["client_name"] if char.isprintable())
         if len(reduced["client_name"]) > NAME_MAX:
@@ -106,8 +107,6 @@ class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library 
     """
 
     def fetch(self, client_id: str) -> tuple[dict[str, Any], int]:
-        if len(client_id) > ID_MAX:
-            raise CIMDError("the client_id is too long")
         if not _fetching.acquire(blocking=False):
             raise CIMDError("too many documents are being fetched")
         fetched: Future[tuple[dict[str, Any], int]] = Future()
@@ -134,6 +133,7 @@ class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library 
         port = parsed.port or 443
         target = parsed.path + (f"?{parsed.query}" if parsed.query else "")
         headers = {"Host": parsed.netloc, "Accept": "application/json, application/*+json"}
+        tls: dict[str, Any] = {"ssl_context": tls_until(end), "server_hostname": parsed.hostname}
         failed: Exception = TimeoutError()
         for address in cimd._resolve_and_validate(parsed.hostname, port):
             left = end - time.monotonic()
@@ -141,7 +141,6 @@ class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library 
                 break
             # To the very address that was found to be public: asking again could give another.
             timeout = urllib3.Timeout(total=left)
-            tls: dict[str, Any] = {"ssl_context": tls_until(end), "server_hostname": parsed.hostname}
             with urllib3.HTTPSConnectionPool(address, port, timeout=timeout, retries=False, **tls) as pool:
                 try:
                     return self._read_document(

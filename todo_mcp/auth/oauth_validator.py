@@ -1,5 +1,6 @@
 """What our authorization server decides otherwise than django-oauth-toolkit: resources, refresh races, revocation."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.auth import resource
-from todo_mcp.auth.clients import GRANT_TYPES, is_safe_redirect
+from todo_mcp.auth.clients import GRANT_TYPES, ID_MAX, is_safe_redirect
 from todo_mcp.auth.models import UsedCode
 from todo_mcp.auth.tokens import checksum
 
@@ -19,6 +20,14 @@ from todo_mcp.auth.tokens import checksum
 # client, or by a client that never got the answer. It gets tokens of its own in the same family. The library's own
 # grace period gives the first answer again, for which it would have to store tokens in plain text.
 RACE_SECONDS = 60
+
+CHALLENGE_SAID = "Send a code_challenge of 43 characters, BASE64URL(SHA256(code_verifier)), with the method S256."
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def is_challenge(text: str) -> bool:
+    """Whether this can be a challenge of the method S256 (RFC 7636, section 4.2)."""
+    return _CHALLENGE.fullmatch(text) is not None
 
 
 class _CodeReused(errors.InvalidGrantError):  # type: ignore[misc] # the library publishes no types
@@ -40,7 +49,8 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
         )
 
     def _load_application(self, client_id: str | None, request: Any) -> Any:
-        if client_id and "\0" in client_id:  # in a Basic header it comes past the check of the parameters
+        # No client has such an id; in a Basic header a NUL comes past the look at the parameters.
+        if client_id and (len(client_id) > ID_MAX or "\0" in client_id):
             return None
         return super()._load_application(client_id, request)
 
@@ -57,7 +67,10 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
 
     def _create_authorization_code(self, request: Any, code: Any, expires: Any = None) -> Grant:
         self._validate_resource_uris(request, getattr(request, "resource", None) or [])
+        if not is_challenge(request.code_challenge or ""):
+            raise errors.InvalidRequestError(CHALLENGE_SAID, request=request)
         request.resource = None  # what was named is ours, and so is what was not
+        request.nonce = request.claims = None  # of OpenID Connect, which is not offered
         return super()._create_authorization_code(request, code, expires)
 
     # Authorization codes: good once, also when two requests redeem one at the same time (OAuth 2.1, section 4.1.3)

@@ -21,7 +21,7 @@ from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.auth import resource
 from todo_mcp.auth.clients import GRANT_TYPES, LOOPBACK, NEW_CLIENTS_AN_HOUR, BadMetadata, document_host, normalised
-from todo_mcp.auth.oauth_validator import invalid_target
+from todo_mcp.auth.oauth_validator import CHALLENGE_SAID, invalid_target, is_challenge
 from todo_mcp.auth.page_headers import PageHeaders
 from todo_mcp.auth.rate_limit import within
 from todo_mcp.transports.json_body import BadJson, parse
@@ -60,13 +60,16 @@ class ConsentView(PageHeaders, AuthorizationView):  # type: ignore[misc]
         answer = {"state": credentials.get("state")}
         if not all(resource.is_ours(named) for named in request.GET.getlist("resource")):
             raise OAuthToolkitError(error=invalid_target(**answer), redirect_uri=credentials["redirect_uri"])
-        if credentials.get("code_challenge_method") != "S256":
-            error = errors.InvalidRequestError("Use code_challenge_method S256.", **answer)
+        challenge = credentials.get("code_challenge") or ""
+        if credentials.get("code_challenge_method") != "S256" or not is_challenge(challenge):
+            error = errors.InvalidRequestError(CHALLENGE_SAID, **answer)
             raise OAuthToolkitError(error=error, redirect_uri=credentials["redirect_uri"])
         return scopes, credentials
 
     def form_valid(self, form: Any) -> HttpResponse:
-        if not Application.objects.filter(client_id=form.cleaned_data["client_id"]).exists():
+        named = form.cleaned_data["resource"].split()
+        known = Application.objects.filter(client_id=form.cleaned_data["client_id"]).exists()
+        if not known or not all(resource.is_ours(uri) for uri in named):
             return self.form_invalid(form)
         response: HttpResponse = super().form_valid(form)
         return response
@@ -158,7 +161,8 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
 
 
 def oauth_error(error: str, said: str, status: int = 400, headers: dict[str, str] | None = None) -> JsonResponse:
-    return JsonResponse({"error": error, "error_description": said}, status=status, headers=headers)
+    never_kept = {"Cache-Control": "no-store", **(headers or {})}
+    return JsonResponse({"error": error, "error_description": said}, status=status, headers=never_kept)
 
 
 def _explained(headers: dict[str, str], body: str, status: int) -> HttpResponse:

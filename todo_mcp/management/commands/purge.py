@@ -30,8 +30,9 @@ class Command(BaseCommand):
     help = (
         "Remove what has had its time: tasks deleted more than 30 days ago with their history, conversations in which "
         "nothing was said for CONVERSATION_DAYS (0 keeps them), idempotency keys older than 24 hours, expired tokens "
-        "and sessions, records of authorization codes used more than 7 days ago, clients that registered themselves and were not used for 30 days, call statistics older than "
-        "90 days. In batches of 1,000 that hold no lock for long, beside a running server; run it daily."
+        "and sessions, records of authorization codes used more than 7 days ago, clients that registered themselves "
+        "and were not used for 30 days, call statistics older than 90 days. "
+        "In batches of 1,000 that hold no lock for long, beside a running server; run it daily."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
