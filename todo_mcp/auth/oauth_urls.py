@@ -24,7 +24,7 @@ def each_once(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespon
             return oauth.oauth_error("invalid_request", "A parameter is repeated.")
         return view(request, *args, **kwargs)
 
-    return csrf_exempt(checked)
+    return checked
 
 
 # The names are those that the library looks up when it writes its metadata.
