@@ -200,7 +200,7 @@ def _pairs(fields: dict[str, str]) -> str:
 @pytest.fixture(autouse=True)
 def cheap(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """No slow hashes, and no limit that would keep the rest of the requests from being looked at."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
     settings.AXES_FAILURE_LIMIT = 10**9
     for module in (clients, oauth_views):
         monkeypatch.setattr(module, "NEW_CLIENTS_AN_HOUR", 10**9)
