@@ -3,15 +3,22 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from oauth2_provider import cimd
 
 from tests.auth.conftest import browser as browser
-from tests.auth.conftest import client as client
 from tests.auth.conftest import configure as configure
 from tests.auth.conftest import nothing_counted as nothing_counted
 from tests.auth.conftest import person as person
+from tests.auth.oauth_client import OAuthClient, registered
 from tests.security.documents import DocumentServer, certificates, document_server
+
+
+@pytest.fixture
+async def app(http: httpx2.AsyncClient) -> OAuthClient:
+    """A public client that has registered itself."""
+    return await registered(http)
 
 
 @pytest.fixture

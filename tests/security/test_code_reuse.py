@@ -46,41 +46,41 @@ async def redeem_at_once(client: OAuthClient, code: str, times: int) -> list[htt
 
 
 async def test_a_second_use_ends_the_tokens_of_the_first(
-    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient
 ) -> None:
-    code = await code_of(browser, client)
-    tokens = (await client.exchange(code)).json()
+    code = await code_of(browser, app)
+    tokens = (await app.exchange(code)).json()
     assert await works(http, tokens)
-    assert is_invalid_grant(await client.exchange(code))
+    assert is_invalid_grant(await app.exchange(code))
     assert not await works(http, tokens)
-    assert is_invalid_grant(await client.refresh(tokens["refresh_token"]))
-    assert is_invalid_grant(await client.exchange(code))
+    assert is_invalid_grant(await app.refresh(tokens["refresh_token"]))
+    assert is_invalid_grant(await app.exchange(code))
 
 
 async def test_a_second_use_ends_what_the_tokens_were_renewed_to(
-    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient, orm: Orm
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient, orm: Orm
 ) -> None:
-    code = await code_of(browser, client)
-    first = (await client.exchange(code)).json()
-    renewed = [(await client.refresh(first["refresh_token"])).json() for _ in range(2)]  # as two racing processes
-    renewed.append((await client.refresh(renewed[1]["refresh_token"])).json())
+    code = await code_of(browser, app)
+    first = (await app.exchange(code)).json()
+    renewed = [(await app.refresh(first["refresh_token"])).json() for _ in range(2)]  # as two racing processes
+    renewed.append((await app.refresh(renewed[1]["refresh_token"])).json())
     assert await works(http, renewed[0]) and await works(http, renewed[2])
-    assert is_invalid_grant(await client.exchange(code))
+    assert is_invalid_grant(await app.exchange(code))
     for tokens in renewed:
         assert not await works(http, tokens)
-        assert is_invalid_grant(await client.refresh(tokens["refresh_token"]))
+        assert is_invalid_grant(await app.refresh(tokens["refresh_token"]))
     assert await orm(AccessToken.objects.count) == 0
 
 
-async def test_a_second_use_ends_nothing_else(browser: Browser, client: OAuthClient, http: httpx2.AsyncClient) -> None:
-    code = await code_of(browser, client)
-    await client.exchange(code)
-    beside = (await client.exchange(await code_of(browser, client))).json()  # the same client, another consent
+async def test_a_second_use_ends_nothing_else(browser: Browser, app: OAuthClient, http: httpx2.AsyncClient) -> None:
+    code = await code_of(browser, app)
+    await app.exchange(code)
+    beside = (await app.exchange(await code_of(browser, app))).json()  # the same app, another consent
     other = await registered(http)
     others = (await other.exchange(await code_of(browser, other))).json()
-    assert is_invalid_grant(await client.exchange(code))
+    assert is_invalid_grant(await app.exchange(code))
     assert await works(http, beside) and await works(http, others)
-    assert (await client.refresh(beside["refresh_token"])).status_code == 200
+    assert (await app.refresh(beside["refresh_token"])).status_code == 200
 
 
 async def test_only_the_client_that_had_the_code_can_end_its_tokens(browser: Browser, http: httpx2.AsyncClient) -> None:
@@ -101,52 +101,52 @@ async def test_only_the_client_that_had_the_code_can_end_its_tokens(browser: Bro
 @pytest.mark.parametrize("round_", range(5))
 async def test_of_five_uses_at_once_one_succeeds_and_its_tokens_end(
     browser: Browser,
-    client: OAuthClient,
+    app: OAuthClient,
     http: httpx2.AsyncClient,
     orm: Orm,
     caplog: pytest.LogCaptureFixture,
     round_: int,
 ) -> None:
-    answers = await redeem_at_once(client, await code_of(browser, client), 5)
+    answers = await redeem_at_once(app, await code_of(browser, app), 5)
     (won,) = [answer for answer in answers if answer.status_code == 200]
     assert [is_invalid_grant(answer) for answer in answers if answer is not won] == [True] * 4
     assert not await works(http, won.json())
-    assert (await client.refresh(won.json()["refresh_token"])).status_code == 400
+    assert (await app.refresh(won.json()["refresh_token"])).status_code == 400
     assert await orm(AccessToken.objects.count) == 0
     assert await orm(UsedCode.objects.count) == await orm(RefreshToken.objects.count) == 1
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_a_refused_request_does_not_use_the_code_up(
-    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient, orm: Orm
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient, orm: Orm
 ) -> None:
-    code = await code_of(browser, client)
+    code = await code_of(browser, app)
     stranger = await registered(http)
     for refused in (
-        await client.exchange(code, code_verifier="x" * 43),
-        await client.exchange(code, redirect_uri="http://127.0.0.1:33418/other"),
-        await client.exchange(code, resource="https://evil.example/mcp"),
-        await client.exchange(code, client_id="unknown"),
+        await app.exchange(code, code_verifier="x" * 43),
+        await app.exchange(code, redirect_uri="http://127.0.0.1:33418/other"),
+        await app.exchange(code, resource="https://evil.example/mcp"),
+        await app.exchange(code, client_id="unknown"),
         await stranger.exchange(code),
     ):
         assert 400 <= refused.status_code < 500
     assert await orm(UsedCode.objects.count) == 0
-    tokens = await client.exchange(code)
+    tokens = await app.exchange(code)
     assert tokens.status_code == 200 and await works(http, tokens.json())
 
 
-async def test_a_code_that_is_too_old_is_not_a_used_one(browser: Browser, client: OAuthClient, orm: Orm) -> None:
-    code = await code_of(browser, client)
+async def test_a_code_that_is_too_old_is_not_a_used_one(browser: Browser, app: OAuthClient, orm: Orm) -> None:
+    code = await code_of(browser, app)
     await orm(lambda: Grant.objects.update(expires=F("expires") - timedelta(seconds=61)))
-    assert is_invalid_grant(await client.exchange(code))
+    assert is_invalid_grant(await app.exchange(code))
     assert await orm(UsedCode.objects.count) == 0
 
 
 async def test_the_code_is_kept_as_a_hash_alone_and_purged_in_time(
-    browser: Browser, client: OAuthClient, orm: Orm
+    browser: Browser, app: OAuthClient, orm: Orm
 ) -> None:
-    code = await code_of(browser, client)
-    await client.exchange(code)
+    code = await code_of(browser, app)
+    await app.exchange(code)
     kept = await orm(UsedCode.objects.get)
     family = await orm(lambda: RefreshToken.objects.get().token_family)
     assert (kept.checksum, kept.token_family) == (checksum(code), family)

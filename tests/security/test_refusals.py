@@ -41,9 +41,9 @@ def told(response: httpx2.Response, error: str, status: int = 400) -> str:
     ids=str,
 )
 async def test_the_token_endpoint_says_what_is_wrong(
-    client: OAuthClient, http: httpx2.AsyncClient, sent: dict[str, str], error: str, words: str
+    app: OAuthClient, http: httpx2.AsyncClient, sent: dict[str, str], error: str, words: str
 ) -> None:
-    refused = await http.post("/oauth/token", data={"client_id": client.client_id, **sent})
+    refused = await http.post("/oauth/token", data={"client_id": app.client_id, **sent})
     assert words in told(refused, error)
     assert refused.headers["cache-control"] == "no-store"
 
@@ -57,8 +57,8 @@ async def test_an_unknown_client_is_told_so(http: httpx2.AsyncClient, path: str)
 
 
 @pytest.mark.parametrize("path", ["token", "revoke", "introspect"])
-async def test_a_repeated_parameter_is_refused(http: httpx2.AsyncClient, client: OAuthClient, path: str) -> None:
-    body = f"grant_type=refresh_token&refresh_token=x&token=x&client_id=unknown&client_id={client.client_id}"
+async def test_a_repeated_parameter_is_refused(http: httpx2.AsyncClient, app: OAuthClient, path: str) -> None:
+    body = f"grant_type=refresh_token&refresh_token=x&token=x&client_id=unknown&client_id={app.client_id}"
     assert "repeated" in told(await http.post(f"/oauth/{path}", content=body, headers=FORM), "invalid_request")
 
 
@@ -120,10 +120,10 @@ async def test_a_reset_link_that_is_none_is_used_up(
 
 
 @pytest.mark.parametrize("challenge", ["x" * 42, "x" * 44, "x" * 129, "x" * 42 + "+", "x" * 42 + "\u00e9"])
-async def test_a_challenge_that_is_no_sha256_is_refused(browser: Browser, client: OAuthClient, challenge: str) -> None:
-    back = answered(await browser.get("/oauth/authorize", params=client.question(code_challenge=challenge)))
+async def test_a_challenge_that_is_no_sha256_is_refused(browser: Browser, app: OAuthClient, challenge: str) -> None:
+    back = answered(await browser.get("/oauth/authorize", params=app.question(code_challenge=challenge)))
     assert back["error"] == "invalid_request" and "43 characters" in back["error_description"]
-    page = await browser.get("/oauth/authorize", params=client.question())
+    page = await browser.get("/oauth/authorize", params=app.question())
     form = {**hidden(page.text), "allow": "1", "code_challenge": challenge}
     assert answered(await browser.post("/oauth/authorize", form))["error"] == "invalid_request"
 
@@ -171,7 +171,7 @@ async def test_registration_says_what_is_wrong_with_the_body(http: httpx2.AsyncC
     assert words in told(await http.post("/oauth/register", content=body), "invalid_client_metadata")
 
 
-async def test_a_registration_cannot_be_managed(http: httpx2.AsyncClient, client: OAuthClient) -> None:
+async def test_a_registration_cannot_be_managed(http: httpx2.AsyncClient, app: OAuthClient) -> None:
     for method in ("GET", "PUT", "DELETE", "POST"):
-        refused = await http.request(method, f"/oauth/register/{client.client_id}", json={})
+        refused = await http.request(method, f"/oauth/register/{app.client_id}", json={})
         assert refused.status_code == 405

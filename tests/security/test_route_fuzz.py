@@ -208,7 +208,7 @@ def cheap(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def fuzz(
-    request: Any, http: httpx2.AsyncClient, person: User, client: OAuthClient, caplog: pytest.LogCaptureFixture
+    request: Any, http: httpx2.AsyncClient, person: User, app: OAuthClient, caplog: pytest.LogCaptureFixture
 ) -> Fuzz:
     """A stranger's, unless the test is for a "person" who has signed in."""
     browser = Browser(http)
@@ -216,7 +216,7 @@ async def fuzz(
     if getattr(request, "param", "") == "person":
         await browser.sign_in("alice", PASSWORD)
     caplog.clear()
-    return Fuzz(http, caplog, client.client_id, browser.cookies)
+    return Fuzz(http, caplog, app.client_id, browser.cookies)
 
 
 def test_every_route_is_known_here() -> None:
@@ -329,13 +329,13 @@ async def test_no_method_and_no_kind_of_body_is_a_fault_of_ours(fuzz: Fuzz) -> N
     fuzz.check(least=1000)
 
 
-async def test_no_header_is_a_fault_of_ours(fuzz: Fuzz, orm: Orm, client: OAuthClient) -> None:
+async def test_no_header_is_a_fault_of_ours(fuzz: Fuzz, orm: Orm, app: OAuthClient) -> None:
     token = await orm(lambda: issue_token(service="chat"))
 
     def basic(pair: bytes) -> str:
         return "Basic " + base64.b64encode(pair).decode()
 
-    known = client.client_id.encode()
+    known = app.client_id.encode()
     values = ("", "\x01", "x" * 3000, "\xff\xfe", "a=b; c=d", "*/*;q=x", "https://[")
     credentials = (
         *("Basic", "Basic ", "Basic !", "Basic =", "Basic AA==", "Bearer", "Bearer ", "Bearer x y", f"bearer {token}"),
@@ -386,7 +386,7 @@ VALUES: tuple[Any, ...] = (
     ),
 )
 REGISTERED = {
-    "client_name": "Test client",
+    "client_name": "Test app",
     "redirect_uris": [REDIRECT_URI],
     "grant_types": ["authorization_code", "refresh_token"],
     "response_types": ["code"],
