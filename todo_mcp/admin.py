@@ -1,9 +1,17 @@
 """What the admin shows that is in no app of its own; Django looks for admin modules in apps alone."""
 
 from django.contrib import admin
+from unfold.forms import AuthenticationForm
 
 from todo_mcp.auth import admin as tokens_admin
+from todo_mcp.auth.forms import BoundedName
+
+
+class OperatorSignInForm(BoundedName, AuthenticationForm):  # type: ignore[misc] # the theme publishes no types
+    """The theme's form, for names that can be somebody's."""
+
 
 admin.site.index_title = "Overview"
+admin.site.login_form = OperatorSignInForm
 
 __all__ = ["tokens_admin"]

@@ -12,7 +12,8 @@ import pytest
 import urllib3
 from django.core.management import call_command
 from django.db.models import F
-from oauth2_provider.cimd import CIMDError, SafeMetadataFetcher
+from oauth2_provider import cimd
+from oauth2_provider.cimd import CIMDError
 from oauth2_provider.models import AccessToken, Application, RefreshToken
 
 from tests.auth.issuers import key_server
@@ -64,7 +65,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     """What the addresses of clients serve; only the network is left out."""
     documents = {document["client_id"]: {"client_name": name, **document} for name, document in DOCUMENTS.items()}
-    monkeypatch.setattr(SafeMetadataFetcher, "fetch", lambda self, client_id: (documents[client_id], 300))
+    monkeypatch.setattr(clients.MetadataFetcher, "_fetch", lambda self, client_id, end: (documents[client_id], 300))
     return documents
 
 
@@ -175,7 +176,7 @@ def test_a_document_that_comes_byte_by_byte_is_not_waited_for(monkeypatch: pytes
 def test_a_name_that_does_not_resolve_in_time_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "FETCH_SECONDS", 0.1)
     answered = threading.Event()
-    monkeypatch.setattr(SafeMetadataFetcher, "fetch", lambda self, client_id: answered.wait(5))
+    monkeypatch.setattr(cimd, "_resolve_and_validate", lambda host, port: answered.wait(5))
     with pytest.raises(CIMDError, match="in time"):
         clients.MetadataFetcher().fetch("https://slow.example/x")
     answered.set()

@@ -8,10 +8,11 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken
 
+from todo_mcp.auth.models import UsedCode
 from todo_mcp.purging import Purge
 
 UNUSED_DAYS = 30  # without a token, a code or news of itself
-REPLAY_DAYS = 7  # for which the use of an old refresh token ends its family; later it is simply unknown
+REPLAY_DAYS = 7  # for which the reuse of a code or a refresh token ends its family; later it is simply unknown
 
 
 def _unused_clients() -> QuerySet[Any]:
@@ -37,8 +38,13 @@ def _old_codes() -> QuerySet[Any]:
     return old
 
 
+def _used_codes() -> QuerySet[UsedCode]:
+    return UsedCode.objects.filter(used_at__lt=timezone.now() - timedelta(days=REPLAY_DAYS))
+
+
 # In this order: a client is unused once its tokens are gone.
 OLD_CODES = Purge("authorization codes", _old_codes, lambda ids: Grant.objects.filter(pk__in=ids).delete())
+USED_CODES = Purge("used codes", _used_codes, lambda ids: UsedCode.objects.filter(pk__in=ids).delete())
 ENDED_REFRESH_TOKENS = Purge(
     "ended refresh tokens", _ended_refresh_tokens, lambda ids: RefreshToken.objects.filter(pk__in=ids).delete()
 )

@@ -9,7 +9,7 @@ from typing import Any
 import urllib3
 from jwt import PyJWK
 
-from todo_mcp.auth.bounded_read import read_within
+from todo_mcp.auth.bounded_read import read_within, tls_until
 from todo_mcp.core.errors import KeysUnavailable
 from todo_mcp.transports.json_body import parse
 
@@ -33,7 +33,6 @@ class JsonWebKeySet:
         self._fetched = -STALE
         self._tried = -PAUSE
         self._fetching: Future[None] | None = None
-        self._http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT))
 
     def fetch(self, kid: Any, algorithm: str) -> "Future[None] | None":
         """The fetch that may bring this key: one for all who wait. Wait ``TIMEOUT`` at most; it may take longer.
@@ -88,12 +87,11 @@ class JsonWebKeySet:
             fetching.set_result(None)
 
     def _fetch(self) -> list[dict[str, Any]]:
-        # No redirect: the operator has named the address, and nobody else may.
-        response = self._http.request("GET", self._url, redirect=False, preload_content=False)
-        try:
-            body = read_within(response, seconds=TIMEOUT, maximum=DOCUMENT_MAX)
-        finally:
-            response.release_conn()
+        tls = tls_until(time.monotonic() + TIMEOUT)
+        with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT), ssl_context=tls) as http:
+            # No redirect: the operator has named the address, and nobody else may.
+            with http.request("GET", self._url, redirect=False, preload_content=False) as response:
+                body = read_within(response, seconds=TIMEOUT, maximum=DOCUMENT_MAX)
         if response.status != 200 or len(body) > DOCUMENT_MAX:
             raise ValueError("no key set")
         document = parse(body)

@@ -49,9 +49,9 @@ REGISTRATION = {
     "CIMD_ENABLED": True,
     "CIMD_METADATA_FETCHER": "todo_mcp.auth.clients.MetadataFetcher",
     "CIMD_REGISTRATION_PERMISSION_CLASSES": ["todo_mcp.auth.clients.RateLimited"],
-    # A document is waited for in a database thread: by few at once, and not for long.
+    # Who waits for a document holds no place at the gate, but a thread.
     "CIMD_FETCH_TIMEOUT_SECONDS": 3,
-    "CIMD_MAX_CONCURRENT_FETCHES": 2,
+    "CIMD_MAX_CONCURRENT_FETCHES": 8,
 }
 
 

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
-from oauth2_provider.views import OAuthServerMetadataView, RevokeTokenView, TokenView
+from django.views.generic import View
+from oauth2_provider.views import OAuthServerMetadataView
 
 from todo_mcp.auth import oauth_views as oauth
 from todo_mcp.auth import pages
@@ -15,15 +16,13 @@ from todo_mcp.auth.attempts import limited
 from todo_mcp.auth.introspection import IntrospectionView
 
 
-def without_nul(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """The view, for parameters that PostgreSQL can look for."""
+def each_once(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """The view, for parameters that are not repeated (RFC 6749, section 3.2), but for ``resource`` (RFC 8707)."""
 
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        sent = (*request.GET.lists(), *request.POST.lists())
-        if any("\0" in value for name, values in sent for value in (name, *values)):
-            said = "A parameter holds a NUL character."
-            return JsonResponse({"error": "invalid_request", "error_description": said}, status=400)
+        if any(len(values) > 1 for name, values in request.POST.lists() if name != "resource"):
+            return oauth.oauth_error("invalid_request", "A parameter is repeated.")
         return view(request, *args, **kwargs)
 
     return checked
@@ -31,12 +30,12 @@ def without_nul(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
 
 # The names are those that the library looks up when it writes its metadata.
 protocol = [
-    path("authorize", without_nul(oauth.ConsentView.as_view()), name="authorize"),
-    path("token", limited(without_nul(TokenView.as_view())), name="token"),
-    path("revoke", limited(without_nul(RevokeTokenView.as_view())), name="revoke-token"),
-    path("introspect", limited(without_nul(IntrospectionView.as_view())), name="introspect"),
+    path("authorize", oauth.ConsentView.as_view(), name="authorize"),
+    path("token", limited(each_once(oauth.TokenEndpoint.as_view())), name="token"),
+    path("revoke", limited(each_once(oauth.RevocationEndpoint.as_view())), name="revoke-token"),
+    path("introspect", limited(each_once(IntrospectionView.as_view())), name="introspect"),
     path("register", csrf_exempt(oauth.RegistrationView.as_view()), name="dcr-register"),
-    path("register/<str:client_id>", oauth.RegistrationView.as_view(), name="dcr-register-management"),
+    path("register/<str:client_id>", csrf_exempt(View.as_view(http_method_names=[])), name="dcr-register-management"),
 ]
 account = [
     path("sign-in", pages.SignInView.as_view(), name="sign_in"),

@@ -1,5 +1,6 @@
 """What our authorization server decides otherwise than django-oauth-toolkit: resources, refresh races, revocation."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -11,13 +12,26 @@ from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.auth import resource
-from todo_mcp.auth.clients import GRANT_TYPES, is_safe_redirect
+from todo_mcp.auth.clients import GRANT_TYPES, ID_MAX, is_safe_redirect
+from todo_mcp.auth.models import UsedCode
 from todo_mcp.auth.tokens import checksum
 
 # How long after its use a refresh token may be used once more: by the loser of a race between two processes of one
 # client, or by a client that never got the answer. It gets tokens of its own in the same family. The library's own
 # grace period gives the first answer again, for which it would have to store tokens in plain text.
 RACE_SECONDS = 60
+
+CHALLENGE_SAID = "Send a code_challenge of 43 characters, BASE64URL(SHA256(code_verifier)), with the method S256."
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def is_challenge(text: str) -> bool:
+    """Whether this can be a challenge of the method S256 (RFC 7636, section 4.2)."""
+    return _CHALLENGE.fullmatch(text) is not None
+
+
+class _CodeReused(errors.InvalidGrantError):  # type: ignore[misc] # the library publishes no types
+    """The code was redeemed while this request was under way."""
 
 
 class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes no types
@@ -34,12 +48,9 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
             client_id, redirect_uri, *args, **kwargs
         )
 
-    def validate_code(self, client_id: str, code: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
-        valid = super().validate_code(client_id, code, client, request, *args, **kwargs)
-        return bool(valid and request.user.is_active)
-
     def _load_application(self, client_id: str | None, request: Any) -> Any:
-        if client_id and "\0" in client_id:  # in a Basic header it comes past the check of the parameters
+        # No client has such an id; in a Basic header a NUL comes past the look at the parameters.
+        if client_id and (len(client_id) > ID_MAX or "\0" in client_id):
             return None
         return super()._load_application(client_id, request)
 
@@ -56,8 +67,43 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
 
     def _create_authorization_code(self, request: Any, code: Any, expires: Any = None) -> Grant:
         self._validate_resource_uris(request, getattr(request, "resource", None) or [])
+        if not is_challenge(request.code_challenge or ""):
+            raise errors.InvalidRequestError(CHALLENGE_SAID, request=request)
         request.resource = None  # what was named is ours, and so is what was not
+        request.nonce = request.claims = None  # of OpenID Connect, which is not offered
         return super()._create_authorization_code(request, code, expires)
+
+    # Authorization codes: good once, also when two requests redeem one at the same time (OAuth 2.1, section 4.1.3)
+
+    def validate_code(self, client_id: str, code: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
+        grant = Grant.objects.select_related("user").filter(code=code, application=client).first()
+        if grant is None:
+            _end_reused(code, client)
+            return False
+        # Kept, for it may be gone when the library asks for its parts: another request has then redeemed it.
+        request.grant, request.user, request.scopes = grant, grant.user, grant.scope.split()
+        return bool(not grant.is_expired() and grant.user.is_active)
+
+    def get_code_challenge(self, code: str, request: Any) -> str | None:
+        return request.grant.code_challenge or None
+
+    def get_code_challenge_method(self, code: str, request: Any) -> str | None:
+        return request.grant.code_challenge_method or None
+
+    def confirm_redirect_uri(
+        self, client_id: str, code: str, redirect_uri: str, client: Any, request: Any, *args: Any, **kwargs: Any
+    ) -> bool:
+        return bool(request.grant.redirect_uri_allowed(redirect_uri))
+
+    def invalidate_authorization_code(self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing more: saving its tokens has done it, in one transaction."""
+
+    def save_bearer_token(self, token: dict[str, Any], request: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().save_bearer_token(token, request, *args, **kwargs)
+        except _CodeReused:
+            _end_reused(request.code, request.client)  # after the transaction, which has been rolled back
+            raise
 
     # Refresh tokens (RFC 6749, section 6; RFC 9700, section 4.14.2)
 
@@ -83,7 +129,14 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
             if locked.revoked:
                 self._join_family(token, request, locked)
                 return
+        grant = getattr(request, "grant", None)
+        # Of two requests with one code the second waits here for the first, and then finds the code gone.
+        if grant is not None and not Grant.objects.filter(pk=grant.pk).delete()[0]:
+            raise _CodeReused(request=request)
         super()._save_bearer_token(token, request, *args, **kwargs)
+        if grant is not None:
+            issued = RefreshToken.objects.get(token_checksum=checksum(token["refresh_token"]))
+            UsedCode.objects.create(checksum=checksum(grant.code), token_family=issued.token_family)
 
     def _join_family(self, token: dict[str, Any], request: Any, used: RefreshToken) -> None:
         """Issue tokens beside those that the winner of the race got; a replay ends both."""
@@ -100,6 +153,13 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
         super().revoke_token(token, token_type_hint, request, *args, **kwargs)
         for family in ended:
             RefreshToken.revoke_family(family)
+
+
+def _end_reused(code: str, client: Any) -> None:
+    """If the client redeemed the code before, end every token that came of it: one of its two holders stole it."""
+    used = UsedCode.objects.filter(checksum=checksum(code)).first()
+    if used and RefreshToken.objects.filter(token_family=used.token_family, application=client).exists():
+        RefreshToken.revoke_family(used.token_family)
 
 
 def _latest(**which: Any) -> RefreshToken | None:

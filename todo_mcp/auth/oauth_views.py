@@ -14,16 +14,26 @@ from oauth2_provider.views import (
     AuthorizationView,
     DynamicClientRegistrationView,
     OAuthProtectedResourceMetadataView,
+    RevokeTokenView,
+    TokenView,
 )
 from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.auth import resource
-from todo_mcp.auth.clients import LOOPBACK, NEW_CLIENTS_AN_HOUR, document_host, normalised
-from todo_mcp.auth.oauth_validator import invalid_target
+from todo_mcp.auth.clients import GRANT_TYPES, LOOPBACK, NEW_CLIENTS_AN_HOUR, BadMetadata, document_host, normalised
+from todo_mcp.auth.oauth_validator import CHALLENGE_SAID, invalid_target, is_challenge
 from todo_mcp.auth.page_headers import PageHeaders
 from todo_mcp.auth.rate_limit import client_address, within
+from todo_mcp.transports.json_body import BadJson, parse
 
 REGISTRATION_MAX = 16 * 1024  # bytes
+DESCRIPTIONS = {  # of the errors that the library gives none
+    "invalid_client": "The client is unknown, or did not authenticate itself in the way that it is registered for.",
+    "invalid_grant": "The code or refresh token is unknown, expired, used already, or another client's.",
+    "invalid_scope": "A scope is unknown, or more than was granted.",
+    "unauthorized_client": "The client may not use this grant.",
+    "unsupported_token_type": "Send an access token or a refresh token.",
+}
 
 
 class ResourceMetadataView(OAuthProtectedResourceMetadataView):  # type: ignore[misc] # the library publishes no types
@@ -50,13 +60,16 @@ class ConsentView(PageHeaders, AuthorizationView):  # type: ignore[misc]
         answer = {"state": credentials.get("state")}
         if not all(resource.is_ours(named) for named in request.GET.getlist("resource")):
             raise OAuthToolkitError(error=invalid_target(**answer), redirect_uri=credentials["redirect_uri"])
-        if credentials.get("code_challenge_method") != "S256":
-            error = errors.InvalidRequestError("Use code_challenge_method S256.", **answer)
+        challenge = credentials.get("code_challenge") or ""
+        if credentials.get("code_challenge_method") != "S256" or not is_challenge(challenge):
+            error = errors.InvalidRequestError(CHALLENGE_SAID, **answer)
             raise OAuthToolkitError(error=error, redirect_uri=credentials["redirect_uri"])
         return scopes, credentials
 
     def form_valid(self, form: Any) -> HttpResponse:
-        if not Application.objects.filter(client_id=form.cleaned_data["client_id"]).exists():
+        named = form.cleaned_data["resource"].split()
+        known = Application.objects.filter(client_id=form.cleaned_data["client_id"]).exists()
+        if not known or not all(resource.is_ours(uri) for uri in named):
             return self.form_invalid(form)
         response: HttpResponse = super().form_valid(form)
         return response
@@ -88,6 +101,28 @@ def _redirect_host(uri: str) -> str:
     return "the Cursor app on this computer" if parts.scheme == "cursor" else parts.hostname or ""
 
 
+class TokenEndpoint(TokenView):  # type: ignore[misc]
+    """The token endpoint (RFC 6749, section 3.2), for the grants that this server has."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        grant = request.POST.get("grant_type")
+        if not grant:
+            return oauth_error("invalid_request", "The parameter grant_type is missing.")
+        if grant not in GRANT_TYPES:
+            return oauth_error("unsupported_grant_type", f"This server has the grants {' and '.join(GRANT_TYPES)}.")
+        # Not the library's own post: it looks again for the token, which the code's reuse may have ended meanwhile.
+        _, headers, body, status = self.create_token_response(request)
+        return _explained(headers, body, status)
+
+
+class RevocationEndpoint(RevokeTokenView):  # type: ignore[misc]
+    """Token revocation (RFC 7009)."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        _, headers, body, status = self.create_revocation_response(request)
+        return _explained(headers, body or "{}", status)
+
+
 class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
     """Dynamic client registration (RFC 7591), open to all and limited in rate.
 
@@ -103,16 +138,14 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
             return oauth_error("invalid_client_metadata", f"The metadata is larger than {REGISTRATION_MAX} bytes.")
         request.user = AnonymousUser()  # nobody's, whoever's browser sends it
         try:
-            metadata = json.loads(request.body)
-        except (ValueError, RecursionError):
-            return oauth_error("invalid_client_metadata", "The body is not JSON.")
-        if isinstance(metadata, dict):
-            reduced = normalised(metadata)
-            if "authorization_code" not in reduced.get("grant_types", ["authorization_code"]):
-                return oauth_error("invalid_client_metadata", "This server has the grant authorization_code.")
-            if not isinstance(reduced.get("client_name", ""), str):
-                return oauth_error("invalid_client_metadata", "client_name must be a string.")
-            request._body = json.dumps(reduced).encode()
+            metadata = parse(request.body)
+            if not isinstance(metadata, dict):
+                raise BadJson("is not an object")
+            request._body = json.dumps(normalised(metadata)).encode()
+        except BadJson as bad:
+            return oauth_error("invalid_client_metadata", f"The body {bad}.")
+        except BadMetadata as bad:
+            return oauth_error(bad.error, str(bad))
         return self._without_management(super().post(request, *args, **kwargs))
 
     def _without_management(self, response: JsonResponse) -> HttpResponse:
@@ -128,4 +161,16 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
 
 
 def oauth_error(error: str, said: str, status: int = 400, headers: dict[str, str] | None = None) -> JsonResponse:
-    return JsonResponse({"error": error, "error_description": said}, status=status, headers=headers)
+    never_kept = {"Cache-Control": "no-store", **(headers or {})}
+    return JsonResponse({"error": error, "error_description": said}, status=status, headers=never_kept)
+
+
+def _explained(headers: dict[str, str], body: str, status: int) -> HttpResponse:
+    """The library's answer, each error with a description (RFC 6749, section 5.2), and never kept by a cache."""
+    said = json.loads(body)
+    if "error" in said:
+        said.setdefault("error_description", DESCRIPTIONS.get(said["error"], "The request is not valid."))
+    response = JsonResponse(said, status=status)
+    for name, value in {**headers, "Cache-Control": "no-store"}.items():
+        response.headers[name] = value
+    return response

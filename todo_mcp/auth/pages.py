@@ -6,11 +6,13 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
 from django.views.generic import TemplateView
 
 from todo_mcp.auth.connections import disconnect, list_connections
+from todo_mcp.auth.forms import SignInForm
 from todo_mcp.auth.page_headers import PageHeaders
 from todo_mcp.auth.rate_limit import client_address, within
 
@@ -21,15 +23,11 @@ SIGN_IN = reverse_lazy("account:sign_in")
 
 class SignInView(PageHeaders, views.LoginView):
     template_name = "account/sign_in.html"
+    authentication_form = SignInForm
     redirect_authenticated_user = True
 
     def get_default_redirect_url(self) -> str:
         return str(CONNECTIONS)
-
-    def get_form(self, form_class: Any = None) -> Any:
-        form = super().get_form(form_class)
-        form.fields["username"].label = "User id"
-        return form
 
 
 class SignOutView(PageHeaders, views.LogoutView):
@@ -101,6 +99,12 @@ class ResetSentView(PageHeaders, TemplateView):
 class NewPasswordView(PageHeaders, views.PasswordResetConfirmView):
     template_name = "account/form.html"
     success_url = SIGN_IN
+
+    def get_user(self, uidb64: str) -> Any:
+        try:
+            return super().get_user(uidb64)
+        except DataError:  # a NUL character, in Base64 past the look at the parameters
+            return None
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         told: dict[str, Any]

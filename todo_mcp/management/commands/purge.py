@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from conversations.retention import OLD_CONVERSATIONS
 from tasks.retention import DELETED_TASKS
-from todo_mcp.auth.client_retention import ENDED_REFRESH_TOKENS, OLD_CODES, UNUSED_CLIENTS
+from todo_mcp.auth.client_retention import ENDED_REFRESH_TOKENS, OLD_CODES, UNUSED_CLIENTS, USED_CODES
 from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_SESSIONS
 from todo_mcp.idempotency.services import EXPIRED_KEYS
 from todo_mcp.statistics.services import OLD_STATISTICS
@@ -17,6 +17,7 @@ PURGES = (
     OLD_CONVERSATIONS,
     EXPIRED_KEYS,
     OLD_CODES,
+    USED_CODES,
     ENDED_REFRESH_TOKENS,
     EXPIRED_TOKENS,
     UNUSED_CLIENTS,  # once their tokens are gone
@@ -29,8 +30,9 @@ class Command(BaseCommand):
     help = (
         "Remove what has had its time: tasks deleted more than 30 days ago with their history, conversations in which "
         "nothing was said for CONVERSATION_DAYS (0 keeps them), idempotency keys older than 24 hours, expired tokens "
-        "and sessions, clients that registered themselves and were not used for 30 days, call statistics older than "
-        "90 days. In batches of 1,000 that hold no lock for long, beside a running server; run it daily."
+        "and sessions, records of authorization codes used more than 7 days ago, clients that registered themselves "
+        "and were not used for 30 days, call statistics older than 90 days. "
+        "In batches of 1,000 that hold no lock for long, beside a running server; run it daily."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
