@@ -19,7 +19,7 @@ class UsedCode(models.Model):
 
 
 class ResetRequest(models.Model):
-    """A forgotten password that a mail is still to be sent for. The address is as somebody typed it: perhaps nobody's."""
+    """A mail for a forgotten password, still to be sent. Somebody typed the address; it may be nobody's."""
 
     id = models.BigAutoField(primary_key=True)
     email = models.CharField(max_length=254)
