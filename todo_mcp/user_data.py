@@ -84,6 +84,7 @@ def _sign_ins(user_id: str) -> list[QuerySet[Any]]:
 
 def _log_entries(user_id: str) -> QuerySet[LogEntry]:
     """What the admin's log has about the user and what is theirs, whoever did it; the log points at nothing."""
+    admin.autodiscover()  # until a page is opened, nothing is registered
     named = Q(content_type=_type(User), object_id=user_id)
     named |= Q(content_type=_type(AccessToken), object_repr__startswith=f"{user_id}: ")  # revoked ones too
     for _, rows in _pointing_at(user_id, also=IN_OWN_FORM):

@@ -26,7 +26,7 @@ from todo_mcp.users.models import User
 LATER = timezone.now() + timedelta(days=1)
 # Nobody's: what Django and the migrations keep, the counts of calls, and what hangs on a row of another table.
 NOBODYS = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
-NOBODYS |= {"used_codes"}  # hashes alone
+NOBODYS |= {"used_codes"}  # hashes of codes
 NOBODYS |= {"call_statistics", "pghistory_context", "axes_accessattemptexpiration", "token_uses"}
 
 
