@@ -8,6 +8,8 @@ from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
+from todo_mcp.users.models import ID_MAX
+
 # The admin's theme is written for Alpine, which makes functions of the expressions in attributes; none is a visitor's.
 # A form posts to us alone; not for the other pages, for a consent to OAuth is a form that leads to the client.
 ADMIN = {"script-src": [UNSAFE_EVAL], "form-action": [SELF]}
@@ -23,6 +25,12 @@ class ContentSecurityPolicy(CSPMiddleware):
         if not report_only and request.path_info.startswith("/admin/"):
             parts.update = {**(parts.update or {}), **ADMIN}
         return parts
+
+
+def typed_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str | None:
+    """Whose sign-in is counted: what was typed as the name, cut to what the column of django-axes holds."""
+    name: str | None = (credentials or request.POST).get("username")
+    return name and name[:ID_MAX]
 
 
 def locked_out(request: HttpRequest, response: HttpResponse | None = None, credentials: Any = None) -> HttpResponse:

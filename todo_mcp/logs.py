@@ -103,5 +103,8 @@ def logging_settings(level: str) -> dict[str, Any]:
             "conversations": {"level": level},
             "uvicorn": {"level": "WARNING", "propagate": True},
             "django": {"level": "WARNING", "propagate": True},
+            # Suspicious requests, such as one of a thousand fields: errors to Django. Their 400 is told as a warning.
+            "django.security": {"level": "CRITICAL"},
+            "django.security.csrf": {"level": "WARNING"},
         },
     }

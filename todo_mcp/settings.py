@@ -163,6 +163,7 @@ AXES_USERNAME_FORM_FIELD = "username"  # of the forms; the field of the users is
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "todo_mcp.browsers.typed_name"
 AXES_LOCKOUT_CALLABLE = "todo_mcp.browsers.locked_out"
 AXES_VERBOSE = False
 PASSWORD_RESET_TIMEOUT = 3600
