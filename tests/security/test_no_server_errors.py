@@ -412,3 +412,32 @@ def test_an_operator_causes_no_server_error_by_a_body(by_operator: Sender, opera
         for value in PARTS[::3] if "{}" in route else ():
             by_operator.send("POST", fill(route, value), kind_of(FORM), body=b"post=yes&confirmed=yes&_save=1")
     by_operator.check(1000)
+
+
+@pytest.mark.parametrize("path", ["/api/docs", "/api/schema"])
+def test_the_pages_of_the_api_are_read_and_refuse_all_else_in_the_envelope(application: Application, path: str) -> None:
+    headers = [(b"host", b"localhost:5000")]
+    for method in ("GET", "HEAD"):
+        assert application.request(method, path, headers).status == 200
+    for method in ("OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"):
+        refused = application.request(method, path, headers)
+        assert (refused.status, refused.header(b"allow")) == (405, b"GET, HEAD")
+        assert refused.json()["data"] == {"error_code": 405, "error": "method_not_allowed"}
+
+
+def test_a_name_longer_than_any_user_id_is_locked_out_like_another(client: Client, committed: None) -> None:
+    sent = {"username": "a" * 5000, "password": "wrong"}
+    answers = [client.post("/oauth/sign-in", sent).status_code for _ in range(6)]
+    assert answers[0] == 200 and answers[-1] == 429
+
+
+def test_a_suspicious_request_is_a_warning_in_the_log_and_so_is_a_forged_form(
+    application: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, form = (b"host", b"localhost:5000"), (b"content-type", FORM.encode())
+    many = b"&".join(b"a%d=1" % n for n in range(1200))
+    cookie = [(b"cookie", f"csrftoken={CSRF}".encode()), (b"x-csrftoken", CSRF.encode())]
+    assert application.request("POST", "/oauth/sign-in", [host, form, *cookie], many).status == 400
+    assert application.request("POST", "/oauth/sign-in", [host, form], b"username=a").status == 403
+    told = [(record.levelname, record.name) for record in caplog.records if record.name.startswith("django")]
+    assert told == [("WARNING", "django.security.TooManyFieldsSent"), ("WARNING", "django.security.csrf")]
