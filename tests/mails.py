@@ -26,6 +26,7 @@ class MailServer:
     connections: int = 0
     refuses: int = 0
     hangs: bool = False
+    seconds: float = 0.0  # that it takes over each mail
     _open: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @property
@@ -59,6 +60,7 @@ class MailServer:
                 b"354 go on\r\n" if command == b"DATA" else b"221 bye\r\n" if command == b"QUIT" else b"250 ok\r\n"
             )
             if command == b"DATA":
+                await asyncio.sleep(self.seconds)
                 text = await reader.readuntil(b"\r\n.\r\n")
                 self.mails.append(email.message_from_bytes(text[:-3], policy=email.policy.default))
                 writer.write(b"250 taken\r\n")
