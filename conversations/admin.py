@@ -84,7 +84,7 @@ class ConversationAdmin(BaseAdmin):
         self, request: HttpRequest, queryset: QuerySet[Conversation], search_term: str
     ) -> tuple[QuerySet[Conversation], bool]:
         given = list(smart_split(search_term))[:WORDS_MAX]
-        words = [word for word in given if not word.startswith("user:")]
+        words = [word for word in given if not word.startswith("user:") or word == "user:"]
         for word in set(given) - set(words):
             queryset = queryset.filter(self.matching(word))
         if not words:

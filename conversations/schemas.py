@@ -29,7 +29,8 @@ IdempotencyKey = Annotated[
     ),
 ]
 Content = Annotated[
-    str, Text(minimum=1, maximum=CONTENT_MAX, description=f"What was said, 1 to {CONTENT_MAX:,} characters.")
+    str,
+    Text(minimum=1, maximum=CONTENT_MAX, verbatim=True, description=f"What was said, 1 to {CONTENT_MAX:,} characters."),
 ]
 
 

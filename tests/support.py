@@ -18,15 +18,32 @@ META = {
 TOOLS = ("add_task", "list_tasks", "complete_task", "delete_task", "update_task")
 READ_ONLY = ("list_tasks",)
 
-# Every C0 control but tab and newline; the first and last surrogates; what shows nothing.
-CONTROLS = tuple(chr(code) for code in range(0x20) if chr(code) not in "\t\n")
+# Every control but tab and newline, C0, DEL and C1; the first and last surrogates; what shows nothing.
+CONTROLS = tuple(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n")
 LONE_SURROGATES = ("\ud800", "\udbff", "\udc00", "\udfff", "a\udc00\ud800b")
+LEFT_OPEN = (
+    "\u202eabc",
+    "a\u2066b",
+    "\u202a\u202b\u202c",
+    "\u2067\u202d\u202c",
+    "\u202a\u2069",
+    "\u2068\u202ca",
+    "\u202e\n",
+)
+CLOSED = (
+    "\u202eabc\u202c",
+    "a\u2066b\u2069",
+    "\u202a\u202b\u202c\u202cx",
+    "\u2067\u202da\u2069",
+    "a\u2069\u202c",
+    "\u200fabc\u200e",
+)
 INVISIBLE = (
     "",
     " \t\n",
     "\u00a0\u2003\u3000",  # wide and narrow spaces
     "\u200b\u200c\u200d\ufeff\u2060",  # zero width
-    "\u202e\u2066\u2069\u200f",  # bidirectional controls
+    "\u202e\u2066\u2069\u202c\u200f",  # bidirectional controls
     "\u115f\u1160\u3164\uffa0",  # Hangul fillers
     "\u2800",  # the empty braille pattern
     "\u00ad\u034f\u061c\u180e",  # soft hyphen, grapheme joiner, Arabic letter mark, Mongolian vowel separator

@@ -52,10 +52,11 @@ class Application:
         self._app = app
         self._portal = portal
 
-    def request(self, method: str, path: str, headers: Headers, *chunks: bytes) -> Reply:
-        return self._portal.call(self._request, method, path, headers, chunks)
+    def request(self, method: str, path: str, headers: Headers, *chunks: bytes, query: bytes = b"") -> Reply:
+        reply: Reply = self._portal.call(self._request, _scope(method, path, headers, query), chunks)
+        return reply
 
-    async def _request(self, method: str, path: str, headers: Headers, chunks: tuple[bytes, ...]) -> Reply:
+    async def _request(self, scope: dict[str, Any], chunks: tuple[bytes, ...]) -> Reply:
         reply = Reply()
         coming: Iterator[Message] = iter(
             [
@@ -75,12 +76,12 @@ class Application:
             reply.take(message)
 
         with anyio.fail_after(PATIENCE):
-            await self._app(_scope(method, path, headers), receive, send)
+            await self._app(scope, receive, send)
         assert reply.complete
         return reply
 
 
-def _scope(method: str, path: str, headers: Headers) -> dict[str, Any]:
+def _scope(method: str, path: str, headers: Headers, query: bytes) -> dict[str, Any]:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -89,7 +90,7 @@ def _scope(method: str, path: str, headers: Headers) -> dict[str, Any]:
         "scheme": "http",
         "path": path,
         "raw_path": path.encode("utf-8", "surrogateescape"),
-        "query_string": b"",
+        "query_string": query,
         "root_path": "",
         "headers": headers,
         "client": ("127.0.0.1", 40000),

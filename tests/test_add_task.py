@@ -7,7 +7,7 @@ import pytest
 
 from tasks.models import DESCRIPTION_MAX, TITLE_MAX, Task
 from tests.conftest import DOORS, Caller, Orm
-from tests.support import CONTROLS, INVISIBLE, LONE_SURROGATES, everything_of, refused, send
+from tests.support import CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES, everything_of, refused, send
 from todo_mcp.auth.tokens import issue_token
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
@@ -23,7 +23,7 @@ TITLES = [
     "€",
     "e\u0301",
     "👩\u200d🚀",
-    "\u202eabc",
+    "\u202eabc\u202c",
     "\U0001fae8",
     "\U0001fae9",
     "\uf8ff",
@@ -100,8 +100,18 @@ async def test_a_control_character_or_lone_surrogate_is_refused_by_the_name_of_i
             arguments = {"title": "Buy milk", field: f"Buy{char}milk and bread"}
             answer = await send(as_alice, door, "add_task", arguments)
             refused(answer, 400, "invalid_arguments", field)
-            first = next(c for c in char if ord(c) < 0x20 or 0xD800 <= ord(c) < 0xE000)
+            first = next(c for c in char if c in CONTROLS or 0xD800 <= ord(c) < 0xE000)
             assert f"U+{ord(first):04X}" in answer.envelope["data"]["fields"][field]
+    assert await orm(lambda: everything_of("alice")) == []
+
+
+async def test_a_bidirectional_control_that_is_left_open_is_refused_by_the_name_of_its_field(
+    as_alice: Caller, orm: Orm, door: str
+) -> None:
+    for text in LEFT_OPEN:
+        for field in ("title", "description"):
+            answer = await send(as_alice, door, "add_task", {"title": "Buy milk", field: f"x{text}"})
+            refused(answer, 400, "invalid_arguments", field)
     assert await orm(lambda: everything_of("alice")) == []
 
 

@@ -1,5 +1,7 @@
 """The kinds of argument, each by itself."""
 
+import re
+import time
 import unicodedata
 from typing import Annotated, Any
 
@@ -8,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from tests.support import CONTROLS, INVISIBLE, LONE_SURROGATES
+from tests.support import CLOSED, CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES
 from todo_mcp.core.arguments import MAX_ID, Integer, Text, UserId, is_visible
 
 TITLE: TypeAdapter[str] = TypeAdapter(
     Annotated[str, Text(description="x", minimum=1, maximum=20, trim=True, visible=True)]
 )
 NOTE: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(description="x", maximum=20)])
+WORDS: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(description="x", maximum=200, verbatim=True)])
 NUMBER: TypeAdapter[int] = TypeAdapter(Annotated[int, Integer(description="x", minimum=1, maximum=MAX_ID)])
 any_text = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 
@@ -30,7 +33,8 @@ def test_text_that_is_taken_can_be_stored_and_comes_back_as_it_was(text: str) ->
     try:
         taken = NOTE.validate_python(text)
     except ValidationError:
-        assert len(text) > 20 or any((ord(c) < 0x20 and c not in "\t\n") or 0xD800 <= ord(c) < 0xE000 for c in text)
+        refused = any(c in CONTROLS or 0xD800 <= ord(c) < 0xE000 for c in text)
+        assert len(text) > 20 or refused or any(c in "\u202a\u202b\u202d\u202e\u2066\u2067\u2068" for c in text)
     else:
         assert taken == text
         assert "\x00" not in taken.encode().decode()
@@ -56,6 +60,34 @@ def test_a_refused_character_is_told_by_its_code_point() -> None:
     for char in (*CONTROLS, *LONE_SURROGATES[:4]):
         expected = f"must not contain the control character or lone surrogate U+{ord(char):04X}"
         assert refusal(NOTE, f"a{char}b") == refusal(TITLE, f"{char} Buy milk") == expected
+
+
+@pytest.mark.parametrize("text", LEFT_OPEN, ids=ascii)
+def test_a_bidirectional_control_that_is_left_open_is_refused_by_its_code_point(text: str) -> None:
+    for adapter in (NOTE, TITLE):
+        said = refusal(adapter, f"x{text}")
+        assert re.fullmatch(r"must not leave the bidirectional control U\+20[26][\dA-F] open", said)
+        assert chr(int(said.split("U+")[1][:4], 16)) in text
+
+
+@pytest.mark.parametrize("text", CLOSED, ids=ascii)
+def test_bidirectional_controls_that_are_closed_are_taken(text: str) -> None:
+    assert NOTE.validate_python(text) == TITLE.validate_python(text) == text
+
+
+def test_a_text_of_nothing_but_bidirectional_controls_is_looked_at_once() -> None:
+    began = time.perf_counter()
+    for text in ("\u202a" * 50_000 + "\u2069" * 50_000, "\u2066" * 50_000 + "\u2069" * 50_000):
+        with pytest.raises(ValidationError):
+            NOTE.validate_python(text)
+    assert time.perf_counter() - began < 2
+
+
+def test_what_is_kept_verbatim_may_hold_all_that_can_be_stored() -> None:
+    for char in (*CONTROLS[1:], *LEFT_OPEN):
+        assert WORDS.validate_python(char) == char
+    for char in ("\x00", *LONE_SURROGATES):
+        assert "must not contain" in refusal(WORDS, char)
 
 
 def test_a_length_is_told_with_its_bounds() -> None:

@@ -20,7 +20,7 @@ from tests.postgres import start
 
 ROOT = Path(__file__).parent.parent
 DEBIAN = Path("/usr/lib/postgresql")
-OURS = ("conversations", "idempotency", "statistics", "tasks", "users")
+OURS = ("access", "conversations", "idempotency", "statistics", "tasks", "users")
 # Run in a process of its own, since Django has one database for life.
 _BEGIN = """
 import json
@@ -57,7 +57,7 @@ events = list(TaskEvent.objects.order_by("pgh_id").values_list("pgh_label", "pgh
 seen = {"version": connection.pg_version // 10000, "answers": answers, "events": events, "complete": tables()}
 """
 _BACK_AND_FORTH = """
-for label in ("users", "statistics"):  # and with users whatever refers to them
+for label in ("users", "statistics", "access"):  # and with users whatever refers to them
     migrate(label, "zero")
 seen["gone"] = tables()
 migrate()

@@ -8,7 +8,7 @@ import pytest
 from tasks.models import DESCRIPTION_MAX, TITLE_MAX, Task
 from tests.conftest import DOORS, Caller, Orm
 from tests.factories import TaskFactory
-from tests.support import CONTROLS, INVISIBLE, LONE_SURROGATES, everything_of, refused, send
+from tests.support import CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES, everything_of, refused, send
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
@@ -80,7 +80,9 @@ async def test_text_that_nobody_could_see_or_store_is_refused_by_the_name_of_its
     before = await orm(lambda: everything_of("alice"))
     unseen = [({"title": title}, "title") for title in INVISIBLE]
     fields = ("title", "description")
-    unstorable = [({field: f"a{char}b"}, field) for char in (*CONTROLS, *LONE_SURROGATES) for field in fields]
+    unstorable = [
+        ({field: f"a{char}b"}, field) for char in (*CONTROLS, *LONE_SURROGATES, *LEFT_OPEN) for field in fields
+    ]
     for arguments, field in unseen + unstorable:
         answer = await send(as_alice, door, "update_task", {"task_id": task.pk, **arguments})
         refused(answer, 400, "invalid_arguments", field)

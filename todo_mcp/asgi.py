@@ -20,6 +20,7 @@ from todo_mcp.transports.django_app import STATIC_PATH, DjangoApp, static_file  
 from todo_mcp.transports.exchange import is_mcp  # noqa: E402
 from todo_mcp.transports.flushing import flushing  # noqa: E402
 from todo_mcp.transports.guard import Guard  # noqa: E402
+from todo_mcp.transports.mailing import mailing  # noqa: E402
 from todo_mcp.transports.mcp_server import McpEndpoint  # noqa: E402
 from todo_mcp.transports.rest_api import ToolEndpoint  # noqa: E402
 from todo_mcp.transports.traced import Traced  # noqa: E402
@@ -69,7 +70,7 @@ class Lifespan:
             guarded = Guard(running, gate)
             self._running = Traced(guarded) if tracing.is_configured() else guarded
             try:
-                async with flushing(gate):
+                async with flushing(gate), mailing(gate):
                     yield
             finally:
                 self._running = None

@@ -19,6 +19,7 @@ from django.db import connection
 from todo_mcp import startup
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import UserNotFound
+from todo_mcp.management.base import escaped
 from todo_mcp.users.services import create_user
 
 TOKEN_NAME = "make run"  # noqa: S105 (what the token is called in lists)
@@ -82,10 +83,11 @@ def instructions(access: Access) -> str:
     server = {"url": f"{url}/mcp", "headers": {"Authorization": bearer}}
     vs_code = {"servers": {"todo": {"type": "http", **server}}}
     cursor = {"mcpServers": {"todo": server}}
-    sign_in = access.user_id if access.password is None else f"{access.user_id} / {access.password}"
+    user_id = escaped(access.user_id)
+    sign_in = user_id if access.password is None else f"{user_id} / {access.password}"
     lines = [f"MCP: {url}/mcp", f"Token: {access.token}", f"Admin: {url}/admin/ ({sign_in})"]
     if access.password is None:
-        lines += [f"  To set a new password: .venv/bin/python manage.py changepassword {access.user_id}"]
+        lines += [f"  To set a new password: .venv/bin/python manage.py changepassword {user_id}"]
     lines += [
         "",
         "Call a tool:",

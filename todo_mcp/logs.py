@@ -72,6 +72,16 @@ class Formatter(logging.Formatter):
         return _to_ascii(fields)
 
 
+class AsWarning(logging.Handler):
+    """Makes a record a warning before the handlers further up see it.
+
+    Django logs a suspicious request, such as a form of a thousand fields, as an error, though nothing of ours failed.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+
+
 def _to_ascii(fields: dict[str, Any]) -> str:
     try:
         line = orjson.dumps(fields, default=_kind)
@@ -95,7 +105,10 @@ def logging_settings(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": Formatter}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
+            "suspicious": {"()": AsWarning},
+        },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
             "todo_mcp": {"level": level},
@@ -103,5 +116,6 @@ def logging_settings(level: str) -> dict[str, Any]:
             "conversations": {"level": level},
             "uvicorn": {"level": "WARNING", "propagate": True},
             "django": {"level": "WARNING", "propagate": True},
+            "django.security": {"handlers": ["suspicious"]},
         },
     }

@@ -12,8 +12,8 @@ UNREADABLE = (BadRequest, SuspiciousOperation, MultiPartParserError)
 class ReadableParameters:
     """Middleware: 400 for parameters that Django cannot read, or that PostgreSQL cannot look for.
 
-    Django logs much of this as an error of the server, and in another charset lone surrogates get past it. A view that
-    finds such a fault later (a redirect that is too long, say) is answered alike. The API has its own rules.
+    Django logs much of this as an error of the server. A view that finds such a fault later, such as a redirect that is
+    too long, is answered alike. The API has its own rules.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -29,8 +29,6 @@ class ReadableParameters:
 
 
 def _what_is_wrong(request: HttpRequest) -> str:
-    if (request.encoding or "utf-8").lower() != "utf-8":
-        return "Send text in UTF-8."
     try:
         _ = request.body  # so that it can still be read after the parameters in it have been
         sent = (*request.GET.lists(), *request.POST.lists())

@@ -18,6 +18,7 @@ from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from todo_mcp import server
+from todo_mcp.management.base import escaped
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ def database_errors() -> Iterator[None]:
         yield
     except DatabaseError as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
-        raise CommandError(f"The database cannot be used; check DATABASE_URL. It says: {said[-1].strip()}") from None
+        raise CommandError(
+            f"The database cannot be used; check DATABASE_URL. It says: {escaped(said[-1].strip())}"
+        ) from None
 
 
 def unapplied_migrations() -> list[str]:

@@ -15,6 +15,7 @@ from oauth2_provider.models import AccessToken
 
 from conversations.retention import erase_conversations, export_conversations
 from tasks.retention import erase_tasks, export_tasks, forget_operator
+from todo_mcp.auth.reset_mail import reset_requests_of
 from todo_mcp.auth.token_use import last_used
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.users.models import User
@@ -41,6 +42,7 @@ def export_user(*, user_id: str) -> dict[str, Any]:
         "conversations": export_conversations(user_id=user_id),
         "tokens": _tokens(user_id),
         "sign_ins": [row for sign_ins in _sign_ins(user_id) for row in _plain(sign_ins)],
+        "reset_requests": _plain(reset_requests_of(user[0])),
         "administration": _plain(_log_entries(user_id)),
         "records": {table: found for table, rows in _pointing_at(user_id) if (found := _plain(rows))},
     }
@@ -60,7 +62,7 @@ def delete_user(*, user_id: str) -> dict[str, int]:
         raise UserNotFound
     if user.is_staff or LogEntry.objects.filter(user_id=user_id).exists():
         forget_operator(user_id=user_id)
-    for rows in (_log_entries(user_id), *_sign_ins(user_id), *_sessions(user)):
+    for rows in (_log_entries(user_id), *_sign_ins(user_id), *_sessions(user), reset_requests_of(user)):
         rows.delete()
     erased = {"tasks": erase_tasks(user_id=user_id), "conversations": erase_conversations(user_id=user_id)}
     user.delete()  # and, by foreign key, tokens and what the user did in the admin
@@ -82,6 +84,7 @@ def _sign_ins(user_id: str) -> list[QuerySet[Any]]:
 
 def _log_entries(user_id: str) -> QuerySet[LogEntry]:
     """What the admin's log has about the user and what is theirs, whoever did it; the log points at nothing."""
+    admin.autodiscover()  # until a page is opened, nothing is registered
     named = Q(content_type=_type(User), object_id=user_id)
     named |= Q(content_type=_type(AccessToken), object_repr__startswith=f"{user_id}: ")  # revoked ones too
     for _, rows in _pointing_at(user_id, also=IN_OWN_FORM):

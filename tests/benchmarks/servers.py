@@ -139,8 +139,8 @@ def peer(url: str, workers: int) -> AbstractContextManager[Target]:
 def ceiling(workers: int) -> AbstractContextManager[Target]:
     module = "tests.benchmarks.ceiling:app"
     command = [sys.executable, "-m", "uvicorn", module, *_uvicorn(5103, workers)]
-    how = {"tokens": {USER: "-", LISTER: "-"}, "names_user": False, "mcp_path": "/mcp/"}
-    return running("SDK alone", 5103, command, {}, **how)
+    tokens = {USER: "-", LISTER: "-"}
+    return running("SDK alone", 5103, command, {}, tokens=tokens, names_user=False, mcp_path="/mcp/")
 
 
 def _uvicorn(port: int, workers: int) -> list[str]:

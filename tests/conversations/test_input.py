@@ -98,15 +98,15 @@ async def test_a_start_without_a_body_needs_no_content_type(as_alice: Caller) ->
         assert (await post_text(as_alice, START, b"", content_type)).status_code == 201
 
 
-@pytest.mark.parametrize("control", [*CONTROLS, *LONE_SURROGATES])
-async def test_controls_and_lone_surrogates_are_refused_by_name(as_alice: Caller, control: str) -> None:
+@pytest.mark.parametrize("control", ["\x00", *LONE_SURROGATES])
+async def test_nul_and_lone_surrogates_are_refused_by_name(as_alice: Caller, control: str) -> None:
     url = messages_of(await start(as_alice))
     text = json.dumps({"role": "user", "content": f"a{control}b"})
     refused(await post_text(as_alice, url, text), 400, "invalid_arguments", content="must not contain")
 
 
 @pytest.mark.parametrize(
-    "text", [" ", "\t\n", "\u200b", "\u202eabc", "e\u0301", "👩\u200d👩\u200d👧", "\x7f\x85", "<script>"]
+    "text", [" ", "\t\n", "".join(CONTROLS[1:]), "\u200b", "\u202eabc", "e\u0301", "👩\u200d👩\u200d👧", "<script>"]
 )
 async def test_any_other_text_is_kept_as_it_is(as_alice: Caller, orm: Orm, text: str) -> None:
     conversation = await start(as_alice)

@@ -17,6 +17,7 @@ from conversations.schemas import MessageIn
 from conversations.services import append_messages, create_conversation
 from tasks.models import Task
 from tasks.services import add_task, complete_task, delete_task
+from todo_mcp.auth.models import ResetRequest
 from todo_mcp.auth.token_use import write_uses
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.history import history_context
@@ -25,7 +26,8 @@ from todo_mcp.users.models import User
 LATER = timezone.now() + timedelta(days=1)
 # Nobody's: what Django and the migrations keep, the counts of calls, and what hangs on a row of another table.
 NOBODYS = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
-NOBODYS |= {"call_statistics", "pghistory_context", "axes_accessattemptexpiration", "token_uses", "used_codes"}
+NOBODYS |= {"call_statistics", "pghistory_context", "axes_accessattemptexpiration", "token_uses"}
+NOBODYS |= {"used_codes"}  # hashes of codes
 
 
 def fill(user: User, operator: User) -> None:
@@ -58,7 +60,9 @@ def _sign_in(user: User) -> None:
     session["_auth_user_id"] = user.pk
     session.save()
     user.last_login = timezone.now()
+    user.email = f"{user.pk}@example.com"
     user.save()
+    ResetRequest.objects.create(email=user.email)
     about = {"username": user.pk, "ip_address": "127.0.0.1", "path_info": "/admin/login/"}
     attempt = AccessAttempt.objects.create(**about, failures_since_start=1)
     AccessAttemptExpiration.objects.create(access_attempt=attempt, expires_at=LATER)

@@ -10,9 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
@@ -23,6 +25,7 @@ from conversations.retention import OLD_CONVERSATIONS
 from tasks.models import Task, TaskEvent
 from tasks.retention import DELETED_TASKS
 from tests.factories import ConversationFactory, MessageFactory, TaskFactory
+from todo_mcp.auth.models import ResetRequest
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.idempotency.models import IdempotencyKey
 from todo_mcp.statistics.models import CallStatistics
@@ -48,10 +51,22 @@ def due_and_not(committed: None, alice: User, settings: Settings) -> None:
         counted = {"tool": "add_task", "outcome": "success", "transport": "mcp", "calls": 1}
         times = {"milliseconds_total": 1.0, "milliseconds_max": 1.0}
         CallStatistics.objects.create(hour=ago(days=91 if due else 89), client=f"{n}", **counted, **times)
+        ResetRequest.objects.create(email=f"{n}@example.com", asked_at=ago(hours=25 if due else 23))
+        signed_in(f"{n}", failed_at=ago(minutes=24 * 60 + (16 if due else 14)), logged_at=ago(days=91 if due else 89))
     TaskFactory.create(user=alice)
 
 
+def signed_in(username: str, *, failed_at: datetime, logged_at: datetime) -> None:
+    """A wrong password and a right one, as django-axes keeps them; it sets the time of a new row itself."""
+    about = {"username": username, "ip_address": "127.0.0.1", "path_info": "/oauth/sign-in"}
+    attempt = AccessAttempt.objects.create(**about, failures_since_start=1)
+    AccessAttempt.objects.filter(pk=attempt.pk).update(attempt_time=failed_at)
+    for model in (AccessFailureLog, AccessLog):
+        model.objects.filter(pk=model.objects.create(**about).pk).update(attempt_time=logged_at)
+
+
 MODELS: tuple[Any, ...] = (Task, Conversation, IdempotencyKey, AccessToken, Session, CallStatistics)
+MODELS += (ResetRequest, AccessAttempt, AccessFailureLog, AccessLog)
 
 
 def counts() -> list[int]:
@@ -66,10 +81,10 @@ def purge(*arguments: str) -> str:
 
 def test_what_is_due_goes_and_nothing_else(due_and_not: None) -> None:
     told = purge()
-    assert counts() == [3, 2, 2, 2, 2, 2]
+    assert counts() == [3] + [2] * 9
     assert Message.objects.count() == 4
     assert set(TaskEvent.objects.values_list("pgh_obj_id", flat=True)) == set(Task.objects.values_list("pk", flat=True))
-    assert told.count("Removed 3 ") == 6
+    assert told.count("Removed 3 ") == 10
     assert all(line.startswith("Removed 0 ") for line in purge().splitlines())
 
 
@@ -77,7 +92,17 @@ def test_a_dry_run_says_what_would_go_and_removes_nothing(due_and_not: None) -> 
     before = counts()
     told = purge("--dry-run")
     assert counts() == before
-    assert told.count("Would remove 3 ") == 6
+    assert told.count("Would remove 3 ") == 10
+
+
+def test_a_name_that_is_locked_stays_locked(committed: None) -> None:
+    """Five wrong passwords in the last 15 minutes lock a name from an address."""
+    client = Client()
+    sent = {"username": "alice", "password": "wrong"}
+    for _ in range(5):
+        client.post("/oauth/sign-in", sent)
+    purge()
+    assert client.post("/oauth/sign-in", sent).status_code == 429
 
 
 def test_conversations_stay_for_ever_unless_the_operator_says_how_long(due_and_not: None, settings: Settings) -> None:

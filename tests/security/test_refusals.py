@@ -66,15 +66,13 @@ async def test_a_repeated_parameter_is_refused(http: httpx2.AsyncClient, app: OA
     "path", ["/oauth/token", "/oauth/revoke", "/oauth/authorize", "/oauth/sign-in", "/admin/login/"]
 )
 @pytest.mark.parametrize(
-    ("query", "body", "charset", "words"),
+    ("query", "body", "words"),
     [
-        ("", "a=%00", "", "NUL"),
-        ("a=%00", "", "", "NUL"),
-        ("", "%00=a", "", "NUL"),
-        ("", "a=b", "; charset=utf-16", "UTF-8"),
-        ("", "a=b", "; charset=unicode_escape", "UTF-8"),
-        ("", "&" * 1500, "", "too many"),
-        ("&" * 1500, "", "", "too many"),
+        ("", "a=%00", "NUL"),
+        ("a=%00", "", "NUL"),
+        ("", "%00=a", "NUL"),
+        ("", "&" * 1500, "too many"),
+        ("&" * 1500, "", "too many"),
     ],
 )
 async def test_parameters_that_cannot_be_read_are_refused_at_the_door(
@@ -83,11 +81,9 @@ async def test_parameters_that_cannot_be_read_are_refused_at_the_door(
     path: str,
     query: str,
     body: str,
-    charset: str,
     words: str,
 ) -> None:
-    headers = {"Content-Type": FORM["Content-Type"] + charset}
-    refused = await http.post(f"{path}?{query}", content=body, headers=headers)
+    refused = await http.post(f"{path}?{query}", content=body, headers=FORM)
     assert words in told(refused, "invalid_request")
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 

@@ -88,10 +88,12 @@ class JsonWebKeySet:
 
     def _fetch(self) -> list[dict[str, Any]]:
         tls = tls_until(time.monotonic() + TIMEOUT)
-        with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT), ssl_context=tls) as http:
-            # No redirect: the operator has named the address, and nobody else may.
-            with http.request("GET", self._url, redirect=False, preload_content=False) as response:
-                body = read_within(response, seconds=TIMEOUT, maximum=DOCUMENT_MAX)
+        # No redirect: the operator has named the address, and nobody else may.
+        with (
+            urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT), ssl_context=tls) as http,
+            http.request("GET", self._url, redirect=False, preload_content=False) as response,
+        ):
+            body = read_within(response, seconds=TIMEOUT, maximum=DOCUMENT_MAX)
         if response.status != 200 or len(body) > DOCUMENT_MAX:
             raise ValueError("no key set")
         document = parse(body)

@@ -15,6 +15,7 @@ from todo_mcp.auth.connections import disconnect, list_connections
 from todo_mcp.auth.forms import SignInForm
 from todo_mcp.auth.page_headers import PageHeaders
 from todo_mcp.auth.rate_limit import client_address, within
+from todo_mcp.auth.reset_mail import ask_for_mail
 
 RESETS_AN_HOUR = 10  # from one address
 CONNECTIONS = reverse_lazy("account:connections")
@@ -64,15 +65,14 @@ class PasswordChangeView(PageHeaders, views.PasswordChangeView):
 
 
 class PasswordResetView(PageHeaders, views.PasswordResetView):
+    """Stores the request; the mail is sent later (``reset_mail``), so the time of the answer tells nothing either."""
+
     template_name = "account/form.html"
-    email_template_name = "account/reset_email.txt"
-    subject_template_name = "account/reset_subject.txt"
     extra_context = {
         "heading": "Forgotten password",
         "text": "We send a link to the address of your account, if it is one that may sign in here.",
         "action": "Send the link",
     }
-    extra_email_context = {"public_url": settings.PUBLIC_URL}  # not the request's host, which a stranger chooses
     success_url = reverse_lazy("account:reset_sent")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -85,7 +85,8 @@ class PasswordResetView(PageHeaders, views.PasswordResetView):
         if within("reset", client_address(self.request), limit=RESETS_AN_HOUR) is not None:
             form.add_error(None, "Too many attempts from this address. Try again in an hour.")
             return self.form_invalid(form)
-        return super().form_valid(form)
+        ask_for_mail(form.cleaned_data["email"])
+        return HttpResponseRedirect(self.get_success_url())
 
 
 class ResetSentView(PageHeaders, TemplateView):

@@ -13,7 +13,11 @@ from pydantic_core import PydanticCustomError, core_schema
 
 MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 
-_REFUSED = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff]")
+_REFUSED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_REFUSED_VERBATIM = re.compile("[\x00\ud800-\udfff]")  # what PostgreSQL cannot store
+# Unicode's bidirectional algorithm (UAX #9): PDF closes an embedding or override, PDI an isolate with all within.
+_EMBEDDINGS, _ISOLATES, _PDF, _PDI = "\u202a\u202b\u202d\u202e", "\u2066\u2067\u2068", "\u202c", "\u2069"
+_BIDIRECTIONAL = re.compile(f"[{_EMBEDDINGS}{_ISOLATES}{_PDF}{_PDI}]")
 # Unicode's categories of what shows; Co is private use, Cn what this Python does not know yet: the newest emoji.
 _SHOWN = ("L", "N", "P", "S", "Co", "Cn")
 # Of those, what shows nothing: Hangul fillers, the empty braille pattern, what is reserved for format characters.
@@ -24,16 +28,40 @@ def _refuse(reason: str, **values: object) -> PydanticCustomError:
     return PydanticCustomError("argument", reason, values or None)
 
 
+def _code(char: str) -> str:
+    return f"{ord(char):04X}"
+
+
 def is_visible(text: str) -> bool:
     """Whether anything of the text can be seen: not only spaces, controls, format characters and bare marks."""
     return any(unicodedata.category(char).startswith(_SHOWN) for char in _BLANK.sub("", text))
+
+
+def left_open(text: str) -> str:
+    """The bidirectional embedding, override or isolate that nothing closes, the innermost; or ""."""
+    opened: list[str] = []
+    isolates = 0  # of those opened
+    for char in _BIDIRECTIONAL.findall(text):
+        if char == _PDF:
+            if opened and opened[-1] in _EMBEDDINGS:
+                opened.pop()
+        elif char != _PDI:
+            opened.append(char)
+            isolates += char in _ISOLATES
+        elif isolates:
+            isolates -= 1
+            while opened.pop() in _EMBEDDINGS:
+                pass
+    return opened[-1] if opened else ""
 
 
 @dataclass(frozen=True)
 class Text:
     """A string of ``minimum`` to ``maximum`` code points, counted (as PostgreSQL counts) after trimming.
 
-    NUL, the other C0 controls but tab and newline, and lone surrogates are refused.
+    Refused are NUL, the other C0 controls but tab and newline, DEL, C1 controls, lone surrogates, and a bidirectional
+    control that is left open: it would turn around what stands after the text. ``verbatim`` text may hold all but NUL
+    and lone surrogates.
     """
 
     description: str
@@ -41,12 +69,13 @@ class Text:
     minimum: int = 0
     trim: bool = False
     visible: bool = False
+    verbatim: bool = False
 
     def check(self, text: str) -> str:
-        if found := _REFUSED.search(text):
-            raise _refuse(
-                "must not contain the control character or lone surrogate U+{code}", code=f"{ord(found[0]):04X}"
-            )
+        if found := (_REFUSED_VERBATIM if self.verbatim else _REFUSED).search(text):
+            raise _refuse("must not contain the control character or lone surrogate U+{code}", code=_code(found[0]))
+        if not self.verbatim and (char := left_open(text)):
+            raise _refuse("must not leave the bidirectional control U+{code} open", code=_code(char))
         text = text.strip() if self.trim else text
         if self.visible and not is_visible(text):
             raise _refuse("must contain something visible")

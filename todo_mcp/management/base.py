@@ -1,4 +1,4 @@
-"""What our commands share: errors of the services become one sentence and exit status 1."""
+"""What our commands share: plain errors with exit status 1, and stored text that does nothing to a terminal."""
 
 import re
 from argparse import ArgumentTypeError
@@ -11,7 +11,17 @@ from django.core.management.base import CommandError
 
 from todo_mcp.core.errors import TodoError
 
+# C0, DEL and C1 controls; what sets a direction or ends a line in Unicode; lone surrogates, which cannot be encoded.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def escaped(text: str, *, layout: str = "") -> str:
+    r"""Text as it may be written to a terminal: what would control it becomes an escape such as ``\u009b``.
+
+    In JSON that is the same value. The characters of ``layout`` stay: JSON that is indented needs its newlines.
+    """
+    return _UNSAFE.sub(lambda found: found[0] if found[0] in layout else f"\\u{ord(found[0]):04x}", text)
 
 
 @contextmanager
@@ -20,11 +30,11 @@ def told_plainly() -> Iterator[None]:
     try:
         yield
     except TodoError as error:
-        raise CommandError(error.message) from None
+        raise CommandError(escaped(error.message)) from None
     except ValidationError as error:
-        raise CommandError(" ".join(error.messages)) from None
+        raise CommandError(escaped(" ".join(error.messages))) from None
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(escaped(str(error))) from None
 
 
 def duration(said: str) -> timedelta:

@@ -5,6 +5,7 @@ uses the same threads as the tools: connections stay within the limit, and a flo
 """
 
 import mimetypes
+import re
 import time
 from functools import cache
 from io import BytesIO
@@ -28,7 +29,20 @@ from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import refuse_with
 
 PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # bytes that a query holds percent-encoded (RFC 3986, 2.1)
 STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and scripts
+
+
+class _Request(ASGIRequest):
+    """A form is UTF-8, whatever its Content-Type says (WHATWG URL, 5.1). Django's error pages fail over others."""
+
+    @property
+    def encoding(self) -> str:
+        return "utf-8"
+
+    @encoding.setter
+    def encoding(self, value: str) -> None:
+        pass
 
 
 class DjangoApp(BaseHandler):
@@ -56,7 +70,8 @@ class DjangoApp(BaseHandler):
     def _respond(self, scope: Scope, body: bytes) -> Response:
         set_script_prefix(scope.get("root_path", ""))
         signals.request_started.send(sender=self.__class__, scope=scope)
-        answered = self.get_response(ASGIRequest(scope, BytesIO(body)))
+        query = _BEYOND_ASCII.sub(lambda found: b"%%%02X" % found[0][0], scope["query_string"])
+        answered = self.get_response(_Request({**scope, "query_string": query}, BytesIO(body)))
         try:
             return _to_starlette(answered)
         finally:

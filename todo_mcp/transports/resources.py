@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import Http404
 from rest_framework.exceptions import APIException, NotFound, UnsupportedMediaType
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -67,6 +68,8 @@ def envelope_for(error: Exception, context: dict[str, Any]) -> Response:
     exchange = exchange_of(context["request"]._request.scope)
     if isinstance(error, Http404):
         error = NotFound()
+    elif isinstance(error, SuspiciousOperation):
+        error = InvalidArguments({"query": "is not usable"})  # more than a thousand names
     elif not isinstance(error, (APIException, TodoError, Unauthenticated)):
         logger.error("defect", extra=describe(error))
         error = InternalError(exchange.request_id)
@@ -97,6 +100,18 @@ class EnvelopeView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response._has_been_logged = True  # as a call; Django would warn of each mistake that a caller makes
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+class ReadOnly(APIView):
+    """Mixin for a library's view: it is read by GET and HEAD, and all else is refused in the envelope."""
+
+    http_method_names = ["get", "head"]  # REST framework's OPTIONS fails where a template renders the answer
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        if response.exception:
+            response._has_been_logged = True
+            request.accepted_renderer, request.accepted_media_type = Renderer(), JSON
         return super().finalize_response(request, response, *args, **kwargs)
 
 

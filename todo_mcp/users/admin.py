@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from todo_mcp.admin_actions import RowAction
-from todo_mcp.admin_base import BaseAdmin, badge_column, isolated, time_column
+from todo_mcp.admin_base import BaseAdmin, SafeLookups, badge_column, isolated, time_column
 from todo_mcp.user_data import delete_user, export_user
 from todo_mcp.user_page import links, may_export, overview
 from todo_mcp.users import services
@@ -177,7 +177,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc] # unfold publishes no types
+class GroupAdmin(SafeLookups, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc] # unfold publishes no types
     """What groups of operators may do. Who could edit a group could give it everything: a superuser's work."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

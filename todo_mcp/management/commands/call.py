@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from todo_mcp.auth.principal import local_principal
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.operations import REGISTRY
+from todo_mcp.management.base import escaped
 from todo_mcp.transports.calls import Call, perform
 from todo_mcp.transports.json_body import BadJson, parse
 
@@ -42,6 +43,6 @@ class Command(BaseCommand):
             request_id=uuid.uuid4().hex,
         )
         envelope, error = perform(call, lambda target: local_principal(options["user"]))
-        self.stdout.write(to_json(envelope).decode())
+        self.stdout.write(escaped(to_json(envelope).decode()))
         if error:
             sys.exit(1)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from todo_mcp.management.base import told_plainly
+from todo_mcp.management.base import escaped, told_plainly
 from todo_mcp.users.services import create_user
 
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         with told_plainly():
             user = create_user(
                 user_id=options["id"],
-                password=getpass(f"Password for {options['id']}: ") if asked else None,
+                password=getpass(f"Password for {escaped(options['id'])}: ") if asked else None,
                 email=options["email"],
                 name=options["name"],
                 is_staff=signs_in,

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from todo_mcp.management.base import told_plainly
+from todo_mcp.management.base import escaped, told_plainly
 from todo_mcp.user_data import delete_user
 
 
@@ -19,13 +19,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         user_id = options["id"]
-        if (
-            not options["yes"]
-            and input(f"Erase user {user_id} and all their data? Type the id to confirm: ") != user_id
-        ):
+        question = f"Erase user {escaped(user_id)} and all their data? Type the id to confirm: "
+        if not options["yes"] and input(question) != user_id:
             raise CommandError("Nothing was erased.")
         with told_plainly():
             erased = delete_user(user_id=user_id)
         self.stdout.write(
-            f"Erased user {user_id}, {erased['tasks']} tasks and {erased['conversations']} conversations."
+            f"Erased user {escaped(user_id)}, {erased['tasks']} tasks and {erased['conversations']} conversations."
         )

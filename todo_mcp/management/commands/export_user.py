@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.core.serializers.json import DjangoJSONEncoder
 
-from todo_mcp.management.base import told_plainly
+from todo_mcp.management.base import escaped, told_plainly
 from todo_mcp.user_data import export_user
 
 
@@ -18,4 +18,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with told_plainly():
             exported = export_user(user_id=options["id"])
-        self.stdout.write(json.dumps(exported, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False))
+        text = json.dumps(exported, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False)
+        self.stdout.write(escaped(text, layout="\n"))

@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from todo_mcp.auth.tokens import NEVER, list_tokens
+from todo_mcp.management.base import escaped
 
 
 class Command(BaseCommand):
@@ -23,4 +24,4 @@ class Command(BaseCommand):
             if token.expires <= timezone.now():
                 expires = "renewed by its client"
             columns = (str(token.pk), whose, name, token.scope, f"{token.created:%Y-%m-%d %H:%M}", expires)
-            self.stdout.write("\t".join(columns))
+            self.stdout.write("\t".join(map(escaped, columns)))

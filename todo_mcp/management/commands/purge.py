@@ -8,7 +8,8 @@ from tqdm import tqdm
 from conversations.retention import OLD_CONVERSATIONS
 from tasks.retention import DELETED_TASKS
 from todo_mcp.auth.client_retention import ENDED_REFRESH_TOKENS, OLD_CODES, UNUSED_CLIENTS, USED_CODES
-from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_SESSIONS
+from todo_mcp.auth.reset_mail import OLD_RESET_REQUESTS
+from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_ATTEMPTS, OLD_FAILURES, OLD_SESSIONS, OLD_SIGN_INS
 from todo_mcp.idempotency.services import EXPIRED_KEYS
 from todo_mcp.statistics.services import OLD_STATISTICS
 
@@ -22,6 +23,10 @@ PURGES = (
     EXPIRED_TOKENS,
     UNUSED_CLIENTS,  # once their tokens are gone
     OLD_SESSIONS,
+    OLD_RESET_REQUESTS,
+    OLD_ATTEMPTS,
+    OLD_FAILURES,
+    OLD_SIGN_INS,
     OLD_STATISTICS,
 )
 
@@ -31,7 +36,8 @@ class Command(BaseCommand):
         "Remove what has had its time: tasks deleted more than 30 days ago with their history, conversations in which "
         "nothing was said for CONVERSATION_DAYS (0 keeps them), idempotency keys older than 24 hours, expired tokens "
         "and sessions, records of authorization codes used more than 7 days ago, clients that registered themselves "
-        "and were not used for 30 days, call statistics older than 90 days. "
+        "and were not used for 30 days, wrong passwords a day after they stopped counting, requests for a new password "
+        "older than a day, the log of sign-ins and call statistics older than 90 days. "
         "In batches of 1,000 that hold no lock for long, beside a running server; run it daily."
     )
 

@@ -1,0 +1,57 @@
+"""A mail for a forgotten password outlives ``kill -9``, and its mail server outlives SIGTERM of the server."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.auth.oauth_client import Browser
+from tests.faults.conftest import client_of
+from tests.mails import mail_server, until
+from tests.processes import eventually
+from tests.server_process import Database, ServerProcess
+
+pytestmark = pytest.mark.anyio
+MAKE = """
+from todo_mcp.users.models import User
+User.objects.create_user("forgetful", "a long pass phrase", email="forgetful@example.com")
+"""
+
+
+async def test_a_mail_that_was_asked_for_is_sent_after_kill_9_and_a_mail_server_that_hangs_delays_no_end(
+    database: Database, tmp_path_factory: pytest.TempPathFactory, settings: object
+) -> None:
+    await asyncio.to_thread(database.manage, "shell", "--no-imports", "-c", MAKE)
+    async with mail_server(settings) as mails:
+        mails.hangs = True
+        log = tmp_path_factory.mktemp("log") / "server.log"
+        url = f"smtp://127.0.0.1:{mails.port}"
+        server = await asyncio.to_thread(ServerProcess, database, log, EMAIL_URL=url, DATABASE_CONNECTIONS=2)
+        try:
+            async with client_of(server) as http:
+                browser = Browser(http)
+                page = await browser.get("/oauth/password/reset")
+                assert (await browser.submit(page, email="forgetful@example.com")).status_code == 302
+            await until(lambda: mails.connections)
+            server.kill()
+            assert database.query("SELECT email, attempts FROM reset_requests") == [("forgetful@example.com", 1)]
+
+            database.query("UPDATE reset_requests SET due_at = now()")  # as it is two minutes later
+            await asyncio.to_thread(server.restart)
+            await until(lambda: mails.connections == 2)
+            began = time.monotonic()
+            server.terminate()
+            assert await asyncio.to_thread(server.exit_code) == 0
+            assert time.monotonic() - began < 4, "sending gives up after 5 s"
+
+            mails.hangs = False
+            database.query("UPDATE reset_requests SET due_at = now()")
+            await asyncio.to_thread(server.restart)
+            await until(lambda: mails.mails)
+            await asyncio.to_thread(
+                eventually, lambda: not database.query("SELECT FROM reset_requests"), "the row to go"
+            )
+        finally:
+            await asyncio.to_thread(server.close)
+        assert mails.receivers == ["forgetful@example.com"]
+        assert "forgetful@example.com" not in server.log()
