@@ -22,6 +22,7 @@ from tests.caller import Caller as Caller
 from tests.factories import UserFactory
 from tests.synchronous import Application, running
 from todo_mcp import asgi
+from todo_mcp.auth import rate_limit
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
@@ -36,6 +37,13 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted() -> None:
+    """Each test begins with no calls and no attempts on record."""
+    rate_limit.calls.clear()
+    rate_limit.attempts.clear()
 
 
 @pytest.fixture(scope="session")

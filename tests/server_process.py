@@ -109,15 +109,17 @@ class Database:
 class ServerProcess:
     """``manage.py serve`` on a free port of this machine."""
 
-    def __init__(self, database: Database, log: Path, **settings: object) -> None:
+    def __init__(self, database: Database, log: Path, descriptors: int = 0, /, **settings: object) -> None:
         self._port = free_port()
+        # In a shell that allows it so many files and sockets, or as many as we have.
+        self._limited = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"] if descriptors else []
         self._log = log
         self._environment = database.environment(MCP_SERVER_PORT=self._port, **settings)
         self.url = f"http://127.0.0.1:{self._port}"
         self._process = self._launch()
 
     def _launch(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "manage.py", "serve", "--host", "127.0.0.1"]
+        command = [*self._limited, sys.executable, "manage.py", "serve", "--host", "127.0.0.1"]
         with self._log.open("ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL, stderr=log)
         self._process = process

@@ -1,7 +1,6 @@
 """Alice with a password, her browser, and a client that has registered itself."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -11,17 +10,14 @@ from django.core.cache import cache
 from tests.auth.issuers import Configure, issuer
 from tests.auth.oauth_client import PASSWORD, Browser, OAuthClient, registered
 from tests.conftest import Orm
-from todo_mcp.auth import rate_limit
 from todo_mcp.auth.jwt_issuers import parse_issuers
 from todo_mcp.users.models import User
 
 
 @pytest.fixture(autouse=True)
-def nothing_counted() -> Iterator[None]:
-    """Each test begins with no attempts and no failed fetches on record."""
-    rate_limit.attempts.clear()
+def nothing_failed() -> None:
+    """Each test begins with no failed fetches on record."""
     cache.clear()
-    yield
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from oauth2_provider import cimd
 
 from tests.auth.conftest import browser as browser
 from tests.auth.conftest import configure as configure
-from tests.auth.conftest import nothing_counted as nothing_counted
+from tests.auth.conftest import nothing_failed as nothing_failed
 from tests.auth.conftest import person as person
 from tests.auth.oauth_client import OAuthClient, registered
 from tests.security.documents import DocumentServer, certificates, document_server

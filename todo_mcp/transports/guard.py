@@ -75,7 +75,9 @@ class Guard:
             body = _Body(receive, headers, _body_max(scope["path"]))
             takes_calls = _takes_calls(scope["path"])
             is_whole = await body.read(SMALL_MAX if takes_calls else body.maximum)
-            if takes_calls:
+            if not takes_calls:
+                await prepare_keys(headers.one(b"authorization").partition(" ")[2].strip())  # introspection asks
+            else:
                 exchange.token = _bearer_token(headers)
                 await prepare_keys(exchange.token)
                 if not is_whole:

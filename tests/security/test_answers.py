@@ -1,0 +1,97 @@
+"""No cache keeps an answer, and no browser takes one for another type: on every route, for everybody."""
+
+import httpx2
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from tests.auth.oauth_client import PASSWORD, Browser
+from tests.conftest import Caller, Orm
+from todo_mcp.auth.tokens import issue_token
+from todo_mcp.core.operations import REGISTRY
+from todo_mcp.users.models import User
+
+pytestmark = pytest.mark.anyio
+FILLED = {
+    "conversation_id": "1",
+    "object_id": "1",
+    "uidb64": "MQ",
+    "token": "x",
+    "client_id": "x",
+    "app_label": "tasks",
+}
+
+
+def patterns(found: URLResolver, prefix: str = "") -> list[str]:
+    """Every path of the URL configuration, with something in place of its parameters."""
+    paths = []
+    for entry in found.url_patterns:
+        if isinstance(entry, URLPattern):
+            route = prefix + str(entry.pattern).lstrip("^").rstrip("$").removesuffix("\\Z")
+            paths.append("/" + _filled(route))
+        else:
+            paths += patterns(entry, prefix + str(entry.pattern).lstrip("^"))
+    return paths
+
+
+def _filled(route: str) -> str:
+    parts = []
+    for part in route.split("/"):
+        name = part.strip("<>").rpartition(":")[2] if part.startswith("<") else ""
+        parts.append(FILLED.get(name, "1") if name else part.replace("(?P<app_label>auth|tasks)", "tasks"))
+    return "/".join(parts)
+
+
+def every_path() -> list[str]:
+    own = ["/mcp", "/healthz", "/readyz", "/metrics", "/static/todo_mcp/account.css", "/static/", "/static/nothing"]
+    own += ["/", "/nothing", "//", *(f"/api/tools/{tool}" for tool in [*REGISTRY, "nothing"])]
+    return [*own, *sorted(set(patterns(get_resolver())))]
+
+
+def check(response: httpx2.Response) -> None:
+    where = f"{response.request.method} {response.request.url.path} {response.status_code}"
+    caching = response.headers.get_list("cache-control")
+    is_file = response.request.url.path.startswith("/static/") and response.status_code == 200
+    assert caching == (["public, max-age=3600"] if is_file else ["no-store"]), where
+    assert response.headers.get_list("x-content-type-options") == ["nosniff"], where
+
+
+@pytest.fixture
+async def operator_cookies(http: httpx2.AsyncClient, orm: Orm) -> str:
+    await orm(lambda: User.objects.create_superuser("alice", PASSWORD))
+    browser = Browser(http)
+    assert (await browser.sign_in("alice")).status_code == 302
+    return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+
+async def test_no_answer_may_be_kept_whoever_asks(http: httpx2.AsyncClient, orm: Orm, operator_cookies: str) -> None:
+    token = await orm(lambda: issue_token(user_id="alice"))
+    callers: tuple[dict[str, str], ...] = (
+        {},
+        {"Authorization": f"Bearer {token}"},
+        {"Authorization": "Bearer x"},
+        {"Cookie": operator_cookies},
+    )
+    seen = set()
+    for path in every_path():
+        for headers in callers:
+            for method in ("GET", "POST", "OPTIONS"):
+                response = await http.request(method, path, headers=headers)
+                check(response)
+                seen.add(response.status_code)
+    assert seen >= {200, 302, 400, 401, 403, 404, 405}
+
+
+async def test_neither_may_what_is_refused_at_the_door(as_alice: Caller) -> None:
+    good = as_alice.headers
+    for headers, body in (
+        ({"Host": "evil.example"}, b""),
+        ({"Origin": "https://evil.example"}, b""),
+        ({"X-Big": "x" * 20_000}, b""),
+        ({}, b"{"),
+        ({}, b" " * 300_000),
+        ({"Content-Length": "9" * 15}, b""),
+    ):
+        for path in ("/mcp", "/api/tools/add_task", "/api/conversations"):
+            response = await as_alice.http.post(path, headers={**good, **headers}, content=body)
+            check(response)
+            assert response.status_code >= 400 or path == "/api/conversations"

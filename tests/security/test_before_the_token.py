@@ -1,0 +1,180 @@
+"""What a request costs us before its token is known to be good: little, whatever it contains."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from starlette.types import Message, Scope
+
+from tests.conftest import Caller
+from tests.support import rpc_headers
+from todo_mcp import asgi
+from todo_mcp.core.errors import Busy
+from todo_mcp.transports import large_bodies
+from todo_mcp.transports.json_body import VALUES_MAX, BadJson, parse
+from todo_mcp.transports.large_bodies import SMALL_MAX, LargeBodies
+
+pytestmark = pytest.mark.anyio
+KIB, MIB = 1024, 1024 * 1024
+PATHS = ("/mcp", "/api/tools/add_task", "/api/conversations", "/api/conversations/1/messages")
+
+
+class Body:
+    """A body that comes in pieces of a KiB, and remembers how much of it was read."""
+
+    def __init__(self, size: int) -> None:
+        self.left, self.read = size, 0
+
+    async def receive(self) -> Message:
+        if not self.left:
+            await asyncio.sleep(60)
+        piece = min(self.left, KIB)
+        self.left, self.read = self.left - piece, self.read + piece
+        return {"type": "http.request", "body": b"[" * piece, "more_body": self.left > 0}
+
+
+@pytest.fixture
+async def app(committed: None, anyio_backend: str) -> AsyncIterator[asgi.Lifespan]:
+    app = asgi.Lifespan()
+    async with app.running():
+        yield app
+
+
+async def ask(app: asgi.Lifespan, path: str, body: Body, *headers: tuple[bytes, bytes]) -> int:
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost"), *headers],
+    }
+    statuses: list[int] = []
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    await app(scope, body.receive, send)
+    return statuses[0]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("token", [b"", b"Bearer todo_wrong"], ids=["no token", "wrong token"])
+@pytest.mark.parametrize("declared", [True, False])
+async def test_no_more_than_16_kib_are_read_for_a_stranger(
+    app: asgi.Lifespan, path: str, token: bytes, declared: bool
+) -> None:
+    body = Body(200 * KIB)
+    headers = [(b"authorization", token)] if token else []
+    if declared:
+        headers.append((b"content-length", b"%d" % body.left))
+    assert await ask(app, path, body, *headers) == 401
+    assert body.read <= (0 if declared else SMALL_MAX + KIB)
+
+
+async def test_a_form_of_a_stranger_is_128_kib_at_most(app: asgi.Lifespan) -> None:
+    for path in ("/oauth/token", "/oauth/register", "/oauth/sign-in", "/admin/login/", "/static/x", "/nothing"):
+        body = Body(MIB)
+        assert await ask(app, path, body) == 413
+        assert body.read <= 129 * KIB
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/api/tools/add_task"])
+async def test_a_large_body_with_a_good_token_is_served(as_alice: Caller, path: str) -> None:
+    arguments = {"title": "Buy milk", "description": " " * 1000}
+    text = json.dumps(arguments) + " " * (100 * KIB)
+    headers = as_alice.headers
+    if path == "/mcp":
+        params = {"name": "add_task", "arguments": arguments}
+        text = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}) + " " * (100 * KIB)
+        headers = rpc_headers(as_alice, "2025-11-25", "tools/call", "add_task")
+    response = await as_alice.http.post(path, content=text, headers=headers)
+    assert response.status_code == 200, response.text
+    malformed = await as_alice.http.post(path, content=text + "}", headers=headers)
+    assert malformed.status_code == 400
+
+
+async def test_a_large_body_is_parsed_beside_the_event_loop(as_alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(body: bytes) -> object:
+        time.sleep(0.5)
+        return parse(body)
+
+    monkeypatch.setattr(large_bodies, "parse", slow)
+    url = "/api/conversations"
+    call = asyncio.create_task(as_alice.http.post(url, content=b" " * (20 * KIB) + b"{}", headers=as_alice.headers))
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    assert (await as_alice.http.get("/healthz")).status_code == 200
+    assert time.monotonic() - began < 0.3
+    assert (await call).status_code == 201
+
+
+async def test_large_bodies_share_their_room_and_the_rest_is_told_busy(
+    as_alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_bodies, "ROOM", 50 * KIB)
+    bodies = LargeBodies(wait=0.1)
+    async with bodies.room(40 * KIB):
+        with pytest.raises(Busy):
+            async with bodies.room(20 * KIB):
+                pass
+        async with bodies.room(10 * KIB):
+            waiting = asyncio.create_task(_pass_through(bodies, 10 * KIB))
+            await asyncio.sleep(0)
+        await waiting
+    async with bodies.room(50 * KIB):
+        pass
+    bodies.close()
+
+
+async def _pass_through(bodies: LargeBodies, size: int) -> None:
+    async with bodies.room(size):
+        pass
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"[]," * VALUES_MAX + b"1]",
+        b"[" + b"{}," * VALUES_MAX + b"1]",
+        b"[" + b"1," * VALUES_MAX + b"1]",
+        b'{"a": "\\"' + b"x" * 1000 + b'", "b": [' + b"1," * VALUES_MAX + b"1]}",
+    ],
+    ids=["lists", "objects", "numbers", "after a string"],
+)
+def test_a_body_of_more_values_than_anybody_needs_is_refused_before_it_is_parsed(body: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(BadJson, match="values"):
+        parse(body)
+    assert time.process_time() - began < 1
+
+
+def test_marks_within_strings_are_no_values() -> None:
+    for text in ("," * 2 * VALUES_MAX, '["' * VALUES_MAX, "{\\" * VALUES_MAX):
+        assert parse(json.dumps({"content": text}).encode()) == {"content": text}
+
+
+def test_counting_values_takes_no_longer_for_hostile_strings() -> None:
+    plain, hostile = b'"' + b"," * 4 * MIB, b'"\\' + b'"\\,' * (4 * MIB // 3)
+    seconds = []
+    for body in (plain, hostile, b'"' * 4 * MIB + b"," * VALUES_MAX * 2):
+        began = time.process_time()
+        with pytest.raises(BadJson):
+            parse(body)
+        seconds.append(time.process_time() - began)
+    assert max(seconds) < 3
+
+
+async def test_four_strangers_with_large_bodies_do_not_hold_up_anybody(http: httpx2.AsyncClient) -> None:
+    body = b"[" + b"[]," * (MIB // 3) + b"1]"
+    began = time.process_time()
+    answers = await asyncio.gather(
+        *(http.post(path, content=body, headers={"Authorization": "Bearer todo_x"}) for path in PATHS[2:] * 4)
+    )
+    assert {answer.status_code for answer in answers} == {401}
+    assert time.process_time() - began < 3

@@ -1,0 +1,298 @@
+"""Passwords and secrets that strangers guess: it costs the others nothing, and gets slower the more they try."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+from django.contrib.auth.hashers import check_password, make_password
+from django.db import connection, transaction
+from oauth2_provider.models import Application
+
+from tests.auth.oauth_client import PASSWORD, Browser, register
+from tests.conftest import Caller, Orm
+from tests.faults.conftest import database as database
+from tests.server_process import Database, ServerProcess
+from todo_mcp import asgi
+from todo_mcp.auth import attempts, hashers
+from todo_mcp.auth.hashers import RANDOM, PasswordHasher, RandomSecretHasher
+from todo_mcp.auth.rate_limit import Counts, network_of
+from todo_mcp.core.errors import Busy, TooManyAttempts
+from todo_mcp.greenlets import outside_the_gate
+from todo_mcp.transports.database_gate import DatabaseGate
+from todo_mcp.users.models import User
+
+pytestmark = pytest.mark.anyio
+SIGN_IN, ADMIN = "/oauth/sign-in", "/admin/login/"
+SignIn = Callable[..., Awaitable[httpx2.Response]]
+
+
+# Where the hash is computed
+
+
+def backend() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+class Outside:
+    """Something that takes long and needs no database, until a test lets it end."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        self.begun.set()
+        self.may_end.wait(10)
+
+
+async def test_what_takes_long_leaves_its_place_and_its_connection_to_others(committed: None) -> None:
+    gate, outside = DatabaseGate(1, 0.05), Outside()
+
+    def work() -> int:
+        first = backend()
+        outside_the_gate(outside)
+        assert backend() == first
+        return first
+
+    working = asyncio.create_task(gate.in_thread(work))
+    await asyncio.to_thread(outside.begun.wait, 10)
+    others = {await gate.on_loop(backend), await gate.in_thread(backend)}
+    outside.may_end.set()
+    assert others == {await working}, "one connection serves all"
+    await gate.close()
+
+
+async def test_in_a_transaction_the_place_is_kept(committed: None) -> None:
+    gate, outside = DatabaseGate(1, 0.05), Outside()
+
+    def work() -> None:
+        with transaction.atomic():
+            outside_the_gate(outside)
+
+    working = asyncio.create_task(gate.in_thread(work))
+    await asyncio.to_thread(outside.begun.wait, 10)
+    with pytest.raises(Busy):
+        await gate.in_thread(backend)
+    outside.may_end.set()
+    await working
+    await gate.close()
+
+
+async def test_work_whose_caller_went_away_outside_gives_its_place_back_once(committed: None) -> None:
+    gate, outside = DatabaseGate(2, 0.05), Outside()
+    working = asyncio.create_task(gate.in_thread(lambda: outside_the_gate(outside)))
+    await asyncio.to_thread(outside.begun.wait, 10)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    outside.may_end.set()
+    for _ in range(50):
+        await asyncio.gather(gate.in_thread(backend), gate.on_loop(backend))
+    assert gate._places._value == 2
+    await gate.close()
+
+
+def test_only_a_few_hashes_wait_and_one_is_computed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, most, told = 0, 0, Counter[str]()
+
+    def slow(self: PasswordHasher, *arguments: object) -> str:
+        nonlocal at_once, most
+        with hashers._one:
+            at_once += 1
+            most = max(most, at_once)
+            time.sleep(0.1)
+            at_once -= 1
+        return "hash"
+
+    monkeypatch.setattr(PasswordHasher, "_encode_in_turn", slow)
+
+    def guess() -> None:
+        try:
+            told[PasswordHasher().encode("x", "y")] += 1
+        except TooManyAttempts as error:
+            assert error.details["retry_after"] == 1
+            told["429"] += 1
+
+    threads = [threading.Thread(target=guess) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told == {"hash": 1 + hashers.WAITING_MAX, "429": 19 - hashers.WAITING_MAX}
+    assert most == 1
+
+
+def test_a_secret_that_we_made_is_checked_with_one_fast_hash() -> None:
+    encoded = make_password("a secret", hasher=RANDOM)
+    assert encoded != make_password("a secret", hasher=RANDOM), "each has its salt"
+    assert "a secret" not in encoded
+    assert check_password("a secret", encoded) and not check_password("A secret", encoded)
+    began = time.process_time()
+    for _ in range(1000):
+        RandomSecretHasher().verify("a secret", encoded)
+    assert time.process_time() - began < 1
+
+
+async def test_a_client_gets_a_secret_that_is_stored_so(http: httpx2.AsyncClient, orm: Orm) -> None:
+    registered = (await register(http, token_endpoint_auth_method="client_secret_basic")).json()
+    stored = await orm(lambda: Application.objects.get(client_id=registered["client_id"]).client_secret)
+    assert stored.startswith(f"{RANDOM}$")
+    for secret, active in ((registered["client_secret"], True), ("wrong", False)):
+        auth = (registered["client_id"], secret)
+        answer = await http.post("/oauth/introspect", data={"token": "x"}, auth=auth)
+        assert (answer.status_code == 200) is active
+
+
+async def test_tool_calls_go_on_while_32_strangers_guess(database: Database, tmp_path: Any) -> None:
+    _, token = database.new_user()
+    server = ServerProcess(database, tmp_path / "log", DATABASE_CONNECTIONS=4)
+    limits = httpx2.Limits(max_connections=None)
+    try:
+        async with httpx2.AsyncClient(base_url=server.url, timeout=60, limits=limits) as http:
+            guessing = [asyncio.create_task(_guess(http, f"nobody-{n}")) for n in range(32)]
+            await asyncio.sleep(0.3)
+            caller, answers = Caller(http, token), []
+            while not all(task.done() for task in guessing):
+                answers.append((await caller.post("list_tasks")).status_code)
+                answers.append((await http.get("/readyz")).status_code)
+            told = Counter(await asyncio.gather(*guessing))
+    finally:
+        server.close()
+    assert Counter(answers) == {200: len(answers)} and len(answers) > 5
+    assert told[200] >= 1 and told[429] >= 1 and set(told) == {200, 429}
+    assert not [line for line in server.log_lines() if line["level"] == "ERROR"]
+
+
+async def _guess(http: httpx2.AsyncClient, name: str) -> int:
+    page = await http.get(SIGN_IN)
+    cookie = page.cookies["csrftoken"]
+    sent = {"username": name, "password": "wrong", "csrfmiddlewaretoken": cookie}
+    return (await http.post(SIGN_IN, data=sent, headers={"Cookie": f"csrftoken={cookie}"})).status_code
+
+
+# How often
+
+
+@pytest.fixture
+async def sign_in(committed: None, anyio_backend: str, orm: Orm) -> AsyncIterator[SignIn]:
+    """Signs in from an address, with a browser that was never here."""
+    await orm(lambda: User.objects.create_superuser("alice", PASSWORD))
+    app = asgi.Lifespan()
+
+    async def sign_in(address: str, name: str, password: str = PASSWORD, page: str = SIGN_IN) -> httpx2.Response:
+        transport = httpx2.ASGITransport(app=app, client=(address, 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:5000") as http:
+            browser = Browser(http)
+            action = ADMIN if page == ADMIN else ""
+            return await browser.submit(await browser.get(page), action, username=name, password=password)
+
+    async with app.running():
+        yield sign_in
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "_turns", attempts.Turns())
+    monkeypatch.setattr(attempts, "TURN_SECONDS", 0.2)
+
+
+async def guess_from_everywhere(sign_in: SignIn, name: str, count: int = attempts.NAME_MAX) -> None:
+    for n in range(count):
+        assert (await sign_in(f"192.0.2.{n}", name, "wrong")).status_code == 200
+
+
+@pytest.mark.parametrize("page", [SIGN_IN, ADMIN])
+async def test_an_address_has_so_many_wrong_passwords_whatever_the_names(sign_in: SignIn, page: str) -> None:
+    for n in range(attempts.ADDRESS_MAX):
+        assert (await sign_in("192.0.2.1", f"name-{n}", "wrong", page)).status_code == 200
+    refused = await sign_in("192.0.2.1", "alice", PASSWORD, page)
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= attempts.ADDRESS_SECONDS
+    assert "Too many attempts" in refused.text
+    assert (await sign_in("192.0.2.2", "alice", PASSWORD, page)).status_code == 302
+
+
+async def test_the_addresses_of_one_ipv6_network_are_one(sign_in: SignIn) -> None:
+    for n in range(5):
+        await sign_in(f"2001:db8:1:2::{n}", "alice", "wrong")
+    locked = await sign_in("2001:db8:1:2:aaaa:bbbb:cccc:dddd", "alice")
+    assert locked.status_code == 429 and "locked" in locked.text
+    assert (await sign_in("2001:db8:1:3::1", "alice")).status_code == 302
+
+
+async def test_a_name_that_is_guessed_from_everywhere_is_slowed_and_its_owner_comes_in(
+    sign_in: SignIn, quick: None
+) -> None:
+    await guess_from_everywhere(sign_in, "alice")
+    began = time.monotonic()
+    assert {(await sign_in(f"192.0.2.{n}", "alice", "wrong")).status_code for n in range(101, 105)} == {200}
+    assert time.monotonic() - began > 2 * attempts.TURN_SECONDS
+    assert (await sign_in("198.51.100.1", "alice")).status_code == 302, "from an address that was never here"
+
+
+async def test_an_address_from_which_the_owner_signed_in_is_not_slowed(
+    sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await sign_in("198.51.100.1", "alice")).status_code == 302
+    await guess_from_everywhere(sign_in, "alice")
+
+    def never(name: str) -> None:
+        raise TooManyAttempts(2)
+
+    monkeypatch.setattr(attempts, "_wait_for_turn", never)
+    assert (await sign_in("192.0.2.200", "alice", "wrong")).status_code == 429
+    assert (await sign_in("198.51.100.1", "alice")).status_code == 302
+
+
+async def test_who_would_wait_too_long_for_a_name_is_told_to_come_again(sign_in: SignIn, quick: None) -> None:
+    await guess_from_everywhere(sign_in, "alice")
+    monkey = [sign_in(f"192.0.2.{n}", "alice", "wrong") for n in range(100, 100 + 3 * attempts.SLOWED_MAX)]
+    told = Counter([answer.status_code for answer in await asyncio.gather(*monkey)])
+    assert told[429] >= attempts.SLOWED_MAX and told[200] >= 1
+    assert (await sign_in("198.51.100.1", "alice")).status_code == 302
+
+
+@pytest.mark.parametrize("path", ["token", "revoke", "introspect"])
+async def test_an_address_has_so_many_refusals_a_minute_at_the_endpoints_of_programs(
+    http: httpx2.AsyncClient, path: str
+) -> None:
+    sent = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x", "client_id": "x", "client_secret": "y"}
+    answers = [await http.post(f"/oauth/{path}", data=sent) for _ in range(attempts.CLIENT_ADDRESS_MAX + 1)]
+    assert {answer.status_code for answer in answers[:-1]} == {401}
+    last = answers[-1]
+    assert (last.status_code, last.json()["error"]) == (429, "temporarily_unavailable")
+    assert 0 < int(last.headers["retry-after"]) <= 60
+
+
+def test_addresses_are_counted_as_networks() -> None:
+    same = {network_of(address) for address in ("2001:db8::1", "2001:db8::ffff:1:2:3", "2001:db8:0:0:1::%eth0")}
+    assert same == {"2001:db8::"}
+    assert network_of("::ffff:192.0.2.7") == network_of("192.0.2.7") == "192.0.2.7"
+    assert network_of("") == network_of("unix:") == "0.0.0.0"
+
+
+def test_counts_forget_what_was_not_seen_for_longest_and_hold_no_more_than_they_may() -> None:
+    counts = Counts(keys_max=3)
+    for key in "abcad":
+        counts.add(key, limit=2)
+    waits = {key: counts.wait(key, limit=1, seconds=60) for key in "abcd"}
+    assert waits == {"a": 60, "b": None, "c": 60, "d": 60}
+    for _ in range(100):
+        counts.add("a", limit=2)
+    assert len(counts._times["a",]) == 2
+
+
+def test_a_count_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, now = Counts(), time.monotonic()
+    for _ in range(2):
+        counts.add("a", limit=2)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 30)
+    assert counts.wait("a", limit=2, seconds=60) in (30, 31)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    assert counts.wait("a", limit=2, seconds=60) is None

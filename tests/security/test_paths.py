@@ -1,0 +1,97 @@
+"""One spelling for each path: a proxy that allows or denies a path means the same one as we do."""
+
+import httpx2
+import pytest
+
+from tests.conftest import Caller
+from tests.synchronous import Application
+from todo_mcp.transports.paths import one_spelling
+
+pytestmark = pytest.mark.anyio
+KNOWN = (
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/mcp",
+    "/api/docs",
+    "/oauth/sign-in",
+    "/.well-known/oauth-protected-resource",
+)
+
+
+def spell(raw: str) -> str | None:
+    return one_spelling({"type": "http", "path": "ignored", "raw_path": raw.encode("latin-1")})
+
+
+def others(path: str) -> list[str]:
+    """The path in spellings that somebody may take for it."""
+    first, rest = path[1], path[2:]
+    encoded = "".join(f"%{ord(char):02x}" for char in path[1:])
+    return [
+        f"/%{ord(first):02x}{rest}", f"/%{ord(first):02X}{rest}", f"/{encoded}", f"{path[:-1]}%{ord(path[-1]):02x}",
+        f"%2f{path[1:]}", f"/%2f{path[1:]}", f"/{path}", f"{path}//", f"{path}/.", f"/.{path}", f"/x/..{path}",
+        f"/x/%2e%2e{path}", f"{path};", f"{path};x=1", f"/;{path}", f"{path}%3b", f"{path}%0a", f"{path}%00",
+        f"{path}%0d%0a",
+        f"{path}%20", f"{path}%09", f"{path}\\", f"{path}%5c", f"{path}%7f", f"{path}%c2%85", f"{path}%ff", f"{path}%",
+        f"{path}%2", f"{path}%zz", f"{path}%25", f"{path}\xe9", f"{path} ", f"{path}|", f'{path}"', f"{path}^",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", KNOWN)
+def test_a_path_in_another_spelling_is_not_found(application: Application, path: str) -> None:
+    assert spell(path) == spell(f"{path}/") == path
+    for other in others(path):
+        assert spell(other) != path, other
+        assert application.request("GET", other, [(b"host", b"localhost")]).status == 404, other
+    assert spell(path.upper()) != path
+
+
+async def test_one_slash_at_the_end_changes_nothing(as_alice: Caller) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/api/schema", "/api/conversations", "/oauth/sign-in"):
+        plain, slashed = [await as_alice.http.get(f"{path}{end}", headers=as_alice.headers) for end in ("", "/")]
+        assert plain.status_code == slashed.status_code == 200, path
+    for tool in ("add_task", "add_task/"):
+        response = await as_alice.http.post(f"/api/tools/{tool}", json={"title": "x"}, headers=as_alice.headers)
+        assert response.status_code == 200
+
+
+async def test_the_admin_redirects_to_its_slash(http: httpx2.AsyncClient) -> None:
+    for path in ("/admin", "/admin/tasks/task"):
+        response = await http.get(path)
+        assert response.status_code in (301, 302) and response.headers["location"].partition("?")[0].endswith("/")
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        ("/", "/"),
+        ("/admin/users/user/a%20b/change/", "/admin/users/user/a b/change/"),
+        ("/admin/users/user/%C3%A9/change/", "/admin/users/user/\xe9/change/"),
+        ("/admin/users/user/alice@example.com/change/", "/admin/users/user/alice@example.com/change/"),
+        ("/api/conversations/a%3Ab%40c", "/api/conversations/a:b@c"),  # as encodeURIComponent writes it
+        ("/api/conversations/a:b@c", "/api/conversations/a:b@c"),
+        ("/static/admin/css/base.css", "/static/admin/css/base.css"),
+    ],
+)
+def test_what_must_be_encoded_may_be(raw: str, path: str) -> None:
+    assert spell(raw) == path
+
+
+PROBES = ("/readyz", "/metrics")
+
+
+@pytest.mark.parametrize("path", PROBES)
+async def test_a_probe_asks_by_address_or_by_a_name_that_the_operator_gives(
+    http: httpx2.AsyncClient, settings: object, path: str
+) -> None:
+    settings.PROBE_HOSTS = ["todo.internal"]  # type: ignore[attr-defined]
+    for host in ("localhost", "10.1.2.3:5000", "[fd00::1]:5000", "192.0.2.1", "todo.internal", "TODO.internal:5000"):
+        assert (await http.get(path, headers={"Host": host})).status_code == 200, host
+    for host in ("evil.example", "10.1.2.3.evil.example", "evil.example:5000", "10.1.2", "", "[fd00::1", "todo"):
+        assert (await http.get(path, headers={"Host": host})).status_code == 421, host
+
+
+async def test_an_address_is_a_name_for_probes_alone(http: httpx2.AsyncClient) -> None:
+    for path in ("/mcp", "/api/docs", "/admin/", "/oauth/sign-in"):
+        assert (await http.get(path, headers={"Host": "10.1.2.3"})).status_code == 421
+    assert (await http.get("/healthz", headers={"Host": "evil.example"})).status_code == 200, "it says nothing"

@@ -1,0 +1,120 @@
+"""Clients that do not read, and connections without end: each costs little and for a bounded time."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx2
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from tests.faults.conftest import database as database
+from tests.server_process import Database, ServerProcess
+from tests.sockets import GET, Connect
+from tests.sockets import anyio_backend as anyio_backend
+from tests.sockets import connect as connect
+from todo_mcp import http_protocol, server
+
+pytestmark = pytest.mark.anyio
+LARGE = GET.replace(b"/ ", b"/large ")
+FEW = 256  # file descriptors
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(server, "LOOK_FOR_UNREAD", 1)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_client_that_does_not_read_is_hung_up_on(connect: Connect) -> None:
+    connections = [await connect() for _ in range(20)]
+    for connection in connections:
+        connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await connection.send(LARGE)
+    await asyncio.sleep(2.5)
+    for connection in connections:
+        connection.reader._transport.resume_reading()  # type: ignore[attr-defined]
+    received = [len(await connection.closed()) for connection in connections]
+    assert all(0 < length < 20_000_000 for length in received)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_client_that_reads_slowly_gets_all_of_a_large_answer(connect: Connect) -> None:
+    connection = await connect()
+    connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    await connection.send(LARGE)
+    received, began = 0, time.monotonic()
+    while received < 20_000_000:
+        piece = await connection.reader.read(400_000)
+        assert piece, f"closed after {received} bytes"
+        received += len(piece)
+        await asyncio.sleep(0.01)
+    assert time.monotonic() - began > http_protocol.UNREAD_SECONDS
+
+
+async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_all_answered(connect: Connect) -> None:
+    connection = await connect()
+    first, count = GET.replace(b"/ ", b"/?0.3 "), 8000
+    process = psutil.Process()
+    await connection.send(first)
+    before = process.memory_info().rss
+    sending = asyncio.create_task(connection.send(GET * count))
+    await asyncio.sleep(0.2)
+    assert process.memory_info().rss - before < 6 * 2**20
+    answers = [await connection.answer() for _ in range(count + 1)]
+    await sending
+    assert set(answers) == {(200, "0")}
+
+
+async def test_nobody_is_served_past_the_limit_but_who_waits_longest_makes_room(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest, second = await connect(), await connect()
+    for connection in (oldest, second):
+        await connection.send(GET)
+        assert await connection.answer() == (200, "0")
+    monkeypatch.setattr(http_protocol.connections, "limit", 2)
+    third = await connect()
+    await third.send(GET.replace(b"/ ", b"/?1 "))
+    assert await oldest.closed() == b""
+    await second.send(GET.replace(b"/ ", b"/?1 "))
+    await asyncio.sleep(0.1)
+    fourth = await connect()  # both others are being served now
+    status, text = await fourth.answer()
+    assert (status, json.loads(text)["data"]["error"]) == (503, "busy")
+    assert await fourth.closed() == b""
+    assert await third.answer() == await second.answer() == (200, "0")
+
+
+@pytest.fixture(scope="module")
+def few_descriptors(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that may have FEW files and sockets open."""
+    log = tmp_path_factory.mktemp("few") / "log"
+    server = ServerProcess(database, log, FEW, DATABASE_CONNECTIONS=4)
+    yield server
+    server.close()
+
+
+async def test_calls_go_on_while_strangers_hold_every_connection_that_there_is(
+    few_descriptors: ServerProcess, database: Database
+) -> None:
+    _, token = database.new_user()
+    port = int(few_descriptors.url.rpartition(":")[2])
+    half = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    held = []
+    for n in range(3 * FEW):  # in turn: idle after an answer, a half head, nothing at all
+        connection = await asyncio.open_connection("127.0.0.1", port)
+        held.append(connection)
+        connection[1].write((half + b"\r\n", half, b"")[n % 3])
+    async with httpx2.AsyncClient(base_url=few_descriptors.url) as http:
+        for _ in range(20):
+            answer = await http.post(
+                "/api/tools/add_task", json={"title": "x"}, headers={"Authorization": f"Bearer {token}"}
+            )
+            assert answer.status_code == 200, answer.text
+    for _, writer in held:
+        writer.close()
+    assert not [line for line in few_descriptors.log_lines() if line["level"] == "ERROR"]
