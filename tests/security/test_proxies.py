@@ -1,11 +1,11 @@
 """Behind a proxy: what a stranger sends through it is one request for the proxy and for us, and its paths are ours."""
 
 import contextlib
+import os
 import re
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tests.server_process import ROOT, Database, ServerProcess
 
 HOST = "todo.example.com"
 NGINX = """
-daemon off; error_log stderr warn; pid {directory}/nginx.pid; worker_processes 1;
+daemon off; {user} error_log stderr warn; pid {directory}/nginx.pid; worker_processes 1;
 events {{}}
 http {{
     access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
@@ -29,7 +29,8 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         location / {{
-            proxy_pass http://todo; proxy_http_version 1.1; proxy_request_buffering off; proxy_set_header Host $host;
+            proxy_pass http://todo; proxy_http_version 1.1; proxy_set_header Host $host;
+            client_body_in_file_only clean;  # sent apart from the head
             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
         }}
     }}
@@ -96,7 +97,8 @@ def nginx(server: ServerProcess, tmp_path: Path) -> Iterator[int]:
     if program is None:
         pytest.skip("nginx is not installed: apt-get install nginx-light")
     port = free_port()
-    text = NGINX.format(directory=tmp_path, server=server.url.rpartition(":")[2], port=port)
+    user = "user root;" if os.geteuid() == 0 else ""  # or its worker may not write the body
+    text = NGINX.format(user=user, directory=tmp_path, server=server.url.rpartition(":")[2], port=port)
     (tmp_path / "nginx.conf").write_text(text)
     arguments = ("-c", str(tmp_path / "nginx.conf"), "-e", "stderr", "-p", str(tmp_path))
     with proxy(program, *arguments, port=port, directory=tmp_path) as listening:
@@ -153,21 +155,20 @@ def test_a_trailer_does_not_choose_the_address_that_sign_in_counts(haproxy: int)
     assert answers == [200] * 4 + [429] * 2
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.3])
-def test_nobody_gets_an_answer_that_a_stranger_caused(nginx: int, pause: float) -> None:
+def test_nobody_gets_an_answer_that_a_stranger_caused(nginx: int) -> None:
     """A body that looks like a request, after a head with an upgrade, on a connection that nginx uses again."""
-    hidden = b"GET /healthz HTTP/1.1\r\nHost: todo.example.com\r\n\r\n"
+    hidden = b"GET /admin/login/ HTTP/1.1\r\nHost: todo.example.com\r\n\r\n"  # a slow page
     head = b"POST /oauth/token HTTP/1.1\r\nHost: todo.example.com\r\nConnection: Upgrade\r\nUpgrade: x\r\n"
     head += b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n" % len(hidden)
     for _ in range(6):
-        with socket.create_connection(("127.0.0.1", nginx), PATIENCE) as stranger:
-            stranger.sendall(head)
-            time.sleep(pause)
-            stranger.sendall(hidden)
+        with (
+            socket.create_connection(("127.0.0.1", nginx), PATIENCE) as stranger,
+            socket.create_connection(("127.0.0.1", nginx), PATIENCE) as other,
+        ):
+            stranger.sendall(head + hidden)
             assert b"grant_type is missing" in stranger.recv(65_536)  # so it was read as the body that it is
-            url = f"http://127.0.0.1:{nginx}/.well-known/oauth-protected-resource"
-            answer = httpx2.get(url, headers={"Host": HOST}, timeout=PATIENCE)
-            assert "authorization_servers" in answer.text
+            other.sendall(b"GET /healthz HTTP/1.1\r\nHost: todo.example.com\r\n\r\n")
+            assert other.recv(65_536).endswith(b"\r\n\r\nok\n")
 
 
 def test_a_request_with_an_upgrade_keeps_its_body_behind_nginx(nginx: int, database: Database) -> None:
