@@ -18,114 +18,26 @@ from typing import Any
 import httptools
 from django.conf import settings
 from uvicorn.protocols.http import httptools_impl
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from todo_mcp import lifecycle
 from todo_mcp.core.envelope import failure, to_json
 from todo_mcp.core.errors import Busy
+from todo_mcp.http_answers import Cycle, Flow
+from todo_mcp.http_connections import connections
+from todo_mcp.http_head import HEADERS_COUNT_MAX, MALFORMED, TOO_LARGE, TOO_MANY, Refusal, check_head
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 60.0  # 4 MiB at 0.6 Mbit/s
-UNREAD_SECONDS = 30.0  # in which a client reads PIECE_SENT bytes of an answer
+UNREAD_SECONDS = 30.0  # in which a client reads a piece of an answer
 LAST_REQUEST_SECONDS = 0.3  # an idle connection is kept this long at shutdown: a request may be under way
 REFUSAL_SECONDS = 1.0  # in which a refused client can read why; closing at once could destroy the answer
-HEADERS_COUNT_MAX = 128
 PIPELINED_MAX = 8  # requests that wait for the answer to an earlier one; further ones are not parsed yet
 PIECE_PARSED = 2048  # bytes; the parser does not stop within a piece, so it may hold some hundred short requests
-PIECE_SENT = 65_536  # bytes
-REFUSALS_MAX = 32  # connections at once that are told that there are too many
 SAFE_HEADERS = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
 
 
-class _Refusal(Exception):
-    """Raised in a callback of the parser: the request, and all that follows, is not served."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status, self.text = status, text
-
-
-TOO_LARGE = _Refusal(431, "The request's headers are too large; send no more than 16 KiB.")
-TOO_MANY = _Refusal(431, f"The request has too many headers; send no more than {HEADERS_COUNT_MAX}.")
-MALFORMED = _Refusal(400, "The request is not well-formed HTTP/1.1.")
-
-
-class Flow(FlowControl):
-    """Reading stays paused while requests wait that have not been parsed."""
-
-    held = False
-
-    def resume_reading(self) -> None:
-        if not self.held:
-            super().resume_reading()
-
-
-class Cycle(RequestResponseCycle):
-    """One request and its answer. The connection ends with an answer that came before the body was read."""
-
-    is_last = False
-
-    async def send(self, message: Any) -> None:
-        if self.transport.is_closing():
-            self.disconnected = True  # uvicorn tells the latest of pipelined requests alone
-        if message["type"] == "http.response.start":
-            self.keep_alive = self.keep_alive and not self.more_body
-            await super().send(message)
-            # It has said "connection: close". The protocol closes, when the client has had time to read.
-            self.is_last, self.keep_alive = not self.keep_alive, True
-            return
-        body = message.get("body", b"")
-        if len(body) > PIECE_SENT:  # so that a slow client shows that it reads
-            for start in range(0, len(body) - PIECE_SENT, PIECE_SENT):
-                piece: Any = {**message, "body": body[start : start + PIECE_SENT], "more_body": True}
-                await super().send(piece)
-            message = {**message, "body": body[start + PIECE_SENT :]}
-        await super().send(message)
-
-
 httptools_impl.RequestResponseCycle = Cycle  # type: ignore[misc]  # uvicorn has no other way to give it ours
-
-
-class Connections:
-    """The connections of this process whose client we wait for, the longest wait first.
-
-    ``limit`` leaves file descriptors for the database, logs and everything else.
-    """
-
-    def __init__(self) -> None:
-        self.limit = 1 << 20
-        self._waiting: dict[HttpProtocol, None] = {}
-        self._refused = 0
-
-    def wait_for(self, connection: "HttpProtocol") -> None:
-        """It is this client's turn: to send, or to read."""
-        self._waiting[connection] = None
-
-    def serve(self, connection: "HttpProtocol") -> None:
-        """It is our turn; or the connection is gone."""
-        self._waiting.pop(connection, None)
-
-    def make_room(self, count: int) -> bool:
-        """Whether one more than ``count`` connections can stay: close the one that waits longest if need be."""
-        if count <= self.limit:
-            return True
-        longest = next(iter(self._waiting), None)
-        if longest is None:
-            return False
-        self.serve(longest)
-        longest.transport.abort()
-        return True
-
-    def may_refuse(self) -> bool:
-        """Whether another refused client may have a moment to read why."""
-        return self._refused < REFUSALS_MAX
-
-    def count_refused(self, change: int) -> None:
-        self._refused += change
-
-
-connections = Connections()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -178,19 +90,24 @@ class HttpProtocol(HttpToolsProtocol):
 
         It stops where enough requests wait for their answers, and goes on when one has been answered.
         """
-        data, self._unparsed = self._unparsed, b""
-        while data and not self._closing and not self.transport.is_closing():
-            if len(self.pipeline) >= PIPELINED_MAX:
-                self._unparsed = data
+        data, start = self._unparsed, 0
+        while start < len(data) and len(self.pipeline) < PIPELINED_MAX:
+            if self._closing or self.transport.is_closing():
+                start = len(data)
                 break
-            size = min(self._room, PIECE_PARSED)
-            data = self._feed(data[:size]) + data[size:]
+            end = start + min(self._room, PIECE_PARSED)
+            again = self._feed(data[start:end])
+            data, start = (again + data[end:], 0) if again else (data, end)
+        self._unparsed = data[start:]
         self._hold(bool(self._unparsed))
 
     def _hold(self, held: bool) -> None:
+        """Stop reading while there is something unparsed."""
+        was_held, self.flow.held = self.flow.held, held
         if held:
             self.flow.pause_reading()
-        self.flow.held = held
+        elif was_held:
+            self.flow.resume_reading()
 
     def _feed(self, piece: bytes) -> bytes:
         """Let the parser read the piece; what it must read once more is returned."""
@@ -204,7 +121,7 @@ class HttpProtocol(HttpToolsProtocol):
             return head + piece[upgrade.args[0] :]
         except httptools.HttpParserError as error:
             if not self._closing:
-                self._refuse_with(error.__context__ if isinstance(error.__context__, _Refusal) else MALFORMED)
+                self._refuse_with(error.__context__ if isinstance(error.__context__, Refusal) else MALFORMED)
             return b""
         if self._has_progressed:
             self._room = settings.HEADERS_MAX
@@ -239,7 +156,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.is_last:  # the client has been told that the connection closes
             self._closing = True
             raise MALFORMED
-        self._check_head()
+        check_head(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers)
         if self.parser.should_upgrade():
             return  # the parser reads it once more, without that
         self._has_progressed = True
@@ -247,32 +164,6 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if lifecycle.is_draining():
             self.cycle.keep_alive = False
-
-    def _check_head(self) -> None:
-        """Refuse what proxies and servers are known to read in different ways."""
-        if self.parser.get_http_version() not in ("1.1", "1.0"):
-            raise _Refusal(505, "This server speaks HTTP/1.1.")
-        if self.parser.get_method() == b"CONNECT":
-            raise _Refusal(501, "This server is no proxy.")
-        names = [name for name, _ in self.headers]
-        if names.count(b"host") != 1 and (b"host" in names or self.parser.get_http_version() == "1.1"):
-            raise _Refusal(400, "The request must have one Host header.")  # RFC 9112, section 3.2
-        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and self.parser.get_http_version() == "1.0":
-            raise MALFORMED  # RFC 9112, section 6.1
-        if codings and codings[0].lower() != b"chunked":
-            raise _Refusal(501, "The only transfer coding of requests that is understood is chunked.")
-        if not self.url.startswith(b"/") or b"#" in self.url:
-            self._check_target()
-
-    def _check_target(self) -> None:
-        """An absolute target (RFC 9112, section 3.2.2) names the host that the header names too."""
-        scheme, _, rest = self.url.partition(b"://")
-        authority, slash, _ = rest.partition(b"/")
-        hosts = [value.lower() for name, value in self.headers if name == b"host"]
-        is_absolute = scheme.lower() in (b"http", b"https") and slash and hosts == [authority.lower()]
-        if b"#" in self.url or not (is_absolute or self.url == b"*"):
-            raise _Refusal(400, "The request's target must be a path.")
 
     def on_body(self, body: bytes) -> None:
         self._has_progressed = True
@@ -314,6 +205,9 @@ class HttpProtocol(HttpToolsProtocol):
             connections.serve(self)
         super().resume_writing()
 
+    def abort(self) -> None:
+        self.transport.abort()
+
     def abort_if_unread(self, now: float) -> None:
         """Close the connection of a client that has read nothing for too long; called every few seconds."""
         if not self.transport.get_write_buffer_size():
@@ -344,7 +238,7 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _refuse_with(self, refusal: _Refusal) -> None:
+    def _refuse_with(self, refusal: Refusal) -> None:
         self._refuse(refusal.status, f"{refusal.text}\n".encode())
 
     def _refuse(

@@ -15,7 +15,7 @@ from tests.server_process import Database, ServerProcess
 from tests.sockets import GET, Connect
 from tests.sockets import anyio_backend as anyio_backend
 from tests.sockets import connect as connect
-from todo_mcp import http_protocol, server
+from todo_mcp import http_connections, http_protocol, server
 
 pytestmark = pytest.mark.anyio
 LARGE = GET.replace(b"/ ", b"/large ")
@@ -69,6 +69,15 @@ async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_all_answered(co
     assert set(answers) == {(200, "0")}
 
 
+async def test_what_is_cut_off_behind_pipelined_requests_is_read_on(connect: Connect) -> None:
+    for count in (1, http_protocol.PIPELINED_MAX, 200):
+        connection = await connect()
+        await connection.send(GET.replace(b"/ ", b"/?0.1 ") + GET * count + GET[:10])
+        assert [await connection.answer() for _ in range(count + 1)] == [(200, "0")] * (count + 1)
+        await connection.send(GET[10:])
+        assert await connection.answer() == (200, "0")
+
+
 async def test_nobody_is_served_past_the_limit_but_who_waits_longest_makes_room(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,7 +85,7 @@ async def test_nobody_is_served_past_the_limit_but_who_waits_longest_makes_room(
     for connection in (oldest, second):
         await connection.send(GET)
         assert await connection.answer() == (200, "0")
-    monkeypatch.setattr(http_protocol.connections, "limit", 2)
+    monkeypatch.setattr(http_connections.connections, "limit", 2)
     third = await connect()
     await third.send(GET.replace(b"/ ", b"/?1 "))
     assert await oldest.closed() == b""

@@ -1,0 +1,44 @@
+"""What the head of a request must be, beyond what the parser sees to: what others are known to read in another way."""
+
+from collections.abc import Sequence
+
+HEADERS_COUNT_MAX = 128
+
+
+class Refusal(Exception):
+    """The request, and all that follows on its connection, is not served. For callbacks of the parser, too."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status, self.text = status, text
+
+
+TOO_LARGE = Refusal(431, "The request's headers are too large; send no more than 16 KiB.")
+TOO_MANY = Refusal(431, f"The request has too many headers; send no more than {HEADERS_COUNT_MAX}.")
+MALFORMED = Refusal(400, "The request is not well-formed HTTP/1.1.")
+NO_PATH = Refusal(400, "The request's target must be a path.")
+
+
+def check_head(method: bytes, version: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raises ``Refusal``. The headers' names are in lower case."""
+    if version not in ("1.1", "1.0"):
+        raise Refusal(505, "This server speaks HTTP/1.1.")
+    if method == b"CONNECT":
+        raise Refusal(501, "This server is no proxy.")
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1 and (hosts or version == "1.1"):
+        raise Refusal(400, "The request must have one Host header.")  # RFC 9112, section 3.2
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings and version == "1.0":
+        raise MALFORMED  # RFC 9112, section 6.1
+    if codings and codings[0].lower() != b"chunked":
+        raise Refusal(501, "The only transfer coding of requests that is understood is chunked.")
+    if b"#" in target or not (target.startswith(b"/") or target == b"*" or _names(target, hosts)):
+        raise NO_PATH
+
+
+def _names(target: bytes, hosts: list[bytes]) -> bool:
+    """Whether it is an absolute target (RFC 9112, section 3.2.2) that names the very host of the header."""
+    scheme, _, rest = target.partition(b"://")
+    authority, slash, _ = rest.partition(b"/")
+    return scheme.lower() in (b"http", b"https") and bool(slash) and [authority.lower()] == [h.lower() for h in hosts]
