@@ -42,6 +42,11 @@ class Connections:
         longest.abort()
         return True
 
+    def end_waiting(self) -> None:
+        """Close all of them: nothing of theirs is being worked on."""
+        for connection in list(self._waiting):
+            connection.abort()
+
     def may_refuse(self) -> bool:
         """Whether another refused client may have a moment to read why."""
         return self._refused < REFUSALS_MAX

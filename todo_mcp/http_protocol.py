@@ -48,8 +48,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._room = settings.HEADERS_MAX  # bytes that may come until the parser has something complete
-        self._has_progressed = False
+        self._room = settings.HEADERS_MAX  # bytes that may come which are no body
         self._in_head = False
         self._closing = False  # what still comes is dropped; the connection closes after the requests that are whole
         self._answering: Cycle | None = None
@@ -74,6 +73,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        for cycle in (self._answering, *(waiting for waiting, _ in self.pipeline)):  # uvicorn tells the latest alone
+            if cycle is not None:
+                cycle.disconnected = True
+                cycle.message_event.set()
         connections.serve(self)
         if self._is_surplus:
             connections.count_refused(-1)
@@ -111,7 +114,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _feed(self, piece: bytes) -> bytes:
         """Let the parser read the piece; what it must read once more is returned."""
-        self._has_progressed = False
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:  # it stops there, although the request goes on
@@ -123,14 +125,11 @@ class HttpProtocol(HttpToolsProtocol):
             if not self._closing:
                 self._refuse_with(error.__context__ if isinstance(error.__context__, Refusal) else MALFORMED)
             return b""
-        if self._has_progressed:
-            self._room = settings.HEADERS_MAX
-        else:
-            self._room -= len(piece)
-            if self._timer is None:  # the next request on a connection that was idle
-                self._set_timer(HEAD_SECONDS)
-        if self._room == 0:
+        self._room -= len(piece)
+        if self._room <= 0:
             self._refuse_with(TOO_LARGE)
+        elif self._timer is None and (self._in_head or not self._is_serving()):
+            self._set_timer(HEAD_SECONDS)  # the next request on a connection that was idle
         return b""
 
     def _head_without_upgrade(self) -> bytes:
@@ -159,51 +158,67 @@ class HttpProtocol(HttpToolsProtocol):
         check_head(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers)
         if self.parser.should_upgrade():
             return  # the parser reads it once more, without that
-        self._has_progressed = True
+        self._room = settings.HEADERS_MAX
         self._set_timer(BODY_SECONDS)
         super().on_headers_complete()
         if lifecycle.is_draining():
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        self._has_progressed = True
+        # So the framing of chunks may come to as much as the body, and 16 KiB.
+        self._room = min(self._room + 2 * len(body), settings.HEADERS_MAX)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        self._has_progressed = True
+        self._room = settings.HEADERS_MAX + PIECE_PARSED  # the rest of the piece may belong to the next head
         self._set_timer(None)
-        connections.serve(self)
         super().on_message_complete()
+        self._note_turn()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         assert isinstance(cycle, Cycle)
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
+        self._note_turn()
+
+    def _note_turn(self) -> None:
+        """Note whether the client must send or read something before we can go on."""
+        answering = self._answering
+        if answering and not answering.response_complete and not answering.more_body and not self.flow.write_paused:
+            connections.serve(self)
+        else:
+            connections.wait_for(self)
 
     def on_response_complete(self) -> None:
         ended = self._answering
         if ended is not None and ended.is_last:
             self.pipeline.clear()  # parsed before the client was told
         super().on_response_complete()
-        if self.transport.is_closing() or self._is_serving():  # the next of pipelined requests
+        if self.transport.is_closing():
             return
-        if self._closing or (ended is not None and ended.is_last):
+        if not self._is_serving() and (self._closing or (ended is not None and ended.is_last)):
             self._close_later()
-        else:
-            connections.wait_for(self)
-            self._parse()
+            return
+        self._note_turn()
+        self._parse()  # also for the next of pipelined requests, whose body may be unparsed
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's always closes
+        """A client that has sent all may still read the answers."""
+        if not self._is_serving() or self.cycle.more_body:
+            return False  # which closes
+        self._closing = True
+        return True
 
     def pause_writing(self) -> None:
-        connections.wait_for(self)
         super().pause_writing()
+        self._note_turn()
 
     def resume_writing(self) -> None:
         self._unread_since = None
-        if self._is_serving():
-            connections.serve(self)
         super().resume_writing()
+        self._note_turn()
 
     def abort(self) -> None:
         self.transport.abort()

@@ -93,6 +93,7 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for connection in waiting:
             await loop.connect_accepted_socket(self._protocol, connection)
+        loop.call_later(GRACE_SECONDS - 2, connections.end_waiting)  # who sends or reads no more delays no end
         await super().shutdown(sockets)
 
     def _protocol(self) -> HttpProtocol:

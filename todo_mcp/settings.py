@@ -155,8 +155,8 @@ LANGUAGE_CODE = "en"
 # Who may come in
 AUTH_USER_MODEL = "users.User"
 AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: who is locked costs nothing more
     "todo_mcp.auth.attempts.AttemptLimits",
-    "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
     "todo_mcp.auth.attempts.FailedAttempts",
 ]
@@ -171,6 +171,7 @@ LOGIN_REDIRECT_URL = "admin:index"  # after a sign-in that came from no page
 AXES_USERNAME_FORM_FIELD = "username"  # of the forms; the field of the users is another, by which none would be locked
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or each refused attempt is added to the row of the first
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "todo_mcp.browsers.locked_out"
 AXES_CLIENT_IP_CALLABLE = "todo_mcp.auth.attempts.client_address"

@@ -19,6 +19,7 @@ from django.utils import timezone
 from tests.auth.oauth_client import PASSWORD, Browser
 from tests.conftest import Caller, Orm, application_client
 from tests.mails import MailServer, link_in, mail_server, outbox, until
+from todo_mcp import asgi
 from todo_mcp.auth import reset_mail
 from todo_mcp.auth.models import ResetRequest
 from todo_mcp.auth.reset_mail import ask_for_mail
@@ -73,7 +74,7 @@ def test_a_request_makes_the_same_statements_whether_the_address_is_known_and_se
         assert not any('"users"' in statement for statement in statements)
         asked.append([statement.partition("VALUES")[0] for statement in statements])
     assert asked[0] == asked[1]
-    assert len(asked[0]) == 2  # how many wait; the row
+    assert len(asked[0]) == 4  # how many wait; BEGIN, the row, COMMIT
     assert mail.outbox == []
     assert list(ResetRequest.objects.order_by("id").values_list("email", flat=True)) == [ADDRESS, "nobody@example.com"]
 
@@ -182,13 +183,54 @@ async def test_a_full_queue_is_answered_alike_and_takes_no_more(
     async with application_client() as http:
         answers = [await ask(http)]
         await outbox(orm)
-        await orm(lambda: ResetRequest.objects.bulk_create([ResetRequest(email="x", due_at=later)] * 2))
+        await orm(lambda: ResetRequest.objects.bulk_create([ResetRequest(email=e, due_at=later) for e in "xy"]))
         answers.append(await ask(http))
         assert await orm(ResetRequest.objects.count) == 2
     assert [(answer.status_code, answer.headers["location"], answer.text) for answer in answers] == [
         (302, f"{PAGE}/sent", "")
     ] * 2
     assert "the queue is full" in told(caplog) and ADDRESS not in told(caplog)
+
+
+async def test_a_queue_full_of_strangers_words_is_emptied_in_small_steps_and_the_honest_mail_leaves(
+    orm: Orm, alice_with_password: User, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reset_mail, "QUEUE_MAX", 2000)
+    made_up = [ResetRequest(email=f"nobody-{n}@example.com") for n in range(1000)]
+    await orm(lambda: ResetRequest.objects.bulk_create(made_up))
+    await orm(lambda: ask_for_mail(ADDRESS))
+
+    def first() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert reset_mail.next_letter() == reset_mail.Look(is_more=True)
+        return len(captured)
+
+    assert await orm(first) <= 6
+    assert await orm(ResetRequest.objects.count) == 1001 - reset_mail.BATCH
+    async with application_client():
+        await until(lambda: server.mails)
+        await outbox(orm)
+    assert server.receivers == [ADDRESS]
+
+
+async def test_many_requests_for_one_address_from_everywhere_are_three_mails_an_hour(
+    orm: Orm, alice_with_password: User, server: MailServer
+) -> None:
+    app = asgi.Lifespan()
+    async with app.running():
+        for n in range(12):
+            transport = httpx2.ASGITransport(app=app, client=(f"192.0.2.{n}", 1))
+            async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:5000") as http:
+                answer = await ask(http, ADDRESS.upper() if n % 2 else ADDRESS)
+                assert (answer.status_code, answer.headers["location"]) == (302, f"{PAGE}/sent")
+            await outbox(orm)
+    assert server.receivers == [ADDRESS] * 3
+
+
+def test_one_request_waits_for_each_address(committed: None) -> None:
+    for address in (ADDRESS, ADDRESS, ADDRESS.upper()):
+        ask_for_mail(address)
+    assert ResetRequest.objects.count() == 1
 
 
 async def test_a_mail_server_that_hangs_delays_no_call_and_not_the_end(

@@ -98,7 +98,21 @@ async def test_without_a_mail_server_the_page_says_whom_to_ask(http: httpx2.Asyn
 
 
 async def test_resets_from_one_address_are_limited(http: httpx2.AsyncClient, person: User, orm: Orm) -> None:
+    people = [f"user-{n}" for n in range(11)]
+    for name in people:
+        await orm(lambda name=name: User.objects.create_user(name, PASSWORD, email=f"{name}@example.com"))  # type: ignore[misc]
     browser = Browser(http)
     page = await browser.get("/oauth/password/reset")
-    answers = [await browser.submit(page, email="alice@example.com") for _ in range(11)]
+    answers = [await browser.submit(page, email=f"{name}@example.com") for name in people]
     assert answers[-1].status_code == 200 and "Too many attempts" in answers[-1].text and len(await outbox(orm)) == 10
+
+
+async def test_the_old_password_is_asked_for_ten_times_an_hour(browser: Browser) -> None:
+    for attempt in range(11):
+        page = await browser.get("/oauth/password")
+        answer = await browser.submit(
+            page, old_password="wrong", new_password1=NEW_PASSWORD, new_password2=NEW_PASSWORD
+        )
+        assert answer.status_code == (200 if attempt < 10 else 429)
+    right = await browser.submit(page, old_password=PASSWORD, new_password1=NEW_PASSWORD, new_password2=NEW_PASSWORD)
+    assert right.status_code == 429 and int(right.headers["retry-after"]) > 3000

@@ -10,7 +10,7 @@ from oauth2_provider.models import AccessToken, RefreshToken
 
 from tests.auth.oauth_client import Browser, OAuthClient, connected
 from tests.conftest import Caller, Orm
-from todo_mcp.auth.oauth_validator import RACE_SECONDS
+from todo_mcp.auth.oauth_validator import RACE_SECONDS, RACERS_MAX
 from todo_mcp.auth.tokens import checksum
 from todo_mcp.users.services import set_active
 
@@ -66,6 +66,12 @@ async def test_five_racing_refreshes_all_get_tokens_that_work(
         assert answer.status_code == 200
         assert await works(http, answer.json()["access_token"])
         assert (await client.refresh(answer.json()["refresh_token"])).status_code == 200
+
+
+async def test_one_refresh_token_gives_ten_racers_tokens_and_no_more(browser: Browser, client: OAuthClient) -> None:
+    held = await connected(browser, client)
+    answers = [(await client.refresh(held["refresh_token"])).status_code for _ in range(RACERS_MAX + 5)]
+    assert answers == [200] * RACERS_MAX + [400] * 5
 
 
 async def test_the_replay_of_a_refresh_token_ends_the_whole_family(

@@ -9,13 +9,15 @@ import httpx2
 import pytest
 from starlette.types import Message, Scope
 
-from tests.conftest import Caller
+from tests.conftest import Caller, Orm
 from tests.support import rpc_headers
 from todo_mcp import asgi
+from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.errors import Busy
 from todo_mcp.transports import large_bodies
 from todo_mcp.transports.json_body import VALUES_MAX, BadJson, parse
 from todo_mcp.transports.large_bodies import SMALL_MAX, LargeBodies
+from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio
 KIB, MIB = 1024, 1024 * 1024
@@ -114,27 +116,51 @@ async def test_a_large_body_is_parsed_beside_the_event_loop(as_alice: Caller, mo
     assert (await call).status_code == 201
 
 
-async def test_large_bodies_share_their_room_and_the_rest_is_told_busy(
-    as_alice: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(large_bodies, "ROOM", 50 * KIB)
-    bodies = LargeBodies(wait=0.1)
-    async with bodies.room(40 * KIB):
-        with pytest.raises(Busy):
-            async with bodies.room(20 * KIB):
-                pass
-        async with bodies.room(10 * KIB):
-            waiting = asyncio.create_task(_pass_through(bodies, 10 * KIB))
+async def test_large_bodies_share_their_room_and_nobody_has_more_than_half() -> None:
+    bodies = LargeBodies(100, wait=0.05)
+    async with bodies.room(40, "alice"), bodies.room(50, "bob"):
+        for size, owner in ((11, "alice"), (1, "bob"), (11, "charlie")):
+            with pytest.raises(Busy):
+                async with bodies.room(size, owner):
+                    pass
+        async with bodies.room(10, "alice"):
+            waiting = asyncio.create_task(_pass_through(bodies, 10))
             await asyncio.sleep(0)
         await waiting
-    async with bodies.room(50 * KIB):
-        pass
+    assert (bodies._free, bodies._held) == (100, {})
     bodies.close()
 
 
 async def _pass_through(bodies: LargeBodies, size: int) -> None:
-    async with bodies.room(size):
+    async with bodies.room(size, "charlie"):
         pass
+
+
+async def test_a_client_that_sends_slowly_does_not_keep_others_from_sending(
+    app: asgi.Lifespan, alice: User, bob: User, orm: Orm
+) -> None:
+    tokens = [await orm(lambda name=name: issue_token(user_id=name)) for name in ("alice", "bob")]  # type: ignore[misc]
+    hanging = [
+        asyncio.create_task(ask(app, PATHS[2], Stalled(), (b"authorization", f"Bearer {tokens[0]}".encode())))
+        for _ in range(3)
+    ]
+    await asyncio.sleep(0.3)
+    good = Body(100 * KIB)
+    assert await ask(app, PATHS[2], good, (b"authorization", f"Bearer {tokens[1]}".encode())) == 400
+    assert good.read == 100 * KIB
+    for task in hanging:
+        task.cancel()
+
+
+class Stalled(Body):
+    """Says that much will come, and sends little of it."""
+
+    def __init__(self) -> None:
+        super().__init__(20 * KIB)
+
+    async def receive(self) -> Message:
+        message = await super().receive()
+        return {**message, "more_body": True}
 
 
 @pytest.mark.parametrize(

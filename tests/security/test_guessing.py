@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import connection, transaction
 from oauth2_provider.models import Application
@@ -18,9 +19,10 @@ from tests.conftest import Caller, Orm
 from tests.faults.conftest import database as database
 from tests.server_process import Database, ServerProcess
 from todo_mcp import asgi
-from todo_mcp.auth import attempts, hashers
+from todo_mcp.auth import attempts, hashers, rate_limit
 from todo_mcp.auth.hashers import RANDOM, PasswordHasher, RandomSecretHasher
-from todo_mcp.auth.rate_limit import Counts, network_of
+from todo_mcp.auth.places import Attempt, this_attempt
+from todo_mcp.auth.rate_limit import Attempts, Counts, network_of, site_of, within_address
 from todo_mcp.core.errors import Busy, TooManyAttempts
 from todo_mcp.greenlets import outside_the_gate
 from todo_mcp.transports.database_gate import DatabaseGate
@@ -98,34 +100,61 @@ async def test_work_whose_caller_went_away_outside_gives_its_place_back_once(com
     await gate.close()
 
 
-def test_only_a_few_hashes_wait_and_one_is_computed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once, most, told = 0, 0, Counter[str]()
+@pytest.fixture
+def hashing(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many hashes were computed at once, each time; a hash takes a tenth of a second here."""
+    running, seen = 0, []
 
     def slow(self: PasswordHasher, *arguments: object) -> str:
-        nonlocal at_once, most
+        nonlocal running
         with hashers._one:
-            at_once += 1
-            most = max(most, at_once)
+            running += 1
+            seen.append(running)
             time.sleep(0.1)
-            at_once -= 1
+            running -= 1
         return "hash"
 
     monkeypatch.setattr(PasswordHasher, "_encode_in_turn", slow)
+    return seen
 
-    def guess() -> None:
+
+def hash_at_once(*who: Attempt) -> dict[Attempt, Counter[str]]:
+    """Each hashes a password in a thread of its own; how many of them could."""
+    told: dict[Attempt, Counter[str]] = {attempt: Counter() for attempt in who}
+
+    def one(attempt: Attempt) -> None:
+        this_attempt.set(attempt)
         try:
-            told[PasswordHasher().encode("x", "y")] += 1
+            told[attempt][PasswordHasher().encode("x", "y")] += 1
         except TooManyAttempts as error:
             assert error.details["retry_after"] == 1
-            told["429"] += 1
+            told[attempt]["429"] += 1
 
-    threads = [threading.Thread(target=guess) for _ in range(20)]
+    threads = [threading.Thread(target=one, args=(attempt,)) for attempt in who]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert told == {"hash": 1 + hashers.WAITING_MAX, "429": 19 - hashers.WAITING_MAX}
-    assert most == 1
+    return told
+
+
+def test_only_a_few_hashes_wait_and_one_is_computed_at_a_time(hashing: list[int]) -> None:
+    strangers = [Attempt(f"site {n}", is_known=False) for n in range(20)]
+    told = sum(hash_at_once(*strangers).values(), Counter[str]())
+    assert told == {"hash": hashers.QUEUE_MAX, "429": 20 - hashers.QUEUE_MAX}
+    assert set(hashing) == {1}
+
+
+def test_one_site_cannot_fill_the_queue(hashing: list[int]) -> None:
+    many, other = Attempt("many", is_known=False), Attempt("other", is_known=False)
+    told = hash_at_once(*[many] * 20, other)
+    assert told[many] == {"hash": hashers.OF_A_SITE, "429": 20 - hashers.OF_A_SITE}
+    assert told[other] == {"hash": 1}
+
+
+def test_who_has_signed_in_from_there_before_does_not_stand_behind_strangers(hashing: list[int]) -> None:
+    strangers, known = [Attempt(f"site {n}", is_known=False) for n in range(20)], Attempt("home", is_known=True)
+    assert hash_at_once(*strangers, known)[known] == {"hash": 1}
 
 
 def test_a_secret_that_we_made_is_checked_with_one_fast_hash() -> None:
@@ -226,6 +255,25 @@ async def test_the_addresses_of_one_ipv6_network_are_one(sign_in: SignIn) -> Non
     assert (await sign_in("2001:db8:1:3::1", "alice")).status_code == 302
 
 
+async def test_a_name_that_is_locked_at_an_address_costs_no_more_rows_and_no_turn(
+    sign_in: SignIn, orm: Orm, quick: None
+) -> None:
+    await guess_from_everywhere(sign_in, "alice")
+    for _ in range(5):
+        await sign_in("203.0.113.1", "alice", "wrong")
+
+    def kept() -> list[tuple[int, ...]]:
+        rows = AccessAttempt.objects.filter(ip_address="203.0.113.1").order_by("pk")
+        return [(row.failures_since_start, len(row.get_data), len(row.post_data)) for row in rows]
+
+    before = await orm(kept)
+    began = time.monotonic()
+    answers = [(await sign_in("203.0.113.1", "alice", "wrong")).status_code for _ in range(20)]
+    assert answers == [429] * 20
+    assert await orm(kept) == before
+    assert time.monotonic() - began < 20 * attempts.TURN_SECONDS
+
+
 async def test_a_name_that_is_guessed_from_everywhere_is_slowed_and_its_owner_comes_in(
     sign_in: SignIn, quick: None
 ) -> None:
@@ -258,6 +306,34 @@ async def test_who_would_wait_too_long_for_a_name_is_told_to_come_again(sign_in:
     assert (await sign_in("198.51.100.1", "alice")).status_code == 302
 
 
+@pytest.mark.parametrize("basic", [True, False])
+async def test_a_client_has_so_many_wrong_secrets_a_minute_and_the_right_one_passes(
+    sign_in: SignIn, orm: Orm, basic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "CLIENT_ADDRESS_MAX", 10**6)
+    app = asgi.Lifespan()
+    async with app.running():
+        transport = httpx2.ASGITransport(app=app, client=("192.0.2.1", 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:5000") as http:
+            client = (await register(http, token_endpoint_auth_method="client_secret_basic")).json()
+
+            async def ask(secret: str) -> int:
+                sent = {"token": "x"} | ({} if basic else {"client_id": client["client_id"], "client_secret": secret})
+                auth = httpx2.BasicAuth(client["client_id"], secret) if basic else httpx2.USE_CLIENT_DEFAULT
+                return (await http.post("/oauth/introspect", data=sent, auth=auth)).status_code
+
+            answers = [await ask("wrong") for _ in range(attempts.CLIENT_NAME_MAX + 5)]
+            assert answers == [401] * attempts.CLIENT_NAME_MAX + [429] * 5
+            assert await ask(client["client_secret"]) == 200
+
+
+@pytest.mark.parametrize("path", ["token", "revoke", "introspect"])
+async def test_a_basic_header_that_is_no_text_is_no_fault_of_ours(http: httpx2.AsyncClient, path: str) -> None:
+    for value in (b"Basic \xe9", b"Basic =", b"Basic", b"Basic " + b"A" * 8000, b"Basic OjpcMA==", b"basic \xff\xfe"):
+        answer = await http.post(f"/oauth/{path}", data={"token": "x"}, headers=[(b"Authorization", value)])
+        assert answer.status_code in (400, 401), value
+
+
 @pytest.mark.parametrize("path", ["token", "revoke", "introspect"])
 async def test_an_address_has_so_many_refusals_a_minute_at_the_endpoints_of_programs(
     http: httpx2.AsyncClient, path: str
@@ -274,6 +350,8 @@ def test_addresses_are_counted_as_networks() -> None:
     same = {network_of(address) for address in ("2001:db8::1", "2001:db8::ffff:1:2:3", "2001:db8:0:0:1::%eth0")}
     assert same == {"2001:db8::"}
     assert network_of("::ffff:192.0.2.7") == network_of("192.0.2.7") == "192.0.2.7"
+    assert site_of("2001:db8:1:2::1") == site_of("2001:db8:1:ffff::") == "2001:db8:1::"
+    assert site_of("192.0.2.7") == site_of("192.0.2.200") == "192.0.2.0"
     assert network_of("") == network_of("unix:") == "0.0.0.0"
 
 
@@ -286,6 +364,21 @@ def test_counts_forget_what_was_not_seen_for_longest_and_hold_no_more_than_they_
     for _ in range(100):
         counts.add("a", limit=2)
     assert len(counts._times["a",]) == 2
+
+
+def test_who_fills_the_counts_of_one_purpose_empties_no_other() -> None:
+    counted = Attempts()
+    counted.add("password of", "alice", limit=1)
+    for n in range(rate_limit.KEYS_MAX + 1):
+        counted.add("client", f"2001:db8:0:{n:x}::", limit=1)
+    assert counted.wait("password of", "alice", limit=1, seconds=60) is not None
+    assert counted.wait("client", "2001:db8:0:0::", limit=1, seconds=60) is None
+
+
+def test_the_networks_of_one_site_have_a_limit_together() -> None:
+    waits = [within_address("x", f"2001:db8:1:{n:x}::1", limit=2) for n in range(2 * rate_limit.SITE + 1)]
+    assert waits[:-1] == [None] * 2 * rate_limit.SITE and waits[-1] is not None
+    assert within_address("x", "2001:db8:2::1", limit=2) is None
 
 
 def test_a_count_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver
 from tests.auth.oauth_client import PASSWORD, REDIRECT_URI, RESOURCE, Browser, OAuthClient
 from tests.conftest import Orm
 from tests.security.documents import DocumentServer
-from todo_mcp.auth import attempts, clients, oauth_urls, oauth_views
+from todo_mcp.auth import attempts, clients, oauth_urls
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
@@ -202,8 +202,8 @@ def cheap(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """No slow hashes, and no limit that would keep the rest of the requests from being looked at."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
     settings.AXES_FAILURE_LIMIT = 10**9
-    for module in (clients, oauth_views):
-        monkeypatch.setattr(module, "NEW_CLIENTS_AN_HOUR", 10**9)
+    for name in ("NEW_CLIENTS_AN_HOUR", "CLIENTS_AN_HOUR"):
+        monkeypatch.setattr(clients, name, 10**6)
     for name in ("ADDRESS_MAX", "NAME_MAX", "CLIENT_ADDRESS_MAX", "CLIENT_NAME_MAX"):
         monkeypatch.setattr(attempts, name, 10**6)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.conftest import database as database
 from tests.server_process import Database, ServerProcess
-from tests.sockets import GET, Connect
+from tests.sockets import CHUNKED, GET, Connect
 from tests.sockets import anyio_backend as anyio_backend
 from tests.sockets import connect as connect
 from todo_mcp import http_connections, http_protocol, server
@@ -127,3 +127,70 @@ async def test_calls_go_on_while_strangers_hold_every_connection_that_there_is(
     for _, writer in held:
         writer.close()
     assert not [line for line in few_descriptors.log_lines() if line["level"] == "ERROR"]
+
+
+async def test_a_half_sent_request_behind_whole_ones_makes_room_too(
+    few_descriptors: ServerProcess, database: Database
+) -> None:
+    _, token = database.new_user()
+    port = int(few_descriptors.url.rpartition(":")[2])
+    half = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nPOST /oauth/token HTTP/1.1\r\nHost: localhost\r\n"
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2 * FEW)]
+    for _, writer in held:
+        writer.write(half + b"Content-Length: 10\r\n\r\nabc")
+    await asyncio.sleep(0.5)
+    async with httpx2.AsyncClient(base_url=few_descriptors.url) as http:
+        for _ in range(20):
+            answer = await http.post(
+                "/api/tools/list_tasks", json={}, headers={"Authorization": f"Bearer {token}", "Connection": "close"}
+            )
+            assert answer.status_code == 200, answer.text
+    for _, writer in held:
+        writer.close()
+
+
+@pytest.mark.parametrize("end", ["abort", "close"])
+async def test_a_client_that_goes_away_behind_pipelined_requests_leaves_no_error(
+    connect: Connect, caplog: pytest.LogCaptureFixture, end: str
+) -> None:
+    for _ in range(10):
+        connection = await connect()
+        connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await connection.send(LARGE * 10)
+        await asyncio.sleep(0.05)
+        getattr(connection.writer.transport, end)()
+    await asyncio.sleep(0.5)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_client_that_has_sent_all_still_reads_the_answer(connect: Connect) -> None:
+    connection = await connect()
+    await connection.send(GET.replace(b"/ ", b"/?0.2 ") * 2)
+    connection.writer.write_eof()
+    assert [await connection.answer() for _ in range(2)] == [(200, "0")] * 2
+    assert await connection.closed() == b""
+
+
+@pytest.mark.parametrize("chunk", [b"1\r\na\r\n", b"1;" + b"x" * 1000 + b"\r\na\r\n"], ids=["tiny", "with extensions"])
+async def test_chunks_that_are_more_framing_than_body_are_refused(connect: Connect, chunk: bytes) -> None:
+    connection = await connect()
+    began = time.process_time()
+    sending = asyncio.create_task(connection.send(CHUNKED + chunk * 130_000))
+    assert (await connection.answer())[0] == 431
+    sending.cancel()
+    assert time.process_time() - began < 2
+
+
+async def test_chunks_of_a_few_bytes_are_taken(connect: Connect) -> None:
+    connection = await connect()
+    await connection.send(CHUNKED + b"8\r\nabcdefgh\r\n" * 20_000 + b"0\r\n\r\n")
+    assert await connection.answer() == (200, "160000")
+
+
+async def test_a_body_behind_more_pipelined_requests_than_are_parsed_is_read(connect: Connect) -> None:
+    connection = await connect()
+    post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000\r\n\r\n" + b"x" * 6000
+    for count in (7, 8, 9, 30):
+        await connection.send(GET * count + post)
+        answers = [await connection.answer() for _ in range(count + 1)]
+        assert answers == [(200, "0")] * count + [(200, "6000")]

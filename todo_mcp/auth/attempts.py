@@ -1,9 +1,12 @@
 """Guessing: how many wrong passwords and secrets an address, or a name, may send, counted in one worker.
 
 ``django-axes`` locks the pair of a name and an address. Beyond that an address has a limit over all names. A name has a
-limit over all addresses, which slows attempts down and never locks the owner out.
+limit over all addresses, which slows attempts down and never locks the owner out: whoever comes from where the name has
+signed in before neither waits for a turn nor stands behind strangers.
 """
 
+import base64
+import binascii
 import threading
 import time
 from collections import OrderedDict
@@ -18,7 +21,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from todo_mcp.auth.oauth_views import oauth_error
-from todo_mcp.auth.rate_limit import HOUR, KEYS_MAX, MINUTE, attempts, client_address, within
+from todo_mcp.auth.places import Attempt, Places, this_attempt
+from todo_mcp.auth.rate_limit import HOUR, KEYS_MAX, MINUTE, attempts, client_address, site_of, within
 from todo_mcp.core.errors import RateLimited, TooManyAttempts
 from todo_mcp.greenlets import outside_the_gate
 
@@ -27,7 +31,8 @@ ADDRESS_MAX, ADDRESS_SECONDS = 60, 15 * MINUTE
 NAME_MAX = 10  # an hour, from all addresses; then the next ones wait
 TURN_SECONDS = 2  # between two attempts for such a name
 TURN_WAIT_MAX = 6  # seconds; who would wait longer is told to come again
-SLOWED_MAX = 8  # attempts that wait at once in a worker
+SLOWED_MAX = 8  # attempts that wait at once in a worker; one of a site
+OLD_MAX = 10  # an hour, wrong old passwords of one who is signed in
 KNOWN_DAYS = 30  # for which an address from which the name signed in is not slowed
 # Refused requests of programs
 CLIENT_ADDRESS_MAX = 60  # a minute
@@ -60,11 +65,11 @@ class Turns:
 
 
 _turns = Turns()
-_slowed = threading.BoundedSemaphore(SLOWED_MAX)
+_slowed = Places(SLOWED_MAX, of_a_site=1)
 
 
 class AttemptLimits(BaseBackend):
-    """The first of Django's authentication backends: it lets nobody in, but makes guessers stop or wait.
+    """Before a password is checked: it lets nobody in, but makes guessers stop or wait.
 
     Raises:
         TooManyAttempts: from this address, or more wait for this name than may.
@@ -76,11 +81,13 @@ class AttemptLimits(BaseBackend):
         if request is None or username is None:
             return
         address = client_address(request)
+        is_known = _has_signed_in(username, address)
+        this_attempt.set(Attempt(site_of(request.META.get("REMOTE_ADDR", "")), is_known))
         wait = attempts.wait("password", address, limit=ADDRESS_MAX, seconds=ADDRESS_SECONDS)
         if wait is not None:
             raise TooManyAttempts(wait)
         is_guessed = attempts.wait("password of", username, limit=NAME_MAX, seconds=HOUR) is not None
-        if is_guessed and not _has_signed_in(username, address):
+        if is_guessed and not is_known:
             _wait_for_turn(username)
 
 
@@ -102,14 +109,26 @@ def _has_signed_in(username: str, address: str) -> bool:
 
 
 def _wait_for_turn(username: str) -> None:
-    if not _slowed.acquire(blocking=False):
-        raise TooManyAttempts(TURN_SECONDS)
-    try:
+    with _slowed.taken():
         wait = _turns.take(username)
         if wait:
             outside_the_gate(lambda: time.sleep(wait))
-    finally:
-        _slowed.release()
+
+
+def check_old_password(user_id: str) -> None:
+    """Before somebody who is signed in is asked for the old password.
+
+    Raises:
+        TooManyAttempts: it was wrong too often.
+    """
+    wait = attempts.wait("old password", user_id, limit=OLD_MAX, seconds=HOUR)
+    if wait is not None:
+        raise TooManyAttempts(wait)
+
+
+def count_old_password(user_id: str) -> None:
+    """It was wrong."""
+    attempts.add("old password", user_id, limit=OLD_MAX)
 
 
 def limited(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -128,11 +147,22 @@ def limited(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
         if response.status_code in (400, 401):
             attempts.add("client", address, limit=CLIENT_ADDRESS_MAX)
         if response.status_code == 401:
-            name = request.POST.get("client_id", "")[:255]
+            name = _client_name(request)
             wait = within("client name", name, limit=CLIENT_NAME_MAX, seconds=MINUTE) if name else None
         return response if wait is None else _too_many(wait)
 
     return checked
+
+
+def _client_name(request: HttpRequest) -> str:
+    """Which client the request says that it is from, in its form or in a Basic header."""
+    scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return request.POST.get("client_id", "")[:255]
+    try:
+        return base64.b64decode(sent, validate=True).decode().partition(":")[0][:255]
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def _too_many(wait: int) -> HttpResponseBase:

@@ -14,7 +14,7 @@ from oauth2_provider.models import Application
 from oauth2_provider.settings import oauth2_settings
 
 from todo_mcp.auth.bounded_read import read_within, tls_until
-from todo_mcp.auth.rate_limit import network_of, within
+from todo_mcp.auth.rate_limit import within, within_address
 from todo_mcp.greenlets import outside_the_gate
 from todo_mcp.transports.json_body import parse
 
@@ -23,6 +23,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 REDIRECT_URIS_MAX = 20
 URI_MAX = 2048  # characters
 NEW_CLIENTS_AN_HOUR = 60  # from one address
+CLIENTS_AN_HOUR = 5000  # from all of them; each may be a row of 16 KiB for 30 days
 NAME_MAX = ID_MAX = 255  # characters, of a client; what their columns hold
 FETCH_SECONDS = 3.0  # for all of a fetch
 THREAD = "client document"
@@ -165,9 +166,14 @@ class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library 
         return document
 
 
+def too_many_clients(address: str) -> int | None:
+    """Count a new client, however it is registered: None, or the seconds to wait."""
+    wait = within_address("new client", address, limit=NEW_CLIENTS_AN_HOUR)
+    return wait or within("new client", "of anybody", limit=CLIENTS_AN_HOUR)
+
+
 class RateLimited:
     """Lets an address bring so many client documents an hour."""
 
     def has_permission(self, request: Any, client_id: str) -> bool:
-        address = network_of(request.headers.get("REMOTE_ADDR", ""))
-        return within("new client", address, limit=NEW_CLIENTS_AN_HOUR) is None
+        return too_many_clients(request.headers.get("REMOTE_ADDR", "")) is None

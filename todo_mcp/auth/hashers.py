@@ -8,30 +8,27 @@ from typing import Any
 from django.contrib.auth.hashers import BasePasswordHasher, PBKDF2PasswordHasher
 from django.utils.crypto import constant_time_compare
 
-from todo_mcp.core.errors import TooManyAttempts
+from todo_mcp.auth.places import Places
 from todo_mcp.greenlets import outside_the_gate
 
-WAITING_MAX = 4  # hashes that wait for the one at work; each takes some 0.3 s of CPU
+QUEUE_MAX = 8  # hashes, the one at work included; each takes some 0.3 s of CPU
+OF_A_SITE = 3  # of them
 RANDOM = "sha256_random"
 
 _one = threading.Lock()
-_places = threading.BoundedSemaphore(1 + WAITING_MAX)
+_places = Places(QUEUE_MAX, of_a_site=OF_A_SITE)
 
 
 class PasswordHasher(PBKDF2PasswordHasher):
     """Django's, one at a time in each worker and without a place at the gate, so that guessing holds nobody up.
 
     Raises:
-        TooManyAttempts: the queue is full.
+        TooManyAttempts: the queue is full, or this site has its part of it.
     """
 
     def encode(self, password: Any, salt: Any, iterations: int | None = None) -> str:
-        if not _places.acquire(blocking=False):
-            raise TooManyAttempts(1)
-        try:
+        with _places.taken():
             return outside_the_gate(lambda: self._encode_in_turn(password, salt, iterations))
-        finally:
-            _places.release()
 
     def _encode_in_turn(self, password: Any, salt: Any, iterations: int | None) -> str:
         with _one:

@@ -43,10 +43,8 @@ class JsonWebKeySet:
         if known and self._age() <= FRESH:
             return None
         with self._lock:
-            if self._fetching is not None:
+            if time.monotonic() - self._tried <= PAUSE:  # a fetch that takes longer is given up
                 return None if known else self._fetching
-            if time.monotonic() - self._tried <= PAUSE:
-                return None
             self._tried = time.monotonic()
             fetching: Future[None] = Future()
             self._fetching = fetching
@@ -83,7 +81,9 @@ class JsonWebKeySet:
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             logger.warning("key set unavailable", extra={"url": self._url, "error": type(error).__name__})
         finally:
-            self._fetching = None
+            with self._lock:
+                if self._fetching is fetching:
+                    self._fetching = None
             fetching.set_result(None)
 
     def _fetch(self) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What sign-in keeps beside the tables of django-oauth-toolkit."""
 
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 
@@ -29,6 +30,7 @@ class ResetRequest(models.Model):
 
     class Meta:
         db_table = "reset_requests"
+        constraints = [models.UniqueConstraint(Lower("email"), name="reset_requests_email")]  # one mail is enough
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -20,6 +20,7 @@ from todo_mcp.auth.tokens import checksum
 # client, or by a client that never got the answer. It gets tokens of its own in the same family. The library's own
 # grace period gives the first answer again, for which it would have to store tokens in plain text.
 RACE_SECONDS = 60
+RACERS_MAX = 10  # who get tokens of their own for one that was used, the winner included
 
 CHALLENGE_SAID = "Send a code_challenge of 43 characters, BASE64URL(SHA256(code_verifier)), with the method S256."
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -47,6 +48,10 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
         return is_safe_redirect(redirect_uri) and super().validate_redirect_uri(
             client_id, redirect_uri, *args, **kwargs
         )
+
+    def _extract_basic_auth(self, request: Any) -> str | None:
+        sent: str | None = super()._extract_basic_auth(request)
+        return sent if sent and sent.isascii() else None  # or its Base64 cannot be read, which the library leaves open
 
     def _load_application(self, client_id: str | None, request: Any) -> Any:
         # No client has such an id; in a Basic header a NUL comes past the look at the parameters.
@@ -140,6 +145,9 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
 
     def _join_family(self, token: dict[str, Any], request: Any, used: RefreshToken) -> None:
         """Issue tokens beside those that the winner of the race got; a replay ends both."""
+        since = RefreshToken.objects.filter(token_family=used.token_family, created__gte=used.revoked)
+        if since.count() >= RACERS_MAX:
+            raise errors.InvalidGrantError(request=request)
         self._check_and_set_request_resource(request)
         expires = timezone.now() + timedelta(seconds=token["expires_in"])
         access_token = self._create_access_token(expires, request, token)

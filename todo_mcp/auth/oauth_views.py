@@ -20,10 +20,9 @@ from oauth2_provider.views import (
 from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.auth import resource
-from todo_mcp.auth.clients import GRANT_TYPES, LOOPBACK, NEW_CLIENTS_AN_HOUR, BadMetadata, document_host, normalised
+from todo_mcp.auth.clients import GRANT_TYPES, LOOPBACK, BadMetadata, document_host, normalised, too_many_clients
 from todo_mcp.auth.oauth_validator import CHALLENGE_SAID, invalid_target, is_challenge
 from todo_mcp.auth.page_headers import PageHeaders
-from todo_mcp.auth.rate_limit import client_address, within
 from todo_mcp.transports.json_body import BadJson, parse
 
 REGISTRATION_MAX = 16 * 1024  # bytes
@@ -130,9 +129,9 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
     """
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        wait = within("new client", client_address(request), limit=NEW_CLIENTS_AN_HOUR)
+        wait = too_many_clients(request.META.get("REMOTE_ADDR", ""))
         if wait is not None:
-            said = f"Too many registrations from this address. Try again in {wait} s."
+            said = f"Too many registrations. Try again in {wait} s."
             return oauth_error("temporarily_unavailable", said, 429, {"Retry-After": str(wait)})
         if len(request.body) > REGISTRATION_MAX:
             return oauth_error("invalid_client_metadata", f"The metadata is larger than {REGISTRATION_MAX} bytes.")

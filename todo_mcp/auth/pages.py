@@ -11,13 +11,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
 from django.views.generic import TemplateView
 
+from todo_mcp.auth.attempts import check_old_password, count_old_password
 from todo_mcp.auth.connections import disconnect, list_connections
 from todo_mcp.auth.forms import SignInForm
 from todo_mcp.auth.page_headers import PageHeaders
-from todo_mcp.auth.rate_limit import client_address, within
+from todo_mcp.auth.rate_limit import within, within_address
 from todo_mcp.auth.reset_mail import ask_for_mail
 
 RESETS_AN_HOUR = 10  # from one address
+MAILS_AN_HOUR = 3  # to one person
 CONNECTIONS = reverse_lazy("account:connections")
 SIGN_IN = reverse_lazy("account:sign_in")
 
@@ -59,6 +61,15 @@ class PasswordChangeView(PageHeaders, views.PasswordChangeView):
     extra_context = {"heading": "Change your password", "action": "Change password"}
     success_url = CONNECTIONS
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        check_old_password(str(request.user.pk))
+        return super().post(request, *args, **kwargs)
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        if "old_password" in form.errors:
+            count_old_password(str(self.request.user.pk))
+        return super().form_invalid(form)
+
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, "Your password is changed.")
         return super().form_valid(form)
@@ -82,10 +93,13 @@ class PasswordResetView(PageHeaders, views.PasswordResetView):
         return context
 
     def form_valid(self, form: Any) -> HttpResponse:
-        if within("reset", client_address(self.request), limit=RESETS_AN_HOUR) is not None:
+        address = self.request.META.get("REMOTE_ADDR", "")
+        if within_address("reset", address, limit=RESETS_AN_HOUR) is not None:
             form.add_error(None, "Too many attempts from this address. Try again in an hour.")
             return self.form_invalid(form)
-        ask_for_mail(form.cleaned_data["email"])
+        email = form.cleaned_data["email"]
+        if within("reset of", email.lower(), limit=MAILS_AN_HOUR) is None:  # else answered alike, and no mail is sent
+            ask_for_mail(email)
         return HttpResponseRedirect(self.get_success_url())
 
 

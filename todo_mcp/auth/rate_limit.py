@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.conf import settings
@@ -13,6 +13,7 @@ from todo_mcp.core.errors import RateLimited
 
 KEYS_MAX = 10_000  # strangers choose addresses and names; what was not seen for longest is forgotten first
 MINUTE, HOUR = 60, 3600  # seconds
+SITE = 16  # addresses of one site that may each make as many attempts as are allowed
 
 
 class Counts:
@@ -49,7 +50,26 @@ class Counts:
             self._times.clear()
 
 
-calls, attempts = Counts(), Counts()  # this worker's
+class Attempts:
+    """Counts by purpose, each with room of its own: who fills one with invented names empties no other."""
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[str, Counts] = defaultdict(Counts)
+
+    def wait(self, purpose: str, who: str, *, limit: int, seconds: int) -> int | None:
+        """As ``Counts.wait``."""
+        return self._counts[purpose].wait(who, limit=limit, seconds=seconds)
+
+    def add(self, purpose: str, who: str, *, limit: int) -> None:
+        """As ``Counts.add``."""
+        self._counts[purpose].add(who, limit=limit)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._counts.clear()
+
+
+calls, attempts = Counts(), Attempts()  # this worker's
 
 
 def client_address(request: HttpRequest) -> str:
@@ -57,17 +77,21 @@ def client_address(request: HttpRequest) -> str:
     return network_of(request.META.get("REMOTE_ADDR", ""))
 
 
-def network_of(address: str) -> str:
-    """An address as it is counted; all that is none is counted as one."""
+def network_of(address: str, *, ipv4: int = 32, ipv6: int = 64) -> str:
+    """An address as it is counted: the first bits of it. All that is no address is counted as one."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return "0.0.0.0"  # noqa: S104 (nothing listens there)
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ip_network((parsed, 64), strict=False).network_address)
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    bits = ipv6 if isinstance(parsed, IPv6Address) else ipv4
+    return str(ip_network((parsed, bits), strict=False).network_address)
+
+
+def site_of(address: str) -> str:
+    """What one customer of a network has at most, whose many addresses are no many people: a /24, or an IPv6 /48."""
+    return network_of(address, ipv4=24, ipv6=48)
 
 
 def check_rate(user_id: str) -> None:
@@ -89,3 +113,9 @@ def within(purpose: str, who: str, *, limit: int, seconds: int = HOUR) -> int | 
     if wait is None:
         attempts.add(purpose, who, limit=limit)
     return wait
+
+
+def within_address(purpose: str, address: str, *, limit: int, seconds: int = HOUR) -> int | None:
+    """Count an attempt from an address; all of its site together may make ``SITE`` times as many."""
+    wait = within(f"{purpose} from a site", site_of(address), limit=SITE * limit, seconds=seconds)
+    return wait or within(purpose, network_of(address), limit=limit, seconds=seconds)

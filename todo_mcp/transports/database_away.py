@@ -30,4 +30,6 @@ class DatabaseAwayMiddleware:
         logger.warning("database unavailable", extra={"path": request.path, **describe(error)})
         busy = Busy()
         seconds = str(busy.details["retry_after"])
-        return HttpResponse(busy.message, status=busy.code, content_type="text/plain", headers={"Retry-After": seconds})
+        away = HttpResponse(busy.message, status=busy.code, content_type="text/plain", headers={"Retry-After": seconds})
+        away._has_been_logged = True  # type: ignore[attr-defined]  # as a warning; Django would call it an error
+        return away

@@ -30,7 +30,7 @@ SESSION = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction
 # Seconds. A statement timeout is PostgreSQL's to keep; one that stands still, or is cut off, keeps nothing.
 HANG_UP_AFTER = 8
 HANG_UP_AT_CLOSE_AFTER = 2
-OUTSIDE_MAX = 24  # threads that have given their place to others; whoever does so sees to it that they are no more
+OUTSIDE_MAX = 32  # threads that have given their place to others; whoever does so sees to it that they are no more
 COUNT_EVERY = 1  # counting the connections at each call would cost it microseconds
 
 

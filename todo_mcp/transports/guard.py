@@ -15,6 +15,7 @@ from django.http.request import split_domain_port, validate_host
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp.auth.jwt_tokens import prepare_keys
+from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.logs import describe
 from todo_mcp.logs import request_id as current_request_id
@@ -22,7 +23,7 @@ from todo_mcp.transports.calls import authenticate_alone
 from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, exchange_of, is_mcp, open_exchange, refuse, refuse_with
 from todo_mcp.transports.json_body import BadJson, parse
-from todo_mcp.transports.large_bodies import SMALL_MAX, LargeBodies
+from todo_mcp.transports.large_bodies import CALLS_ROOM, FORMS_ROOM, SMALL_MAX, LargeBodies
 from todo_mcp.transports.paths import one_spelling
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class Guard:
     def __init__(self, app: ASGIApp, gate: DatabaseGate) -> None:
         self._app = app
         self._gate = gate
-        self._large = LargeBodies(settings.GATE_SECONDS)
+        self._calls = LargeBodies(CALLS_ROOM, settings.GATE_SECONDS)
+        self._forms = LargeBodies(FORMS_ROOM, settings.GATE_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,17 +76,17 @@ class Guard:
             _check_sender(scope, headers)
             body = _Body(receive, headers, _body_max(scope["path"]))
             takes_calls = _takes_calls(scope["path"])
-            is_whole = await body.read(SMALL_MAX if takes_calls else body.maximum)
-            if not takes_calls:
-                await prepare_keys(headers.one(b"authorization").partition(" ")[2].strip())  # introspection asks
-            else:
+            is_whole = await body.read(SMALL_MAX)
+            if takes_calls:
                 exchange.token = _bearer_token(headers)
                 await prepare_keys(exchange.token)
-                if not is_whole:
-                    await self._serve_large(body, scope, receive, send)
-                    return
-                if scope["method"] == "POST" and body.content.strip():
-                    exchange.take(parse(body.content), body.content)
+            else:
+                await prepare_keys(headers.one(b"authorization").partition(" ")[2].strip())  # introspection asks
+            if not is_whole:
+                await (self._serve_large if takes_calls else self._serve_form)(body, scope, receive, send)
+                return
+            if takes_calls and scope["method"] == "POST" and body.content.strip():
+                exchange.take(parse(body.content), body.content)
         except Refused as refused:
             await refuse(scope, refused.status, refused.message, name=refused.name)(scope, receive, send)
         except BadJson as bad:
@@ -98,11 +100,18 @@ class Guard:
     async def _serve_large(self, body: "_Body", scope: Scope, receive: Receive, send: Send) -> None:
         """Read a large body for those alone whose token is good, and hold room for it until it is answered."""
         exchange = exchange_of(scope)
-        await self._gate.on_loop(lambda: authenticate_alone(exchange.token))
-        async with self._large.room(body.expected):
+        principal = await self._gate.on_loop(lambda: authenticate_alone(exchange.token))
+        async with self._calls.room(body.expected, principal.user_id or principal.token_name):
             await body.read(body.maximum)
             if scope["method"] == "POST":
-                exchange.take(await self._large.parse(body.content), body.content)
+                exchange.take(await self._calls.parse(body.content), body.content)
+            await self._finished(self._app, scope, _replay(body.content, receive), send)
+
+    async def _serve_form(self, body: "_Body", scope: Scope, receive: Receive, send: Send) -> None:
+        """Read a large form of anybody's, within the room for all of them."""
+        address = scope["client"][0] if scope.get("client") else ""
+        async with self._forms.room(body.expected, site_of(address)):
+            await body.read(body.maximum)
             await self._finished(self._app, scope, _replay(body.content, receive), send)
 
     async def _malformed(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,7 +142,8 @@ class Guard:
 
     def close(self) -> None:
         """End what was begun for large bodies."""
-        self._large.close()
+        self._calls.close()
+        self._forms.close()
 
 
 class _Headers:

@@ -1,12 +1,10 @@
 """JSON as we take it: stricter than Python's parser, so that a body means one thing only."""
 
 import json
-import re
 from typing import Any
 
 DEPTH_MAX = 32
 VALUES_MAX = 100_000  # in one body: each takes some 70 bytes of memory, and parsing them holds everybody else up
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
 class BadJson(ValueError):
@@ -20,7 +18,7 @@ def parse(body: bytes) -> Any:
         BadJson: not UTF-8, not JSON, NaN or Infinity, a key twice in one object, nested deeper than 32, or more than
             100,000 values.
     """
-    if len(body) > VALUES_MAX and _marks(body) > VALUES_MAX and _marks(_STRING.sub(b"", body)) > VALUES_MAX:
+    if len(body) > VALUES_MAX and _marks(body) > VALUES_MAX and _marks(_outside_strings(body)) > VALUES_MAX:
         raise BadJson(f"holds more than {VALUES_MAX} values")
     try:
         value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
@@ -35,6 +33,14 @@ def parse(body: bytes) -> Any:
     if body.count(b"[") + body.count(b"{") > DEPTH_MAX and _depth(value) > DEPTH_MAX:
         raise BadJson(f"is nested deeper than {DEPTH_MAX}")
     return value
+
+
+def _outside_strings(body: bytes) -> bytes:
+    """What stands outside the strings. A regular expression would hold everybody up for ten times as long."""
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if plain.count(b'"') > 4 * VALUES_MAX:  # a value is one string at most, and has a key
+        raise BadJson(f"holds more than {VALUES_MAX} values")
+    return b"".join(plain.split(b'"')[::2])
 
 
 def _marks(body: bytes) -> int:

@@ -1,6 +1,7 @@
 """Bodies that are too large to be read for anybody and parsed on the event loop."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -10,21 +11,24 @@ from todo_mcp.core.errors import Busy
 from todo_mcp.transports.json_body import parse
 
 SMALL_MAX = 16 * 1024  # bytes; what is larger is read only for a good token
-ROOM = 8 * 1024 * 1024  # bytes of larger bodies that a worker holds at once, from the first byte to the answer
+# Bytes of larger bodies that a worker holds at once, from the first byte to the answer
+CALLS_ROOM = 8 * 1024 * 1024  # of calls, half of it for one caller
+FORMS_ROOM = 2 * 1024 * 1024  # of forms, which strangers may send; half of it for one site
 
 
 class LargeBodies:
-    """Lets in so many bytes at once; what finds no room within ``wait`` seconds is told to come again."""
+    """Lets in ``size`` bytes at once; what finds no room within ``wait`` seconds is told to come again."""
 
-    def __init__(self, wait: float) -> None:
-        self._wait = wait
-        self._free = ROOM
+    def __init__(self, size: int, wait: float) -> None:
+        self._wait, self._each = wait, size // 2
+        self._free = size
+        self._held: Counter[str] = Counter()
         self._changed = asyncio.Condition()
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="json")
 
     @asynccontextmanager
-    async def room(self, size: int) -> AsyncIterator[None]:
-        """Room for a body of ``size`` bytes within this context.
+    async def room(self, size: int, owner: str) -> AsyncIterator[None]:
+        """Room for a body of ``size`` bytes within this context. An owner has half of it at most.
 
         Raises:
             Busy: there was none in time.
@@ -32,16 +36,25 @@ class LargeBodies:
         async with self._changed:
             try:
                 async with asyncio.timeout(self._wait):
-                    await self._changed.wait_for(lambda: self._free >= size)
+                    await self._changed.wait_for(lambda: self._fits(size, owner))
             except TimeoutError:
                 raise Busy from None
-            self._free -= size
+            self._take(size, owner)
         try:
             yield
         finally:
-            self._free += size
+            self._take(-size, owner)
             async with self._changed:
                 self._changed.notify_all()
+
+    def _fits(self, size: int, owner: str) -> bool:
+        return size <= self._free and self._held[owner] + size <= self._each
+
+    def _take(self, size: int, owner: str) -> None:
+        self._free -= size
+        self._held[owner] += size
+        if not self._held[owner]:
+            del self._held[owner]
 
     async def parse(self, body: bytes) -> Any:
         """The JSON value, parsed in a thread, one body at a time.

@@ -14,7 +14,7 @@ from functools import partial
 
 from django.db import DatabaseError
 
-from todo_mcp.auth.reset_mail import Letter, listening, next_letter, send, warn_given_up
+from todo_mcp.auth.reset_mail import Letter, Look, listening, next_letter, send, warn_given_up
 from todo_mcp.core.errors import Busy
 from todo_mcp.logs import describe
 from todo_mcp.transports.database_gate import DatabaseGate
@@ -71,16 +71,19 @@ class _Mailer:
             logger.error("defect", extra=describe(error))
 
     async def _send_due(self) -> None:
-        while letter := await self._gate.in_thread(self._next):
+        look = Look(is_more=True)
+        while look.is_more:
+            look = await self._gate.in_thread(self._next)  # each time anew: others want the place too
             self._settled.clear()
-            if await _is_sent(letter):
-                self._settled.append(letter.pk)
-            elif letter.is_last_attempt:
-                warn_given_up(letter.attempt)
-                self._settled.append(letter.pk)
-        self._settled.clear()
+            if look.letter is None:
+                continue
+            if await _is_sent(look.letter):
+                self._settled.append(look.letter.pk)
+            elif look.letter.is_last_attempt:
+                warn_given_up(look.letter.attempt)
+                self._settled.append(look.letter.pk)
 
-    def _next(self) -> Letter | None:
+    def _next(self) -> Look:
         return next_letter(self._settled, claim=not self.ending)
 
 

@@ -6,6 +6,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 ID_MAX = 255
@@ -57,7 +58,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         db_table = "users"
         ordering = ["id"]
         constraints = [models.CheckConstraint(name="users_id_not_empty", condition=~models.Q(id=""))]
-        indexes = [models.Index(fields=["created_at"], name="users_created")]  # how many were new each day
+        indexes = [
+            models.Index(fields=["created_at"], name="users_created"),  # how many were new each day
+            models.Index(Upper("email"), name="users_email"),  # whose a forgotten password is
+        ]
 
     def __str__(self) -> str:
         return self.id
