@@ -8,7 +8,6 @@ takes for a few: both good guesses, until rows lie unevenly or there are more th
 from datetime import UTC, datetime
 
 from django.db.models import Case, F, Func, IntegerField, QuerySet, RowRange, Sum, Value, When, Window
-from django.db.models.expressions import OrderBy
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.db.models.lookups import LessThanOrEqual
 
@@ -56,10 +55,5 @@ def within_bytes(rows: QuerySet[Message]) -> QuerySet[Message]:
     PostgreSQL adds up the sizes as it reads in order, so it neither reads nor sends what does not fit.
     """
     size = Func(F("content"), function="octet_length", output_field=IntegerField())
-    order = [_ordering(str(name)) for name in rows.query.order_by]
-    so_far = Window(Sum(size), order_by=order, frame=RowRange(end=0))
+    so_far = Window(Sum(size), order_by=[str(name) for name in rows.query.order_by], frame=RowRange(end=0))
     return rows.annotate(kept=Case(When(LessThanOrEqual(so_far, PAGE_BYTES), then=F("content"))))
-
-
-def _ordering(name: str) -> OrderBy:
-    return F(name.removeprefix("-")).desc() if name.startswith("-") else F(name).asc()

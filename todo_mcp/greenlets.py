@@ -74,7 +74,9 @@ def without_blocking(function: Callable[[], T]) -> T:
 
 
 class Place(Protocol):
-    """What a thread holds while it may use the database."""
+    """What a thread holds while it may use the database; ``is_held`` is False once it gave that to others."""
+
+    is_held: bool
 
     def outside(self, function: Callable[[], T]) -> T:
         """Call the function while others have the place."""

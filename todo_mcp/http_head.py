@@ -1,4 +1,4 @@
-"""What the head of a request must be, beyond what the parser sees to: what others are known to read in another way."""
+"""Which heads the parser accepts and we refuse: proxies and servers are known to read them differently."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,17 @@ class Refusal(Exception):
         self.status, self.text = status, text
 
 
-TOO_LARGE = Refusal(431, "The request's headers are too large; send no more than 16 KiB.")
-TOO_MANY = Refusal(431, f"The request has too many headers; send no more than {HEADERS_COUNT_MAX}.")
-MALFORMED = Refusal(400, "The request is not well-formed HTTP/1.1.")
-NO_PATH = Refusal(400, "The request's target must be a path.")
+def too_large() -> Refusal:
+    """Made anew each time, as all of them: an exception that is raised again keeps what every raise has left in it."""
+    return Refusal(431, "The request's headers are too large; send no more than 16 KiB.")
+
+
+def too_many() -> Refusal:
+    return Refusal(431, f"The request has too many headers; send no more than {HEADERS_COUNT_MAX}.")
+
+
+def malformed() -> Refusal:
+    return Refusal(400, "The request is not well-formed HTTP/1.1.")
 
 
 def check_head(method: bytes, version: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
@@ -30,11 +37,11 @@ def check_head(method: bytes, version: str, target: bytes, headers: Sequence[tup
         raise Refusal(400, "The request must have one Host header.")  # RFC 9112, section 3.2
     codings = [value for name, value in headers if name == b"transfer-encoding"]
     if codings and version == "1.0":
-        raise MALFORMED  # RFC 9112, section 6.1
+        raise malformed()  # RFC 9112, section 6.1
     if codings and codings[0].lower() != b"chunked":
         raise Refusal(501, "The only transfer coding of requests that is understood is chunked.")
     if b"#" in target or not (target.startswith(b"/") or target == b"*" or _names(target, hosts)):
-        raise NO_PATH
+        raise Refusal(400, "The request's target must be a path.")
 
 
 def _names(target: bytes, hosts: list[bytes]) -> bool:

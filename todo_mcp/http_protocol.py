@@ -25,10 +25,10 @@ from todo_mcp.core.envelope import failure, to_json
 from todo_mcp.core.errors import Busy
 from todo_mcp.http_answers import Cycle, Flow
 from todo_mcp.http_connections import connections
-from todo_mcp.http_head import HEADERS_COUNT_MAX, MALFORMED, TOO_LARGE, TOO_MANY, Refusal, check_head
+from todo_mcp.http_head import HEADERS_COUNT_MAX, Refusal, check_head, malformed, too_large, too_many
 
 HEAD_SECONDS = 10.0
-BODY_SECONDS = 60.0  # 4 MiB at 0.6 Mbit/s
+BODY_SECONDS = 15.0  # the guard is quicker, and says so, once some of the body is there
 UNREAD_SECONDS = 30.0  # in which a client reads a piece of an answer
 LAST_REQUEST_SECONDS = 0.3  # an idle connection is kept this long at shutdown: a request may be under way
 REFUSAL_SECONDS = 1.0  # in which a refused client can read why; closing at once could destroy the answer
@@ -49,7 +49,7 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._room = settings.HEADERS_MAX  # bytes that may come which are no body
-        self._in_head = False
+        self._in_head = self._in_body = False
         self._closing = False  # what still comes is dropped; the connection closes after the requests that are whole
         self._answering: Cycle | None = None
         self._is_surplus = False
@@ -119,17 +119,21 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:  # it stops there, although the request goes on
             head = self._head_without_upgrade()
             self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's; it is dropped
             self._room = settings.HEADERS_MAX
             return head + piece[upgrade.args[0] :]
         except httptools.HttpParserError as error:
             if not self._closing:
-                self._refuse_with(error.__context__ if isinstance(error.__context__, Refusal) else MALFORMED)
+                self._refuse_with(error.__context__ if isinstance(error.__context__, Refusal) else malformed())
             return b""
         self._room -= len(piece)
         if self._room <= 0:
-            self._refuse_with(TOO_LARGE)
-        elif self._timer is None and (self._in_head or not self._is_serving()):
-            self._set_timer(HEAD_SECONDS)  # the next request on a connection that was idle
+            self._refuse_with(too_large())
+        elif self._timer is None and not self._closing:
+            if self._in_body:
+                self._set_timer(BODY_SECONDS)
+            elif self._in_head or not self._is_serving():
+                self._set_timer(HEAD_SECONDS)  # the next request on a connection that was idle
         return b""
 
     def _head_without_upgrade(self) -> bytes:
@@ -147,19 +151,20 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._in_head:
             return  # a trailer: nothing that we act on may come after the body
         if len(self.headers) >= HEADERS_COUNT_MAX:
-            raise TOO_MANY
+            raise too_many()
         super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self.cycle is not None and self.cycle.is_last:  # the client has been told that the connection closes
             self._closing = True
-            raise MALFORMED
+            raise malformed()
         check_head(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers)
         if self.parser.should_upgrade():
             return  # the parser reads it once more, without that
+        self._in_body = True
         self._room = settings.HEADERS_MAX
-        self._set_timer(BODY_SECONDS)
+        self._set_timer(None)
         super().on_headers_complete()
         if lifecycle.is_draining():
             self.cycle.keep_alive = False
@@ -172,6 +177,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
+        self._in_body = False
         self._room = settings.HEADERS_MAX + PIECE_PARSED  # the rest of the piece may belong to the next head
         self._set_timer(None)
         super().on_message_complete()
@@ -181,7 +187,8 @@ class HttpProtocol(HttpToolsProtocol):
         assert isinstance(cycle, Cycle)
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
-        self._note_turn()
+        if not cycle.more_body:
+            self._note_turn()
 
     def _note_turn(self) -> None:
         """Note whether the client must send or read something before we can go on."""
@@ -206,7 +213,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's always closes
         """A client that has sent all may still read the answers."""
-        if not self._is_serving() or self.cycle.more_body:
+        if self.pipeline and self.cycle.more_body:
+            self.pipeline.popleft()  # cut off
+        elif not self._is_serving() or self.cycle.more_body:
             return False  # which closes
         self._closing = True
         return True
@@ -245,7 +254,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if seconds is None else self.loop.call_later(seconds, self._on_timeout)
+            self._timer = None
+        if seconds is not None:
+            self._timer = self.loop.call_later(seconds, self._on_timeout)
 
     def _on_timeout(self) -> None:
         if self.flow.read_paused:  # it is we who are slow

@@ -116,3 +116,8 @@ async def test_the_old_password_is_asked_for_ten_times_an_hour(browser: Browser)
         assert answer.status_code == (200 if attempt < 10 else 429)
     right = await browser.submit(page, old_password=PASSWORD, new_password1=NEW_PASSWORD, new_password2=NEW_PASSWORD)
     assert right.status_code == 429 and int(right.headers["retry-after"]) > 3000
+
+
+async def test_operators_change_their_password_on_the_same_page(browser: Browser) -> None:
+    answer = await browser.get("/admin/password_change/")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/oauth/password")

@@ -101,6 +101,31 @@ async def test_a_large_body_with_a_good_token_is_served(as_alice: Caller, path: 
     assert malformed.status_code == 400
 
 
+@pytest.mark.parametrize("size", [16 * KIB - 1, 16 * KIB, 16 * KIB + 1, 17_000, 40_000, 200 * KIB, 256 * KIB])
+@pytest.mark.parametrize("pieces", [1, 2, 50])
+async def test_a_body_of_any_size_in_any_pieces_is_read(
+    app: asgi.Lifespan, alice: User, orm: Orm, size: int, pieces: int
+) -> None:
+    token = await orm(lambda: issue_token(user_id="alice"))
+    for headers in ([], [(b"content-length", b"%d" % size)]):
+        body = Pieces(b'{"title": "x"}'.ljust(size), pieces)
+        assert await ask(app, PATHS[1], body, (b"authorization", f"Bearer {token}".encode()), *headers) == 200
+
+
+class Pieces(Body):
+    """So many pieces of a text."""
+
+    def __init__(self, text: bytes, pieces: int) -> None:
+        step = -(-len(text) // pieces)
+        self._pieces = [text[start : start + step] for start in range(0, len(text), step)]
+
+    async def receive(self) -> Message:
+        if not self._pieces:
+            await asyncio.sleep(60)
+        piece = self._pieces.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(self._pieces)}
+
+
 async def test_a_large_body_is_parsed_beside_the_event_loop(as_alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(body: bytes) -> object:
         time.sleep(0.5)

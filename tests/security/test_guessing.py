@@ -19,12 +19,13 @@ from tests.conftest import Caller, Orm
 from tests.faults.conftest import database as database
 from tests.server_process import Database, ServerProcess
 from todo_mcp import asgi
-from todo_mcp.auth import attempts, hashers, rate_limit
+from todo_mcp.auth import attempts, clients, hashers, places, rate_limit
 from todo_mcp.auth.hashers import RANDOM, PasswordHasher, RandomSecretHasher
 from todo_mcp.auth.places import Attempt, this_attempt
 from todo_mcp.auth.rate_limit import Attempts, Counts, network_of, site_of, within_address
 from todo_mcp.core.errors import Busy, TooManyAttempts
 from todo_mcp.greenlets import outside_the_gate
+from todo_mcp.transports import database_gate
 from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.users.models import User
 
@@ -136,6 +137,49 @@ def hash_at_once(*who: Attempt) -> dict[Attempt, Counter[str]]:
     for thread in threads:
         thread.join()
     return told
+
+
+async def test_the_end_does_not_wait_for_a_place_that_work_gave_away(committed: None) -> None:
+    gate, outside = DatabaseGate(1, 0.05), Outside()
+    working = asyncio.create_task(gate.in_thread(lambda: outside_the_gate(outside)))
+    await asyncio.to_thread(outside.begun.wait, 10)
+    closing = asyncio.create_task(gate.close())
+    await asyncio.sleep(0.1)
+    outside.may_end.set()
+    began = time.monotonic()
+    with pytest.raises(Busy):
+        await working
+    await closing
+    assert time.monotonic() - began < 2
+
+
+async def test_who_did_not_get_the_place_again_asks_nothing(committed: None) -> None:
+    gate, outside = DatabaseGate(1, 0.05), Outside()
+
+    def work() -> int:
+        try:
+            outside_the_gate(outside)
+        except Busy:
+            return backend()
+        raise AssertionError("the place was taken")
+
+    working = asyncio.create_task(gate.in_thread(work, patience=0.3))
+    await asyncio.to_thread(outside.begun.wait, 10)
+    holding = Outside()
+    taken = asyncio.create_task(gate.in_thread(holding))
+    await asyncio.to_thread(holding.begun.wait, 10)
+    outside.may_end.set()
+    with pytest.raises(Busy):
+        await working
+    holding.may_end.set()
+    await taken
+    assert await gate.in_thread(backend)
+    await gate.close()
+
+
+def test_the_gate_has_a_thread_for_everybody_who_gives_a_place_away() -> None:
+    away = hashers.QUEUE_MAX + attempts.SLOWED_MAX + 2 * places.FOR_THE_KNOWN + clients.FETCHES_MAX
+    assert away <= database_gate.OUTSIDE_MAX
 
 
 def test_only_a_few_hashes_wait_and_one_is_computed_at_a_time(hashing: list[int]) -> None:

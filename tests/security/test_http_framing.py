@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import pytest
 from tests.sockets import GET, Connect, Connection
 from tests.sockets import anyio_backend as anyio_backend
 from tests.sockets import connect as connect
+from todo_mcp.http_protocol import HttpProtocol
 
 pytestmark = pytest.mark.anyio
 
@@ -174,6 +176,22 @@ async def test_more_than_128_headers_are_431(connect: Connect) -> None:
         connection = await connect()
         await connection.send(GET[:-2] + b"".join(b"x-%d: 1\r\n" % n for n in range(count)) + b"\r\n")
         assert (await connection.answer())[0] == status
+
+
+async def test_what_is_refused_leaves_nothing_in_memory(connect: Connect) -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(type(found) is HttpProtocol for found in gc.get_objects())
+
+    gc.unfreeze()
+    before = kept()
+    for request in [*REFUSED, GET[:-2] + b"x: 1\r\n" * 200 + b"\r\n", GET[:-2] + b"x" * 20_000] * 3:
+        connection = await connect()
+        await connection.send(request + GET)
+        await connection.closed()
+        connection.writer.close()
+    await asyncio.sleep(0.2)
+    assert kept() - before < 10
 
 
 # Compared with h11: a stream is cut at random places, and some hold a defect. We read the requests that h11 reads. At a

@@ -169,6 +169,11 @@ async def test_a_client_that_has_sent_all_still_reads_the_answer(connect: Connec
     connection.writer.write_eof()
     assert [await connection.answer() for _ in range(2)] == [(200, "0")] * 2
     assert await connection.closed() == b""
+    connection = await connect()
+    await connection.send(GET.replace(b"/ ", b"/?0.2 ") + CHUNKED + b"5\r\nhe")
+    connection.writer.write_eof()
+    assert await connection.answer() == (200, "0")
+    assert await connection.closed() == b""
 
 
 @pytest.mark.parametrize("chunk", [b"1\r\na\r\n", b"1;" + b"x" * 1000 + b"\r\na\r\n"], ids=["tiny", "with extensions"])

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
 from typing import Any
@@ -21,8 +22,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from todo_mcp.auth.oauth_views import oauth_error
-from todo_mcp.auth.places import Attempt, Places, this_attempt
-from todo_mcp.auth.rate_limit import HOUR, KEYS_MAX, MINUTE, attempts, client_address, site_of, within
+from todo_mcp.auth.places import Places, this_attempt
+from todo_mcp.auth.rate_limit import HOUR, KEYS_MAX, MINUTE, attempts, client_address, within
 from todo_mcp.core.errors import RateLimited, TooManyAttempts
 from todo_mcp.greenlets import outside_the_gate
 
@@ -35,7 +36,8 @@ SLOWED_MAX = 8  # attempts that wait at once in a worker; one of a site
 OLD_MAX = 10  # an hour, wrong old passwords of one who is signed in
 KNOWN_DAYS = 30  # for which an address from which the name signed in is not slowed
 # Refused requests of programs
-CLIENT_ADDRESS_MAX = 60  # a minute
+CLIENT_ADDRESS_MAX = 60  # a minute; what is refused beyond that is answered 429, what is right passes
+CLIENT_ADDRESS_STOP = 600  # a minute; beyond that nothing of this address is looked at
 CLIENT_NAME_MAX = 60  # a minute, from all addresses; a right secret passes all the same
 
 
@@ -72,7 +74,7 @@ class AttemptLimits(BaseBackend):
     """Before a password is checked: it lets nobody in, but makes guessers stop or wait.
 
     Raises:
-        TooManyAttempts: from this address, or more wait for this name than may.
+        TooManyAttempts: this address has had its attempts, or too many already wait for this name.
     """
 
     def authenticate(
@@ -82,7 +84,7 @@ class AttemptLimits(BaseBackend):
             return
         address = client_address(request)
         is_known = _has_signed_in(username, address)
-        this_attempt.set(Attempt(site_of(request.META.get("REMOTE_ADDR", "")), is_known))
+        this_attempt.set(replace(this_attempt.get(), is_known=is_known))
         wait = attempts.wait("password", address, limit=ADDRESS_MAX, seconds=ADDRESS_SECONDS)
         if wait is not None:
             raise TooManyAttempts(wait)
@@ -137,7 +139,7 @@ def limited(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         address = client_address(request)
-        wait = attempts.wait("client", address, limit=CLIENT_ADDRESS_MAX, seconds=MINUTE)
+        wait = attempts.wait("client", address, limit=CLIENT_ADDRESS_STOP, seconds=MINUTE)
         if wait is not None:
             return _too_many(wait)
         try:
@@ -145,10 +147,10 @@ def limited(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
         except RateLimited as error:
             return _too_many(int(error.details["retry_after"]))
         if response.status_code in (400, 401):
-            attempts.add("client", address, limit=CLIENT_ADDRESS_MAX)
-        if response.status_code == 401:
-            name = _client_name(request)
-            wait = within("client name", name, limit=CLIENT_NAME_MAX, seconds=MINUTE) if name else None
+            attempts.add("client", address, limit=CLIENT_ADDRESS_STOP)
+            wait = within("refused client", address, limit=CLIENT_ADDRESS_MAX, seconds=MINUTE)
+        if response.status_code == 401 and (name := _client_name(request)):
+            wait = within("client name", name, limit=CLIENT_NAME_MAX, seconds=MINUTE) or wait
         return response if wait is None else _too_many(wait)
 
     return checked

@@ -15,6 +15,7 @@ from oauth2_provider.settings import oauth2_settings
 
 from todo_mcp.auth.bounded_read import read_within, tls_until
 from todo_mcp.auth.rate_limit import within, within_address
+from todo_mcp.core.errors import Busy
 from todo_mcp.greenlets import outside_the_gate
 from todo_mcp.transports.json_body import parse
 
@@ -111,12 +112,19 @@ class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library 
         if not _fetching.acquire(blocking=False):
             raise CIMDError("too many documents are being fetched")
         fetched: Future[tuple[dict[str, Any], int]] = Future()
-        threading.Thread(target=self._fetch_into, args=(client_id, fetched), name=THREAD, daemon=True).start()
+        thread = threading.Thread(target=self._fetch_into, args=(client_id, fetched), name=THREAD, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            _fetching.release()
+            raise CIMDError("no more threads") from None
         try:
             document, seconds = outside_the_gate(lambda: fetched.result(FETCH_SECONDS))
             return normalised(document), seconds
         except TimeoutError:
             raise CIMDError("the document did not arrive in time") from None
+        except Busy:
+            raise CIMDError("the server is busy") from None
         except (ValueError, OSError, urllib3.exceptions.HTTPError) as error:  # of an address that is none, or a peer
             raise CIMDError(f"{type(error).__name__}: {error}") from error
 
@@ -172,7 +180,7 @@ def too_many_clients(address: str) -> int | None:
     return wait or within("new client", "of anybody", limit=CLIENTS_AN_HOUR)
 
 
-class RateLimited:
+class FewNewClients:
     """Lets an address bring so many client documents an hour."""
 
     def has_permission(self, request: Any, client_id: str) -> bool:

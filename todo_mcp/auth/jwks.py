@@ -39,7 +39,7 @@ class JsonWebKeySet:
 
         None where the key is known, and fresh or being fetched already, or where the last fetch is too recent.
         """
-        known = self._among(kid, algorithm) is not None
+        known = self._age() <= STALE and self._among(kid, algorithm) is not None
         if known and self._age() <= FRESH:
             return None
         with self._lock:
@@ -76,14 +76,17 @@ class JsonWebKeySet:
         return time.monotonic() - self._fetched
 
     def _refresh(self, fetching: "Future[None]") -> None:
+        keys = None
         try:
-            self._keys, self._fetched = self._fetch(), time.monotonic()
+            keys = self._fetch()
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             logger.warning("key set unavailable", extra={"url": self._url, "error": type(error).__name__})
         finally:
             with self._lock:
-                if self._fetching is fetching:
+                if self._fetching is fetching:  # it was not given up
                     self._fetching = None
+                    if keys is not None:
+                        self._keys, self._fetched = keys, time.monotonic()
             fetching.set_result(None)
 
     def _fetch(self) -> list[dict[str, Any]]:

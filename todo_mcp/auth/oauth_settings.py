@@ -48,7 +48,7 @@ REGISTRATION = {
     "DCR_REGISTRATION_PERMISSION_CLASSES": ["oauth2_provider.dcr.AllowAllDCRPermission"],
     "CIMD_ENABLED": True,
     "CIMD_METADATA_FETCHER": "todo_mcp.auth.clients.MetadataFetcher",
-    "CIMD_REGISTRATION_PERMISSION_CLASSES": ["todo_mcp.auth.clients.RateLimited"],
+    "CIMD_REGISTRATION_PERMISSION_CLASSES": ["todo_mcp.auth.clients.FewNewClients"],
     # Who waits for a document holds no place at the gate, but a thread.
     "CIMD_FETCH_TIMEOUT_SECONDS": 3,
     "CIMD_MAX_CONCURRENT_FETCHES": 8,

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from todo_mcp.core.errors import TooManyAttempts
 
-FOR_THE_KNOWN = 2  # places more, for those whose name has signed in from there before
+FOR_THE_KNOWN = 2  # places more, for those whose name has signed in from there before; one of a site
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A sign-in under way: from which site, and whether this name has signed in from this address before."""
+    """A request under way: from which site, and whether the name has signed in from this address before."""
 
     site: str
     is_known: bool
@@ -31,7 +31,7 @@ class Places:
         self._size, self._of_a_site = size, of_a_site
         self._lock = threading.Lock()
         self._taken: Counter[str] = Counter()
-        self._known = 0
+        self._known: set[str] = set()
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -42,9 +42,9 @@ class Places:
         """
         attempt = this_attempt.get()
         with self._lock:
-            uses_known = attempt.is_known and self._known < FOR_THE_KNOWN
+            uses_known = attempt.is_known and attempt.site not in self._known and len(self._known) < FOR_THE_KNOWN
             if uses_known:
-                self._known += 1
+                self._known.add(attempt.site)
             elif self._taken.total() < self._size and self._taken[attempt.site] < self._of_a_site:
                 self._taken[attempt.site] += 1
             else:
@@ -54,6 +54,6 @@ class Places:
         finally:
             with self._lock:
                 if uses_known:
-                    self._known -= 1
+                    self._known.discard(attempt.site)
                 else:
                     self._taken -= Counter([attempt.site])

@@ -103,6 +103,7 @@ class DatabaseGate:
             for connection in self._connections:
                 _hang_up(connection)
             await self._empty()
+        self._places.release()  # to those who wait to come in again, so that they hear of the end
         for connection in self._connections:
             if connection.connection is not None:
                 connection.connection.unwatch()
@@ -132,8 +133,17 @@ class DatabaseGate:
             raise Busy from None
 
     async def enter_again(self) -> None:
-        """For work that was admitted before: it waits for as long as it takes."""
+        """For work that was admitted before: it waits for as long as it takes, unless the gate closes.
+
+        Raises:
+            Busy: the gate is closed.
+        """
+        if not self._size:
+            raise Busy
         await self._places.acquire()
+        if not self._size:
+            self._places.release()  # to the next who waits for nothing
+            raise Busy
 
     def take(self) -> DatabaseWrapper:
         """A connection for a place that was entered."""
@@ -168,6 +178,7 @@ class _Place:
     """
 
     connection: DatabaseWrapper | None
+    is_held = False  # by a thread
 
     def __init__(self, gate: DatabaseGate, patience: float) -> None:
         self._done: asyncio.Future[Any] | None = None
@@ -197,7 +208,8 @@ class _Place:
 
     def outside(self, function: Callable[[], T]) -> T:
         """In a thread: call the function while others have the place. In a transaction nobody else can have it."""
-        if connections[DEFAULT_DB_ALIAS].in_atomic_block:
+        own = connections[DEFAULT_DB_ALIAS]
+        if own.in_atomic_block or own.execute_wrappers:  # what watches the connection must not watch others' work
             return function()
         self.end_turn()
         self.loop.call_soon_threadsafe(self.give_back)
@@ -222,14 +234,14 @@ class _Place:
         assert self.connection is not None
         _drop_if_stale(self.connection)
         connections[DEFAULT_DB_ALIAS] = self.connection
+        self.is_held = True
 
     def end_turn(self) -> None:
-        connection = connections[DEFAULT_DB_ALIAS]
-        if connection is self.connection:
-            connection.close_if_unusable_or_obsolete()
-        else:  # the place was not to be had again, and something asked all the same
-            connection.close()
-        del connections[DEFAULT_DB_ALIAS]
+        """In a thread: use it no more."""
+        if self.is_held:
+            connections[DEFAULT_DB_ALIAS].close_if_unusable_or_obsolete()
+            del connections[DEFAULT_DB_ALIAS]
+            self.is_held = False
 
     def _lose(self) -> None:
         assert self.connection is not None
@@ -263,7 +275,11 @@ class _Connections:
 
     def __getattr__(self, alias: str) -> Any:
         work = current_work()
-        return work.connection if isinstance(work, _WorkOn) else getattr(self._of_threads, alias)
+        if isinstance(work, _WorkOn):
+            return work.connection
+        if this_thread.place is not None and not this_thread.place.is_held:
+            raise Busy  # it has given its place to others, and did not get one again
+        return getattr(self._of_threads, alias)
 
     def __setattr__(self, alias: str, connection: Any) -> None:
         setattr(self._of_threads, alias, connection)
@@ -282,8 +298,8 @@ def _call_in_thread(place: _Place, function: Callable[[], T]) -> T:
     try:
         return function()
     finally:
-        this_thread.place = None
         place.end_turn()
+        this_thread.place = None
 
 
 def _call_on(connection: DatabaseWrapper, function: Callable[[], T]) -> T:

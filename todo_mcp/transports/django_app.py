@@ -23,6 +23,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from todo_mcp.auth.places import Attempt, this_attempt
+from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import Busy
 from todo_mcp.monitoring import PAGES
 from todo_mcp.transports.database_gate import DatabaseGate
@@ -68,6 +70,8 @@ class DjangoApp(BaseHandler):
         await response(scope, receive, send)
 
     def _respond(self, scope: Scope, body: bytes) -> Response:
+        address = scope["client"][0] if scope.get("client") else ""
+        this_attempt.set(Attempt(site_of(address), is_known=False))
         set_script_prefix(scope.get("root_path", ""))
         signals.request_started.send(sender=self.__class__, scope=scope)
         query = _BEYOND_ASCII.sub(lambda found: b"%%%02X" % found[0][0], scope["query_string"])

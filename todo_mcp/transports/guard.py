@@ -14,7 +14,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_mcp.auth.jwt_tokens import prepare_keys
+from todo_mcp.auth.jwt_tokens import looks_like_jwt, prepare_keys
 from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.logs import describe
@@ -29,11 +29,13 @@ from todo_mcp.transports.paths import one_spelling
 logger = logging.getLogger(__name__)
 
 BODY_SECONDS = 10.0
+INTROSPECTION = "/oauth/introspect"  # its caller may have a JWT
 PROBES = frozenset({"/readyz", "/metrics"})  # asked from inside, by address or by a name of the operator's
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _SPACE = " \t"  # HTTP's, not Unicode's
 _DIGITS_MAX = 18
 _NO_STORE, _NOSNIFF = (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")
+_STATIC: str = settings.STATIC_URL
 _REPLACED = frozenset({_NO_STORE[0], _NOSNIFF[0]})
 
 
@@ -74,14 +76,15 @@ class Guard:
     ) -> None:
         try:
             _check_sender(scope, headers)
-            body = _Body(receive, headers, _body_max(scope["path"]))
             takes_calls = _takes_calls(scope["path"])
+            body = _Body(receive, headers, _body_max(scope["path"]))
             is_whole = await body.read(SMALL_MAX)
             if takes_calls:
                 exchange.token = _bearer_token(headers)
-                await prepare_keys(exchange.token)
-            else:
-                await prepare_keys(headers.one(b"authorization").partition(" ")[2].strip())  # introspection asks
+                if looks_like_jwt(exchange.token):
+                    await prepare_keys(exchange.token)
+            elif scope["path"] == INTROSPECTION:
+                await prepare_keys(headers.one(b"authorization").partition(" ")[2].strip())
             if not is_whole:
                 await (self._serve_large if takes_calls else self._serve_form)(body, scope, receive, send)
                 return
@@ -94,6 +97,8 @@ class Guard:
             await self._finished(self._malformed, scope, receive, send)
         except (Unauthenticated, TodoError) as error:
             await refuse_with(scope, error)(scope, receive, send)
+        except Exception as error:
+            await self._tell_defect(error, scope, receive, send)
         else:
             await self._finished(self._app, scope, _replay(body.content, receive), send)
 
@@ -101,9 +106,10 @@ class Guard:
         """Read a large body for those alone whose token is good, and hold room for it until it is answered."""
         exchange = exchange_of(scope)
         principal = await self._gate.on_loop(lambda: authenticate_alone(exchange.token))
-        async with self._calls.room(body.expected, principal.user_id or principal.token_name):
+        owner = f"service {principal.token_name}" if principal.user_id is None else f"user {principal.user_id}"
+        async with self._calls.room(body.expected, owner):
             await body.read(body.maximum)
-            if scope["method"] == "POST":
+            if scope["method"] == "POST" and body.content.strip():
                 exchange.take(await self._calls.parse(body.content), body.content)
             await self._finished(self._app, scope, _replay(body.content, receive), send)
 
@@ -136,9 +142,12 @@ class Guard:
         try:
             await app(scope, receive, watched)
         except Exception as error:
-            logger.error("defect", extra={"path": scope["path"], **describe(error)})
-            if not begun:
-                await refuse_with(scope, InternalError(exchange_of(scope).request_id))(scope, receive, send)
+            await self._tell_defect(error, scope, receive, None if begun else send)
+
+    async def _tell_defect(self, error: Exception, scope: Scope, receive: Receive, send: Send | None) -> None:
+        logger.error("defect", extra={"path": scope["path"], **describe(error)})
+        if send is not None:
+            await refuse_with(scope, InternalError(exchange_of(scope).request_id))(scope, receive, send)
 
     def close(self) -> None:
         """End what was begun for large bodies."""
@@ -229,7 +238,7 @@ def _bearer_token(headers: _Headers) -> str:
 
 
 class _Body:
-    """The body as it comes: at most ``maximum`` bytes, within 10 seconds.
+    """The body as it comes: at most ``maximum`` bytes, within 10 seconds once some of it is here.
 
     Raises:
         Refused: it is larger, too slow, or ends early.
@@ -238,38 +247,46 @@ class _Body:
     def __init__(self, receive: Receive, headers: _Headers, maximum: int) -> None:
         self._receive = receive
         self._read = bytearray()
+        self._is_whole = False
         self._seconds = BODY_SECONDS
-        self._too_large = Refused(413, f"The body is larger than {maximum} bytes.")
         self.maximum = self.expected = maximum
         self.content = b""
         declared = headers.one(b"content-length")  # what is no number is the HTTP server's to refuse
         if declared.isascii() and declared.isdigit():
             if len(declared) > _DIGITS_MAX or int(declared) > maximum:
-                raise self._too_large
+                raise self._too_large()
             self.expected = int(declared)
 
     async def read(self, limit: int) -> bool:
         """Read until the end, which is then in ``content``, or until it proves to be larger than ``limit``."""
         if limit < self.expected < self.maximum:
             return False
+        if not self._read and not self._is_whole:
+            self._take(await self._receive())  # mostly all of it, and the HTTP server limits the time
+        if self._is_whole or len(self._read) > limit:
+            return self._is_whole and len(self.content) <= limit
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
             async with asyncio.timeout(self._seconds):
-                while len(self._read) <= limit:
-                    message = await self._receive()
-                    if message["type"] == "http.disconnect":
-                        raise Refused(400, "The body ended early.")
-                    self._read += message.get("body", b"")
-                    if len(self._read) > self.maximum:
-                        raise self._too_large
-                    if not message.get("more_body"):
-                        self.content = bytes(self._read)
-                        return len(self.content) <= limit
+                while not self._is_whole and len(self._read) <= limit:
+                    self._take(await self._receive())
         except TimeoutError:
             raise Refused(408, f"The body did not arrive within {BODY_SECONDS:g} s.") from None
         self._seconds -= loop.time() - began
-        return False
+        return self._is_whole and len(self.content) <= limit
+
+    def _take(self, message: Message) -> None:
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "The body ended early.")
+        self._read += message.get("body", b"")
+        if len(self._read) > self.maximum:
+            raise self._too_large()
+        if not message.get("more_body"):
+            self.content, self._read, self._is_whole = bytes(self._read), bytearray(), True
+
+    def _too_large(self) -> Refused:
+        return Refused(413, f"The body is larger than {self.maximum} bytes.")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -288,15 +305,15 @@ def _stamped(send: Send, scope: Scope, request_id: str) -> Send:
     Only static files may be kept, which are the same for everybody.
     """
 
+    stamp = (b"x-request-id", request_id.encode())
+
     async def stamped(message: Message) -> None:
         if message["type"] == "http.response.start":
             sent = message.get("headers", [])
-            if scope["path"].startswith(settings.STATIC_URL) and message["status"] == 200:
-                stamps = [_NOSNIFF]
+            if message["status"] == 200 and scope["path"].startswith(_STATIC):
+                message["headers"] = [*sent, _NOSNIFF, stamp]
             else:
-                sent = [pair for pair in sent if pair[0] not in _REPLACED]
-                stamps = [_NOSNIFF, _NO_STORE]
-            message["headers"] = [*sent, *stamps, (b"x-request-id", request_id.encode())]
+                message["headers"] = [*[pair for pair in sent if pair[0] not in _REPLACED], _NOSNIFF, _NO_STORE, stamp]
         await send(message)
 
     return stamped

@@ -163,7 +163,7 @@ class McpEndpoint:
                     await send(message)
             elif held:
                 frame = Frame.of(held.pop(), message)
-                if frame.quotes_slots():
+                if envelope and frame.quotes_slots():
                     return
                 if envelope and exchange.known and frame.is_whole():
                     known = self._frames.get(envelope) or Known(exchange.revision, exchange.client)

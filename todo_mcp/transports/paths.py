@@ -1,12 +1,14 @@
 """One spelling for each path, so that a proxy which allows or denies paths means the same path as we do."""
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from starlette.types import Scope
 
 # What RFC 3986, section 3.3, lets a path hold, but ";". No segment is empty, "." or "..".
-_SEGMENTS = re.compile(rb"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})+)*/?")
+_SEGMENTS = re.compile(rb"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9\-._~!$&'()*+,=:@]++|%[0-9A-Fa-f]{2})++)*+/?")
+REMEMBERED_MAX = 256  # bytes; of longer paths none is remembered
 _ESCAPE = re.compile(rb"%(..)")
 # What needs no escape has none (RFC 3986, section 2.3); slashes, backslashes and semicolons separate for some readers.
 _NEVER_ESCAPED = frozenset(rb"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/\;")
@@ -18,6 +20,10 @@ def one_spelling(scope: Scope) -> str | None:
     Below ``/admin`` the slash stays: Django's pages there have one.
     """
     raw: bytes = scope.get("raw_path") or quote(scope["path"], safe="/~!$&'()*+,;=:@").encode()
+    return _remembered(raw) if len(raw) <= REMEMBERED_MAX else _read(raw)
+
+
+def _read(raw: bytes) -> str | None:
     if not raw or not _SEGMENTS.fullmatch(raw):
         return None
     path = raw.decode("ascii")
@@ -33,3 +39,6 @@ def one_spelling(scope: Scope) -> str | None:
     if len(path) > 1 and path.endswith("/") and not path.startswith("/admin/"):
         return path[:-1]
     return path
+
+
+_remembered = lru_cache(1024)(_read)
