@@ -16,7 +16,7 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test e2e kills cluster bench bench-admin flat soak lint ruff mypy imports django lock shell
+.PHONY: help install run test attack e2e kills cluster bench bench-admin flat soak lint ruff mypy imports django lock shell
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -30,6 +30,9 @@ run: ## Start the server on port 5000, with a database, a first user and a token
 
 test: install ## Run every test, against a real PostgreSQL that the tests start
 	@$(VENV_PYTHON) -m pytest -n auto $(ARGS)
+
+attack: install ## Attack the edge for longer: 50,000 HTTP streams compared with h11, and every fuzz
+	@TODO_TEST_FRAMING_ROUNDS=1000 HYPOTHESIS_PROFILE=nightly $(VENV_PYTHON) -m pytest tests/security tests/test_fuzz.py $(ARGS)
 
 e2e: install ## Run the tests that drive a real server from outside
 	@$(VENV_PYTHON) -m pytest tests/e2e $(ARGS)

@@ -91,6 +91,11 @@ async def test_a_probe_asks_by_address_or_by_a_name_that_the_operator_gives(
         assert (await http.get(path, headers={"Host": host})).status_code == 421, host
 
 
+@pytest.mark.parametrize(("path", "status"), [*((path, 200) for path in PROBES), ("/api/docs", 400), ("/mcp", 400)])
+def test_only_a_probe_may_leave_the_host_out(application: Application, path: str, status: int) -> None:
+    assert application.request("GET", path, []).status == status
+
+
 async def test_an_address_is_a_name_for_probes_alone(http: httpx2.AsyncClient) -> None:
     for path in ("/mcp", "/api/docs", "/admin/", "/oauth/sign-in"):
         assert (await http.get(path, headers={"Host": "10.1.2.3"})).status_code == 421

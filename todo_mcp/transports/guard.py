@@ -182,6 +182,8 @@ def _check_sender(scope: Scope, headers: _Headers) -> None:
     if headers.size() > settings.HEADERS_MAX:
         raise Refused(431, f"The headers are larger than {settings.HEADERS_MAX} bytes.")
     hosts = headers.all(b"host")
+    if not hosts and path in PROBES:  # HTTP/1.0, as some balancers speak it; a browser always sends one
+        return
     if len(hosts) != 1:
         raise Refused(400, "The request must have one Host header.")  # RFC 9112, section 3.2
     domain, _port = split_domain_port(hosts[0])
