@@ -32,7 +32,7 @@ def _what_is_wrong(request: HttpRequest) -> str:
     try:
         _ = request.body  # so that it can still be read after the parameters in it have been
         sent = (*request.GET.lists(), *request.POST.lists())
-    except UNREADABLE:
+    except (*UNREADABLE, TypeError, ValueError):  # the last two over the head of a part
         return "The parameters cannot be read, or are too many."
     if request.path_info.startswith("/admin/") and not request.path_info.startswith("/admin/login/"):
         return ""  # its lists take a NUL for a word that nothing holds

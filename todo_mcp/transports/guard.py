@@ -32,6 +32,9 @@ BODY_SECONDS = 10.0
 INTROSPECTION = "/oauth/introspect"  # its caller may have a JWT
 PROBES = frozenset({"/readyz", "/metrics"})  # asked from inside, by address or by a name of the operator's
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+MEDIA_TYPES_MAX = 2048  # bytes, of all of them
+_MEDIA_TYPES = frozenset({b"content-type", b"accept"})
+_EXTENDED = re.compile(rb"\*\d*[ \t]*=")  # a parameter in the form of RFC 2231, which no client needs here
 _SPACE = " \t"  # HTTP's, not Unicode's
 _DIGITS_MAX = 18
 _NO_STORE, _NOSNIFF = (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")
@@ -167,6 +170,15 @@ class _Headers:
     def one(self, name: bytes) -> str:
         return next(iter(self.all(name)), "")
 
+    def check_media_types(self) -> None:
+        """Raises Refused for media types that Django fails to read, or reads in quadratic time."""
+        length = 0
+        for name, value in self._raw:
+            if name in _MEDIA_TYPES:
+                length += len(value)
+                if length > MEDIA_TYPES_MAX or (b"*" in value and _EXTENDED.search(value)):
+                    raise Refused(400, "Accept or Content-Type is too long, or has a parameter that is not read here.")
+
     def size(self) -> int:
         return sum(len(key) + len(value) + 4 for key, value in self._raw)
 
@@ -181,6 +193,7 @@ def _check_sender(scope: Scope, headers: _Headers) -> None:
         return
     if headers.size() > settings.HEADERS_MAX:
         raise Refused(431, f"The headers are larger than {settings.HEADERS_MAX} bytes.")
+    headers.check_media_types()
     hosts = headers.all(b"host")
     if not hosts and path in PROBES:  # HTTP/1.0, as some balancers speak it; a browser always sends one
         return
