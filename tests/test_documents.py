@@ -49,6 +49,12 @@ def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
         assert (document.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_test_that_a_document_names_is_there(document: Path) -> None:
+    for name in re.findall(r"`(tests/[\w/]+\.py)`", document.read_text()):
+        assert (ROOT / name).exists(), name
+
+
 def test_every_dependency_has_its_reason_in_the_decisions() -> None:
     decisions = (ROOT / "docs/decisions.md").read_text()
     for source in ("requirements.in", "requirements-dev.in"):
