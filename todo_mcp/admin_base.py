@@ -92,7 +92,7 @@ class BoundedChangeList(ChangeList):  # type: ignore[misc] # unfold publishes no
 
 
 class SafeLookups(admin.ModelAdmin):  # type: ignore[type-arg] # generic to the type checker only
-    """Mixin that refuses addresses which nobody's page has, and over which PostgreSQL or Django would fail."""
+    """Mixin that refuses filters and ids that no page links to, because PostgreSQL or Django would fail over them."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what a filter of the page offers: another lookup could scan without bound or probe a secret."""

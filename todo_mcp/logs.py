@@ -75,7 +75,7 @@ class Formatter(logging.Formatter):
 class AsWarning(logging.Handler):
     """Makes a record a warning before the handlers further up see it.
 
-    Django logs a suspicious request, such as a form of a thousand fields, as an error, though nothing of ours failed.
+    Django logs a suspicious request, such as a form of a thousand fields, as an error. The server did not fail.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

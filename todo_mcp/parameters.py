@@ -41,5 +41,5 @@ def _what_is_wrong(request: HttpRequest) -> str:
 
 
 def _refusal(said: str) -> HttpResponse:
-    """In the form of RFC 6749, section 5.2, for everybody: no page of ours leads here."""
+    """JSON as in RFC 6749, section 5.2, for every caller: our pages send no such request."""
     return JsonResponse({"error": "invalid_request", "error_description": said}, status=400)

@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--eras", nargs="+", default=list(ERAS), choices=ERAS)
     parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=TOOLS)
-    parser.add_argument("--before", type=Path, nargs=1, default=[], help="a checkout of ours to compare with")
+    parser.add_argument("--before", type=Path, nargs=1, default=[], help="another checkout of todo-mcp to compare with")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("The benchmark needs wrk: apt-get install wrk, or brew install wrk.")

@@ -126,7 +126,7 @@ def ours(
 
 
 def before(url: str, tokens: dict[str, str], workers: int, root: Path) -> AbstractContextManager[Target]:
-    """Another checkout of ours, on the same database."""
+    """Another checkout of todo-mcp, on the same database."""
     return ours(url, tokens, workers, name=BEFORE, port=5104, root=root)
 
 

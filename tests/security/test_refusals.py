@@ -1,4 +1,4 @@
-"""What a stranger's bad request is told: one form for all, with words that help; and nothing is kept of it."""
+"""The answers to bad requests of strangers: one form for all, with words that help; and nothing is stored."""
 
 import logging
 from typing import Any

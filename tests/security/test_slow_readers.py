@@ -107,10 +107,19 @@ def few_descriptors(database: Database, tmp_path_factory: pytest.TempPathFactory
     server.close()
 
 
+async def call_twenty_times(server: ServerProcess, database: Database, **headers: str) -> None:
+    """Check that a person's calls are answered."""
+    _, token = database.new_user()
+    async with httpx2.AsyncClient(base_url=server.url) as http:
+        for _ in range(20):
+            sent = {"Authorization": f"Bearer {token}", **headers}
+            answer = await http.post("/api/tools/add_task", json={"title": "x"}, headers=sent)
+            assert answer.status_code == 200, answer.text
+
+
 async def test_calls_go_on_while_strangers_hold_every_connection_that_there_is(
     few_descriptors: ServerProcess, database: Database
 ) -> None:
-    _, token = database.new_user()
     port = int(few_descriptors.url.rpartition(":")[2])
     half = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
     held = []
@@ -118,12 +127,7 @@ async def test_calls_go_on_while_strangers_hold_every_connection_that_there_is(
         connection = await asyncio.open_connection("127.0.0.1", port)
         held.append(connection)
         connection[1].write((half + b"\r\n", half, b"")[n % 3])
-    async with httpx2.AsyncClient(base_url=few_descriptors.url) as http:
-        for _ in range(20):
-            answer = await http.post(
-                "/api/tools/add_task", json={"title": "x"}, headers={"Authorization": f"Bearer {token}"}
-            )
-            assert answer.status_code == 200, answer.text
+    await call_twenty_times(few_descriptors, database)
     for _, writer in held:
         writer.close()
     assert not [line for line in few_descriptors.log_lines() if line["level"] == "ERROR"]
@@ -132,19 +136,13 @@ async def test_calls_go_on_while_strangers_hold_every_connection_that_there_is(
 async def test_a_half_sent_request_behind_whole_ones_makes_room_too(
     few_descriptors: ServerProcess, database: Database
 ) -> None:
-    _, token = database.new_user()
     port = int(few_descriptors.url.rpartition(":")[2])
     half = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nPOST /oauth/token HTTP/1.1\r\nHost: localhost\r\n"
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2 * FEW)]
     for _, writer in held:
         writer.write(half + b"Content-Length: 10\r\n\r\nabc")
     await asyncio.sleep(0.5)
-    async with httpx2.AsyncClient(base_url=few_descriptors.url) as http:
-        for _ in range(20):
-            answer = await http.post(
-                "/api/tools/list_tasks", json={}, headers={"Authorization": f"Bearer {token}", "Connection": "close"}
-            )
-            assert answer.status_code == 200, answer.text
+    await call_twenty_times(few_descriptors, database, Connection="close")
     for _, writer in held:
         writer.close()
 

@@ -31,7 +31,7 @@ from todo_mcp.greenlets import outside_the_gate
 ADDRESS_MAX, ADDRESS_SECONDS = 60, 15 * MINUTE
 NAME_MAX = 10  # an hour, from all addresses; then the next ones wait
 TURN_SECONDS = 2  # between two attempts for such a name
-TURN_WAIT_MAX = 6  # seconds; who would wait longer is told to come again
+TURN_WAIT_MAX = 6  # seconds; an attempt that would wait longer gets 429
 SLOWED_MAX = 8  # attempts that wait at once in a worker; one of a site
 OLD_MAX = 10  # an hour, wrong old passwords of one who is signed in
 KNOWN_DAYS = 30  # for which an address from which the name signed in is not slowed

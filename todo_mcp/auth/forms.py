@@ -9,7 +9,7 @@ from todo_mcp.users.models import ID_MAX
 
 
 class BoundedName(AuthenticationForm):
-    """Mixin: refuses a name that is too long for anybody's before a password is hashed or the attempt recorded.
+    """Mixin: refuses a name longer than any user's id before a password is hashed or the attempt recorded.
 
     Django's form only asks the browser to keep to the length; django-axes fails to record such a name.
     """

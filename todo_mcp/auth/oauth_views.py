@@ -160,16 +160,15 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
 
 
 def oauth_error(error: str, said: str, status: int = 400, headers: dict[str, str] | None = None) -> JsonResponse:
-    never_kept = {"Cache-Control": "no-store", **(headers or {})}
-    return JsonResponse({"error": error, "error_description": said}, status=status, headers=never_kept)
+    return JsonResponse({"error": error, "error_description": said}, status=status, headers=headers)
 
 
 def _explained(headers: dict[str, str], body: str, status: int) -> HttpResponse:
-    """The library's answer, each error with a description (RFC 6749, section 5.2), and never kept by a cache."""
+    """The library's answer, each error with a description (RFC 6749, section 5.2)."""
     said = json.loads(body)
     if "error" in said:
         said.setdefault("error_description", DESCRIPTIONS.get(said["error"], "The request is not valid."))
     response = JsonResponse(said, status=status)
-    for name, value in {**headers, "Cache-Control": "no-store"}.items():
+    for name, value in headers.items():
         response.headers[name] = value
     return response

@@ -1,4 +1,4 @@
-"""What a page answers where it cannot be served now: come again, instead of a fault of ours."""
+"""Answers of pages that cannot be served now: 503 or 429 with Retry-After, and no 500."""
 
 import logging
 from collections.abc import Callable

@@ -103,7 +103,7 @@ class DatabaseGate:
             for connection in self._connections:
                 _hang_up(connection)
             await self._empty()
-        self._places.release()  # to those who wait to come in again, so that they hear of the end
+        self._places.release()  # wakes work that waits to come in again; it gets Busy
         for connection in self._connections:
             if connection.connection is not None:
                 connection.connection.unwatch()
@@ -142,7 +142,7 @@ class DatabaseGate:
             raise Busy
         await self._places.acquire()
         if not self._size:
-            self._places.release()  # to the next who waits for nothing
+            self._places.release()  # wakes the next one
             raise Busy
 
     def take(self) -> DatabaseWrapper:

@@ -28,7 +28,7 @@ from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import Busy
 from todo_mcp.monitoring import PAGES
 from todo_mcp.transports.database_gate import DatabaseGate
-from todo_mcp.transports.exchange import refuse_with
+from todo_mcp.transports.exchange import address_of, refuse_with
 
 PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # bytes that a query holds percent-encoded (RFC 3986, 2.1)
@@ -70,8 +70,7 @@ class DjangoApp(BaseHandler):
         await response(scope, receive, send)
 
     def _respond(self, scope: Scope, body: bytes) -> Response:
-        address = scope["client"][0] if scope.get("client") else ""
-        this_attempt.set(Attempt(site_of(address), is_known=False))
+        this_attempt.set(Attempt(site_of(address_of(scope)), is_known=False))
         set_script_prefix(scope.get("root_path", ""))
         signals.request_started.send(sender=self.__class__, scope=scope)
         query = _BEYOND_ASCII.sub(lambda found: b"%%%02X" % found[0][0], scope["query_string"])

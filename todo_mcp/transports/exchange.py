@@ -134,5 +134,11 @@ def _answer(
     return EnvelopeResponse(body, status, headers)
 
 
+def address_of(scope: Scope) -> str:
+    """The caller's address, or nothing where the server knows none."""
+    client: tuple[str, int] | None = scope.get("client")
+    return client[0] if client else ""
+
+
 def is_mcp(path: str) -> bool:
     return path in ("/mcp", "/mcp/")

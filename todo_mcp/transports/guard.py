@@ -21,7 +21,16 @@ from todo_mcp.logs import describe
 from todo_mcp.logs import request_id as current_request_id
 from todo_mcp.transports.calls import authenticate_alone
 from todo_mcp.transports.database_gate import DatabaseGate
-from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, exchange_of, is_mcp, open_exchange, refuse, refuse_with
+from todo_mcp.transports.exchange import (
+    PARSE_ERROR,
+    Exchange,
+    address_of,
+    exchange_of,
+    is_mcp,
+    open_exchange,
+    refuse,
+    refuse_with,
+)
 from todo_mcp.transports.json_body import BadJson, parse
 from todo_mcp.transports.large_bodies import CALLS_ROOM, FORMS_ROOM, SMALL_MAX, LargeBodies
 from todo_mcp.transports.paths import one_spelling
@@ -117,9 +126,8 @@ class Guard:
             await self._finished(self._app, scope, _replay(body.content, receive), send)
 
     async def _serve_form(self, body: "_Body", scope: Scope, receive: Receive, send: Send) -> None:
-        """Read a large form of anybody's, within the room for all of them."""
-        address = scope["client"][0] if scope.get("client") else ""
-        async with self._forms.room(body.expected, site_of(address)):
+        """Read a large form, which anyone may send, within the room that all forms share."""
+        async with self._forms.room(body.expected, site_of(address_of(scope))):
             await body.read(body.maximum)
             await self._finished(self._app, scope, _replay(body.content, receive), send)
 

@@ -17,7 +17,7 @@ FORMS_ROOM = 2 * 1024 * 1024  # of forms, which strangers may send; half of it f
 
 
 class LargeBodies:
-    """Lets in ``size`` bytes at once; what finds no room within ``wait`` seconds is told to come again."""
+    """Lets in ``size`` bytes at once; what finds no room within ``wait`` seconds gets ``Busy``."""
 
     def __init__(self, size: int, wait: float) -> None:
         self._wait, self._each = wait, size // 2
