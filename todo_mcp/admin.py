@@ -8,7 +8,7 @@ from todo_mcp.auth.forms import BoundedName
 
 
 class OperatorSignInForm(BoundedName, AuthenticationForm):  # type: ignore[misc] # the theme publishes no types
-    """The theme's form, for names that can be somebody's."""
+    """The theme's sign-in form. It refuses names that no user can have."""
 
 
 admin.site.index_title = "Overview"

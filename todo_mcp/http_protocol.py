@@ -201,7 +201,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         ended = self._answering
         if ended is not None and ended.is_last:
-            self.pipeline.clear()  # parsed before the client was told
+            self.pipeline.clear()  # these came before the client read connection: close
         super().on_response_complete()
         if self.transport.is_closing():
             return

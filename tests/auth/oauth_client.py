@@ -5,10 +5,12 @@ import hashlib
 import html
 import re
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
 import httpx2
 
 PASSWORD = "correct horse battery staple"
@@ -61,6 +63,19 @@ class OAuthClient:
     async def refresh(self, refresh_token: str, /, **changed: str) -> httpx2.Response:
         sent = {"grant_type": "refresh_token", "client_id": self.client_id, "refresh_token": refresh_token, **changed}
         return await self.http.post("/oauth/token", data=sent)
+
+
+async def at_once(send: Callable[[], Awaitable[httpx2.Response]], times: int) -> list[httpx2.Response]:
+    """The answers to so many requests that are sent at the same time."""
+    answers: list[httpx2.Response] = []
+
+    async def collect() -> None:
+        answers.append(await send())
+
+    async with anyio.create_task_group() as group:
+        for _ in range(times):
+            group.start_soon(collect)
+    return answers
 
 
 async def register(http: httpx2.AsyncClient, **metadata: Any) -> httpx2.Response:

@@ -1,14 +1,14 @@
 """Staying connected: refresh tokens rotate, races are forgiven for a minute, a replay ends everything."""
 
 from datetime import timedelta
+from functools import partial
 
-import anyio
 import httpx2
 import pytest
 from django.db.models import F
 from oauth2_provider.models import AccessToken, RefreshToken
 
-from tests.auth.oauth_client import Browser, OAuthClient, connected
+from tests.auth.oauth_client import Browser, OAuthClient, at_once, connected
 from tests.conftest import Caller, Orm
 from todo_mcp.auth.oauth_validator import RACE_SECONDS, RACERS_MAX
 from todo_mcp.auth.tokens import checksum
@@ -19,19 +19,6 @@ pytestmark = pytest.mark.anyio
 
 async def works(http: httpx2.AsyncClient, access_token: str) -> bool:
     return (await Caller(http, access_token).post("list_tasks")).status_code == 200
-
-
-async def race(client: OAuthClient, refresh_token: str, processes: int) -> list[httpx2.Response]:
-    """What so many processes of one client are answered who refresh at once."""
-    answers: list[httpx2.Response] = []
-
-    async def refresh() -> None:
-        answers.append(await client.refresh(refresh_token))
-
-    async with anyio.create_task_group() as group:
-        for _ in range(processes):
-            group.start_soon(refresh)
-    return answers
 
 
 async def age(orm: Orm, by: timedelta) -> None:
@@ -49,7 +36,7 @@ async def test_a_connection_lives_through_200_refreshes_with_racing_processes(
 ) -> None:
     held = await connected(browser, client)
     for _ in range(100):
-        answers = await race(client, held["refresh_token"], 2)
+        answers = await at_once(partial(client.refresh, held["refresh_token"]), 2)
         assert [answer.status_code for answer in answers] == [200, 200]
         pairs = [answer.json() for answer in answers]
         assert len({pair["refresh_token"] for pair in pairs}) == 2
@@ -62,7 +49,7 @@ async def test_five_racing_refreshes_all_get_tokens_that_work(
     browser: Browser, client: OAuthClient, http: httpx2.AsyncClient
 ) -> None:
     held = await connected(browser, client)
-    for answer in await race(client, held["refresh_token"], 5):
+    for answer in await at_once(partial(client.refresh, held["refresh_token"]), 5):
         assert answer.status_code == 200
         assert await works(http, answer.json()["access_token"])
         assert (await client.refresh(answer.json()["refresh_token"])).status_code == 200

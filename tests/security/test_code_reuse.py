@@ -2,16 +2,16 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-import anyio
 import httpx2
 import pytest
 from django.core.management import call_command
 from django.db.models import F
 from oauth2_provider.models import AccessToken, Grant, RefreshToken
 
-from tests.auth.oauth_client import Browser, OAuthClient, answered, register, registered
+from tests.auth.oauth_client import Browser, OAuthClient, answered, at_once, register, registered
 from tests.conftest import Caller, Orm
 from todo_mcp.auth.client_retention import REPLAY_DAYS
 from todo_mcp.auth.models import UsedCode
@@ -31,18 +31,6 @@ async def works(http: httpx2.AsyncClient, tokens: dict[str, Any]) -> bool:
 def is_invalid_grant(response: httpx2.Response) -> bool:
     said = response.json()
     return response.status_code == 400 and said["error"] == "invalid_grant" and said["error_description"].endswith(".")
-
-
-async def redeem_at_once(client: OAuthClient, code: str, times: int) -> list[httpx2.Response]:
-    answers: list[httpx2.Response] = []
-
-    async def redeem() -> None:
-        answers.append(await client.exchange(code))
-
-    async with anyio.create_task_group() as group:
-        for _ in range(times):
-            group.start_soon(redeem)
-    return answers
 
 
 async def test_a_second_use_ends_the_tokens_of_the_first(
@@ -107,7 +95,7 @@ async def test_of_five_uses_at_once_one_succeeds_and_its_tokens_end(
     caplog: pytest.LogCaptureFixture,
     round_: int,
 ) -> None:
-    answers = await redeem_at_once(app, await code_of(browser, app), 5)
+    answers = await at_once(partial(app.exchange, await code_of(browser, app)), 5)
     (won,) = [answer for answer in answers if answer.status_code == 200]
     assert [is_invalid_grant(answer) for answer in answers if answer is not won] == [True] * 4
     assert not await works(http, won.json())

@@ -1,4 +1,4 @@
-"""Whatever a stranger sends to the sign-in, its pages and its protocol, the answer is no fault of ours.
+"""Whatever a stranger sends to the sign-in, its pages and its protocol, no answer is 500 or above.
 
 Every route of the URL configuration, every method, every field, one nasty value at a time, through the real
 application: no status of 500 and up, no line at ERROR.

@@ -5,13 +5,12 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
 from todo_mcp.auth.token_use import TokenUses, token_uses, write_uses
-from todo_mcp.core.errors import Busy
-from todo_mcp.logs import describe
 from todo_mcp.statistics.recorder import Recorder, recorder
 from todo_mcp.statistics.services import add_counts
+from todo_mcp.transports.background import tried_again_later
 from todo_mcp.transports.database_gate import DatabaseGate
 
 logger = logging.getLogger(__name__)
@@ -61,12 +60,6 @@ async def _regularly(gate: DatabaseGate) -> None:
 
 
 async def _try(gate: DatabaseGate) -> None:
-    """Flush if there is a place at the gate and the database takes it; a failure here is nobody's but ours."""
-    try:
+    """Flush if there is a place at the gate and the database takes it."""
+    with tried_again_later("statistics"):
         await gate.in_thread(flush)
-    except Busy:
-        logger.info("statistics wait: busy")
-    except DatabaseError as error:
-        logger.warning("statistics not written", extra=describe(error))
-    except Exception as error:
-        logger.error("defect", extra=describe(error))

@@ -12,11 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from django.db import DatabaseError
-
 from todo_mcp.auth.reset_mail import Letter, Look, listening, next_letter, send, warn_given_up
-from todo_mcp.core.errors import Busy
 from todo_mcp.logs import describe
+from todo_mcp.transports.background import tried_again_later
 from todo_mcp.transports.database_gate import DatabaseGate
 
 logger = logging.getLogger(__name__)
@@ -61,14 +59,8 @@ class _Mailer:
 
     async def _try(self) -> None:
         """Send what is due, if there is a place at the gate; what cannot be sent now waits."""
-        try:
+        with tried_again_later("mails"):
             await self._send_due()
-        except Busy:
-            logger.info("mails wait: busy")
-        except DatabaseError as error:
-            logger.warning("mails wait: the database cannot be used", extra=describe(error))
-        except Exception as error:
-            logger.error("defect", extra=describe(error))
 
     async def _send_due(self) -> None:
         look = Look(is_more=True)

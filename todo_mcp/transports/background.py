@@ -1,0 +1,25 @@
+"""What a worker does beside the calls, and tries again later where it fails."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import DatabaseError
+
+from todo_mcp.core.errors import Busy
+from todo_mcp.logs import describe
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def tried_again_later(work: str) -> Iterator[None]:
+    """Within this context, whatever stops the work is logged and goes no further. ``work`` is a plural noun."""
+    try:
+        yield
+    except Busy:
+        logger.info("%s wait: busy", work)
+    except DatabaseError as error:
+        logger.warning("%s wait: the database cannot be used", work, extra=describe(error))
+    except Exception as error:
+        logger.error("defect", extra=describe(error))
