@@ -21,7 +21,7 @@ from tests.plans import complaints
 from todo_mcp.auth.principal import assume, authenticate
 from todo_mcp.auth.token_use import write_uses
 from todo_mcp.auth.tokens import find_token, issue_token
-from todo_mcp.compiled import Unmet, guarded
+from todo_mcp.compiled import Unmet, operation_run
 from todo_mcp.core.errors import InvalidArguments, TodoError
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
 from todo_mcp.core.pagination import Position
@@ -131,7 +131,7 @@ def performed(
     def perform() -> None:
         assumed = assume(token) if token else None
         # What is refused has been looked for too.
-        with suppress(TodoError, Unmet), transaction.atomic(), guarded(assumed[1]) if assumed else nullcontext():
+        with suppress(TodoError, Unmet), transaction.atomic(), operation_run(assumed[1]) if assumed else nullcontext():
             operation.function(user_id=user_id, **arguments)
 
     return perform

@@ -14,7 +14,7 @@ from todo_mcp.auth import principal
 from todo_mcp.auth.principal import assume, authenticate
 from todo_mcp.auth.token_use import token_uses
 from todo_mcp.auth.tokens import issue_token, revoke_all, revoke_token
-from todo_mcp.compiled import Unmet, guarded
+from todo_mcp.compiled import Unmet, operation_run
 from todo_mcp.core.envelope import Envelope
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.operations import REGISTRY
@@ -141,7 +141,7 @@ def test_no_other_statement_passes_a_guard_that_is_not_met(own: int) -> None:
     authenticate(token)
     assumed = assume(token)
     assert assumed is not None
-    with guarded(assumed[1]):
+    with operation_run(assumed[1]):
         with pytest.raises(Unmet):
             Task.objects.count()
         with pytest.raises(Unmet):

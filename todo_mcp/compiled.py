@@ -5,6 +5,7 @@ statement on the way of every call is therefore written with ``Parameter`` in pl
 use, and run after that as a prepared statement. It stays the ORM's: models own the names of tables and columns.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,14 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, models
 from django.db.models.expressions import Expression
 from django.db.models.sql import InsertQuery, UpdateQuery
 
+from todo_mcp.core.errors import RuleBroken
 from todo_mcp.history import current_metadata
 
 # A migration changed a column, or somebody said DEALLOCATE: told before the statement does anything.
 _PLAN_LOST = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
 USER = "user_id"  # the parameter that names whose rows a statement is about
 _METADATA = "pghistory.context_metadata"  # where pghistory's triggers look for who makes a change
+_CHANGE = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 
 
 class Parameter(Expression):
@@ -43,7 +46,10 @@ class Compiled:
         self._written: dict[Compiled | None, tuple[str, Sequence[Any]]] = {}  # by the condition of the guard
 
     def __call__(self, **values: Any) -> list[tuple[Any, ...]]:
-        guard = _guard.get()
+        run = _run.get()
+        guard = run.guard if run else None
+        if run:
+            run.begin_compiled()
         if guard is None or guard.met:
             return _fetch(*_filled(self.written(), values))
         try:
@@ -81,24 +87,70 @@ class Guard:
         self.met = False
 
 
-_guard: ContextVar[Guard | None] = ContextVar("guard", default=None)
+class Run:
+    """One run of an operation. It holds the operation's statements to the rules of ``core.operations.operation``."""
+
+    def __init__(self, guard: Guard | None) -> None:
+        self.guard = guard
+        self._is_compiled = self._is_mixed = self._has_committed = False
+
+    def begin_compiled(self) -> None:
+        """A compiled statement follows."""
+        self._is_compiled = True
+
+    def check_change(self) -> None:
+        """A statement that changes rows follows.
+
+        Raises:
+            RuleBroken: an earlier change is committed already, so a run that is repeated would do it twice.
+        """
+        if self._has_committed:
+            raise RuleBroken("An operation makes all its changes in one transaction.")
+
+    def note_change(self) -> None:
+        """A statement has changed rows."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        if connection.in_atomic_block:
+            connection.on_commit(self._note_commit)
+        else:
+            self._note_commit()
+
+    def watch(self, execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        """Run a statement of Django's cursors.
+
+        Raises:
+            Unmet: there is a guard, and no statement has met it yet.
+            RuleBroken: the operation began with a compiled statement.
+        """
+        if self._is_compiled and not self._is_mixed:
+            raise RuleBroken("An operation that begins with a compiled statement makes compiled statements only.")
+        if self.guard:
+            raise Unmet
+        self._is_mixed = True
+        if not _CHANGE.match(sql):
+            return execute(sql, *arguments)
+        self.check_change()
+        result = execute(sql, *arguments)
+        self.note_change()
+        return result
+
+    def _note_commit(self) -> None:
+        self._has_committed = True
+
+
+_run: ContextVar[Run | None] = ContextVar("operation_run", default=None)
 
 
 @contextmanager
-def guarded(guard: Guard) -> Iterator[None]:
-    """Statements of ours stand under the guard within this context; others raise Unmet until it is met."""
-
-    def refuse(execute: Callable[..., Any], *arguments: Any) -> Any:
-        if not guard.met:
-            raise Unmet
-        return execute(*arguments)
-
-    outer = _guard.set(guard)
+def operation_run(guard: Guard | None) -> Iterator[None]:
+    """One run of an operation. Under a guard, its compiled statements carry the guard's condition."""
+    run = Run(guard)
+    outer = _run.set(run)
     try:
-        with connections[DEFAULT_DB_ALIAS].execute_wrapper(refuse):
+        with connections[DEFAULT_DB_ALIAS].execute_wrapper(run.watch):
             yield
     finally:
-        _guard.reset(outer)
+        _run.reset(outer)
 
 
 def select(rows: Callable[[], models.QuerySet[Any, Any]], *, limit: str = "") -> Compiled:
@@ -146,7 +198,13 @@ class Recorded(Compiled):
     """A statement that changes rows whose history is kept: it carries the metadata of ``history_context`` with it."""
 
     def __call__(self, **values: Any) -> list[tuple[Any, ...]]:
-        return super().__call__(**values, metadata=current_metadata())
+        run = _run.get()
+        if run:
+            run.check_change()
+        rows = super().__call__(**values, metadata=current_metadata())
+        if run and rows:
+            run.note_change()
+        return rows
 
 
 def _returning(

@@ -165,6 +165,10 @@ class InternalError(TodoError):
         )
 
 
+class RuleBroken(Exception):
+    """An operation breaks a rule of ``core.operations.operation``. This is a defect: the call gets an InternalError."""
+
+
 class Unauthenticated(Exception):
     """No credentials, or bad ones. ``invalid_token`` is False where none were sent (RFC 6750 section 3)."""
 

@@ -108,8 +108,21 @@ def operation(
 ) -> Callable[[FunctionT], FunctionT]:
     """Register a service function as a tool, or in another registry.
 
-    The hints are MCP's tool annotations; no operation of ours is open-world. ``example`` is a set of arguments for
-    the documentation; ``at_least_one`` names optional arguments of which one must be given.
+    The function follows three rules. ``RuleBroken`` stops a call that breaks the first or the last of them, and
+    ``tests/test_operation_rules.py`` holds every registered operation to the second.
+
+    1. It may run twice: after a deadlock, or when the caller's token must be looked up again. So all its changes are
+       one transaction, and it does not change its arguments.
+    2. It touches only the database. It runs on the event loop, so other waiting (a file, a socket, a lock, a sleep)
+       would stop every other call.
+    3. It begins with the kind of statement that it needs. After a compiled statement (``todo_mcp.compiled``) come only
+       compiled ones. After a statement of the ORM both kinds may come. History would lose the author otherwise.
+
+    Args:
+        example: arguments for the documentation.
+        at_least_one: optional arguments of which one must be given.
+
+    The hints are MCP's tool annotations; no operation is open-world.
     """
 
     def register(function: FunctionT) -> FunctionT:

@@ -35,10 +35,13 @@ def run_once(
     """
     fingerprint = hashlib.sha256(to_json(arguments)).digest()
     for _ in range(2):  # the second time the key of a concurrent call is there
-        if (known := _first_result(user_id, operation, key, fingerprint)) is not None:
-            return known, True
+        stored = IdempotencyKey.objects.filter(user_id=user_id, operation=operation, key=key).first()
+        if stored and not _is_expired(stored):
+            return _same_result(stored, fingerprint), True
         try:
             with transaction.atomic():
+                if stored:
+                    stored.delete()
                 result = work()
                 IdempotencyKey.objects.create(
                     user_id=user_id, operation=operation, key=key, fingerprint=fingerprint, result=result
@@ -58,15 +61,12 @@ def _expired() -> QuerySet[IdempotencyKey]:
 EXPIRED_KEYS = Purge("idempotency keys", _expired, lambda ids: IdempotencyKey.objects.filter(pk__in=ids).delete())
 
 
-def _first_result(user_id: str, operation: str, key: str, fingerprint: bytes) -> dict[str, Any] | None:
-    """What the key gave before, if that is not older than the window; an expired key is removed."""
-    known = IdempotencyKey.objects.filter(user_id=user_id, operation=operation, key=key).first()
-    if known is None:
-        return None
-    if known.created_at <= timezone.now() - WINDOW:
-        known.delete()
-        return None
-    if bytes(known.fingerprint) != fingerprint:
+def _is_expired(stored: IdempotencyKey) -> bool:
+    return stored.created_at <= timezone.now() - WINDOW
+
+
+def _same_result(stored: IdempotencyKey, fingerprint: bytes) -> dict[str, Any]:
+    if bytes(stored.fingerprint) != fingerprint:
         raise IdempotencyConflict
-    result: dict[str, Any] = known.result
+    result: dict[str, Any] = stored.result
     return result

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from todo_mcp.auth.principal import Principal, assume, authenticate, note_use
 from todo_mcp.auth.rate_limit import check_rate
-from todo_mcp.compiled import Guard, Unmet, guarded
+from todo_mcp.compiled import Guard, Unmet, operation_run
 from todo_mcp.core.envelope import Envelope, Output, failure, success
 from todo_mcp.core.errors import (
     Busy,
@@ -124,8 +124,7 @@ class _Asked:
         if self._limited:
             return None
         try:
-            with guarded(guard):
-                output = self._operate(principal, compiled=True)
+            output = self._operate(principal, guard)
             if guard.met:
                 return output
         except (TodoError, Unmet):
@@ -164,20 +163,24 @@ class _Asked:
         except RateLimited as error:
             self._limited = error
 
-    def _operate(self, principal: Principal, *, compiled: bool = False) -> Output:
+    def _operate(self, principal: Principal, guard: Guard | None = None) -> Output:
         principal.require(self.call.operation.scope)
         user_id = self.user_id = principal.acting_for(self._target)
-        with history_context(
+        return retrying(lambda: self._run(user_id, principal, guard))
+
+    def _run(self, user_id: str, principal: Principal, guard: Guard | None) -> Output:
+        history = history_context(
             user=user_id,
             token=principal.token_id,
             token_name=principal.token_name,
             client=self.call.client,
             tool=self.call.operation.name,
-            compiled=compiled,
+            compiled=guard is not None,
             transport=self.call.transport,
             request_id=self.call.request_id,
-        ):
-            return retrying(lambda: self.call.operation.function(user_id=user_id, **self._arguments))
+        )
+        with operation_run(guard), history:  # in this order: the run sees statements before pghistory adds to them
+            return self.call.operation.function(user_id=user_id, **self._arguments)
 
 
 def authenticate_alone(token: str) -> Principal:
