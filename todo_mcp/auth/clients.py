@@ -16,8 +16,8 @@ from oauth2_provider.settings import oauth2_settings
 from todo_mcp.auth.bounded_read import read_within, tls_until
 from todo_mcp.auth.rate_limit import within, within_address
 from todo_mcp.core.errors import Busy
+from todo_mcp.core.strict_json import parse
 from todo_mcp.greenlets import outside_the_gate
-from todo_mcp.transports.json_body import parse
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -11,7 +11,7 @@ from jwt import PyJWK
 
 from todo_mcp.auth.bounded_read import read_within, tls_until
 from todo_mcp.core.errors import KeysUnavailable
-from todo_mcp.transports.json_body import parse
+from todo_mcp.core.strict_json import parse
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from todo_mcp.auth import jwks
 from todo_mcp.auth.jwt_issuers import JwtIssuer
 from todo_mcp.auth.tokens import ACT_AS, TOKEN_MAX
 from todo_mcp.core.errors import Unauthenticated
-from todo_mcp.transports.json_body import BadJson, parse
+from todo_mcp.core.strict_json import BadJson, parse
 
 # Seconds
 LIFETIME_MAX = 3600

@@ -23,7 +23,7 @@ from todo_mcp.auth import resource
 from todo_mcp.auth.clients import GRANT_TYPES, LOOPBACK, BadMetadata, document_host, normalised, too_many_clients
 from todo_mcp.auth.oauth_validator import CHALLENGE_SAID, invalid_target, is_challenge
 from todo_mcp.auth.page_headers import PageHeaders
-from todo_mcp.transports.json_body import BadJson, parse
+from todo_mcp.core.strict_json import BadJson, parse
 
 REGISTRATION_MAX = 16 * 1024  # bytes
 DESCRIPTIONS = {  # of the errors that the library gives none

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from todo_mcp.auth.jwt_tokens import looks_like_jwt, prepare_keys
 from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
+from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.logs import describe
 from todo_mcp.logs import request_id as current_request_id
 from todo_mcp.transports.calls import authenticate_alone
@@ -31,7 +32,6 @@ from todo_mcp.transports.exchange import (
     refuse,
     refuse_with,
 )
-from todo_mcp.transports.json_body import BadJson, parse
 from todo_mcp.transports.large_bodies import CALLS_ROOM, FORMS_ROOM, SMALL_MAX, LargeBodies
 from todo_mcp.transports.paths import one_spelling
 

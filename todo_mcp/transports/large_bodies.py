@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from todo_mcp.core.errors import Busy
-from todo_mcp.transports.json_body import parse
+from todo_mcp.core.strict_json import parse
 
 SMALL_MAX = 16 * 1024  # bytes; what is larger is read only for a good token
 # Bytes of larger bodies that a worker holds at once, from the first byte to the answer
