@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from todo_mcp.logs import Formatter, request_id
+from todo_mcp.telemetry.logs import Formatter, request_id
 
 
 def line_of(message: str = "call", exc_info: Any = None, **extra: Any) -> str:

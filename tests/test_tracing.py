@@ -28,9 +28,9 @@ from tests.conftest import DOORS, HANDSHAKE, MODERN, Caller, Orm, application_cl
 from tests.processes import scratch
 from tests.server_process import ROOT, Database, ServerProcess
 from tests.support import META, rpc_headers, tool_call
-from todo_mcp import tracing
 from todo_mcp.auth.tokens import issue_token
-from todo_mcp.span_export import Discreet
+from todo_mcp.telemetry import tracing
+from todo_mcp.telemetry.span_export import Discreet
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio

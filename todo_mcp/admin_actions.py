@@ -22,7 +22,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from todo_mcp.core.errors import TodoError
 from todo_mcp.history import history_context
-from todo_mcp.logs import request_id
+from todo_mcp.telemetry.logs import request_id
 
 if TYPE_CHECKING:  # unfold publishes no types; its admin takes and gives what Django's does
     from django.contrib.admin import ModelAdmin as DjangoModelAdmin

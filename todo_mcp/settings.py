@@ -13,7 +13,7 @@ from todo_mcp.admin_site import UNFOLD as UNFOLD
 from todo_mcp.auth.jwt_issuers import parse_issuers
 from todo_mcp.auth.oauth_settings import SILENCED_CHECKS, oauth_settings
 from todo_mcp.database import database_settings
-from todo_mcp.logs import logging_settings
+from todo_mcp.telemetry.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

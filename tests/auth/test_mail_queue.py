@@ -24,7 +24,7 @@ from todo_mcp.auth import reset_mail
 from todo_mcp.auth.models import ResetRequest
 from todo_mcp.auth.reset_mail import ask_for_mail
 from todo_mcp.auth.tokens import issue_token
-from todo_mcp.logs import Formatter
+from todo_mcp.telemetry.logs import Formatter
 from todo_mcp.user_data import delete_user
 from todo_mcp.users.models import User
 

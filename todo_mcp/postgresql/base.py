@@ -8,7 +8,7 @@ from psycopg import IsolationLevel
 from todo_mcp.greenlets import without_blocking
 from todo_mcp.postgresql.connection import Connection, database_time
 from todo_mcp.postgresql.traced import TracedConnection, traced
-from todo_mcp.tracing import is_configured
+from todo_mcp.telemetry.tracing import is_configured
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

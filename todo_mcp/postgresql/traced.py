@@ -1,4 +1,4 @@
-"""Connections and cursors whose statements are spans of the trace that they belong to (``todo_mcp.tracing``)."""
+"""Connections and cursors whose statements are spans of the trace that they belong to (``todo_mcp.telemetry.tracing``)."""
 
 from functools import cache
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 
 from todo_mcp.postgresql.connection import Connection
-from todo_mcp.tracing import statement
+from todo_mcp.telemetry.tracing import statement
 
 
 class _Traced(psycopg.Cursor[Any]):

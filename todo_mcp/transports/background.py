@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from django.db import DatabaseError
 
 from todo_mcp.core.errors import Busy
-from todo_mcp.logs import describe
+from todo_mcp.telemetry.logs import describe
 
 logger = logging.getLogger(__name__)
 

@@ -28,10 +28,10 @@ from todo_mcp.core.errors import (
 from todo_mcp.core.operations import Operation
 from todo_mcp.greenlets import sleep
 from todo_mcp.history import history_context
-from todo_mcp.logs import describe
-from todo_mcp.monitoring import count_call
 from todo_mcp.postgresql.connection import database_time
 from todo_mcp.statistics.recorder import recorder
+from todo_mcp.telemetry.logs import describe
+from todo_mcp.telemetry.metrics import count_call
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

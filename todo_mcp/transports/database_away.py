@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from todo_mcp.browsers import come_back
 from todo_mcp.core.errors import Busy, RateLimited
-from todo_mcp.logs import describe
+from todo_mcp.telemetry.logs import describe
 
 logger = logging.getLogger(__name__)
 

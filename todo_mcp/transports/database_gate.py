@@ -18,9 +18,9 @@ from django.db.backends.signals import connection_created
 
 from todo_mcp.core.errors import Busy, ConnectionLost
 from todo_mcp.greenlets import Work, current_work, this_thread
-from todo_mcp.monitoring import CONNECTIONS, CONNECTIONS_LIMIT, GATE_REFUSED, GATE_WAIT_SECONDS, GATE_WAITING
 from todo_mcp.postgresql.base import DatabaseWrapper
 from todo_mcp.postgresql.connection import Stopwatch, database_time
+from todo_mcp.telemetry.metrics import CONNECTIONS, CONNECTIONS_LIMIT, GATE_REFUSED, GATE_WAIT_SECONDS, GATE_WAITING
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -26,7 +26,7 @@ from starlette.types import Receive, Scope, Send
 from todo_mcp.auth.places import Attempt, this_attempt
 from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import Busy
-from todo_mcp.monitoring import PAGES
+from todo_mcp.telemetry.metrics import PAGES
 from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import address_of, refuse_with
 

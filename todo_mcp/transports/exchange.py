@@ -12,8 +12,8 @@ from todo_mcp.auth.principal import Principal
 from todo_mcp.auth.resource import challenge
 from todo_mcp.core.envelope import Envelope, failure, to_json
 from todo_mcp.core.errors import ScopeMissing, TodoError, Unauthenticated
-from todo_mcp.monitoring import REFUSED
 from todo_mcp.statistics.recorder import recorder
+from todo_mcp.telemetry.metrics import REFUSED
 
 _KEY = "todo_mcp.exchange"
 _SURROGATE = re.compile("[\ud800-\udfff]")

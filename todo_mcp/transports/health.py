@@ -13,8 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from todo_mcp import lifecycle
 from todo_mcp.core.errors import Busy
-from todo_mcp.logs import describe
-from todo_mcp.monitoring import exposition
+from todo_mcp.telemetry.logs import describe
+from todo_mcp.telemetry.metrics import exposition
 from todo_mcp.transports.database_gate import DatabaseGate
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from starlette.types import Scope
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import RESOURCES, Operation
-from todo_mcp.logs import describe
+from todo_mcp.telemetry.logs import describe
 from todo_mcp.transports.calls import Call, authenticate_alone, bearer, clean_client, perform
 from todo_mcp.transports.exchange import Exchange, count_refusal, exchange_of, refusal
 

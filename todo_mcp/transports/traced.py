@@ -7,7 +7,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp.core.operations import REGISTRY
-from todo_mcp.tracing import tracer
+from todo_mcp.telemetry.tracing import tracer
 from todo_mcp.transports.exchange import is_mcp
 
 _TOOLS = "/api/tools/"
