@@ -10,7 +10,7 @@ from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.db.models.functions import Coalesce
 
 from tasks.models import Task
-from todo_mcp.compiled import Compiled, Parameter, insert, select, update
+from todo_mcp.postgres.statements import Compiled, Parameter, insert, select, update
 
 LISTED = ("id", "title", "description", "completed", "created_at", "updated_at")
 COUNTED = 1_000  # tasks that a total counts

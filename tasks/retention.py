@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from tasks.models import Task, TaskEvent
-from todo_mcp.purging import Purge
+from todo_mcp.postgres.purging import Purge
 
 DELETED_FOR = timedelta(days=30)
 

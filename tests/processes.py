@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from todo_mcp.embedded_postgres.cluster import Cluster
+from todo_mcp.postgres.embedded.cluster import Cluster
 
 MANAGE = Path(__file__).parent.parent / "manage.py"
 PATIENCE = 60.0  # seconds; for a machine that has other things to do

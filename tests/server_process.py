@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from tests.processes import PATIENCE, eventually, free_port
-from todo_mcp.embedded_postgres.cluster import Cluster
+from todo_mcp.postgres.embedded.cluster import Cluster
 
 ROOT = Path(__file__).parent.parent
 

@@ -18,7 +18,7 @@ from tests.factories import MessageFactory, TaskFactory, UserFactory
 from tests.operators import LISTS, sign_in, staff_with
 from todo_mcp import admin_base
 from todo_mcp.auth.tokens import issue_token
-from todo_mcp.history import history_context
+from todo_mcp.postgres.history import history_context
 from todo_mcp.users.models import User
 
 HOSTILE = "<script>alert(1)</script>\u202egpj.exe"

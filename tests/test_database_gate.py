@@ -14,10 +14,10 @@ from tasks.models import Task, TaskEvent
 from tests.conftest import Orm
 from tests.factories import TaskFactory
 from todo_mcp.core.errors import Busy, ConnectionLost
-from todo_mcp.greenlets import sleep
-from todo_mcp.history import history_context
-from todo_mcp.postgresql.connection import Connection
-from todo_mcp.transports.database_gate import DatabaseGate
+from todo_mcp.postgres.connection import Connection
+from todo_mcp.postgres.gate import DatabaseGate
+from todo_mcp.postgres.greenlets import sleep
+from todo_mcp.postgres.history import history_context
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio

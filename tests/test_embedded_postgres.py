@@ -15,13 +15,13 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.pq import Ping
 
 from tests.processes import PATIENCE, eventually, scratch
-from todo_mcp.embedded_postgres.cluster import Cluster, find_programs
-from todo_mcp.embedded_postgres.server import EmbeddedServer
+from todo_mcp.postgres.embedded.cluster import Cluster, find_programs
+from todo_mcp.postgres.embedded.server import EmbeddedServer
 
 USER = """
 import sys
 from pathlib import Path
-from todo_mcp.embedded_postgres.server import embedded_server
+from todo_mcp.postgres.embedded.server import embedded_server
 embedded_server(Path(sys.argv[1])).ensure_running()
 print("ready", flush=True)
 sys.stdin.read()
@@ -167,7 +167,7 @@ def test_a_data_directory_that_cannot_be_made_is_told(directory: Path) -> None:
 
 
 def test_a_platform_without_programs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("todo_mcp.embedded_postgres.cluster.MAJOR", 99)
+    monkeypatch.setattr("todo_mcp.postgres.embedded.cluster.MAJOR", 99)
     with pytest.raises(ImproperlyConfigured, match="no embedded PostgreSQL for this platform"):
         find_programs()
 

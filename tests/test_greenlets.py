@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from todo_mcp.greenlets import Work, sleep, without_blocking
+from todo_mcp.postgres.greenlets import Work, sleep, without_blocking
 
 pytestmark = pytest.mark.anyio
 said: contextvars.ContextVar[str] = contextvars.ContextVar("said", default="nothing")

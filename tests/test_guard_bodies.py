@@ -13,8 +13,8 @@ from tests.conftest import DOORS, REVISIONS, Caller, Orm
 from tests.support import rpc_headers, tool_call
 from tests.synchronous import Application
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.transports import guard
-from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.users.models import User
 
 KIB = 1024

@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import DOORS, MODERN, Caller
 from todo_mcp.core.errors import Busy
-from todo_mcp.postgresql.connection import database_time
-from todo_mcp.transports import database_gate
-from todo_mcp.transports.database_gate import DatabaseGate
+from todo_mcp.postgres import gate as database_gate
+from todo_mcp.postgres.connection import database_time
+from todo_mcp.postgres.gate import DatabaseGate
 
 pytestmark = pytest.mark.anyio
 

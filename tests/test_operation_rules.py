@@ -27,9 +27,9 @@ from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.envelope import Output
 from todo_mcp.core.errors import TodoError
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation, operation
-from todo_mcp.greenlets import Work
+from todo_mcp.postgres.gate import DatabaseGate
+from todo_mcp.postgres.greenlets import Work
 from todo_mcp.transports.calls import Call, perform_for
-from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.users.models import User
 
 OPERATIONS = [*REGISTRY.values(), *RESOURCES.values()]

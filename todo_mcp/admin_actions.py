@@ -21,7 +21,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from todo_mcp.core.errors import TodoError
-from todo_mcp.history import history_context
+from todo_mcp.postgres.history import history_context
 from todo_mcp.telemetry.logs import request_id
 
 if TYPE_CHECKING:  # unfold publishes no types; its admin takes and gives what Django's does

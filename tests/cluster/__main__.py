@@ -13,7 +13,7 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 
-from todo_mcp.embedded_postgres.cluster import find_programs
+from todo_mcp.postgres.embedded.cluster import find_programs
 
 CANNOT_RUN = 77  # what automake and meson take for a test that was skipped
 PACKAGES = {

@@ -25,8 +25,8 @@ from cryptography.x509.oid import NameOID
 from tests.cluster.network import DISK, Host
 from tests.processes import PATIENCE, eventually
 from tests.server_process import ROOT
-from todo_mcp.embedded_postgres.account import account_for
-from todo_mcp.embedded_postgres.cluster import INITDB, SUPERUSER, find_programs
+from todo_mcp.postgres.embedded.account import account_for
+from todo_mcp.postgres.embedded.cluster import INITDB, SUPERUSER, find_programs
 
 SITE = "todo.example.com"
 PASSWORD = "rehearsed"

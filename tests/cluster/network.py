@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from todo_mcp.embedded_postgres.account import Account
+from todo_mcp.postgres.embedded.account import Account
 
 OURS = "10.0.0.1"  # where the clients are
 DISK = Path("/run/disk")  # of all hosts; in memory, for another program's use of ours may look like the death of a host

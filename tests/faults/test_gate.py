@@ -15,7 +15,7 @@ from tests.faults.conftest import DOORS, PLACES, closed_door, until_at_work
 from tests.processes import PATIENCE
 from tests.server_process import Database, ServerProcess
 from todo_mcp.core.errors import Busy, ConnectionLost
-from todo_mcp.transports.database_gate import DatabaseGate
+from todo_mcp.postgres.gate import DatabaseGate
 
 pytestmark = pytest.mark.anyio
 CLIENTS = 200

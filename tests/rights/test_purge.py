@@ -120,7 +120,7 @@ def test_a_task_stays_without_the_link_when_its_conversation_goes(due_and_not: N
 
 
 def test_every_batch_is_a_transaction_of_its_own(due_and_not: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("todo_mcp.purging.BATCH", 2)
+    monkeypatch.setattr("todo_mcp.postgres.purging.BATCH", 2)
     with CaptureQueriesContext(connection) as captured:
         assert list(DELETED_TASKS.run()) == [2, 1]
     said = [query["sql"].split()[0] for query in captured.captured_queries]

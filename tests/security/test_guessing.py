@@ -24,9 +24,9 @@ from todo_mcp.auth.hashers import RANDOM, PasswordHasher, RandomSecretHasher
 from todo_mcp.auth.places import Attempt, this_attempt
 from todo_mcp.auth.rate_limit import Attempts, Counts, network_of, site_of, within_address
 from todo_mcp.core.errors import Busy, TooManyAttempts
-from todo_mcp.greenlets import outside_the_gate
-from todo_mcp.transports import database_gate
-from todo_mcp.transports.database_gate import DatabaseGate
+from todo_mcp.postgres import gate as database_gate
+from todo_mcp.postgres.gate import DatabaseGate
+from todo_mcp.postgres.greenlets import outside_the_gate
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio

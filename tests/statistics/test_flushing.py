@@ -18,11 +18,11 @@ from todo_mcp import asgi
 from todo_mcp.auth.token_use import TokenUses
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.operations import REGISTRY
+from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.recorder import Recorder, recorder
 from todo_mcp.telemetry.metrics import GATE_REFUSED
 from todo_mcp.transports.calls import Call, bearer, perform
-from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.flushing import flush, flushing
 from todo_mcp.users.models import User
 

@@ -25,7 +25,7 @@ from todo_mcp.auth.oauth_views import oauth_error
 from todo_mcp.auth.places import Places, this_attempt
 from todo_mcp.auth.rate_limit import HOUR, KEYS_MAX, MINUTE, attempts, client_address, within
 from todo_mcp.core.errors import RateLimited, TooManyAttempts
-from todo_mcp.greenlets import outside_the_gate
+from todo_mcp.postgres.greenlets import outside_the_gate
 
 # Wrong passwords
 ADDRESS_MAX, ADDRESS_SECONDS = 60, 15 * MINUTE

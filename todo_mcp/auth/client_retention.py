@@ -9,7 +9,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken
 
 from todo_mcp.auth.models import UsedCode
-from todo_mcp.purging import Purge
+from todo_mcp.postgres.purging import Purge
 
 UNUSED_DAYS = 30  # without a token, a code or news of itself
 REPLAY_DAYS = 7  # for which the reuse of a code or a refresh token ends its family; later it is simply unknown

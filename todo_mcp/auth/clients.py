@@ -17,7 +17,7 @@ from todo_mcp.auth.bounded_read import read_within, tls_until
 from todo_mcp.auth.rate_limit import within, within_address
 from todo_mcp.core.errors import Busy
 from todo_mcp.core.strict_json import parse
-from todo_mcp.greenlets import outside_the_gate
+from todo_mcp.postgres.greenlets import outside_the_gate
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

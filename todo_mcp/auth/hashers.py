@@ -9,7 +9,7 @@ from django.contrib.auth.hashers import BasePasswordHasher, PBKDF2PasswordHasher
 from django.utils.crypto import constant_time_compare
 
 from todo_mcp.auth.places import Places
-from todo_mcp.greenlets import outside_the_gate
+from todo_mcp.postgres.greenlets import outside_the_gate
 
 QUEUE_MAX = 8  # hashes, the one at work included; each takes some 0.3 s of CPU
 OF_A_SITE = 3  # of them

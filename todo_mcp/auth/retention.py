@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, RefreshToken
 
-from todo_mcp.purging import Purge
+from todo_mcp.postgres.purging import Purge
 
 ATTEMPTS_KEPT = timedelta(days=1)  # once they lock nobody any more
 LOGS_KEPT = timedelta(days=90)

@@ -14,7 +14,6 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from todo_mcp.auth.principal import Principal, assume, authenticate, note_use
 from todo_mcp.auth.rate_limit import check_rate
-from todo_mcp.compiled import Guard, Unmet, operation_run
 from todo_mcp.core.envelope import Envelope, Output, failure, success
 from todo_mcp.core.errors import (
     Busy,
@@ -26,9 +25,10 @@ from todo_mcp.core.errors import (
     Unauthenticated,
 )
 from todo_mcp.core.operations import Operation
-from todo_mcp.greenlets import sleep
-from todo_mcp.history import history_context
-from todo_mcp.postgresql.connection import database_time
+from todo_mcp.postgres.connection import database_time
+from todo_mcp.postgres.greenlets import sleep
+from todo_mcp.postgres.history import history_context
+from todo_mcp.postgres.statements import Guard, Unmet, operation_run
 from todo_mcp.statistics.recorder import recorder
 from todo_mcp.telemetry.logs import describe
 from todo_mcp.telemetry.metrics import count_call

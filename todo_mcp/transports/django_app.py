@@ -26,8 +26,8 @@ from starlette.types import Receive, Scope, Send
 from todo_mcp.auth.places import Attempt, this_attempt
 from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import Busy
+from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.metrics import PAGES
-from todo_mcp.transports.database_gate import DatabaseGate
 from todo_mcp.transports.exchange import address_of, refuse_with
 
 PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from todo_mcp.auth.reset_mail import Letter, Look, listening, next_letter, send, warn_given_up
+from todo_mcp.postgres.background import tried_again_later
+from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe
-from todo_mcp.transports.background import tried_again_later
-from todo_mcp.transports.database_gate import DatabaseGate
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.waiting import Ready, Wait
 
-from todo_mcp.greenlets import Work, current_work
+from todo_mcp.postgres.greenlets import Work, current_work
 
 
 class Stopwatch:

@@ -17,9 +17,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.signals import connection_created
 
 from todo_mcp.core.errors import Busy, ConnectionLost
-from todo_mcp.greenlets import Work, current_work, this_thread
-from todo_mcp.postgresql.base import DatabaseWrapper
-from todo_mcp.postgresql.connection import Stopwatch, database_time
+from todo_mcp.postgres.base import DatabaseWrapper
+from todo_mcp.postgres.connection import Stopwatch, database_time
+from todo_mcp.postgres.greenlets import Work, current_work, this_thread
 from todo_mcp.telemetry.metrics import CONNECTIONS, CONNECTIONS_LIMIT, GATE_REFUSED, GATE_WAIT_SECONDS, GATE_WAITING
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class DatabaseGate:
         CONNECTIONS_LIMIT.set(size)
 
     async def on_loop(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
-        """The function waits for nothing but the database, or says so (``todo_mcp.greenlets``)."""
+        """The function waits for nothing but the database, or says so (``todo_mcp.postgres.greenlets``)."""
         await self._enter()
         place = _Place(self, patience)
         work = _WorkOn(place, function)
@@ -67,7 +67,7 @@ class DatabaseGate:
 
     async def in_thread(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
         """The function may take its time. While it needs no database for long, it can give its place to others
-        (``todo_mcp.greenlets.outside_the_gate``).
+        (``todo_mcp.postgres.greenlets.outside_the_gate``).
         """
         await self._enter()
         place = _Place(self, patience)

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from todo_mcp.postgresql.connection import Connection
+from todo_mcp.postgres.connection import Connection
 from todo_mcp.telemetry.tracing import statement
 
 

@@ -8,10 +8,10 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import client
 
-from todo_mcp.embedded_postgres.cluster import find_programs
-from todo_mcp.embedded_postgres.server import EmbeddedServer, embedded_server
-from todo_mcp.greenlets import without_blocking
-from todo_mcp.postgresql import base
+from todo_mcp.postgres import base
+from todo_mcp.postgres.embedded.cluster import find_programs
+from todo_mcp.postgres.embedded.server import EmbeddedServer, embedded_server
+from todo_mcp.postgres.greenlets import without_blocking
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 Code that only computes and asks PostgreSQL needs no thread of its own. Handing it to one costs more than the code
 itself takes, for the two threads then contend for the interpreter (docs/performance.md). What waits says so here:
-``todo_mcp.postgresql`` for the database, ``without_blocking`` for what is slow in another way.
+``todo_mcp.postgres`` for the database, ``without_blocking`` for what is slow in another way.
 """
 
 import asyncio

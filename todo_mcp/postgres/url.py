@@ -26,7 +26,7 @@ def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = F
         raise ImproperlyConfigured("DATABASE_POOLER is transaction; set DATABASE_URL to the address of that pooler.")
     if not url:
         return {
-            "ENGINE": "todo_mcp.embedded_postgres",
+            "ENGINE": "todo_mcp.postgres.embedded",
             "NAME": "todo_mcp",
             "USER": "postgres",
             "CONN_MAX_AGE": None,
@@ -44,7 +44,7 @@ def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = F
             "DATABASE_URL is not a PostgreSQL one; write postgresql://user:password@host:5432/name."
         )
     settings: dict[str, Any] = dict(
-        dj_database_url.parse(f"postgresql://{rest}", engine="todo_mcp.postgresql", conn_max_age=None)
+        dj_database_url.parse(f"postgresql://{rest}", engine="todo_mcp.postgres", conn_max_age=None)
     )
     options = settings.setdefault("OPTIONS", {})
     if "ssl" in options:  # asyncpg's word for libpq's sslmode

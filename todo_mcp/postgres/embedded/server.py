@@ -16,8 +16,8 @@ from typing import IO
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.pq import Ping
 
-from todo_mcp.embedded_postgres.cluster import START_SECONDS, Cluster
-from todo_mcp.embedded_postgres.lock_file import Address
+from todo_mcp.postgres.embedded.cluster import START_SECONDS, Cluster
+from todo_mcp.postgres.embedded.lock_file import Address
 
 
 class EmbeddedServer:

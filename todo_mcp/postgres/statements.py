@@ -18,7 +18,7 @@ from django.db.models.expressions import Expression
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 from todo_mcp.core.errors import RuleBroken
-from todo_mcp.history import current_metadata
+from todo_mcp.postgres.history import current_metadata
 
 # A migration changed a column, or somebody said DEALLOCATE: told before the statement does anything.
 _PLAN_LOST = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)

@@ -5,9 +5,9 @@ from typing import Any
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 
-from todo_mcp.greenlets import without_blocking
-from todo_mcp.postgresql.connection import Connection, database_time
-from todo_mcp.postgresql.traced import TracedConnection, traced
+from todo_mcp.postgres.connection import Connection, database_time
+from todo_mcp.postgres.greenlets import without_blocking
+from todo_mcp.postgres.traced import TracedConnection, traced
 from todo_mcp.telemetry.tracing import is_configured
 
 

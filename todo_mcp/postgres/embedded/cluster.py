@@ -15,8 +15,8 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import make_conninfo
 
-from todo_mcp.embedded_postgres.account import Account, account_for
-from todo_mcp.embedded_postgres.lock_file import Address, forget_lost_server, read_address
+from todo_mcp.postgres.embedded.account import Account, account_for
+from todo_mcp.postgres.embedded.lock_file import Address, forget_lost_server, read_address
 
 MAJOR = 18
 DATABASE = "todo_mcp"
