@@ -21,8 +21,8 @@ from tasks import services
 from tasks.models import Task, TaskEvent
 from tests.factories import MessageFactory, TaskFactory, UserFactory
 from tests.operators import LISTS, act, sign_in, staff_with
-from todo_mcp.auth.token_use import write_uses
 from todo_mcp.auth.tokens import find_token, issue_token
+from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import User
 
 PASSWORD = "correct horse battery staple"

@@ -19,7 +19,6 @@ from tasks.models import Task
 from tasks.retention import DELETED_TASKS
 from tests.plans import complaints
 from todo_mcp.auth.principal import assume, authenticate
-from todo_mcp.auth.token_use import write_uses
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import InvalidArguments, TodoError
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
@@ -27,6 +26,7 @@ from todo_mcp.core.pagination import Position
 from todo_mcp.idempotency.services import EXPIRED_KEYS
 from todo_mcp.postgres.purging import Purge
 from todo_mcp.postgres.statements import Unmet, operation_run
+from todo_mcp.statistics.token_use import write_uses
 
 STRANGER = "user-1"  # has little
 USER = "user-7"  # has 10,000 tasks, of which 3,000 are deleted and 10 pending, and a conversation of 5,000 messages

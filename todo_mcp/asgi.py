@@ -14,11 +14,11 @@ from starlette.routing import Route, Router  # noqa: E402
 from starlette.types import ASGIApp, Receive, Scope, Send  # noqa: E402
 
 from todo_mcp.postgres.gate import DatabaseGate  # noqa: E402
+from todo_mcp.statistics.flushing import flushing  # noqa: E402
 from todo_mcp.telemetry import tracing  # noqa: E402
 from todo_mcp.transports import health  # noqa: E402
 from todo_mcp.transports.django_app import STATIC_PATH, DjangoApp, static_file  # noqa: E402
 from todo_mcp.transports.exchange import is_mcp  # noqa: E402
-from todo_mcp.transports.flushing import flushing  # noqa: E402
 from todo_mcp.transports.guard import Guard  # noqa: E402
 from todo_mcp.transports.mailing import mailing  # noqa: E402
 from todo_mcp.transports.mcp_server import McpEndpoint  # noqa: E402

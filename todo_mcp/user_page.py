@@ -8,8 +8,8 @@ from django.urls import reverse
 from conversations.models import Conversation
 from tasks.models import Task
 from todo_mcp.admin_site import may_view
-from todo_mcp.auth.token_use import last_used
 from todo_mcp.auth.tokens import NEVER, list_tokens
+from todo_mcp.statistics.token_use import last_used
 
 LATEST = 5  # tasks and conversations
 TOKENS_MAX = 50

@@ -18,9 +18,9 @@ from conversations.services import append_messages, create_conversation
 from tasks.models import Task
 from tasks.services import add_task, complete_task, delete_task
 from todo_mcp.auth.models import ResetRequest
-from todo_mcp.auth.token_use import write_uses
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.history import history_context
+from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import User
 
 LATER = timezone.now() + timedelta(days=1)

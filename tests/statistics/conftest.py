@@ -1,7 +1,7 @@
 import pytest
 
-from todo_mcp.auth.token_use import token_uses
 from todo_mcp.statistics.recorder import recorder
+from todo_mcp.statistics.token_use import token_uses
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from tests.conftest import DOORS, HANDSHAKE, Caller, Orm
 from tests.statistics.support import count, rows
 from tests.support import rpc_headers, send, tool_call
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.statistics.flushing import flush
 from todo_mcp.statistics.recorder import CLIENTS_MAX, KEYS_MAX, OTHER, Recorder
-from todo_mcp.transports.flushing import flush
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio

@@ -15,15 +15,15 @@ from pytest_django import DjangoAssertNumQueries
 from tests.conftest import Caller, Orm
 from tests.statistics.support import another_session, count, rows
 from todo_mcp import asgi
-from todo_mcp.auth.token_use import TokenUses
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate
+from todo_mcp.statistics.flushing import flush, flushing
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.recorder import Recorder, recorder
+from todo_mcp.statistics.token_use import TokenUses
 from todo_mcp.telemetry.metrics import GATE_REFUSED
 from todo_mcp.transports.calls import Call, bearer, perform
-from todo_mcp.transports.flushing import flush, flushing
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +48,7 @@ def refused_at_the_gate() -> float:
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flush every hundredth of a second."""
-    monkeypatch.setattr("todo_mcp.transports.flushing.EVERY", 0.01)
+    monkeypatch.setattr("todo_mcp.statistics.flushing.EVERY", 0.01)
 
 
 def test_counting_costs_a_call_no_statement(

@@ -8,11 +8,11 @@ from pytest_django import DjangoAssertNumQueries
 
 from tests.conftest import DOORS, Caller, Orm
 from tests.statistics.support import another_session
-from todo_mcp.auth.token_use import INTERVAL, TokenUses, last_used, write_uses
 from todo_mcp.auth.tokens import find_token, issue_token, list_tokens, revoke_token
+from todo_mcp.statistics.flushing import flush
 from todo_mcp.statistics.models import TokenUse
 from todo_mcp.statistics.recorder import Recorder
-from todo_mcp.transports.flushing import flush
+from todo_mcp.statistics.token_use import INTERVAL, TokenUses, last_used, write_uses
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio

@@ -18,8 +18,8 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminS
 from todo_mcp.admin_actions import RowAction
 from todo_mcp.admin_base import BaseAdmin, badge_column, isolated, moment, time_column, user_link
 from todo_mcp.admin_filters import UserFilter
-from todo_mcp.auth.token_use import last_used
 from todo_mcp.auth.tokens import ACT_AS, NEVER, find_token, issue_token, revoke_token
+from todo_mcp.statistics.token_use import last_used
 from todo_mcp.users.models import User
 
 for model in [known for known in admin.site._registry if known._meta.app_label in ("oauth2_provider", "axes")]:

@@ -13,11 +13,11 @@ from oauth2_provider.models import AccessToken
 
 from todo_mcp.auth.jwt_tokens import looks_like_jwt, verify
 from todo_mcp.auth.resource import is_audience
-from todo_mcp.auth.token_use import token_uses
 from todo_mcp.auth.tokens import ACT_AS, TOKEN_MAX, checksum
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import Forbidden, InvalidArguments, ScopeMissing, Unauthenticated, UserNotFound
 from todo_mcp.postgres.statements import USER, Guard, Parameter, select
+from todo_mcp.statistics.token_use import token_uses
 from todo_mcp.users.models import User
 from todo_mcp.users.services import create_user
 

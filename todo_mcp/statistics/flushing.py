@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 from django.db import transaction
 
-from todo_mcp.auth.token_use import TokenUses, token_uses, write_uses
 from todo_mcp.postgres.background import tried_again_later
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.statistics.recorder import Recorder, recorder
 from todo_mcp.statistics.services import add_counts
+from todo_mcp.statistics.token_use import TokenUses, token_uses, write_uses
 
 logger = logging.getLogger(__name__)
 
