@@ -17,10 +17,10 @@ from conversations import services
 from conversations.models import Conversation, Message
 from conversations.search import find_messages, headlines, words_query
 from conversations.transcript import TASKS_MAX, Asked, message_page
-from todo_mcp.admin_actions import RowAction
-from todo_mcp.admin_base import WORDS_MAX, BaseAdmin, isolated, positive, time_column
-from todo_mcp.admin_filters import UserFilter, by_days
-from todo_mcp.admin_site import may_view
+from todo_mcp.admin_kit.actions import RowAction
+from todo_mcp.admin_kit.base import WORDS_MAX, BaseAdmin, isolated, positive, time_column
+from todo_mcp.admin_kit.filters import UserFilter, by_days
+from todo_mcp.admin_kit.site import may_view
 
 MESSAGES_COUNTED = 100  # messages that the list counts in a conversation
 PREVIEW = 100  # characters of the last message in the list

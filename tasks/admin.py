@@ -17,9 +17,9 @@ from django.views.decorators.http import require_POST
 from tasks import services
 from tasks.history import HISTORY_MAX, differences, history, revert_task, version
 from tasks.models import Task
-from todo_mcp.admin_actions import RowAction
-from todo_mcp.admin_base import BaseAdmin, badge_column, isolated, positive, time_column
-from todo_mcp.admin_filters import UserFilter, by_days
+from todo_mcp.admin_kit.actions import RowAction
+from todo_mcp.admin_kit.base import BaseAdmin, badge_column, isolated, positive, time_column
+from todo_mcp.admin_kit.filters import UserFilter, by_days
 from todo_mcp.core.errors import InvalidArguments, TaskNotFound
 from todo_mcp.core.operations import REGISTRY
 

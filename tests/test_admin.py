@@ -16,7 +16,7 @@ from conversations.models import Conversation
 from tasks.models import Task
 from tests.factories import MessageFactory, TaskFactory, UserFactory
 from tests.operators import LISTS, sign_in, staff_with
-from todo_mcp import admin_base
+from todo_mcp.admin_kit import base as admin_base
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.history import history_context
 from todo_mcp.users.models import User

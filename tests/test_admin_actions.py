@@ -13,7 +13,7 @@ from tasks import services
 from tasks.models import Task, TaskEvent
 from tests.factories import MessageFactory, TaskFactory
 from tests.operators import LISTS, act, sign_in
-from todo_mcp import admin_actions
+from todo_mcp.admin_kit import actions as admin_actions
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.users.models import User
 

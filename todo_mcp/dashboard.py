@@ -19,7 +19,7 @@ from psycopg import sql
 
 from conversations.models import Conversation, Message
 from tasks.models import Task
-from todo_mcp.admin_site import may_view
+from todo_mcp.admin_kit.site import may_view
 from todo_mcp.statistics.services import calls_by_tool, clients_seen, slowest_calls
 from todo_mcp.users.models import User
 

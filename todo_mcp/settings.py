@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
 
 from todo_mcp import __version__
-from todo_mcp.admin_site import UNFOLD as UNFOLD
+from todo_mcp.admin_kit.site import UNFOLD as UNFOLD
 from todo_mcp.auth.jwt_issuers import parse_issuers
 from todo_mcp.auth.oauth_settings import SILENCED_CHECKS, oauth_settings
 from todo_mcp.postgres.url import database_settings
@@ -120,7 +120,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "todo_mcp.browsers.ContentSecurityPolicy",
+    "todo_mcp.admin_kit.page_security.ContentSecurityPolicy",
     "axes.middleware.AxesMiddleware",
     "todo_mcp.transports.database_away.DatabaseAwayMiddleware",
 ]
@@ -173,7 +173,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or each refused attempt is added to the row of the first
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_LOCKOUT_CALLABLE = "todo_mcp.browsers.locked_out"
+AXES_LOCKOUT_CALLABLE = "todo_mcp.admin_kit.page_security.locked_out"
 AXES_CLIENT_IP_CALLABLE = "todo_mcp.auth.rate_limit.client_address"
 AXES_VERBOSE = False
 PASSWORD_RESET_TIMEOUT = 3600

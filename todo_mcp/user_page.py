@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from conversations.models import Conversation
 from tasks.models import Task
-from todo_mcp.admin_site import may_view
+from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.tokens import NEVER, list_tokens
 from todo_mcp.statistics.token_use import last_used
 

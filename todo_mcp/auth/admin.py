@@ -15,9 +15,9 @@ from django.utils.safestring import SafeString
 from oauth2_provider.models import AccessToken
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from todo_mcp.admin_actions import RowAction
-from todo_mcp.admin_base import BaseAdmin, badge_column, isolated, moment, time_column, user_link
-from todo_mcp.admin_filters import UserFilter
+from todo_mcp.admin_kit.actions import RowAction
+from todo_mcp.admin_kit.base import BaseAdmin, badge_column, isolated, moment, time_column, user_link
+from todo_mcp.admin_kit.filters import UserFilter
 from todo_mcp.auth.tokens import ACT_AS, NEVER, find_token, issue_token, revoke_token
 from todo_mcp.statistics.token_use import last_used
 from todo_mcp.users.models import User

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from todo_mcp.browsers import come_back
+from todo_mcp.admin_kit.page_security import come_back
 from todo_mcp.core.errors import Busy, RateLimited
 from todo_mcp.telemetry.logs import describe
 

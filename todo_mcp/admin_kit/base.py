@@ -22,7 +22,7 @@ from django.utils.text import smart_split, unescape_string_literal
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from todo_mcp.admin_actions import RowActionsAdmin
+from todo_mcp.admin_kit.actions import RowActionsAdmin
 
 COUNT_MAX = 10_000  # rows that a list counts, and so can page through
 WORDS_MAX = 10  # words of a search
