@@ -10,7 +10,7 @@ from django.core.cache import cache
 from tests.auth.issuers import Configure, issuer
 from tests.auth.oauth_client import PASSWORD, Browser, OAuthClient, registered
 from tests.conftest import Orm
-from todo_mcp.auth.jwt_issuers import parse_issuers
+from todo_mcp.auth.jwt.issuers import parse_issuers
 from todo_mcp.users.models import User
 
 

@@ -15,7 +15,7 @@ from oauth2_provider.models import AccessToken
 from tests.auth.issuers import AUDIENCE, EC, ISSUER, OTHER_RSA, PEM, claims, issuer, raw, signed
 from tests.conftest import MODERN, Caller, Orm
 from tests.factories import UserFactory
-from todo_mcp.auth.jwt_issuers import parse_issuers
+from todo_mcp.auth.jwt.issuers import parse_issuers
 from todo_mcp.auth.tokens import checksum, issue_token, revoke_token
 from todo_mcp.users.models import User
 

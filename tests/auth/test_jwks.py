@@ -9,7 +9,7 @@ import pytest
 
 from tests.auth.issuers import EC, OTHER_RSA, Configure, KeyServer, jwk, key_server, signed, status
 from tests.conftest import MODERN, Caller
-from todo_mcp.auth import jwks
+from todo_mcp.auth.jwt import key_set as jwks
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from tasks.models import TaskEvent
 from tests.auth.issuers import AUDIENCE, ISSUER, RSA, SECRET, Configure, claims, issuer, signed, status
 from tests.conftest import MODERN, Caller, Orm
-from todo_mcp.auth.jwt_issuers import parse_issuers
+from todo_mcp.auth.jwt.issuers import parse_issuers
 from todo_mcp.users.models import User
 from todo_mcp.users.services import set_active
 

@@ -11,7 +11,7 @@ import urllib3
 from tests.auth.issuers import jwk
 from tests.security.documents import DocumentServer, Reply, answer
 from tests.security.test_client_documents import INFLATED, MIB, deflated, twice
-from todo_mcp.auth.jwks import DOCUMENT_MAX, JsonWebKeySet
+from todo_mcp.auth.jwt.key_set import DOCUMENT_MAX, JsonWebKeySet
 
 KEYS = json.dumps({"keys": [jwk(kid="1")]}).encode()
 BOMB = b" " * INFLATED + KEYS

@@ -8,7 +8,7 @@ import pytest
 
 from tests.auth.issuers import Configure, KeyServer, jwk, key_server, signed, status
 from tests.conftest import Caller
-from todo_mcp.auth import jwks
+from todo_mcp.auth.jwt import key_set as jwks
 
 pytestmark = pytest.mark.anyio
 CALLERS = 40  # ten times the places at the gate

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
-from todo_mcp.auth.jwt_tokens import looks_like_jwt, verify
+from todo_mcp.auth.jwt.tokens import looks_like_jwt, verify
 from todo_mcp.auth.resource import is_audience
 from todo_mcp.auth.tokens import ACT_AS, TOKEN_MAX, checksum
 from todo_mcp.core.envelope import to_json

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_mcp.auth.jwt_tokens import looks_like_jwt, prepare_keys
+from todo_mcp.auth.jwt.tokens import looks_like_jwt, prepare_keys
 from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.strict_json import BadJson, parse

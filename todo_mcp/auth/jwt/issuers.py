@@ -10,7 +10,7 @@ from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import PyJWTError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from todo_mcp.auth.jwks import JsonWebKeySet
+from todo_mcp.auth.jwt.key_set import JsonWebKeySet
 
 # RFC 7518, section 3.1, and RFC 8037. A token names one of the family; the configuration names the family.
 FAMILIES = {

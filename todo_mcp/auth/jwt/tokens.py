@@ -10,8 +10,8 @@ from typing import Any
 import jwt
 from django.conf import settings
 
-from todo_mcp.auth import jwks
-from todo_mcp.auth.jwt_issuers import JwtIssuer
+from todo_mcp.auth.jwt import key_set as jwks
+from todo_mcp.auth.jwt.issuers import JwtIssuer
 from todo_mcp.auth.tokens import ACT_AS, TOKEN_MAX
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.strict_json import BadJson, parse
