@@ -11,7 +11,7 @@ from environs import Env, EnvError
 from todo_mcp import __version__
 from todo_mcp.admin_kit.site import UNFOLD as UNFOLD
 from todo_mcp.auth.jwt.issuers import parse_issuers
-from todo_mcp.auth.oauth_settings import SILENCED_CHECKS, oauth_settings
+from todo_mcp.auth.oauth.settings import SILENCED_CHECKS, oauth_settings
 from todo_mcp.postgres.url import database_settings
 from todo_mcp.telemetry.logs import logging_settings
 

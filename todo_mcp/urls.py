@@ -28,5 +28,5 @@ urlpatterns = [
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
     re_path("^api/", UnknownView.as_view()),
-    path("", include("todo_mcp.auth.oauth_urls")),
+    path("", include("todo_mcp.auth.oauth.urls")),
 ]

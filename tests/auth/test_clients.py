@@ -19,7 +19,7 @@ from oauth2_provider.models import AccessToken, Application, RefreshToken
 from tests.auth.issuers import key_server
 from tests.auth.oauth_client import Browser, OAuthClient, answered, connected, register, registered
 from tests.conftest import Caller, Orm
-from todo_mcp.auth import clients
+from todo_mcp.auth.oauth import clients
 from todo_mcp.auth.tokens import issue_token
 
 pytestmark = pytest.mark.anyio

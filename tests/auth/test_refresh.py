@@ -10,7 +10,7 @@ from oauth2_provider.models import AccessToken, RefreshToken
 
 from tests.auth.oauth_client import Browser, OAuthClient, at_once, connected
 from tests.conftest import Caller, Orm
-from todo_mcp.auth.oauth_validator import RACE_SECONDS, RACERS_MAX
+from todo_mcp.auth.oauth.validator import RACE_SECONDS, RACERS_MAX
 from todo_mcp.auth.tokens import checksum
 from todo_mcp.users.services import set_active
 

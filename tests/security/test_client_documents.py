@@ -30,7 +30,7 @@ from tests.security.documents import (
     then_endlessly,
     then_slowly,
 )
-from todo_mcp.auth import clients
+from todo_mcp.auth.oauth import clients
 
 MIB = 1024 * 1024
 INFLATED = 64 * MIB  # what a bomb would become

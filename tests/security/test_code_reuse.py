@@ -13,8 +13,8 @@ from oauth2_provider.models import AccessToken, Grant, RefreshToken
 
 from tests.auth.oauth_client import Browser, OAuthClient, answered, at_once, register, registered
 from tests.conftest import Caller, Orm
-from todo_mcp.auth.client_retention import REPLAY_DAYS
 from todo_mcp.auth.models import UsedCode
+from todo_mcp.auth.oauth.retention import REPLAY_DAYS
 from todo_mcp.auth.tokens import checksum
 
 pytestmark = pytest.mark.anyio

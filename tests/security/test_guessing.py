@@ -19,8 +19,9 @@ from tests.conftest import Caller, Orm
 from tests.faults.conftest import database as database
 from tests.server_process import Database, ServerProcess
 from todo_mcp import asgi
-from todo_mcp.auth import attempts, clients, hashers, places, rate_limit
+from todo_mcp.auth import attempts, hashers, places, rate_limit
 from todo_mcp.auth.hashers import RANDOM, PasswordHasher, RandomSecretHasher
+from todo_mcp.auth.oauth import clients
 from todo_mcp.auth.places import Attempt, this_attempt
 from todo_mcp.auth.rate_limit import Attempts, Counts, network_of, site_of, within_address
 from todo_mcp.core.errors import Busy, TooManyAttempts

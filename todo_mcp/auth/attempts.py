@@ -21,7 +21,7 @@ from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
-from todo_mcp.auth.oauth_views import oauth_error
+from todo_mcp.auth.oauth.views import oauth_error
 from todo_mcp.auth.places import Places, this_attempt
 from todo_mcp.auth.rate_limit import HOUR, KEYS_MAX, MINUTE, attempts, client_address, within
 from todo_mcp.core.errors import RateLimited, TooManyAttempts

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
-from todo_mcp.auth.oauth_settings import MCP_PATH
+from todo_mcp.auth.oauth.settings import MCP_PATH
 
 BASIC_SCOPES = "tasks:read tasks:write"  # what a client that knows nothing yet should ask for
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from oauth2_provider.models import AccessToken, Grant, RefreshToken
 
-from todo_mcp.auth.clients import document_host
+from todo_mcp.auth.oauth.clients import document_host
 from todo_mcp.auth.tokens import NEVER, is_usable
 
 

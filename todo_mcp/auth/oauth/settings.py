@@ -25,10 +25,10 @@ SILENCED_CHECKS = ["oauth2_provider.E003"]
 
 
 FLOW = {
-    "SCOPES_BACKEND_CLASS": "todo_mcp.auth.scopes.GrantableScopes",
+    "SCOPES_BACKEND_CLASS": "todo_mcp.auth.oauth.scopes.GrantableScopes",
     "DEFAULT_SCOPES": ["tasks:read", "tasks:write"],
     **{f"COMPLIANT_BCP_RFC9700_{gate}": True for gate in GATES},
-    "OAUTH2_VALIDATOR_CLASS": "todo_mcp.auth.oauth_validator.Validator",
+    "OAUTH2_VALIDATOR_CLASS": "todo_mcp.auth.oauth.validator.Validator",
     "ACCESS_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
     "REFRESH_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
     "CLIENT_SECRET_HASHER": "sha256_random",  # hashers.py: we make every secret
@@ -47,8 +47,8 @@ REGISTRATION = {
     "DCR_ENABLED": True,
     "DCR_REGISTRATION_PERMISSION_CLASSES": ["oauth2_provider.dcr.AllowAllDCRPermission"],
     "CIMD_ENABLED": True,
-    "CIMD_METADATA_FETCHER": "todo_mcp.auth.clients.MetadataFetcher",
-    "CIMD_REGISTRATION_PERMISSION_CLASSES": ["todo_mcp.auth.clients.FewNewClients"],
+    "CIMD_METADATA_FETCHER": "todo_mcp.auth.oauth.clients.MetadataFetcher",
+    "CIMD_REGISTRATION_PERMISSION_CLASSES": ["todo_mcp.auth.oauth.clients.FewNewClients"],
     # Who waits for a document holds no place at the gate, but a thread.
     "CIMD_FETCH_TIMEOUT_SECONDS": 3,
     "CIMD_MAX_CONCURRENT_FETCHES": 8,

@@ -12,8 +12,8 @@ from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.auth import resource
-from todo_mcp.auth.clients import GRANT_TYPES, ID_MAX, is_safe_redirect
 from todo_mcp.auth.models import UsedCode
+from todo_mcp.auth.oauth.clients import GRANT_TYPES, ID_MAX, is_safe_redirect
 from todo_mcp.auth.tokens import checksum
 
 # How long after its use a refresh token may be used once more: by the loser of a race between two processes of one

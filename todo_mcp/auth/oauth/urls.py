@@ -10,10 +10,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
 from oauth2_provider.views import OAuthServerMetadataView
 
-from todo_mcp.auth import oauth_views as oauth
 from todo_mcp.auth import pages
 from todo_mcp.auth.attempts import limited
-from todo_mcp.auth.introspection import IntrospectionView
+from todo_mcp.auth.oauth import views as oauth
+from todo_mcp.auth.oauth.introspection import IntrospectionView
 
 
 def each_once(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
