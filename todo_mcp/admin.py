@@ -4,7 +4,7 @@ from django.contrib import admin
 from unfold.forms import AuthenticationForm
 
 from todo_mcp.auth import admin as tokens_admin
-from todo_mcp.auth.forms import BoundedName
+from todo_mcp.auth.account.forms import BoundedName
 
 
 class OperatorSignInForm(BoundedName, AuthenticationForm):  # type: ignore[misc] # the theme publishes no types

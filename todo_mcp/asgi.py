@@ -13,6 +13,7 @@ from django.conf import settings  # noqa: E402 (needs django.setup)
 from starlette.routing import Route, Router  # noqa: E402
 from starlette.types import ASGIApp, Receive, Scope, Send  # noqa: E402
 
+from todo_mcp.auth.account.mailing import mailing  # noqa: E402
 from todo_mcp.postgres.gate import DatabaseGate  # noqa: E402
 from todo_mcp.statistics.flushing import flushing  # noqa: E402
 from todo_mcp.telemetry import tracing  # noqa: E402
@@ -20,7 +21,6 @@ from todo_mcp.transports import health  # noqa: E402
 from todo_mcp.transports.django_app import STATIC_PATH, DjangoApp, static_file  # noqa: E402
 from todo_mcp.transports.exchange import is_mcp  # noqa: E402
 from todo_mcp.transports.guard import Guard  # noqa: E402
-from todo_mcp.transports.mailing import mailing  # noqa: E402
 from todo_mcp.transports.mcp_server import McpEndpoint  # noqa: E402
 from todo_mcp.transports.rest_api import ToolEndpoint  # noqa: E402
 from todo_mcp.transports.traced import Traced  # noqa: E402

@@ -156,11 +156,11 @@ LANGUAGE_CODE = "en"
 AUTH_USER_MODEL = "users.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # first: who is locked costs nothing more
-    "todo_mcp.auth.attempts.AttemptLimits",
+    "todo_mcp.auth.account.sign_in.AttemptLimits",
     "django.contrib.auth.backends.ModelBackend",
-    "todo_mcp.auth.attempts.FailedAttempts",
+    "todo_mcp.auth.account.sign_in.FailedAttempts",
 ]
-PASSWORD_HASHERS = ["todo_mcp.auth.hashers.PasswordHasher", "todo_mcp.auth.hashers.RandomSecretHasher"]
+PASSWORD_HASHERS = ["todo_mcp.auth.account.hashers.PasswordHasher", "todo_mcp.auth.account.hashers.RandomSecretHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

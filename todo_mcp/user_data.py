@@ -15,7 +15,7 @@ from oauth2_provider.models import AccessToken
 
 from conversations.retention import erase_conversations, export_conversations
 from tasks.retention import erase_tasks, export_tasks, forget_operator
-from todo_mcp.auth.reset_mail import reset_requests_of
+from todo_mcp.auth.account.reset_mail import reset_requests_of
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.statistics.token_use import last_used
 from todo_mcp.users.models import User

@@ -20,9 +20,9 @@ from tests.auth.oauth_client import PASSWORD, Browser
 from tests.conftest import Caller, Orm, application_client
 from tests.mails import MailServer, link_in, mail_server, outbox, until
 from todo_mcp import asgi
-from todo_mcp.auth import reset_mail
+from todo_mcp.auth.account import reset_mail
+from todo_mcp.auth.account.reset_mail import ask_for_mail
 from todo_mcp.auth.models import ResetRequest
-from todo_mcp.auth.reset_mail import ask_for_mail
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.telemetry.logs import Formatter
 from todo_mcp.user_data import delete_user
@@ -43,7 +43,7 @@ async def server(settings: Any, anyio_backend: str) -> AsyncIterator[MailServer]
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often, and try again after a tenth of a second."""
-    monkeypatch.setattr("todo_mcp.transports.mailing.EVERY", 0.02)
+    monkeypatch.setattr("todo_mcp.auth.account.mailing.EVERY", 0.02)
     monkeypatch.setattr(reset_mail, "WAITS", (timedelta(seconds=0.1),) * 5)
 
 
@@ -129,7 +129,7 @@ async def test_what_waits_is_sent_by_the_next_application(
 async def test_two_workers_send_each_mail_once_however_long_that_takes(
     orm: Orm, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("todo_mcp.transports.mailing.EVERY", 0.02)
+    monkeypatch.setattr("todo_mcp.auth.account.mailing.EVERY", 0.02)
     server.seconds = 0.1
     addresses = [f"user-{n:02}@example.com" for n in range(15)]
     for address in addresses:

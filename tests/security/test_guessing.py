@@ -19,10 +19,12 @@ from tests.conftest import Caller, Orm
 from tests.faults.conftest import database as database
 from tests.server_process import Database, ServerProcess
 from todo_mcp import asgi
-from todo_mcp.auth import attempts, hashers, places, rate_limit
-from todo_mcp.auth.hashers import RANDOM, PasswordHasher, RandomSecretHasher
+from todo_mcp.auth import rate_limit
+from todo_mcp.auth.account import hashers, places
+from todo_mcp.auth.account import sign_in as attempts
+from todo_mcp.auth.account.hashers import RANDOM, PasswordHasher, RandomSecretHasher
+from todo_mcp.auth.account.places import Attempt, this_attempt
 from todo_mcp.auth.oauth import clients
-from todo_mcp.auth.places import Attempt, this_attempt
 from todo_mcp.auth.rate_limit import Attempts, Counts, network_of, site_of, within_address
 from todo_mcp.core.errors import Busy, TooManyAttempts
 from todo_mcp.postgres import gate as database_gate

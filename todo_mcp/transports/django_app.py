@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from todo_mcp.auth.places import Attempt, this_attempt
+from todo_mcp.auth.account.places import Attempt, this_attempt
 from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.gate import DatabaseGate

@@ -10,8 +10,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
 from oauth2_provider.views import OAuthServerMetadataView
 
-from todo_mcp.auth import pages
-from todo_mcp.auth.attempts import limited
+from todo_mcp.auth.account import pages
+from todo_mcp.auth.account.sign_in import limited
 from todo_mcp.auth.oauth import views as oauth
 from todo_mcp.auth.oauth.introspection import IntrospectionView
 

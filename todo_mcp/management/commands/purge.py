@@ -7,8 +7,8 @@ from tqdm import tqdm
 
 from conversations.retention import OLD_CONVERSATIONS
 from tasks.retention import DELETED_TASKS
+from todo_mcp.auth.account.reset_mail import OLD_RESET_REQUESTS
 from todo_mcp.auth.oauth.retention import ENDED_REFRESH_TOKENS, OLD_CODES, UNUSED_CLIENTS, USED_CODES
-from todo_mcp.auth.reset_mail import OLD_RESET_REQUESTS
 from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_ATTEMPTS, OLD_FAILURES, OLD_SESSIONS, OLD_SIGN_INS
 from todo_mcp.idempotency.services import EXPIRED_KEYS
 from todo_mcp.statistics.services import OLD_STATISTICS

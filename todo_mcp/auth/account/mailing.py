@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from todo_mcp.auth.reset_mail import Letter, Look, listening, next_letter, send, warn_given_up
+from todo_mcp.auth.account.reset_mail import Letter, Look, listening, next_letter, send, warn_given_up
 from todo_mcp.postgres.background import tried_again_later
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe

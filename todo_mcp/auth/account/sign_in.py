@@ -21,8 +21,8 @@ from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
+from todo_mcp.auth.account.places import Places, this_attempt
 from todo_mcp.auth.oauth.views import oauth_error
-from todo_mcp.auth.places import Places, this_attempt
 from todo_mcp.auth.rate_limit import HOUR, KEYS_MAX, MINUTE, attempts, client_address, within
 from todo_mcp.core.errors import RateLimited, TooManyAttempts
 from todo_mcp.postgres.greenlets import outside_the_gate

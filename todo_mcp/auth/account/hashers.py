@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.hashers import BasePasswordHasher, PBKDF2PasswordHasher
 from django.utils.crypto import constant_time_compare
 
-from todo_mcp.auth.places import Places
+from todo_mcp.auth.account.places import Places
 from todo_mcp.postgres.greenlets import outside_the_gate
 
 QUEUE_MAX = 8  # hashes, the one at work included; each takes some 0.3 s of CPU

@@ -11,12 +11,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
 from django.views.generic import TemplateView
 
-from todo_mcp.auth.attempts import check_old_password, count_old_password
-from todo_mcp.auth.forms import SignInForm
+from todo_mcp.auth.account.forms import SignInForm
+from todo_mcp.auth.account.page_headers import PageHeaders
+from todo_mcp.auth.account.reset_mail import ask_for_mail
+from todo_mcp.auth.account.sign_in import check_old_password, count_old_password
 from todo_mcp.auth.oauth.connected_apps import disconnect, list_connections
-from todo_mcp.auth.page_headers import PageHeaders
 from todo_mcp.auth.rate_limit import within, within_address
-from todo_mcp.auth.reset_mail import ask_for_mail
 
 RESETS_AN_HOUR = 10  # from one address
 MAILS_AN_HOUR = 3  # to one person
