@@ -24,12 +24,12 @@ from tests.factories import TaskFactory
 from todo_mcp.auth import principal
 from todo_mcp.auth.principal import authenticate
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.calls.perform import Call, perform_for
 from todo_mcp.core.envelope import Output
 from todo_mcp.core.errors import TodoError
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation, operation
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.postgres.greenlets import Work
-from todo_mcp.transports.calls import Call, perform_for
 from todo_mcp.users.models import User
 
 OPERATIONS = [*REGISTRY.values(), *RESOURCES.values()]

@@ -13,10 +13,10 @@ from tests.factories import ConversationFactory, MessageFactory, TaskFactory
 from tests.support import arguments_of
 from todo_mcp.auth.principal import authenticate
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.calls.perform import Call, bearer, perform
 from todo_mcp.core.errors import IdempotencyConflict, TaskNotFound, Unauthenticated
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.core.pagination import Position
-from todo_mcp.transports.calls import Call, bearer, perform
 from todo_mcp.users.models import User
 
 KEY = "a-key-of-my-own"

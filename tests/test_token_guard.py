@@ -13,12 +13,12 @@ from tests.factories import TaskFactory
 from todo_mcp.auth import principal
 from todo_mcp.auth.principal import assume, authenticate
 from todo_mcp.auth.tokens import issue_token, revoke_all, revoke_token
+from todo_mcp.calls.perform import Call, perform_for
 from todo_mcp.core.envelope import Envelope
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.statements import Unmet, operation_run
 from todo_mcp.statistics.token_use import token_uses
-from todo_mcp.transports.calls import Call, perform_for
 from todo_mcp.users.models import User
 
 KINDS = ("personal", "service")

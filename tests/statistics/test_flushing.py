@@ -16,6 +16,7 @@ from tests.conftest import Caller, Orm
 from tests.statistics.support import another_session, count, rows
 from todo_mcp import asgi
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.calls.perform import Call, bearer, perform
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.statistics.flushing import flush, flushing
@@ -23,7 +24,6 @@ from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.recorder import Recorder, recorder
 from todo_mcp.statistics.token_use import TokenUses
 from todo_mcp.telemetry.metrics import GATE_REFUSED
-from todo_mcp.transports.calls import Call, bearer, perform
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio

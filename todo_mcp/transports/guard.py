@@ -16,12 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp.auth.jwt.tokens import looks_like_jwt, prepare_keys
 from todo_mcp.auth.rate_limit import site_of
+from todo_mcp.calls.perform import authenticate_alone
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe
 from todo_mcp.telemetry.logs import request_id as current_request_id
-from todo_mcp.transports.calls import authenticate_alone
 from todo_mcp.transports.exchange import (
     PARSE_ERROR,
     Exchange,

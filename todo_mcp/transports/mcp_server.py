@@ -19,12 +19,12 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from todo_mcp import __version__
+from todo_mcp.calls.perform import Call, authenticate_alone, clean_client, perform_for
 from todo_mcp.core.envelope import failure, to_json
 from todo_mcp.core.errors import Busy, KeysUnavailable, ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY, Operation
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry import tracing
-from todo_mcp.transports.calls import Call, authenticate_alone, clean_client, perform_for
 from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, count_refusal, exchange_of, refuse, refuse_with
 from todo_mcp.transports.frames import DATA, TEXT, Envelope, Frame, Frames, Known, envelope_of
 

@@ -15,11 +15,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from starlette.types import Scope
 
+from todo_mcp.calls.perform import Call, authenticate_alone, bearer, clean_client, perform
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import RESOURCES, Operation
 from todo_mcp.telemetry.logs import describe
-from todo_mcp.transports.calls import Call, authenticate_alone, bearer, clean_client, perform
 from todo_mcp.transports.exchange import Exchange, count_refusal, exchange_of, refusal
 
 logger = logging.getLogger(__name__)

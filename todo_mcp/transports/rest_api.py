@@ -4,10 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from todo_mcp.calls.perform import Call, authenticate_alone, clean_client, perform_for
 from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.transports.calls import Call, authenticate_alone, clean_client, perform_for
 from todo_mcp.transports.exchange import EnvelopeResponse, exchange_of, refuse, refuse_with
 
 

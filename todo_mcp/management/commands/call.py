@@ -7,11 +7,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from todo_mcp.auth.principal import local_principal
+from todo_mcp.calls.perform import Call, perform
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.management.base import escaped
-from todo_mcp.transports.calls import Call, perform
 
 
 class Command(BaseCommand):
