@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from tests.conftest import HANDSHAKE, MODERN, REVISIONS, Caller
 from tests.support import META, rpc_headers, tool_call
-from todo_mcp.transports import frames
-from todo_mcp.transports.frames import ENVELOPE_MAX, ENVELOPES_MAX, Frames, Known, envelope_of
+from todo_mcp.transports.mcp import frames
+from todo_mcp.transports.mcp.frames import ENVELOPE_MAX, ENVELOPES_MAX, Frames, Known, envelope_of
 
 pytestmark = pytest.mark.anyio
 HEADERS = [(b"accept", b"application/json"), (b"mcp-protocol-version", b"2026-07-28"), (b"authorization", b"Bearer a")]

@@ -21,7 +21,7 @@ from todo_mcp.transports import health  # noqa: E402
 from todo_mcp.transports.django_app import STATIC_PATH, DjangoApp, static_file  # noqa: E402
 from todo_mcp.transports.exchange import is_mcp  # noqa: E402
 from todo_mcp.transports.guard import Guard  # noqa: E402
-from todo_mcp.transports.mcp_server import McpEndpoint  # noqa: E402
+from todo_mcp.transports.mcp.endpoint import McpEndpoint  # noqa: E402
 from todo_mcp.transports.rest_api import ToolEndpoint  # noqa: E402
 from todo_mcp.transports.traced import Traced  # noqa: E402
 

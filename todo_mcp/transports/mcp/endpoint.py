@@ -26,7 +26,7 @@ from todo_mcp.core.operations import REGISTRY, Operation
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry import tracing
 from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, count_refusal, exchange_of, refuse, refuse_with
-from todo_mcp.transports.frames import DATA, TEXT, Envelope, Frame, Frames, Known, envelope_of
+from todo_mcp.transports.mcp.frames import DATA, TEXT, Envelope, Frame, Frames, Known, envelope_of
 
 INSTRUCTIONS = """\
 This is the person's own task list. Call list_tasks to learn ids before you complete, update or delete; never guess one.
