@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import path
 
 from todo_mcp.core.errors import InvalidArguments, TodoError
-from todo_mcp.transports.resources import ResourceView
+from todo_mcp.transports.http.resources import ResourceView
 
 
 class ConversationsView(ResourceView):

@@ -14,7 +14,7 @@ from tests.support import rpc_headers, tool_call
 from tests.synchronous import Application
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.transports import guard
+from todo_mcp.transports.http import request_checks as guard
 from todo_mcp.users.models import User
 
 KIB = 1024

@@ -17,13 +17,13 @@ from todo_mcp.auth.account.mailing import mailing  # noqa: E402
 from todo_mcp.postgres.gate import DatabaseGate  # noqa: E402
 from todo_mcp.statistics.flushing import flushing  # noqa: E402
 from todo_mcp.telemetry import tracing  # noqa: E402
-from todo_mcp.transports import health  # noqa: E402
-from todo_mcp.transports.django_app import STATIC_PATH, DjangoApp, static_file  # noqa: E402
-from todo_mcp.transports.exchange import is_mcp  # noqa: E402
-from todo_mcp.transports.guard import Guard  # noqa: E402
+from todo_mcp.transports.http import health  # noqa: E402
+from todo_mcp.transports.http.django_pages import STATIC_PATH, DjangoApp, static_file  # noqa: E402
+from todo_mcp.transports.http.exchange import is_mcp  # noqa: E402
+from todo_mcp.transports.http.request_checks import Guard  # noqa: E402
+from todo_mcp.transports.http.tools import ToolEndpoint  # noqa: E402
+from todo_mcp.transports.http.traced import Traced  # noqa: E402
 from todo_mcp.transports.mcp.endpoint import McpEndpoint  # noqa: E402
-from todo_mcp.transports.rest_api import ToolEndpoint  # noqa: E402
-from todo_mcp.transports.traced import Traced  # noqa: E402
 
 
 class Application:

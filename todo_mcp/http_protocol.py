@@ -20,12 +20,12 @@ from django.conf import settings
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from todo_mcp import lifecycle
 from todo_mcp.core.envelope import failure, to_json
 from todo_mcp.core.errors import Busy
 from todo_mcp.http_answers import Cycle, Flow
 from todo_mcp.http_connections import connections
 from todo_mcp.http_head import HEADERS_COUNT_MAX, Refusal, check_head, malformed, too_large, too_many
+from todo_mcp.transports.http import lifecycle
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 15.0  # the guard is quicker, and says so, once some of the body is there

@@ -26,10 +26,10 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
-from todo_mcp import lifecycle
 from todo_mcp.http_connections import connections
 from todo_mcp.http_protocol import HttpProtocol, abort_unread
 from todo_mcp.postgres.embedded.server import release_all
+from todo_mcp.transports.http import lifecycle
 
 APPLICATION = "todo_mcp.asgi:application"
 KEEP_ALIVE_SECONDS = 75  # more than a load balancer's usual 60: who closes last never closes on a request

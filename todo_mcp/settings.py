@@ -113,7 +113,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "todo_mcp.parameters.ReadableParameters",
+    "todo_mcp.transports.http.parameters.ReadableParameters",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -122,7 +122,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "todo_mcp.admin_kit.page_security.ContentSecurityPolicy",
     "axes.middleware.AxesMiddleware",
-    "todo_mcp.transports.database_away.DatabaseAwayMiddleware",
+    "todo_mcp.transports.http.database_away.DatabaseAwayMiddleware",
 ]
 ROOT_URLCONF = "todo_mcp.urls"
 TEMPLATES = [
@@ -195,7 +195,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "EXCEPTION_HANDLER": "todo_mcp.transports.resources.envelope_for",
+    "EXCEPTION_HANDLER": "todo_mcp.transports.http.resources.envelope_for",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -206,7 +206,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SERVERS": [{"url": "/"}],
     "SERVE_INCLUDE_SCHEMA": False,
-    "POSTPROCESSING_HOOKS": ["todo_mcp.transports.openapi.add_operations"],
+    "POSTPROCESSING_HOOKS": ["todo_mcp.transports.http.openapi.add_operations"],
     "SWAGGER_UI_SETTINGS": {
         "persistAuthorization": True,
         "displayRequestDuration": True,

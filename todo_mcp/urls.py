@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
-from todo_mcp.transports.resources import ReadOnly, UnknownView
+from todo_mcp.transports.http.resources import ReadOnly, UnknownView
 
 admin.autodiscover()
 

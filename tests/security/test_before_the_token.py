@@ -15,8 +15,8 @@ from todo_mcp import asgi
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.errors import Busy
 from todo_mcp.core.strict_json import VALUES_MAX, BadJson, parse
-from todo_mcp.transports import large_bodies
-from todo_mcp.transports.large_bodies import SMALL_MAX, LargeBodies
+from todo_mcp.transports.http import large_bodies
+from todo_mcp.transports.http.large_bodies import SMALL_MAX, LargeBodies
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ import pytest
 
 from tests.conftest import Caller
 from tests.synchronous import Application
-from todo_mcp.transports.paths import one_spelling
+from todo_mcp.transports.http.paths import one_spelling
 
 pytestmark = pytest.mark.anyio
 KNOWN = (

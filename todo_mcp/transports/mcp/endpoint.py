@@ -25,7 +25,7 @@ from todo_mcp.core.errors import Busy, KeysUnavailable, ScopeMissing, TodoError,
 from todo_mcp.core.operations import REGISTRY, Operation
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry import tracing
-from todo_mcp.transports.exchange import PARSE_ERROR, Exchange, count_refusal, exchange_of, refuse, refuse_with
+from todo_mcp.transports.http.exchange import PARSE_ERROR, Exchange, count_refusal, exchange_of, refuse, refuse_with
 from todo_mcp.transports.mcp.frames import DATA, TEXT, Envelope, Frame, Frames, Known, envelope_of
 
 INSTRUCTIONS = """\

@@ -20,7 +20,7 @@ from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import RESOURCES, Operation
 from todo_mcp.telemetry.logs import describe
-from todo_mcp.transports.exchange import Exchange, count_refusal, exchange_of, refusal
+from todo_mcp.transports.http.exchange import Exchange, count_refusal, exchange_of, refusal
 
 logger = logging.getLogger(__name__)
 

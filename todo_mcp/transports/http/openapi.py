@@ -8,7 +8,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from todo_mcp.core.envelope import ERROR_DATA, envelope_schema
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
-from todo_mcp.transports.resources import ResourceView, json_body
+from todo_mcp.transports.http.resources import ResourceView, json_body
 
 _REF = "#/components/schemas/{model}"
 _ERRORS = {

@@ -22,7 +22,7 @@ from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe
 from todo_mcp.telemetry.logs import request_id as current_request_id
-from todo_mcp.transports.exchange import (
+from todo_mcp.transports.http.exchange import (
     PARSE_ERROR,
     Exchange,
     address_of,
@@ -32,8 +32,8 @@ from todo_mcp.transports.exchange import (
     refuse,
     refuse_with,
 )
-from todo_mcp.transports.large_bodies import CALLS_ROOM, FORMS_ROOM, SMALL_MAX, LargeBodies
-from todo_mcp.transports.paths import one_spelling
+from todo_mcp.transports.http.large_bodies import CALLS_ROOM, FORMS_ROOM, SMALL_MAX, LargeBodies
+from todo_mcp.transports.http.paths import one_spelling
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from todo_mcp.calls.perform import Call, authenticate_alone, clean_client, perfo
 from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.transports.exchange import EnvelopeResponse, exchange_of, refuse, refuse_with
+from todo_mcp.transports.http.exchange import EnvelopeResponse, exchange_of, refuse, refuse_with
 
 
 class ToolEndpoint:

@@ -11,11 +11,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from todo_mcp import lifecycle
 from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe
 from todo_mcp.telemetry.metrics import exposition
+from todo_mcp.transports.http import lifecycle
 
 logger = logging.getLogger(__name__)
 Endpoint = Callable[[Request], Awaitable[Response]]
