@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from todo_mcp import server
-from todo_mcp.http_protocol import HttpProtocol
+from todo_mcp.process import server
+from todo_mcp.process.http_protocol import HttpProtocol
 
 Connect = Callable[[], Awaitable["Connection"]]
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

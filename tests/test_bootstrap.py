@@ -15,9 +15,9 @@ from psycopg.pq import Ping
 from pytest_django.fixtures import Settings
 
 from tests.processes import Manage, eventually, scratch
-from todo_mcp import local
 from todo_mcp.auth.tokens import issue_token, list_tokens, revoke_token
 from todo_mcp.postgres.embedded.cluster import Cluster
+from todo_mcp.process import make_run as local
 from todo_mcp.users.models import User
 from todo_mcp.users.services import set_active
 

@@ -7,7 +7,7 @@ import pytest
 from tests.sockets import CHUNKED, GET, Connect
 from tests.sockets import anyio_backend as anyio_backend
 from tests.sockets import connect as connect
-from todo_mcp import http_protocol
+from todo_mcp.process import http_protocol
 
 pytestmark = pytest.mark.anyio
 MAX = 16 * 1024

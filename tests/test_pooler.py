@@ -12,9 +12,9 @@ from pytest_django.fixtures import Settings
 
 from tasks.services import list_tasks
 from tests.test_compiled import PREPARED, ask
-from todo_mcp import startup
 from todo_mcp.postgres.gate import SESSION
 from todo_mcp.postgres.url import PREPARE_AFTER, database_settings
+from todo_mcp.process import startup
 from todo_mcp.users.models import User
 
 URL = "postgresql://todo:secret@db.internal:6432/todo"

@@ -13,9 +13,9 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from tests.processes import PATIENCE, Manage, eventually, free_port
-from todo_mcp import startup
 from todo_mcp.auth.tokens import issue_token
-from todo_mcp.server import PortUnavailable, bind
+from todo_mcp.process import startup
+from todo_mcp.process.server import PortUnavailable, bind
 from todo_mcp.users.models import User
 
 Start = Callable[..., Manage]

@@ -15,7 +15,7 @@ import pytest
 from tests.sockets import GET, Connect, Connection
 from tests.sockets import anyio_backend as anyio_backend
 from tests.sockets import connect as connect
-from todo_mcp.http_protocol import HttpProtocol
+from todo_mcp.process.http_protocol import HttpProtocol
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from tests.server_process import Database, ServerProcess
 from tests.sockets import CHUNKED, GET, Connect
 from tests.sockets import anyio_backend as anyio_backend
 from tests.sockets import connect as connect
-from todo_mcp import http_connections, http_protocol, server
+from todo_mcp.process import http_connections, http_protocol, server
 
 pytestmark = pytest.mark.anyio
 LARGE = GET.replace(b"/ ", b"/large ")

@@ -11,7 +11,7 @@ from todo_mcp.calls.perform import Call, perform
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.core.strict_json import BadJson, parse
-from todo_mcp.management.base import escaped
+from todo_mcp.process.commands import escaped
 
 
 class Command(BaseCommand):

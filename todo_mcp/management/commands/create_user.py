@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from todo_mcp.management.base import escaped, told_plainly
+from todo_mcp.process.commands import escaped, told_plainly
 from todo_mcp.users.services import create_user
 
 

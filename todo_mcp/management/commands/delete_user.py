@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from todo_mcp.management.base import escaped, told_plainly
+from todo_mcp.process.commands import escaped, told_plainly
 from todo_mcp.user_data import delete_user
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.core.serializers.json import DjangoJSONEncoder
 
-from todo_mcp.management.base import escaped, told_plainly
+from todo_mcp.process.commands import escaped, told_plainly
 from todo_mcp.user_data import export_user
 
 

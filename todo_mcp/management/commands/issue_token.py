@@ -5,7 +5,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from todo_mcp.auth.tokens import issue_token
-from todo_mcp.management.base import duration, told_plainly
+from todo_mcp.process.commands import duration, told_plainly
 
 
 class Command(BaseCommand):

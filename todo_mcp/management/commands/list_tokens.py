@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from todo_mcp.auth.tokens import NEVER, list_tokens
-from todo_mcp.management.base import escaped
+from todo_mcp.process.commands import escaped
 
 
 class Command(BaseCommand):

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from todo_mcp import local, startup
+from todo_mcp.process import make_run as local
+from todo_mcp.process import startup
 
 
 class Command(BaseCommand):

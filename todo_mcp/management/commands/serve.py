@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from todo_mcp import startup
+from todo_mcp.process import startup
 
 
 class Command(BaseCommand):

@@ -22,9 +22,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from todo_mcp.core.envelope import failure, to_json
 from todo_mcp.core.errors import Busy
-from todo_mcp.http_answers import Cycle, Flow
-from todo_mcp.http_connections import connections
-from todo_mcp.http_head import HEADERS_COUNT_MAX, Refusal, check_head, malformed, too_large, too_many
+from todo_mcp.process.http_answers import Cycle, Flow
+from todo_mcp.process.http_connections import connections
+from todo_mcp.process.http_head import HEADERS_COUNT_MAX, Refusal, check_head, malformed, too_large, too_many
 from todo_mcp.transports.http import lifecycle
 
 HEAD_SECONDS = 10.0

@@ -17,8 +17,8 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from todo_mcp import server
-from todo_mcp.management.base import escaped
+from todo_mcp.process import server
+from todo_mcp.process.commands import escaped
 
 logger = logging.getLogger(__name__)
 

@@ -26,9 +26,9 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
-from todo_mcp.http_connections import connections
-from todo_mcp.http_protocol import HttpProtocol, abort_unread
 from todo_mcp.postgres.embedded.server import release_all
+from todo_mcp.process.http_connections import connections
+from todo_mcp.process.http_protocol import HttpProtocol, abort_unread
 from todo_mcp.transports.http import lifecycle
 
 APPLICATION = "todo_mcp.asgi:application"

@@ -16,10 +16,10 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from todo_mcp import startup
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import UserNotFound
-from todo_mcp.management.base import escaped
+from todo_mcp.process import startup
+from todo_mcp.process.commands import escaped
 from todo_mcp.users.services import create_user
 
 TOKEN_NAME = "make run"  # noqa: S105 (what the token is called in lists)
