@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from tasks.models import Task
 from tests.factories import MessageFactory, TaskFactory, UserFactory
 from tests.operators import sign_in, staff_with
-from todo_mcp import dashboard
+from todo_mcp.operators import dashboard
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.users.models import User
 

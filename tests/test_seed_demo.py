@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from conversations.models import Conversation, Message
 from tasks.models import Task, TaskEvent
-from todo_mcp.demo_texts import USERS
+from todo_mcp.operators.demo_texts import USERS
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.token_use import last_used
 from todo_mcp.users.models import User

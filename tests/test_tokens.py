@@ -17,7 +17,7 @@ from tests.support import TOOLS, arguments_of, refused, send
 from todo_mcp.auth.principal import authenticate
 from todo_mcp.auth.tokens import find_token, issue_token, list_tokens, revoke_token
 from todo_mcp.core.errors import Unauthenticated, UserNotFound
-from todo_mcp.user_data import delete_user
+from todo_mcp.operators.user_data import delete_user
 from todo_mcp.users.models import User
 from todo_mcp.users.services import set_active
 

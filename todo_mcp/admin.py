@@ -3,8 +3,8 @@
 from django.contrib import admin
 from unfold.forms import AuthenticationForm
 
-from todo_mcp.auth import admin as tokens_admin
 from todo_mcp.auth.account.forms import BoundedName
+from todo_mcp.operators import tokens_admin
 
 
 class OperatorSignInForm(BoundedName, AuthenticationForm):  # type: ignore[misc] # the theme publishes no types

@@ -24,8 +24,8 @@ from todo_mcp.auth.account import reset_mail
 from todo_mcp.auth.account.reset_mail import ask_for_mail
 from todo_mcp.auth.models import ResetRequest
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.operators.user_data import delete_user
 from todo_mcp.telemetry.logs import Formatter
-from todo_mcp.user_data import delete_user
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio

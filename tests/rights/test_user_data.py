@@ -15,8 +15,8 @@ from tasks.models import TaskEvent
 from tasks.services import update_task
 from tests.rights.support import NOBODYS, counts, fill, rows_with, tables
 from todo_mcp.core.errors import UserNotFound
+from todo_mcp.operators.user_data import SECRETS, delete_user, export_user
 from todo_mcp.postgres.history import history_context
-from todo_mcp.user_data import SECRETS, delete_user, export_user
 from todo_mcp.users.models import User
 
 # Where the export keeps the rows of a table that has a form of its own.

@@ -15,9 +15,9 @@ from conversations.models import Message
 from tasks.models import Task
 from tests.factories import MessageFactory, TaskFactory
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.operators.user_data import export_user
 from todo_mcp.process import make_run as local
 from todo_mcp.process.commands import escaped
-from todo_mcp.user_data import export_user
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.django_db

@@ -25,7 +25,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "checklist",
     "SITE_URL": "/api/docs",
     "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "todo_mcp.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "todo_mcp.operators.dashboard.dashboard",
     "BORDER_RADIUS": "6px",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("todo_mcp/icon.svg")},

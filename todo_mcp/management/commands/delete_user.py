@@ -3,8 +3,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from todo_mcp.operators.user_data import delete_user
 from todo_mcp.process.commands import escaped, told_plainly
-from todo_mcp.user_data import delete_user
 
 
 class Command(BaseCommand):

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.core.serializers.json import DjangoJSONEncoder
 
+from todo_mcp.operators.user_data import export_user
 from todo_mcp.process.commands import escaped, told_plainly
-from todo_mcp.user_data import export_user
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from todo_mcp.demo import demo_users, seed_demo
+from todo_mcp.operators.demo import demo_users, seed_demo
 
 
 class Command(BaseCommand):

@@ -14,7 +14,7 @@ from django.utils import timezone
 from conversations.models import Conversation, Message
 from tasks.models import Task, TaskEvent
 from todo_mcp.auth.tokens import find_token, issue_token
-from todo_mcp.demo_texts import CALLS, CLIENTS, CONVERSATIONS, EDITS, MADE, TASKS, USERS
+from todo_mcp.operators.demo_texts import CALLS, CLIENTS, CONVERSATIONS, EDITS, MADE, TASKS, USERS
 from todo_mcp.postgres.history import history_context
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.token_use import write_uses

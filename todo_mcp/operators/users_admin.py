@@ -20,8 +20,8 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, SafeLookups, badge_column, isolated, time_column
-from todo_mcp.user_data import delete_user, export_user
-from todo_mcp.user_page import links, may_export, overview
+from todo_mcp.operators.user_data import delete_user, export_user
+from todo_mcp.operators.user_page import links, may_export, overview
 from todo_mcp.users import services
 from todo_mcp.users.models import User
 
