@@ -16,7 +16,7 @@ from conversations.models import Conversation
 from tasks.models import Task
 from tests.factories import MessageFactory, TaskFactory, UserFactory
 from tests.operators import LISTS, sign_in, staff_with
-from todo_mcp.admin_kit import base as admin_base
+from todo_mcp.admin_kit import base
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.history import history_context
 from todo_mcp.users.models import User
@@ -132,7 +132,7 @@ def test_no_page_offers_a_drop_down_of_users(client: Client, hostile_pages: dict
 
 
 def test_counting_stops_at_a_bound(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin_base, "COUNT_MAX", 5)
+    monkeypatch.setattr(base, "COUNT_MAX", 5)
     add_rows(7)
     assert "5+ tasks" in client.get(LISTS["tasks"]).content.decode()
     assert "5 tasks" not in client.get(LISTS["tasks"] + "?q=user:user-2").content.decode()

@@ -13,7 +13,7 @@ from tasks import services
 from tasks.models import Task, TaskEvent
 from tests.factories import MessageFactory, TaskFactory
 from tests.operators import LISTS, act, sign_in
-from todo_mcp.admin_kit import actions as admin_actions
+from todo_mcp.admin_kit import actions
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.users.models import User
 
@@ -97,7 +97,7 @@ def test_an_action_on_many_leaves_those_it_does_not_fit(client: Client, alice: U
 def test_an_action_takes_no_more_rows_than_the_bound(
     client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_actions, "ACTION_MAX", 2)
+    monkeypatch.setattr(actions, "ACTION_MAX", 2)
     tasks = [TaskFactory.create(user=alice) for _ in range(3)]
     act(client, "tasks", "delete_task", tasks[0].pk, confirmed=True, select_across="1")
     assert not Task.objects.filter(deleted_at__isnull=False).exists()

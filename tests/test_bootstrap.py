@@ -17,7 +17,7 @@ from pytest_django.fixtures import Settings
 from tests.processes import Manage, eventually, scratch
 from todo_mcp.auth.tokens import issue_token, list_tokens, revoke_token
 from todo_mcp.postgres.embedded.cluster import Cluster
-from todo_mcp.process import make_run as local
+from todo_mcp.process import make_run
 from todo_mcp.users.models import User
 from todo_mcp.users.services import set_active
 
@@ -148,12 +148,12 @@ def test_a_fault_of_the_data_directory_is_one_line_without_traceback(data_dir: P
 
 @pytest.mark.django_db
 def test_a_token_that_was_revoked_is_replaced(own_data_dir: Path) -> None:
-    first = local.ensure_access()
+    first = make_run.ensure_access()
     assert first.password is not None
-    assert local.ensure_access() == local.Access("zoe", first.token, password=None)
+    assert make_run.ensure_access() == make_run.Access("zoe", first.token, password=None)
     (record,) = list_tokens(user_id="zoe")
     revoke_token(token_id=record.pk)
-    second = local.ensure_access()
+    second = make_run.ensure_access()
     assert second.user_id == "zoe"
     assert second.token != first.token
     assert (own_data_dir / "token").read_text() == f"{second.token}\n"
@@ -164,10 +164,10 @@ def test_a_token_of_another_database_or_expired_is_replaced(own_data_dir: Path) 
     own_data_dir.mkdir()
     for stale in ("todo_of-another-database", ""):
         (own_data_dir / "token").write_text(stale)
-        assert local.ensure_access().token != stale
+        assert make_run.ensure_access().token != stale
     expired = issue_token(user_id="zoe", expires_in=timedelta(seconds=-1))
     (own_data_dir / "token").write_text(expired)
-    assert local.ensure_access().token != expired
+    assert make_run.ensure_access().token != expired
 
 
 @pytest.mark.django_db
@@ -176,20 +176,20 @@ def test_the_first_user_has_the_name_of_the_systems(
     own_data_dir: Path, monkeypatch: pytest.MonkeyPatch, login: str, user_id: str
 ) -> None:
     monkeypatch.setenv("LOGNAME", login)
-    assert local.ensure_access().user_id == user_id
+    assert make_run.ensure_access().user_id == user_id
     assert User.objects.get(pk=user_id).is_superuser
 
 
 @pytest.mark.django_db
 def test_a_deactivated_user_is_told(own_data_dir: Path) -> None:
-    local.ensure_access()
+    make_run.ensure_access()
     set_active(user_id="zoe", active=False)
     with pytest.raises(CommandError, match="The user zoe is deactivated"):
-        local.ensure_access()
+        make_run.ensure_access()
 
 
 @pytest.mark.django_db
 def test_a_data_directory_that_cannot_be_written_is_told(own_data_dir: Path) -> None:
     own_data_dir.touch()
     with pytest.raises(CommandError, match=r"cannot be used .*Set TODO_DATA_DIR"):
-        local.ensure_access()
+        make_run.ensure_access()

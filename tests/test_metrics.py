@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import DOORS, MODERN, Caller
 from todo_mcp.core.errors import Busy
-from todo_mcp.postgres import gate as database_gate
+from todo_mcp.postgres import gate as gate_module
 from todo_mcp.postgres.connection import database_time
 from todo_mcp.postgres.gate import DatabaseGate
 
@@ -100,7 +100,7 @@ async def test_time_in_postgresql_is_told_apart_from_our_own_on_the_loop_and_in_
 async def test_connections_are_told_by_state_and_none_that_broke(
     as_alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_gate, "COUNT_EVERY", 0.01)
+    monkeypatch.setattr(gate_module, "COUNT_EVERY", 0.01)
     gate = DatabaseGate(3, 1)
 
     async def state(function: Callable[[], object]) -> list[float]:

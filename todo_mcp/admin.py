@@ -3,7 +3,7 @@
 from django.contrib import admin
 from unfold.forms import AuthenticationForm
 
-from todo_mcp.auth.account.forms import BoundedName
+from todo_mcp.auth.account.pages import BoundedName
 from todo_mcp.operators import tokens_admin
 
 

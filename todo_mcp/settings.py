@@ -156,9 +156,9 @@ LANGUAGE_CODE = "en"
 AUTH_USER_MODEL = "users.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # first: who is locked costs nothing more
-    "todo_mcp.auth.account.sign_in.AttemptLimits",
+    "todo_mcp.auth.account.attempts.AttemptLimits",
     "django.contrib.auth.backends.ModelBackend",
-    "todo_mcp.auth.account.sign_in.FailedAttempts",
+    "todo_mcp.auth.account.attempts.FailedAttempts",
 ]
 PASSWORD_HASHERS = ["todo_mcp.auth.account.hashers.PasswordHasher", "todo_mcp.auth.account.hashers.RandomSecretHasher"]
 AUTH_PASSWORD_VALIDATORS = [

@@ -9,7 +9,7 @@ import pytest
 
 from tests.auth.issuers import EC, OTHER_RSA, Configure, KeyServer, jwk, key_server, signed, status
 from tests.conftest import MODERN, Caller
-from todo_mcp.auth.jwt import key_set as jwks
+from todo_mcp.auth.jwt import key_set
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         def monotonic() -> float:
             return time.monotonic() + ahead[0]
 
-    monkeypatch.setattr(jwks, "time", Clock)
+    monkeypatch.setattr(key_set, "time", Clock)
     return ahead
 
 
@@ -44,10 +44,10 @@ async def test_keys_rotate_without_a_restart(
     assert [await status(http, first) for _ in range(3)] == [200] * 3 and published.asked == 1
     assert await status(http, second) == 401
     published.keys = [jwk(kid="1"), jwk(OTHER_RSA, kid="2")]
-    clock[0] += jwks.PAUSE + 1
+    clock[0] += key_set.PAUSE + 1
     assert await status(http, second) == 200
     published.keys = [jwk(OTHER_RSA, kid="2")]
-    clock[0] += jwks.FRESH + 1
+    clock[0] += key_set.FRESH + 1
     assert await status(http, first) == 401 and await status(http, second) == 200
 
 
@@ -109,7 +109,7 @@ async def test_keys_that_come_byte_by_byte_are_not_waited_for(
     published: KeyServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(jwks, "TIMEOUT", 0.3)
+    monkeypatch.setattr(key_set, "TIMEOUT", 0.3)
     configure(public_key="", jwks_url=published.url)
     published.slow = True
     started = time.monotonic()
@@ -124,10 +124,10 @@ async def test_known_keys_serve_an_hour_while_their_source_is_away(
     published.keys = [jwk()]
     assert await status(http, signed()) == 200
     published.status = 500
-    clock[0] += jwks.FRESH + 1
+    clock[0] += key_set.FRESH + 1
     assert await status(http, signed()) == 200
-    clock[0] += jwks.STALE
+    clock[0] += key_set.STALE
     assert await status(http, signed()) == 503
     published.status = 200
-    clock[0] += jwks.PAUSE + 1
+    clock[0] += key_set.PAUSE + 1
     assert await status(http, signed()) == 200

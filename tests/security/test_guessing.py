@@ -20,14 +20,14 @@ from tests.faults.conftest import database as database
 from tests.server_process import Database, ServerProcess
 from todo_mcp import asgi
 from todo_mcp.auth import rate_limit
-from todo_mcp.auth.account import hashers, places
-from todo_mcp.auth.account import sign_in as attempts
+from todo_mcp.auth.account import attempts, hashers, places
 from todo_mcp.auth.account.hashers import RANDOM, PasswordHasher, RandomSecretHasher
 from todo_mcp.auth.account.places import Attempt, this_attempt
 from todo_mcp.auth.oauth import clients
+from todo_mcp.auth.oauth import limits as oauth_limits
 from todo_mcp.auth.rate_limit import Attempts, Counts, network_of, site_of, within_address
 from todo_mcp.core.errors import Busy, TooManyAttempts
-from todo_mcp.postgres import gate as database_gate
+from todo_mcp.postgres import gate
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.postgres.greenlets import outside_the_gate
 from todo_mcp.users.models import User
@@ -182,7 +182,7 @@ async def test_who_did_not_get_the_place_again_asks_nothing(committed: None) -> 
 
 def test_the_gate_has_a_thread_for_everybody_who_gives_a_place_away() -> None:
     away = hashers.QUEUE_MAX + attempts.SLOWED_MAX + 2 * places.FOR_THE_KNOWN + clients.FETCHES_MAX
-    assert away <= database_gate.OUTSIDE_MAX
+    assert away <= gate.OUTSIDE_MAX
 
 
 def test_only_a_few_hashes_wait_and_one_is_computed_at_a_time(hashing: list[int]) -> None:
@@ -357,7 +357,7 @@ async def test_who_would_wait_too_long_for_a_name_is_told_to_come_again(sign_in:
 async def test_a_client_has_so_many_wrong_secrets_a_minute_and_the_right_one_passes(
     sign_in: SignIn, orm: Orm, basic: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "CLIENT_ADDRESS_MAX", 10**6)
+    monkeypatch.setattr(oauth_limits, "CLIENT_ADDRESS_MAX", 10**6)
     app = asgi.Lifespan()
     async with app.running():
         transport = httpx2.ASGITransport(app=app, client=("192.0.2.1", 1))
@@ -369,8 +369,8 @@ async def test_a_client_has_so_many_wrong_secrets_a_minute_and_the_right_one_pas
                 auth = httpx2.BasicAuth(client["client_id"], secret) if basic else httpx2.USE_CLIENT_DEFAULT
                 return (await http.post("/oauth/introspect", data=sent, auth=auth)).status_code
 
-            answers = [await ask("wrong") for _ in range(attempts.CLIENT_NAME_MAX + 5)]
-            assert answers == [401] * attempts.CLIENT_NAME_MAX + [429] * 5
+            answers = [await ask("wrong") for _ in range(oauth_limits.CLIENT_NAME_MAX + 5)]
+            assert answers == [401] * oauth_limits.CLIENT_NAME_MAX + [429] * 5
             assert await ask(client["client_secret"]) == 200
 
 
@@ -386,7 +386,7 @@ async def test_an_address_has_so_many_refusals_a_minute_at_the_endpoints_of_prog
     http: httpx2.AsyncClient, path: str
 ) -> None:
     sent = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x", "client_id": "x", "client_secret": "y"}
-    answers = [await http.post(f"/oauth/{path}", data=sent) for _ in range(attempts.CLIENT_ADDRESS_MAX + 1)]
+    answers = [await http.post(f"/oauth/{path}", data=sent) for _ in range(oauth_limits.CLIENT_ADDRESS_MAX + 1)]
     assert {answer.status_code for answer in answers[:-1]} == {401}
     last = answers[-1]
     assert (last.status_code, last.json()["error"]) == (429, "temporarily_unavailable")

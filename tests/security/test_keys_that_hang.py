@@ -8,7 +8,7 @@ import pytest
 
 from tests.auth.issuers import Configure, KeyServer, jwk, key_server, signed, status
 from tests.conftest import Caller
-from todo_mcp.auth.jwt import key_set as jwks
+from todo_mcp.auth.jwt import key_set
 
 pytestmark = pytest.mark.anyio
 CALLERS = 40  # ten times the places at the gate
@@ -22,7 +22,7 @@ def published() -> Iterator[KeyServer]:
 
 @pytest.fixture
 def hanging(configure: Configure, published: KeyServer, monkeypatch: pytest.MonkeyPatch) -> KeyServer:
-    monkeypatch.setattr(jwks, "TIMEOUT", 1.0)
+    monkeypatch.setattr(key_set, "TIMEOUT", 1.0)
     configure(public_key="", jwks_url=published.url)
     published.slow = True
     return published
@@ -59,7 +59,7 @@ async def test_a_known_key_serves_while_somebody_waits_for_an_unknown_one(
     known = signed(headers={"kid": "1"})
     assert await status(as_alice.http, known) == 200
     hanging.slow = True
-    monkeypatch.setattr(jwks, "PAUSE", 0.0)
+    monkeypatch.setattr(key_set, "PAUSE", 0.0)
     waiting = asyncio.create_task(status(as_alice.http, signed(headers={"kid": "2"})))
     await asyncio.sleep(0.2)
     assert await status(as_alice.http, known) == 200

@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver
 from tests.auth.oauth_client import PASSWORD, REDIRECT_URI, RESOURCE, Browser, OAuthClient
 from tests.conftest import Orm
 from tests.security.documents import DocumentServer
-from todo_mcp.auth.account import sign_in as attempts
+from todo_mcp.auth.account import attempts
 from todo_mcp.auth.oauth import clients
 from todo_mcp.auth.oauth import urls as oauth_urls
 from todo_mcp.auth.tokens import issue_token

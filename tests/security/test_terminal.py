@@ -16,7 +16,7 @@ from tasks.models import Task
 from tests.factories import MessageFactory, TaskFactory
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.operators.user_data import export_user
-from todo_mcp.process import make_run as local
+from todo_mcp.process import make_run
 from todo_mcp.process.commands import escaped
 from todo_mcp.users.models import User
 
@@ -103,7 +103,7 @@ def test_an_error_is_one_line_without_harm(nasty: User, command: str) -> None:
 
 
 def test_what_make_run_prints_names_its_user_without_harm(nasty: User, settings: Any) -> None:
-    printed = local.instructions(local.Access(nasty.pk, "token", password=None))
+    printed = make_run.instructions(make_run.Access(nasty.pk, "token", password=None))
     assert not unsafe(printed)
 
 

@@ -7,6 +7,7 @@ from csp.constants import SELF, UNSAFE_EVAL
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.views.generic import View
 
 # The admin's theme is written for Alpine, which makes functions of the expressions in attributes; none is a visitor's.
 # A form posts to us alone; not for the other pages, for a consent to OAuth is a form that leads to the client.
@@ -37,3 +38,27 @@ def come_back(request: HttpRequest, seconds: int, *, is_locked: bool = False) ->
     page = render(request, "admin/locked.html", {"wait": wait, "is_locked": is_locked}, status=429)
     page.headers["Retry-After"] = str(seconds)
     return page
+
+
+# No form-action: browsers apply it to the redirect that follows, which goes to the client.
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+
+
+class PageHeaders(View):
+    """Mixin of a page that a signed-in person sees."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        response = super().dispatch(request, *args, **kwargs)
+        assert isinstance(response, HttpResponse)
+        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Cache-Control"] = "no-store"
+        return response

@@ -115,8 +115,9 @@ def operation(
        one transaction, and it does not change its arguments.
     2. It touches only the database. It runs on the event loop, so other waiting (a file, a socket, a lock, a sleep)
        would stop every other call.
-    3. It begins with the kind of statement that it needs. After a compiled statement (``todo_mcp.postgres.statements``) come only
-       compiled ones. After a statement of the ORM both kinds may come. History would lose the author otherwise.
+    3. It begins with the kind of statement that it needs. After a compiled statement
+       (``todo_mcp.postgres.statements``) come only compiled ones. After a statement of the ORM both kinds may come.
+       Otherwise a change would have no author in its history.
 
     Args:
         example: arguments for the documentation.

@@ -1,4 +1,4 @@
-"""Connections and cursors whose statements are spans of the trace that they belong to (``todo_mcp.telemetry.tracing``)."""
+"""A connection and a cursor that make each statement a span of its trace (``telemetry.tracing``)."""
 
 from functools import cache
 from typing import Any

@@ -25,7 +25,7 @@ from todo_mcp.core.errors import Busy
 from todo_mcp.process.http_answers import Cycle, Flow
 from todo_mcp.process.http_connections import connections
 from todo_mcp.process.http_head import HEADERS_COUNT_MAX, Refusal, check_head, malformed, too_large, too_many
-from todo_mcp.transports.http import lifecycle
+from todo_mcp.transports.http import health
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 15.0  # the guard is quicker, and says so, once some of the body is there
@@ -166,7 +166,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._room = settings.HEADERS_MAX
         self._set_timer(None)
         super().on_headers_complete()
-        if lifecycle.is_draining():
+        if health.is_draining():
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:

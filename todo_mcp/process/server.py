@@ -29,7 +29,7 @@ from uvicorn.supervisors import multiprocess
 from todo_mcp.postgres.embedded.server import release_all
 from todo_mcp.process.http_connections import connections
 from todo_mcp.process.http_protocol import HttpProtocol, abort_unread
-from todo_mcp.transports.http import lifecycle
+from todo_mcp.transports.http import health
 
 APPLICATION = "todo_mcp.asgi:application"
 KEEP_ALIVE_SECONDS = 75  # more than a load balancer's usual 60: who closes last never closes on a request
@@ -57,11 +57,11 @@ class Server(uvicorn.Server):
     _close_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if lifecycle.is_draining() and sig == signal.SIGINT:
+        if health.is_draining() and sig == signal.SIGINT:
             release_all()
             os._exit(128 + sig)  # not by way of uvicorn: it would wait for the database threads
         elif self._close_at is None:
-            lifecycle.start_draining()
+            health.start_draining()
             self._close_at = time.monotonic() + settings.DRAIN_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

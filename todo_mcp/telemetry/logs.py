@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-_PROJECT = str(Path(__file__).parent.parent)
+_PROJECT = str(Path(__file__).parent.parent.parent)
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 

@@ -37,7 +37,7 @@ async def exporting() -> AsyncIterator[None]:
     if not is_configured():
         yield
         return
-    from todo_mcp import span_export  # noqa: PLC0415 (5 MB that only traces need)
+    from todo_mcp.telemetry import span_export  # noqa: PLC0415 (5 MB that only traces need)
 
     provider = span_export.provider()
     trace.set_tracer_provider(provider)

@@ -5,23 +5,40 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views
-from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.forms import AuthenticationForm
+from django.core.validators import MaxLengthValidator
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
 from django.views.generic import TemplateView
 
-from todo_mcp.auth.account.forms import SignInForm
-from todo_mcp.auth.account.page_headers import PageHeaders
+from todo_mcp.admin_kit.page_security import PageHeaders
+from todo_mcp.auth.account.attempts import check_old_password, count_old_password
 from todo_mcp.auth.account.reset_mail import ask_for_mail
-from todo_mcp.auth.account.sign_in import check_old_password, count_old_password
-from todo_mcp.auth.oauth.connected_apps import disconnect, list_connections
 from todo_mcp.auth.rate_limit import within, within_address
+from todo_mcp.users.models import ID_MAX
 
 RESETS_AN_HOUR = 10  # from one address
 MAILS_AN_HOUR = 3  # to one person
 CONNECTIONS = reverse_lazy("account:connections")
 SIGN_IN = reverse_lazy("account:sign_in")
+
+
+class BoundedName(AuthenticationForm):
+    """Mixin: refuses a name longer than any user's id before a password is hashed or the attempt recorded.
+
+    Django's form only asks the browser to keep to the length; django-axes fails to record such a name.
+    """
+
+    def __init__(self, request: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        self.fields["username"].validators.append(MaxLengthValidator(ID_MAX))
+
+
+class SignInForm(BoundedName):
+    def __init__(self, request: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        self.fields["username"].label = "User id"
 
 
 class SignInView(PageHeaders, views.LoginView):
@@ -38,22 +55,6 @@ class SignOutView(PageHeaders, views.LogoutView):
 
     def get_default_redirect_url(self) -> str:
         return str(SIGN_IN)
-
-
-class ConnectionsView(PageHeaders, LoginRequiredMixin, TemplateView):
-    """What can act for the person, and a button for each that ends it."""
-
-    template_name = "account/connections.html"
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(connections=list_connections(user_id=str(self.request.user.pk)), **kwargs)
-
-    def post(self, request: HttpRequest) -> HttpResponse:
-        sent = request.POST.get("application_id", "")
-        known = sent.isascii() and sent.isdigit() and len(sent) <= 18
-        if known and disconnect(user_id=str(request.user.pk), application_id=int(sent)):
-            messages.success(request, "Disconnected. It is refused from now on.")
-        return HttpResponseRedirect(str(CONNECTIONS))
 
 
 class PasswordChangeView(PageHeaders, views.PasswordChangeView):

@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 from django.conf import settings
 
-from todo_mcp.auth.jwt import key_set as jwks
+from todo_mcp.auth.jwt import key_set
 from todo_mcp.auth.jwt.issuers import JwtIssuer
 from todo_mcp.auth.tokens import ACT_AS, TOKEN_MAX
 from todo_mcp.core.errors import Unauthenticated
@@ -58,7 +58,7 @@ async def prepare_keys(token: str) -> None:
     except (LookupError, ValueError, TypeError):
         return
     if fetch is not None:
-        await asyncio.wait({asyncio.wrap_future(fetch)}, timeout=jwks.TIMEOUT)
+        await asyncio.wait({asyncio.wrap_future(fetch)}, timeout=key_set.TIMEOUT)
 
 
 def verify(token: str) -> Claims:

@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse_lazy
+from django.views.generic import TemplateView
 from oauth2_provider.models import AccessToken, Grant, RefreshToken
 
+from todo_mcp.admin_kit.page_security import PageHeaders
 from todo_mcp.auth.oauth.clients import document_host
 from todo_mcp.auth.tokens import NEVER, is_usable
+
+PAGE = reverse_lazy("account:connections")
 
 
 @dataclass(frozen=True)
@@ -56,3 +65,19 @@ def disconnect(*, user_id: str, application_id: int) -> bool:
         for model in (Grant, RefreshToken, AccessToken):
             ended += model.objects.filter(user_id=user_id, application_id=application_id).delete()[0]
     return ended > 0
+
+
+class ConnectedAppsView(PageHeaders, LoginRequiredMixin, TemplateView):
+    """What can act for the person, and a button for each that ends it."""
+
+    template_name = "account/connections.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(connections=list_connections(user_id=str(self.request.user.pk)), **kwargs)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        sent = request.POST.get("application_id", "")
+        known = sent.isascii() and sent.isdigit() and len(sent) <= 18
+        if known and disconnect(user_id=str(request.user.pk), application_id=int(sent)):
+            messages.success(request, "Disconnected. It is refused from now on.")
+        return HttpResponseRedirect(str(PAGE))

@@ -25,7 +25,7 @@ SILENCED_CHECKS = ["oauth2_provider.E003"]
 
 
 FLOW = {
-    "SCOPES_BACKEND_CLASS": "todo_mcp.auth.oauth.scopes.GrantableScopes",
+    "SCOPES_BACKEND_CLASS": "todo_mcp.auth.oauth.validator.GrantableScopes",
     "DEFAULT_SCOPES": ["tasks:read", "tasks:write"],
     **{f"COMPLIANT_BCP_RFC9700_{gate}": True for gate in GATES},
     "OAUTH2_VALIDATOR_CLASS": "todo_mcp.auth.oauth.validator.Validator",

@@ -11,9 +11,10 @@ from django.views.generic import View
 from oauth2_provider.views import OAuthServerMetadataView
 
 from todo_mcp.auth.account import pages
-from todo_mcp.auth.account.sign_in import limited
 from todo_mcp.auth.oauth import views as oauth
+from todo_mcp.auth.oauth.connected_apps import ConnectedAppsView
 from todo_mcp.auth.oauth.introspection import IntrospectionView
+from todo_mcp.auth.oauth.limits import limited
 
 
 def each_once(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -40,7 +41,7 @@ protocol = [
 account = [
     path("sign-in", pages.SignInView.as_view(), name="sign_in"),
     path("sign-out", pages.SignOutView.as_view(), name="sign_out"),
-    path("connections", pages.ConnectionsView.as_view(), name="connections"),
+    path("connections", ConnectedAppsView.as_view(), name="connections"),
     path("password", pages.PasswordChangeView.as_view(), name="password"),
     path("password/reset", pages.PasswordResetView.as_view(), name="reset"),
     path("password/reset/sent", pages.ResetSentView.as_view(), name="reset_sent"),

@@ -9,12 +9,13 @@ from django.db.models import F, Q
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, Grant, RefreshToken
 from oauth2_provider.oauth2_validators import OAuth2Validator
+from oauth2_provider.scopes import SettingsScopes
 from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.auth import resource
 from todo_mcp.auth.models import UsedCode
 from todo_mcp.auth.oauth.clients import GRANT_TYPES, ID_MAX, is_safe_redirect
-from todo_mcp.auth.tokens import checksum
+from todo_mcp.auth.tokens import ACT_AS, checksum
 
 # How long after its use a refresh token may be used once more: by the loser of a race between two processes of one
 # client, or by a client that never got the answer. It gets tokens of its own in the same family. The library's own
@@ -194,3 +195,10 @@ def invalid_target(**kwargs: Any) -> errors.CustomOAuth2Error:
     """The error of RFC 8707, section 2."""
     said = f"This server issues tokens for one resource, {settings.PUBLIC_URL}/mcp."
     return errors.CustomOAuth2Error("invalid_target", description=said, **kwargs)
+
+
+class GrantableScopes(SettingsScopes):  # type: ignore[misc] # the library publishes no types
+    """All but acting for others, which is an operator's to give."""
+
+    def get_available_scopes(self, *args: Any, **kwargs: Any) -> list[str]:
+        return [scope for scope in settings.SCOPES if scope != ACT_AS]

@@ -19,8 +19,8 @@ from oauth2_provider.views import (
 )
 from oauthlib.oauth2.rfc6749 import errors
 
+from todo_mcp.admin_kit.page_security import PageHeaders
 from todo_mcp.auth import resource
-from todo_mcp.auth.account.page_headers import PageHeaders
 from todo_mcp.auth.oauth.clients import GRANT_TYPES, LOOPBACK, BadMetadata, document_host, normalised, too_many_clients
 from todo_mcp.auth.oauth.validator import CHALLENGE_SAID, invalid_target, is_challenge
 from todo_mcp.core.strict_json import BadJson, parse

@@ -5,8 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from todo_mcp.process import make_run as local
-from todo_mcp.process import startup
+from todo_mcp.process import make_run, startup
 
 
 class Command(BaseCommand):
@@ -18,12 +17,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, **options: Any) -> None:
         startup.end_on_signals()
         sockets = startup.listen(host)
-        local.keep_secret_key()
-        local.take_turns()
-        if applied := local.migrate():
+        make_run.keep_secret_key()
+        make_run.take_turns()
+        if applied := make_run.migrate():
             self.stdout.write(f"Prepared the database: {applied} migrations.")
-        access = local.ensure_access()
+        access = make_run.ensure_access()
         startup.share_connections(workers=1)
-        self.stdout.write(local.instructions(access))
+        self.stdout.write(make_run.instructions(access))
         self.stdout.flush()
         startup.serve(sockets, workers=1)

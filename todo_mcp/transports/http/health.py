@@ -15,10 +15,22 @@ from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe
 from todo_mcp.telemetry.metrics import exposition
-from todo_mcp.transports.http import lifecycle
 
 logger = logging.getLogger(__name__)
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+# Not an Event: a second signal can interrupt the handler that holds its lock, which would then never be released.
+_draining = False
+
+
+def start_draining() -> None:
+    """Fail /readyz from now on, so that a load balancer sends no more."""
+    global _draining
+    _draining = True
+
+
+def is_draining() -> bool:
+    return _draining
 
 
 async def healthz(request: Request) -> Response:
@@ -40,7 +52,7 @@ def readyz(gate: DatabaseGate) -> Endpoint:
         return "" if migrated else "migrations are not applied"
 
     async def endpoint(request: Request) -> Response:
-        if lifecycle.is_draining():
+        if is_draining():
             return PlainTextResponse("draining\n", 503)
         try:
             reason = await gate.in_thread(look)

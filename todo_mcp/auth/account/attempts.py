@@ -5,26 +5,21 @@ limit over all addresses, which slows attempts down and never locks the owner ou
 signed in before neither waits for a turn nor stands behind strangers.
 """
 
-import base64
-import binascii
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import wraps
 from typing import Any
 
 from axes.models import AccessLog
 from django.contrib.auth.backends import BaseBackend
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
 from django.utils import timezone
 
 from todo_mcp.auth.account.places import Places, this_attempt
-from todo_mcp.auth.oauth.views import oauth_error
-from todo_mcp.auth.rate_limit import HOUR, KEYS_MAX, MINUTE, attempts, client_address, within
-from todo_mcp.core.errors import RateLimited, TooManyAttempts
+from todo_mcp.auth.rate_limit import HOUR, KEYS_MAX, MINUTE, attempts, client_address
+from todo_mcp.core.errors import TooManyAttempts
 from todo_mcp.postgres.greenlets import outside_the_gate
 
 # Wrong passwords
@@ -35,10 +30,6 @@ TURN_WAIT_MAX = 6  # seconds; an attempt that would wait longer gets 429
 SLOWED_MAX = 8  # attempts that wait at once in a worker; one of a site
 OLD_MAX = 10  # an hour, wrong old passwords of one who is signed in
 KNOWN_DAYS = 30  # for which an address from which the name signed in is not slowed
-# Refused requests of programs
-CLIENT_ADDRESS_MAX = 60  # a minute; what is refused beyond that is answered 429, what is right passes
-CLIENT_ADDRESS_STOP = 600  # a minute; beyond that nothing of this address is looked at
-CLIENT_NAME_MAX = 60  # a minute, from all addresses; a right secret passes all the same
 
 
 class Turns:
@@ -131,42 +122,3 @@ def check_old_password(user_id: str) -> None:
 def count_old_password(user_id: str) -> None:
     """It was wrong."""
     attempts.add("old password", user_id, limit=OLD_MAX)
-
-
-def limited(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """An OAuth endpoint at which an address, and a client's name, may be refused only so often a minute."""
-
-    @wraps(view)
-    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        address = client_address(request)
-        wait = attempts.wait("client", address, limit=CLIENT_ADDRESS_STOP, seconds=MINUTE)
-        if wait is not None:
-            return _too_many(wait)
-        try:
-            response = view(request, *args, **kwargs)
-        except RateLimited as error:
-            return _too_many(int(error.details["retry_after"]))
-        if response.status_code in (400, 401):
-            attempts.add("client", address, limit=CLIENT_ADDRESS_STOP)
-            wait = within("refused client", address, limit=CLIENT_ADDRESS_MAX, seconds=MINUTE)
-        if response.status_code == 401 and (name := _client_name(request)):
-            wait = within("client name", name, limit=CLIENT_NAME_MAX, seconds=MINUTE) or wait
-        return response if wait is None else _too_many(wait)
-
-    return checked
-
-
-def _client_name(request: HttpRequest) -> str:
-    """Which client the request says that it is from, in its form or in a Basic header."""
-    scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return request.POST.get("client_id", "")[:255]
-    try:
-        return base64.b64decode(sent, validate=True).decode().partition(":")[0][:255]
-    except (binascii.Error, ValueError):
-        return ""
-
-
-def _too_many(wait: int) -> HttpResponseBase:
-    said = f"Too many refused requests. Try again in {wait} s."
-    return oauth_error("temporarily_unavailable", said, 429, {"Retry-After": str(wait)})
