@@ -12,7 +12,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, RefreshToken
 
 from tasks.models import Task, TaskEvent
-from todo_mcp.auth.principal import authenticate
+from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.tokens import find_token
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.users.models import User

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from tasks.services import add_task, list_tasks
-from todo_mcp.auth.principal import authenticate
+from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.errors import ConversationNotFound
 from todo_mcp.users.models import User

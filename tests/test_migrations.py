@@ -35,7 +35,8 @@ _OPERATIONS = """
 from todo_mcp.auth.principal import local_principal
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.operations import REGISTRY
-from todo_mcp.calls.perform import Call, perform
+from todo_mcp.calls.call import Call
+from todo_mcp.calls.perform import perform
 from todo_mcp.users.services import create_user
 migrate()
 create_user(user_id="alice")

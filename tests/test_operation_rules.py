@@ -21,10 +21,11 @@ from tasks.models import Task, TaskEvent
 from tasks.schemas import TaskAdded, Title
 from tests.conftest import Orm
 from tests.factories import TaskFactory
-from todo_mcp.auth import principal
-from todo_mcp.auth.principal import authenticate
+from todo_mcp.auth.authentication import authenticate
+from todo_mcp.auth.remembered_tokens import remembered_tokens
 from todo_mcp.auth.tokens import issue_token
-from todo_mcp.calls.perform import Call, perform_for
+from todo_mcp.calls.call import Call
+from todo_mcp.calls.perform import perform_for
 from todo_mcp.core.envelope import Output
 from todo_mcp.core.errors import TodoError
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation, operation
@@ -39,7 +40,7 @@ Body = Callable[[str, str], None]  # what a sixth operation does with the user's
 
 def insert_compiled(user_id: str, title: str) -> None:
     origin = {"conversation_id": None, "message_id": None}
-    queries.insert_task(user_id=user_id, title=title, description="", now=timezone.now(), **origin)
+    queries.add_task(user_id=user_id, title=title, description="", now=timezone.now(), **origin)
 
 
 def insert_by_orm(user_id: str, title: str) -> None:
@@ -66,7 +67,7 @@ def token(request: pytest.FixtureRequest, committed: None, alice: User) -> Itera
     if "before" in request.param:
         authenticate(token)
     yield token
-    principal._remembered.clear()
+    remembered_tokens.clear()
 
 
 def call(operation: Operation, token: str, **arguments: Any) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def compiled_then_read(user_id: str, title: str) -> None:
 
 
 def compiled_that_finds_nothing_then_orm(user_id: str, title: str) -> None:
-    queries.find_task(user_id=user_id, task_id=999_999)
+    queries.get_task(user_id=user_id, task_id=999_999)
     insert_by_orm(user_id, title)
 
 

@@ -11,9 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
 from tests.factories import ConversationFactory, MessageFactory, TaskFactory
 from tests.support import arguments_of
-from todo_mcp.auth.principal import authenticate
+from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.tokens import issue_token
-from todo_mcp.calls.perform import Call, bearer, perform
+from todo_mcp.calls.bearer import bearer
+from todo_mcp.calls.call import Call
+from todo_mcp.calls.perform import perform
 from todo_mcp.core.errors import IdempotencyConflict, TaskNotFound, Unauthenticated
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.core.pagination import Position

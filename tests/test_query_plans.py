@@ -18,14 +18,14 @@ from conversations.transcript import Asked, message_page
 from tasks.models import Task
 from tasks.retention import DELETED_TASKS
 from tests.plans import complaints
-from todo_mcp.auth.principal import assume, authenticate
+from todo_mcp.auth.authentication import authenticate, recall
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import InvalidArguments, TodoError
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
 from todo_mcp.core.pagination import Position
 from todo_mcp.idempotency.services import EXPIRED_KEYS
+from todo_mcp.postgres.operation_run import Unmet, operation_run
 from todo_mcp.postgres.purging import Purge
-from todo_mcp.postgres.statements import Unmet, operation_run
 from todo_mcp.statistics.token_use import write_uses
 
 STRANGER = "user-1"  # has little
@@ -129,9 +129,13 @@ def performed(
     """Do the operation; with a token, that it is good is made sure of in the operation's own statement."""
 
     def perform() -> None:
-        assumed = assume(token) if token else None
+        recalled = recall(token) if token else None
         # What is refused has been looked for too.
-        with suppress(TodoError, Unmet), transaction.atomic(), operation_run(assumed[1]) if assumed else nullcontext():
+        with (
+            suppress(TodoError, Unmet),
+            transaction.atomic(),
+            operation_run(recalled[1]) if recalled else nullcontext(),
+        ):
             operation.function(user_id=user_id, **arguments)
 
     return perform

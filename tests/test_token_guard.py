@@ -10,14 +10,15 @@ from oauth2_provider.models import AccessToken
 
 from tasks.models import Task
 from tests.factories import TaskFactory
-from todo_mcp.auth import principal
-from todo_mcp.auth.principal import assume, authenticate
+from todo_mcp.auth.authentication import authenticate, recall
+from todo_mcp.auth.remembered_tokens import remembered_tokens
 from todo_mcp.auth.tokens import issue_token, revoke_all, revoke_token
-from todo_mcp.calls.perform import Call, perform_for
+from todo_mcp.calls.call import Call
+from todo_mcp.calls.perform import perform_for
 from todo_mcp.core.envelope import Envelope
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.operations import REGISTRY
-from todo_mcp.postgres.statements import Unmet, operation_run
+from todo_mcp.postgres.operation_run import Unmet, operation_run
 from todo_mcp.statistics.token_use import token_uses
 from todo_mcp.users.models import User
 
@@ -48,7 +49,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def token(own: int, kind: str) -> Iterator[str]:
     token = issue_token(user_id="alice") if kind == "personal" else issue_token(service="chat")
     yield token
-    principal._remembered.clear()
+    remembered_tokens.clear()
 
 
 def whose(kind: str) -> dict[str, str]:
@@ -139,9 +140,9 @@ def test_a_service_that_names_another_user_is_that_user_and_nobody_or_nothing_is
 def test_no_other_statement_passes_a_guard_that_is_not_met(own: int) -> None:
     token = issue_token(user_id="alice")
     authenticate(token)
-    assumed = assume(token)
-    assert assumed is not None
-    with operation_run(assumed[1]):
+    recalled = recall(token)
+    assert recalled is not None
+    with operation_run(recalled[1]):
         with pytest.raises(Unmet):
             Task.objects.count()
         with pytest.raises(Unmet):
@@ -150,13 +151,13 @@ def test_no_other_statement_passes_a_guard_that_is_not_met(own: int) -> None:
 
 
 def test_a_worker_remembers_the_newest_tokens_and_no_more(own: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(principal, "REMEMBERED_MAX", 2)
-    principal._remembered.clear()
+    monkeypatch.setattr(remembered_tokens, "_maximum", 2)
+    remembered_tokens.clear()
     tokens = [issue_token(user_id="alice") for _ in range(3)]
     for token in tokens:
         authenticate(token)
-    assert [assume(token) is None for token in tokens] == [True, False, False]
-    principal._remembered.clear()
+    assert [recall(token) is None for token in tokens] == [True, False, False]
+    remembered_tokens.clear()
 
 
 def test_a_token_that_has_ended_costs_its_former_user_no_calls_and_is_noted_as_used_no_more(

@@ -14,7 +14,7 @@ from oauth2_provider.models import AccessToken
 
 from tests.conftest import DOORS, Caller, Orm
 from tests.support import TOOLS, arguments_of, refused, send
-from todo_mcp.auth.principal import authenticate
+from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.tokens import find_token, issue_token, list_tokens, revoke_token
 from todo_mcp.core.errors import Unauthenticated, UserNotFound
 from todo_mcp.operators.user_data import delete_user

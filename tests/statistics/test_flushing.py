@@ -16,7 +16,9 @@ from tests.conftest import Caller, Orm
 from tests.statistics.support import another_session, count, rows
 from todo_mcp import asgi
 from todo_mcp.auth.tokens import issue_token
-from todo_mcp.calls.perform import Call, bearer, perform
+from todo_mcp.calls.bearer import bearer
+from todo_mcp.calls.call import Call
+from todo_mcp.calls.perform import perform
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.statistics.flushing import flush, flushing

@@ -1,19 +1,21 @@
-"""The one way of a call, whoever carries it: token, scope, arguments, user, operation, envelope.
+"""The one way of a call through every transport: token, scope, arguments, user, operation, envelope.
 
-``perform`` runs behind the gate (``database_gate``), or in a command. What it logs and counts is the same for all.
+``perform`` runs behind the gate (``postgres.gate``), or in a command. Logs and counts are the same for all.
 """
 
 import logging
-import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from todo_mcp.auth.principal import Principal, assume, authenticate, note_use
+from todo_mcp.auth.authentication import note_use, recall
+from todo_mcp.auth.principal import Principal
 from todo_mcp.auth.rate_limit import check_rate
+from todo_mcp.calls.bearer import Identify, bearer
+from todo_mcp.calls.call import Call
+from todo_mcp.calls.retries import RETRIABLE, TIMED_OUT, retrying, sqlstate_of
 from todo_mcp.core.envelope import Envelope, Output, failure, success
 from todo_mcp.core.errors import (
     Busy,
@@ -24,219 +26,145 @@ from todo_mcp.core.errors import (
     TodoError,
     Unauthenticated,
 )
-from todo_mcp.core.operations import Operation
 from todo_mcp.postgres.connection import database_time
-from todo_mcp.postgres.greenlets import sleep
 from todo_mcp.postgres.history import history_context
-from todo_mcp.postgres.statements import Guard, Unmet, operation_run
+from todo_mcp.postgres.operation_run import Condition, Unmet, operation_run
 from todo_mcp.statistics.recorder import recorder
 from todo_mcp.telemetry.logs import describe
 from todo_mcp.telemetry.metrics import count_call
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
-ATTEMPTS = 3
-_RETRIABLE = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
-_TIMED_OUT = frozenset({"57014", "55P03"})  # query_canceled, lock_not_available
+Recall = Callable[[str | None], tuple[Principal, Condition] | None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """A call of an operation as it came in. ``client`` is what the caller says of itself."""
+def perform(call: Call, identify: Identify, recall: Recall = lambda target: None) -> tuple[Envelope, TodoError | None]:
+    """Do the call. Returns its envelope, and the error that the envelope tells where there is one.
 
-    operation: Operation
-    arguments: Mapping[str, Any]
-    transport: str
-    request_id: str
-    revision: str = ""
-    client: str = ""
-
-
-class Identify(Protocol):
-    """Tells who calls; for a service, also whether the user is active whom the arguments name."""
-
-    def __call__(self, target: str | None) -> Principal: ...
-
-
-class Assume(Protocol):
-    """Tells who called with this token before, and the guard under which alone that may be relied on."""
-
-    def __call__(self, target: str | None) -> tuple[Principal, Guard] | None: ...
-
-
-def perform(call: Call, identify: Identify, assume: Assume = lambda target: None) -> tuple[Envelope, TodoError | None]:
-    """Do the call and answer with its envelope, and the error that it tells where there is one.
+    Args:
+        identify: returns the caller; its argument is the user whom the call names.
+        recall: returns a caller of an earlier call, and the condition under which this is valid now.
 
     Raises:
-        Unauthenticated: the token is not good; nothing else was looked at.
+        Unauthenticated: the token is not valid; the caller learns nothing else.
     """
     started = time.perf_counter()
     error: TodoError | None = None
-    asked = _Asked(call)
+    work = _Work(call)
     try:
-        envelope = success(asked.under_guard(assume) or asked.authenticated(identify))
+        envelope = success(work.do_recalled(recall) or work.do_identified(identify))
     except Unauthenticated:
         raise
-    except TodoError as caught:
-        error = caught
-    except DatabaseError as caught:
-        error = _database_error(caught, call, admitted=asked.user_id is not None)
-    except Exception as caught:
-        error = _defect(caught, call)
+    except TodoError as refusal:
+        error = refusal
+    except DatabaseError as failed:
+        error = _database_error(failed, call, admitted=work.user_id is not None)
+    except Exception as defect:
+        error = _defect(defect, call)
     if error:
         envelope = failure(error)
-    _record(call, asked.user_id, error, time.perf_counter() - started)
+    _record(call, work.user_id, error, time.perf_counter() - started)
     return envelope, error
 
 
 def perform_for(call: Call, token: str) -> tuple[Envelope, TodoError | None]:
-    """Do the call of the bearer of a token; ``perform`` says how."""
-    return perform(call, bearer(token), lambda target: assume(token, target=target))
+    """Do the call of the bearer of a token, as ``perform`` does."""
+    return perform(call, bearer(token), lambda target: recall(token, target=target))
 
 
-class _Asked:
-    """A call whose arguments have been looked at, and for whom it is done once that is known."""
+class _Work:
+    """The work of a call: its arguments are validated first, its caller is identified second.
+
+    ``user_id`` is the user whose data the call is about, once the caller is known.
+    """
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.user_id: str | None = None
-        self._counted = False
-        self._limited: RateLimited | None = None
+        self._is_counted = False
+        self._over_limit: RateLimited | None = None
         self._invalid: InvalidArguments | None = None
         self._arguments: dict[str, Any] = {}
         try:
             self._arguments = call.operation.validate(call.arguments)
         except InvalidArguments as error:
-            self._invalid = error  # told only to a caller who may know
+            self._invalid = error  # told only to a caller with a valid token
         self._target: str | None = self._arguments.pop("user_id", None)
 
-    def under_guard(self, assume: Assume) -> Output | None:
-        """The operation's result, if it could be had in the statements that make sure of the token as well.
-
-        None where that could not be, for whatever reason; nothing was done then.
-        """
-        assumed = assume(self._target) if self._invalid is None else None
-        if assumed is None:
+    def do_recalled(self, recall: Recall) -> Output | None:
+        """The result of statements that check the token too. None if that was not possible; nothing was done then."""
+        recalled = recall(self._target) if self._invalid is None else None
+        if recalled is None:
             return None
-        principal, guard = assumed
+        principal, condition = recalled
         self._count(principal)
-        if self._limited:
+        if self._over_limit:
             return None
         try:
-            output = self._operate(principal, guard)
-            if guard.met:
-                return output
+            output = self._operate(principal, condition)
+            return output if condition.is_met else None
         except (TodoError, Unmet):
-            if guard.met:
+            if condition.is_met:
                 raise
         except (InterfaceError, OperationalError) as error:
-            if not self.call.operation.read_only or _sqlstate(error) in _TIMED_OUT | _RETRIABLE:
+            if not self.call.operation.read_only or sqlstate_of(error) in TIMED_OUT | RETRIABLE:
                 raise
-            connection.close()  # it was dead; a question may be asked again
+            connection.close()  # it was dead; reading may be repeated
         finally:
-            if guard.met:
+            if condition.is_met:
                 note_use(principal)
         return None
 
-    def authenticated(self, identify: Identify) -> Output:
+    def do_identified(self, identify: Identify) -> Output:
+        """The result for a caller who was looked up."""
         principal = identify(self._target)
         self.user_id = None
         self._count(principal)
-        if self._limited:
-            raise self._limited
+        if self._over_limit:
+            raise self._over_limit
         if self._invalid:
             principal.require(self.call.operation.scope)
             raise self._invalid
         return self._operate(principal)
 
     def _count(self, principal: Principal) -> None:
-        """Count the call, once: one that is refused too, and one of a token that proves to have ended since.
+        """Count the call once, also if it is refused.
 
-        The latter is forgotten then, so that it counts for its former user no second time.
+        The first call of a token that has ended counts for its former user. The token is then forgotten, so further
+        calls do not.
         """
-        if self._counted:
+        if self._is_counted:
             return
-        self._counted = True
+        self._is_counted = True
         try:
             check_rate(principal.user_id or self._target or principal.token_name)
         except RateLimited as error:
-            self._limited = error
+            self._over_limit = error
 
-    def _operate(self, principal: Principal, guard: Guard | None = None) -> Output:
+    def _operate(self, principal: Principal, condition: Condition | None = None) -> Output:
         principal.require(self.call.operation.scope)
         user_id = self.user_id = principal.acting_for(self._target)
-        return retrying(lambda: self._run(user_id, principal, guard))
+        return retrying(lambda: self._run(user_id, principal, condition))
 
-    def _run(self, user_id: str, principal: Principal, guard: Guard | None) -> Output:
+    def _run(self, user_id: str, principal: Principal, condition: Condition | None) -> Output:
         history = history_context(
             user=user_id,
             token=principal.token_id,
             token_name=principal.token_name,
             client=self.call.client,
             tool=self.call.operation.name,
-            compiled=guard is not None,
+            compiled=condition is not None,
             transport=self.call.transport,
             request_id=self.call.request_id,
         )
-        with operation_run(guard), history:  # in this order: the run sees statements before pghistory adds to them
+        with operation_run(condition), history:  # in this order: the run sees statements before pghistory adds to them
             return self.call.operation.function(user_id=user_id, **self._arguments)
-
-
-def authenticate_alone(token: str) -> Principal:
-    """The principal of a request that calls no operation.
-
-    Raises:
-        Unauthenticated: the token is not good.
-        Busy: the database is out of reach.
-    """
-    try:
-        return bearer(token)(None)
-    except (InterfaceError, OperationalError) as error:
-        logger.warning("database unavailable", extra=describe(error))
-        raise Busy from error
-
-
-def bearer(token: str) -> Identify:
-    """Identify by a bearer token. The first statement of a call: if the connection turns out dead, take a new one."""
-
-    def identify(target: str | None) -> Principal:
-        try:
-            return authenticate(token, target=target)
-        except (InterfaceError, OperationalError) as error:
-            if _sqlstate(error) in _TIMED_OUT:
-                raise  # the connection is good
-            connection.close()
-            return authenticate(token, target=target)
-
-    return identify
-
-
-def retrying(work: Callable[[], T]) -> T:
-    """Do a whole transaction again where PostgreSQL gave it up for another's sake: at most 3 times, with jitter."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return work()
-        except OperationalError as error:
-            if attempt == ATTEMPTS or _sqlstate(error) not in _RETRIABLE:
-                raise
-            sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 (jitter, not a secret)
-    raise AssertionError("unreachable")
-
-
-def clean_client(said: str) -> str:
-    """A client's name for itself, fit for logs and history: printable, at most 100 characters."""
-    return "".join(char for char in said if char.isprintable())[:100]
-
-
-def _sqlstate(error: Exception) -> str:
-    return getattr(error.__cause__, "sqlstate", None) or ""
 
 
 def _database_error(error: DatabaseError, call: Call, *, admitted: bool) -> TodoError:
     """Busy where the database was too slow or away; everything else is a defect."""
-    state = _sqlstate(error)
-    if state in _TIMED_OUT or state in _RETRIABLE:
+    state = sqlstate_of(error)
+    if state in TIMED_OUT or state in RETRIABLE:
         return Busy()
     if isinstance(error, (InterfaceError, OperationalError)):
         logger.warning("database unavailable", extra={"tool": call.operation.name, **describe(error)})

@@ -1,34 +1,31 @@
-"""Queries that Django's ORM writes once and PostgreSQL plans once.
+"""Queries that Django's ORM compiles once and PostgreSQL plans once.
 
-Building a queryset and compiling it to SQL takes Django ten times as long as running it (docs/performance.md). A
-statement on the way of every call is therefore written with ``Parameter`` in place of its values, compiled at its first
-use, and run after that as a prepared statement. It stays the ORM's: models own the names of tables and columns.
+Django takes ten times as long to build and compile a queryset as to run it (docs/performance.md). So a statement of
+every call is written with a ``Parameter`` in place of each value. It is compiled at its first use, and then runs as a
+prepared statement. Models still own the names of tables and columns.
 """
 
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, models
-from django.db.models.expressions import Expression
+from django.db.models.expressions import Expression, Subquery
 from django.db.models.sql import InsertQuery, UpdateQuery
 
-from todo_mcp.core.errors import RuleBroken
 from todo_mcp.postgres.history import current_metadata
+from todo_mcp.postgres.operation_run import Condition, Unmet, current_run
 
-# A migration changed a column, or somebody said DEALLOCATE: told before the statement does anything.
+Sql = tuple[str, Sequence[Any]]  # with a %s for each parameter, and the parameters
+
+# A migration changed a column, or a session ran DEALLOCATE. PostgreSQL says so before the statement does anything.
 _PLAN_LOST = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
-USER = "user_id"  # the parameter that names whose rows a statement is about
-_METADATA = "pghistory.context_metadata"  # where pghistory's triggers look for who makes a change
-_CHANGE = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+_METADATA = "pghistory.context_metadata"  # the setting from which pghistory's triggers read who makes a change
 
 
 class Parameter(Expression):
-    """Stands for a value that is known when the query is run."""
+    """Stands for a value that is known when the statement runs."""
 
     def __init__(self, name: str, output_field: "models.Field[Any, Any] | None" = None) -> None:
         super().__init__(output_field=output_field)
@@ -38,167 +35,59 @@ class Parameter(Expression):
         return "%s", (self,)
 
 
-class Compiled:
-    """A statement with parameters; called with their values by name, it gives the rows."""
+class ConditionParameter(Parameter):
+    """A parameter of a condition. Its value comes from the condition, so the two sets of names never meet."""
 
-    def __init__(self, write: Callable[[], tuple[str, Sequence[Any]]]) -> None:
+
+USER_ID = Parameter("user_id")
+UserId = Parameter | Subquery  # the id of the call's user, or the query that selects it under a condition
+
+
+class Statement:
+    """A statement with parameters. Called with their values by name, it returns the rows.
+
+    ``write`` makes the SQL around an expression for the user's id: the parameter ``user_id``, or the query of a
+    condition.
+    """
+
+    def __init__(self, write: Callable[[UserId], Sql]) -> None:
         self._write = write
-        self._written: dict[Compiled | None, tuple[str, Sequence[Any]]] = {}  # by the condition of the guard
+        self._compiled: dict[Callable[[], Any] | None, Sql] = {}  # by the query of the condition
 
     def __call__(self, **values: Any) -> list[tuple[Any, ...]]:
-        run = _run.get()
-        guard = run.guard if run else None
-        if run:
-            run.begin_compiled()
-        if guard is None or guard.met:
-            return _fetch(*_filled(self.written(), values))
+        run = current_run()
+        condition = run.begin_compiled() if run else None
+        if condition is None:
+            return _fetch(*_filled(self._sql(None), values, {}))
         try:
-            rows = _fetch(*_filled(self.written(guard.condition), {**values, **guard.values}))
+            rows = _fetch(*_filled(self._sql(condition), values, condition.values))
         except IntegrityError as error:
-            if isinstance(error.__cause__, psycopg.errors.NotNullViolation):
+            if isinstance(error.__cause__, psycopg.errors.NotNullViolation):  # an INSERT for the user NULL
                 raise Unmet from None
             raise
-        guard.met = bool(rows)
+        condition.is_met = bool(rows)
         return rows
 
-    def written(self, condition: "Compiled | None" = None) -> tuple[str, Sequence[Any]]:
-        """The statement and its parameters; under a condition, that in place of each user id."""
-        if condition not in self._written:
-            sql, params = self._write()
-            self._written[condition] = _under(condition, sql, params) if condition else (sql, params)
-        return self._written[condition]
-
-
-class Unmet(Exception):
-    """Under a guard that is not met, or that a statement cannot be put under: nothing was done."""
-
-
-class Guard:
-    """A condition that must be true of the user of a call at the very moment of its statements.
-
-    ``condition`` selects the user's id, if the condition is true, and so takes the place of the id in each statement:
-    where it is false the user is NULL, who has no rows and can get none. So what must be true and what is done are one
-    statement. Once a statement has given a row the guard is ``met``, and what follows needs it no more.
-    """
-
-    def __init__(self, condition: Compiled, **values: Any) -> None:
-        self.condition = condition
-        self.values = values
-        self.met = False
-
-
-class Run:
-    """One run of an operation. It holds the operation's statements to the rules of ``core.operations.operation``."""
-
-    def __init__(self, guard: Guard | None) -> None:
-        self.guard = guard
-        self._is_compiled = self._is_mixed = self._has_committed = False
-
-    def begin_compiled(self) -> None:
-        """A compiled statement follows."""
-        self._is_compiled = True
-
-    def check_change(self) -> None:
-        """A statement that changes rows follows.
+    def _sql(self, condition: Condition | None) -> Sql:
+        """The SQL, with or without a condition.
 
         Raises:
-            RuleBroken: an earlier change is committed already, so a run that is repeated would do it twice.
+            Unmet: the statement is about no user, so it cannot carry a condition.
         """
-        if self._has_committed:
-            raise RuleBroken("An operation makes all its changes in one transaction.")
-
-    def note_change(self) -> None:
-        """A statement has changed rows."""
-        connection = connections[DEFAULT_DB_ALIAS]
-        if connection.in_atomic_block:
-            connection.on_commit(self._note_commit)
-        else:
-            self._note_commit()
-
-    def watch(self, execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        """Run a statement of Django's cursors.
-
-        Raises:
-            Unmet: there is a guard, and no statement has met it yet.
-            RuleBroken: the operation began with a compiled statement.
-        """
-        if self._is_compiled and not self._is_mixed:
-            raise RuleBroken("An operation that begins with a compiled statement makes compiled statements only.")
-        if self.guard:
+        key = condition.user if condition else None
+        if key not in self._compiled:
+            self._compiled[key] = self._write(Subquery(key()) if key else USER_ID)
+        sql, params = self._compiled[key]
+        if condition and not any(isinstance(param, ConditionParameter) for param in params):
             raise Unmet
-        self._is_mixed = True
-        if not _CHANGE.match(sql):
-            return execute(sql, *arguments)
-        self.check_change()
-        result = execute(sql, *arguments)
-        self.note_change()
-        return result
-
-    def _note_commit(self) -> None:
-        self._has_committed = True
+        return sql, params
 
 
-_run: ContextVar[Run | None] = ContextVar("operation_run", default=None)
-
-
-@contextmanager
-def operation_run(guard: Guard | None) -> Iterator[None]:
-    """One run of an operation. Under a guard, its compiled statements carry the guard's condition."""
-    run = Run(guard)
-    outer = _run.set(run)
-    try:
-        with connections[DEFAULT_DB_ALIAS].execute_wrapper(run.watch):
-            yield
-    finally:
-        _run.reset(outer)
-
-
-def select(rows: Callable[[], models.QuerySet[Any, Any]], *, limit: str = "") -> Compiled:
-    """The rows of a ``values_list`` queryset; as many as the parameter ``limit`` says, where one is named.
-
-    PostgreSQL does not see that number when it plans: of one that it takes for more than there is it would rather read
-    and sort all, which of a user with a million tasks it does not know.
-    """
-
-    def write() -> tuple[str, Sequence[Any]]:
-        sql, params = rows().query.sql_with_params()
-        return (f"{sql} LIMIT (SELECT %s::bigint)", [*params, Parameter(limit)]) if limit else (sql, params)
-
-    return Compiled(write)
-
-
-def update(rows: Callable[[], models.QuerySet[Any]], returning: Sequence[str], **values: Any) -> "Recorded":
-    """UPDATE … RETURNING, which the ORM does not have: these columns of each row that was changed."""
-
-    def write() -> tuple[str, Sequence[Any]]:
-        found = rows()
-        query: UpdateQuery = found.query.chain(UpdateQuery)  # type: ignore[assignment]
-        query.add_update_values(values)
-        sql, params = query.get_compiler(found.db).as_sql()
-        return _returning(sql, params, found.model, returning)
-
-    return Recorded(write)
-
-
-def insert(row: Callable[[], models.Model], returning: Sequence[str]) -> "Recorded":
-    """INSERT … RETURNING of a model instance whose fields hold parameters."""
-
-    def write() -> tuple[str, Sequence[Any]]:
-        new = row()
-        query = InsertQuery(type(new))
-        fields = [field for field in new._meta.concrete_fields if not isinstance(field, models.AutoField)]
-        query.insert_values(fields, [new])
-        [(sql, params)] = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
-        return _returning(sql, params, type(new), returning)
-
-    return Recorded(write)
-
-
-class Recorded(Compiled):
-    """A statement that changes rows whose history is kept: it carries the metadata of ``history_context`` with it."""
+class RecordedStatement(Statement):
+    """A statement that changes rows whose history is kept. It carries the metadata of ``history_context``."""
 
     def __call__(self, **values: Any) -> list[tuple[Any, ...]]:
-        run = _run.get()
+        run = current_run()
         if run:
             run.check_change()
         rows = super().__call__(**values, metadata=current_metadata())
@@ -207,44 +96,71 @@ class Recorded(Compiled):
         return rows
 
 
-def _returning(
-    sql: str, params: Sequence[Any], model: type[models.Model], names: Sequence[str]
-) -> tuple[str, Sequence[Any]]:
-    """Add RETURNING. It is evaluated before the triggers fire, so that is where they are told who makes the change."""
+def select(rows: Callable[[UserId], models.QuerySet[Any, Any]], *, limit: str = "") -> Statement:
+    """The rows of a ``values_list`` queryset; at most as many as the parameter ``limit`` says, where one is named.
+
+    The limit is a subquery, so PostgreSQL does not see the number when it plans. If the limit exceeds the planner's
+    estimate, PostgreSQL reads and sorts every row. Its estimate is wrong for very large users.
+    """
+
+    def write(user: UserId) -> Sql:
+        sql, params = rows(user).query.sql_with_params()
+        return (f"{sql} LIMIT (SELECT %s::bigint)", [*params, Parameter(limit)]) if limit else (sql, params)
+
+    return Statement(write)
+
+
+def update(
+    rows: Callable[[UserId], models.QuerySet[Any]], returning: Sequence[str], **values: Any
+) -> RecordedStatement:
+    """UPDATE … RETURNING, which the ORM lacks: these columns of each changed row."""
+
+    def write(user: UserId) -> Sql:
+        changed = rows(user)
+        query: UpdateQuery = changed.query.chain(UpdateQuery)  # type: ignore[assignment]
+        query.add_update_values(values)
+        sql, params = query.get_compiler(changed.db).as_sql()
+        return _returning(sql, params, changed.model, returning)
+
+    return RecordedStatement(write)
+
+
+def insert(row: Callable[[UserId], models.Model], returning: Sequence[str]) -> RecordedStatement:
+    """INSERT … RETURNING of a model instance whose fields hold parameters."""
+
+    def write(user: UserId) -> Sql:
+        instance = row(user)
+        query = InsertQuery(type(instance))
+        fields = [field for field in instance._meta.concrete_fields if not isinstance(field, models.AutoField)]
+        query.insert_values(fields, [instance])
+        [(sql, params)] = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
+        return _returning(sql, params, type(instance), returning)
+
+    return RecordedStatement(write)
+
+
+def _returning(sql: str, params: Sequence[Any], model: type[models.Model], names: Sequence[str]) -> Sql:
+    """Add RETURNING with these columns. It also tells the triggers the author: PostgreSQL evaluates it before them."""
     column_of = {field.name: str(field.column) for field in model._meta.concrete_fields}
     columns = [connections[DEFAULT_DB_ALIAS].ops.quote_name(column_of[name]) for name in names]
-    said = f"set_config('{_METADATA}', %s, true)"
-    return f"{sql} RETURNING {', '.join([*columns, said])}", [*params, Parameter("metadata")]
+    set_author = f"set_config('{_METADATA}', %s, true)"
+    return f"{sql} RETURNING {', '.join([*columns, set_author])}", [*params, Parameter("metadata")]
 
 
-def _under(condition: Compiled, sql: str, params: Sequence[Any]) -> tuple[str, list[Any]]:
-    """The statement with the condition in place of each user id.
-
-    Raises:
-        Unmet: it names no user.
-    """
-    condition_sql, condition_params = condition.written()
-    pieces = sql.split("%s")
-    written = [pieces[0]]
-    kept: list[Any] = []
-    for param, piece in zip(params, pieces[1:], strict=True):
-        is_user = isinstance(param, Parameter) and param.name == USER
-        written += [f"({condition_sql})" if is_user else "%s", piece]
-        kept += condition_params if is_user else [param]
-    if len(kept) == len(params):
-        raise Unmet
-    return "".join(written), kept
-
-
-def _filled(written: tuple[str, Sequence[Any]], values: dict[str, Any]) -> tuple[str, list[Any]]:
-    sql, params = written
-    return sql, [values[param.name] if isinstance(param, Parameter) else param for param in params]
+def _filled(sql: Sql, values: Mapping[str, Any], of_condition: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    text, params = sql
+    return text, [
+        (of_condition if isinstance(param, ConditionParameter) else values)[param.name]
+        if isinstance(param, Parameter)
+        else param
+        for param in params
+    ]
 
 
 def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
     """Run a statement on Django's connection, in its transaction if there is one; prepared after PREPARE_AFTER uses.
 
-    Results come in binary: psycopg reads a time from that ten times as fast as from text.
+    Results come in binary: psycopg reads a time ten times as fast from binary as from text.
     """
     connection = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
@@ -256,7 +172,7 @@ def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
             rows = connection.connection.bare_cursor.execute(sql, params, binary=True).fetchall()
         except _PLAN_LOST:
             if connection.in_atomic_block:
-                raise  # the rollback forgets what was prepared
+                raise  # the rollback also drops the prepared statements
             connection.close()
             connection.connect()
             rows = connection.connection.bare_cursor.execute(sql, params, binary=True).fetchall()

@@ -12,8 +12,9 @@ from oauth2_provider.oauth2_backends import get_oauthlib_core
 from oauthlib.common import Request as OAuthlibRequest
 
 from todo_mcp.auth import resource
+from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.oauth.views import oauth_error
-from todo_mcp.auth.principal import Principal, authenticate
+from todo_mcp.auth.principal import Principal
 from todo_mcp.auth.tokens import ACT_AS, checksum
 from todo_mcp.core.errors import TodoError, Unauthenticated
 

@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from todo_mcp.auth.principal import local_principal
-from todo_mcp.calls.perform import Call, perform
+from todo_mcp.calls.call import Call
+from todo_mcp.calls.perform import perform
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.core.strict_json import BadJson, parse

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp.auth.jwt.tokens import looks_like_jwt, prepare_keys
 from todo_mcp.auth.rate_limit import site_of
-from todo_mcp.calls.perform import authenticate_alone
+from todo_mcp.calls.bearer import authenticate_alone
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.postgres.gate import DatabaseGate

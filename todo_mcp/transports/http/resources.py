@@ -15,7 +15,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from starlette.types import Scope
 
-from todo_mcp.calls.perform import Call, authenticate_alone, bearer, clean_client, perform
+from todo_mcp.calls.bearer import authenticate_alone, bearer
+from todo_mcp.calls.call import Call, clean_client
+from todo_mcp.calls.perform import perform
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import RESOURCES, Operation

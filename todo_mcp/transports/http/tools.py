@@ -4,7 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from todo_mcp.calls.perform import Call, authenticate_alone, clean_client, perform_for
+from todo_mcp.calls.bearer import authenticate_alone
+from todo_mcp.calls.call import Call, clean_client
+from todo_mcp.calls.perform import perform_for
 from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate

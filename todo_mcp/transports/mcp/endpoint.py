@@ -19,7 +19,9 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from todo_mcp import __version__
-from todo_mcp.calls.perform import Call, authenticate_alone, clean_client, perform_for
+from todo_mcp.calls.bearer import authenticate_alone
+from todo_mcp.calls.call import Call, clean_client
+from todo_mcp.calls.perform import perform_for
 from todo_mcp.core.envelope import failure, to_json
 from todo_mcp.core.errors import Busy, KeysUnavailable, ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY, Operation

@@ -1,0 +1,105 @@
+"""Who is calling: one function turns a bearer token into a Principal, for MCP and HTTP alike."""
+
+from dataclasses import replace
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+from django.db.models import QuerySet, Subquery
+from django.utils import timezone
+from oauth2_provider.models import AccessToken
+
+from todo_mcp.auth.jwt.tokens import looks_like_jwt, verify
+from todo_mcp.auth.principal import Principal
+from todo_mcp.auth.remembered_tokens import RememberedToken, remembered_tokens
+from todo_mcp.auth.resource import is_audience
+from todo_mcp.auth.token_condition import TokenCondition
+from todo_mcp.auth.tokens import TOKEN_MAX, checksum
+from todo_mcp.core.envelope import to_json
+from todo_mcp.core.errors import Unauthenticated
+from todo_mcp.postgres.statements import Parameter, select
+from todo_mcp.statistics.token_use import token_uses
+from todo_mcp.users.models import User
+from todo_mcp.users.services import create_user
+
+
+def _tokens_in_force(user: object) -> QuerySet[Any, Any]:
+    target = User.objects.filter(pk=Parameter("target")).values("is_active")
+    tokens = AccessToken.objects.filter(token_checksum=Parameter("checksum"), expires__gt=Parameter("now"))
+    rows: QuerySet[Any, Any] = tokens.annotate(target_active=Subquery(target)).values_list(
+        "id", "scope", "resource", "user_id", "user__is_active", "application__name", "target_active"
+    )
+    return rows
+
+
+_find_token = select(_tokens_in_force)
+
+
+def authenticate(token: str, *, target: str | None = None) -> Principal:
+    """The principal behind a bearer token, in one statement; ``target`` is the user whom a service wants to act for.
+
+    Raises:
+        Unauthenticated: unknown, revoked or expired token, one for another audience, or a deactivated user; all alike.
+        KeysUnavailable: a JWT that cannot be checked now.
+    """
+    if len(token) > TOKEN_MAX or not token.isascii():
+        raise Unauthenticated
+    if looks_like_jwt(token):
+        return _of_jwt(token, target)
+    hashed = checksum(token)
+    rows = _find_token(checksum=hashed, now=timezone.now(), target=target)
+    if not rows:
+        remembered_tokens.forget(hashed)
+        raise Unauthenticated
+    token_id, scope, resource, user_id, is_active, name, target_active = rows[0]
+    if is_active is False or not is_audience(resource):
+        remembered_tokens.forget(hashed)
+        raise Unauthenticated
+    token_uses.touch(token_id)
+    principal = Principal(token_id, name or "", user_id, frozenset(scope.split()), target_active)
+    remembered_tokens.add(hashed, RememberedToken(principal, scope, to_json(resource).decode()))
+    return principal
+
+
+def recall(token: str, *, target: str | None = None) -> tuple[Principal, TokenCondition] | None:
+    """The principal of a token that this worker remembers, and the condition that makes it valid; else None.
+
+    It asks the database nothing. So every statement of the call must carry the condition until it is met. The
+    principal takes it for true that the user whom a service names is active: the condition checks that too.
+    """
+    hashed = checksum(token) if token.isascii() else ""
+    remembered = remembered_tokens.get(hashed)
+    if remembered is None:
+        return None
+    return replace(remembered.principal, target_active=True), TokenCondition(hashed, remembered)
+
+
+def note_use(principal: Principal) -> None:
+    """A recalled principal has proved to be valid."""
+    if principal.token_id is not None:
+        token_uses.touch(principal.token_id)
+
+
+def _of_jwt(token: str, target: str | None) -> Principal:
+    claims = verify(token)
+    if claims.is_service:
+        active = _is_active(target) if target else None
+        return Principal(None, claims.client, None, claims.scopes, target_active=active)
+    active = _is_active(claims.subject)
+    if active is None and claims.issuer.unknown_subjects == "create":
+        active = _created(claims.subject)
+    if not active:
+        raise Unauthenticated
+    return Principal(None, claims.client, claims.subject, claims.scopes)
+
+
+def _is_active(user_id: str) -> bool | None:
+    """None where there is no such user."""
+    return User.objects.filter(pk=user_id).values_list("is_active", flat=True).first()
+
+
+def _created(user_id: str) -> bool | None:
+    try:
+        return create_user(user_id=user_id).is_active
+    except (ValidationError, IntegrityError):  # no id that we can store; or another call was first
+        return _is_active(user_id)

@@ -1,0 +1,47 @@
+"""The condition that a token is still good and its user still active, for the operation's own statements."""
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+from oauth2_provider.models import AccessToken
+
+from todo_mcp.auth.remembered_tokens import RememberedToken
+from todo_mcp.postgres.operation_run import Condition
+from todo_mcp.postgres.statements import USER_ID, ConditionParameter
+from todo_mcp.users.models import User
+
+
+class TokenCondition(Condition):
+    """The token is as this worker remembers it: not revoked, expired or changed. The call's user is active."""
+
+    def __init__(self, checksum: str, token: RememberedToken) -> None:
+        values = {
+            "id": token.principal.token_id,
+            "checksum": checksum,
+            "now": timezone.now(),
+            "scope": token.scope,
+            "resource": token.resource,
+        }
+        super().__init__(_user_of_service if token.principal.user_id is None else _user_of_personal, values)
+
+
+def _user_of_personal() -> QuerySet[Any, Any]:
+    return _user(user=OuterRef("pk"))
+
+
+def _user_of_service() -> QuerySet[Any, Any]:
+    return _user(user=None)
+
+
+def _user(**owner: Any) -> QuerySet[Any, Any]:
+    """The user whom the call names. No row where the user is not active, or the token is not as remembered."""
+    token = AccessToken.objects.filter(
+        pk=ConditionParameter("id"),
+        token_checksum=ConditionParameter("checksum"),
+        expires__gt=ConditionParameter("now"),
+        scope=ConditionParameter("scope"),
+        resource=ConditionParameter("resource"),
+        **owner,
+    )
+    return User.objects.filter(Exists(token), pk=USER_ID, is_active=True).values("pk")

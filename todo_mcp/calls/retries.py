@@ -1,0 +1,32 @@
+"""Which database errors mean that the same work may succeed when it is done again."""
+
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import OperationalError
+
+from todo_mcp.postgres.greenlets import sleep
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+RETRIABLE = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+TIMED_OUT = frozenset({"57014", "55P03"})  # query_canceled, lock_not_available
+
+
+def retrying(work: Callable[[], T]) -> T:
+    """Do a whole transaction again after PostgreSQL rolled it back for another one: at most 3 times, with jitter."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return work()
+        except OperationalError as error:
+            if attempt == ATTEMPTS or sqlstate_of(error) not in RETRIABLE:
+                raise
+            sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 (jitter, not a secret)
+    raise AssertionError("unreachable")
+
+
+def sqlstate_of(error: Exception) -> str:
+    """PostgreSQL's code of the error; empty where there is none, as for a broken connection."""
+    return getattr(error.__cause__, "sqlstate", None) or ""

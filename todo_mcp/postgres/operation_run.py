@@ -1,0 +1,107 @@
+"""One run of an operation, whose statements are held to the rules of ``core.operations.operation``."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import QuerySet
+
+from todo_mcp.core.errors import RuleBroken
+
+_CHANGE = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+
+
+class Condition:
+    """Something that must be true of the user of a call at the very moment of each statement.
+
+    ``user`` writes a query of the user's id, which gives no row where the condition is false. The query takes the place
+    of the id in a statement. A false condition thus makes the user NULL, who has no rows and can get none: check and
+    work are one statement. ``values`` are those of the query's ``ConditionParameter``s. ``is_met`` becomes true when
+    a statement of the run has given a row; later statements of the run need no check.
+    """
+
+    def __init__(self, user: Callable[[], QuerySet[Any, Any]], values: Mapping[str, Any]) -> None:
+        self.user = user
+        self.values = values
+        self.is_met = False
+
+
+class Unmet(Exception):
+    """The condition is false, or a statement cannot carry it. Nothing was done."""
+
+
+class Run:
+    """The statements of one run: which kinds there were, and whether a change is committed."""
+
+    def __init__(self, condition: Condition | None) -> None:
+        self.condition = condition
+        self._began_compiled = self._began_with_orm = self._has_committed = False
+
+    def begin_compiled(self) -> Condition | None:
+        """A compiled statement follows; returns the condition that it must carry."""
+        self._began_compiled = not self._began_with_orm
+        return None if self.condition is None or self.condition.is_met else self.condition
+
+    def check_change(self) -> None:
+        """A statement that changes rows follows.
+
+        Raises:
+            RuleBroken: an earlier change is committed, so a second run would do it again.
+        """
+        if self._has_committed:
+            raise RuleBroken("An operation makes all its changes in one transaction.")
+
+    def note_change(self) -> None:
+        """A statement has changed rows."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        if connection.in_atomic_block:
+            connection.on_commit(self._note_commit)
+        else:
+            self._note_commit()
+
+    def execute_by_orm(self, execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        """Execute a statement of Django's cursors. It is a wrapper for ``connection.execute_wrapper``.
+
+        Raises:
+            Unmet: there is a condition, which such a statement cannot carry.
+            RuleBroken: the run began with a compiled statement, or an earlier change is committed.
+        """
+        if self._began_compiled:
+            raise RuleBroken("An operation that begins with a compiled statement makes compiled statements only.")
+        if self.condition:
+            raise Unmet
+        self._began_with_orm = True
+        if not _CHANGE.match(sql):
+            return execute(sql, *arguments)
+        self.check_change()
+        result = execute(sql, *arguments)
+        self.note_change()
+        return result
+
+    def _note_commit(self) -> None:
+        self._has_committed = True
+
+
+_current: ContextVar[Run | None] = ContextVar("operation_run", default=None)
+
+
+def current_run() -> Run | None:
+    """The run that the caller is in; None outside of operations."""
+    return _current.get()
+
+
+@contextmanager
+def operation_run(condition: Condition | None) -> Iterator[None]:
+    """One run of an operation. Its statements carry the condition until it is met."""
+    if condition:
+        condition.is_met = False
+    run = Run(condition)
+    outer = _current.set(run)
+    try:
+        with connections[DEFAULT_DB_ALIAS].execute_wrapper(run.execute_by_orm):
+            yield
+    finally:
+        _current.reset(outer)
