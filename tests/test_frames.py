@@ -1,4 +1,4 @@
-"""What the SDK makes of a tool call is asked once for each envelope: nobody can tell the difference."""
+"""What the SDK makes of a tool call is asked once for each shape: nobody can tell the difference."""
 
 import json
 from typing import Any
@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from tests.conftest import HANDSHAKE, MODERN, REVISIONS, Caller
 from tests.support import META, rpc_headers, tool_call
-from todo_mcp.transports.mcp import frames
-from todo_mcp.transports.mcp.frames import ENVELOPE_MAX, ENVELOPES_MAX, Frames, Known, envelope_of
+from todo_mcp.transports.mcp import call_shapes
+from todo_mcp.transports.mcp.call_shapes import SHAPE_MAX, SHAPES_MAX, CallShape, Frame, KnownShapes, Sender
 
 pytestmark = pytest.mark.anyio
 HEADERS = [(b"accept", b"application/json"), (b"mcp-protocol-version", b"2026-07-28"), (b"authorization", b"Bearer a")]
@@ -84,7 +84,7 @@ async def test_the_sdk_sees_neither_id_nor_arguments_of_a_tool_call(as_alice: Ca
     assert b"private" not in asked[0] and b"mine" not in asked[0]
 
 
-async def test_an_envelope_that_the_sdk_refuses_is_refused_each_time_however_often_a_like_one_was_good(
+async def test_a_shape_that_the_sdk_refuses_is_refused_each_time_however_often_a_like_one_was_good(
     as_alice: Caller, asked: list[bytes]
 ) -> None:
     for _ in range(2):
@@ -103,7 +103,7 @@ async def test_an_envelope_that_the_sdk_refuses_is_refused_each_time_however_oft
             assert refused.status_code == 406 or refused.json()["id"] == 1
 
 
-async def test_a_known_envelope_gives_a_stranger_nothing(as_alice: Caller) -> None:
+async def test_a_known_shape_gives_a_stranger_nothing(as_alice: Caller) -> None:
     for revision in REVISIONS:
         for _ in range(2):
             assert (await call(as_alice, revision, "list_tasks")).status_code == 200
@@ -133,7 +133,7 @@ async def test_what_clients_add_to_meta_for_themselves_is_no_fault_of_ours_and_a
 
 
 async def test_what_a_caller_writes_that_looks_like_a_slot_stays_what_it_is(as_alice: Caller) -> None:
-    for word in (frames.ID, frames.TEXT, *frames.DATA):
+    for word in (call_shapes.ID, call_shapes.TEXT, *call_shapes.DATA):
         title = json.dumps({"title": f'"{word}"'})
         for _ in range(2):
             result = (await call(as_alice, MODERN, "add_task", title, id=json.dumps(word))).json()
@@ -145,20 +145,20 @@ def message(**changes: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params} | changes
 
 
-async def test_an_envelope_is_the_same_whatever_passes_in_it() -> None:
-    envelope = envelope_of(HEADERS, message())
-    assert envelope is not None
+async def test_a_shape_is_the_same_whatever_passes_in_it() -> None:
+    shape = CallShape.of(HEADERS, message())
+    assert shape is not None
     passing = {**META, "progressToken": 2**70, "traceparent": "00-a-b-01", "client/toolUseId": "\ud800"}
     for same in (
         message(id="other"),
         message(params={"arguments": {"limit": 3}}),
         message(params={"_meta": passing}),
     ):
-        assert envelope_of(HEADERS, same) == envelope
-    assert envelope_of([*HEADERS, (b"user-agent", b"x"), (b"x-forwarded-for", b"::1")], message()) == envelope
+        assert CallShape.of(HEADERS, same) == shape
+    assert CallShape.of([*HEADERS, (b"user-agent", b"x"), (b"x-forwarded-for", b"::1")], message()) == shape
 
 
-async def test_an_envelope_is_another_where_the_sdk_may_see_a_difference() -> None:
+async def test_a_shape_is_another_where_the_sdk_may_see_a_difference() -> None:
     others = [
         message(params={"name": "add_task"}),
         message(params={"_meta": {**META, "progressToken": [1]}}),
@@ -167,9 +167,9 @@ async def test_an_envelope_is_another_where_the_sdk_may_see_a_difference() -> No
         message(jsonrpc="1.0"),
         message(more=1),
     ]
-    found = [envelope_of(HEADERS, other) for other in others]
-    found += [envelope_of([*HEADERS, (name, b"1")], message()) for name in (b"mcp-name", b"mcp-param-x", b"accept")]
-    found += [envelope_of(HEADERS[:1], message()), envelope_of(HEADERS, message())]
+    found = [CallShape.of(HEADERS, other) for other in others]
+    found += [CallShape.of([*HEADERS, (name, b"1")], message()) for name in (b"mcp-name", b"mcp-param-x", b"accept")]
+    found += [CallShape.of(HEADERS[:1], message()), CallShape.of(HEADERS, message())]
     assert None not in found
     assert len(set(found)) == len(found)
 
@@ -183,20 +183,24 @@ async def test_an_envelope_is_another_where_the_sdk_may_see_a_difference() -> No
         {"x": 2**64},
         {"x": float("inf")},
         {"_meta": None},
-        {"x": "a" * ENVELOPE_MAX},
+        {"x": "a" * SHAPE_MAX},
     ],
 )
-async def test_what_the_sdk_must_see_itself_has_no_envelope(params: dict[str, Any]) -> None:
-    assert envelope_of(HEADERS, message(params=params)) is None
+async def test_what_the_sdk_must_see_itself_has_no_shape(params: dict[str, Any]) -> None:
+    assert CallShape.of(HEADERS, message(params=params)) is None
 
 
-async def test_the_envelope_not_seen_for_longest_is_forgotten_first() -> None:
-    seen = Frames()
-    for number in range(ENVELOPES_MAX + 1):
-        seen.add(((), b"%d" % number), Known(HANDSHAKE[0], ""))
-        assert seen.get(((), b"1")) or not number, "it is in use"
-    assert seen.get(((), b"0")) is None
-    assert seen.get(((), b"1")) and seen.get(((), b"%d" % ENVELOPES_MAX))
+async def test_the_shape_not_seen_for_longest_is_forgotten_first() -> None:
+    shapes, frame = KnownShapes(), Frame({}, ())
+
+    def shape(number: int) -> CallShape:
+        return CallShape((), b"%d" % number)
+
+    for number in range(SHAPES_MAX + 1):
+        shapes.add(shape(number), Sender(HANDSHAKE[0], ""), is_error=False, frame=frame)
+        assert shapes.get(shape(1)) or not number, "it is in use"
+    assert shapes.get(shape(0)) is None
+    assert shapes.get(shape(1)) and shapes.get(shape(SHAPES_MAX))
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
@@ -223,7 +227,7 @@ async def test_no_answer_shows_a_slot_whatever_is_wrong_with_the_call(
     headers = rpc_headers(as_alice, revision, "tools/call", "list_tasks")
     for _ in range(2):
         response = await as_alice.http.post("/mcp", content=json.dumps(message), headers=headers)
-        slots = (frames.ID[3:11], frames.TEXT[5:13], next(iter(frames.DATA))[5:13])
+        slots = (call_shapes.ID[3:11], call_shapes.TEXT[5:13], next(iter(call_shapes.DATA))[5:13])
         assert not any(slot in response.text for slot in slots)
         assert response.status_code < 500
         if response.content:

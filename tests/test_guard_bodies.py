@@ -14,7 +14,7 @@ from tests.support import rpc_headers, tool_call
 from tests.synchronous import Application
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.transports.http import request_checks
+from todo_mcp.transports.http import request_body, request_checks
 from todo_mcp.users.models import User
 
 KIB = 1024
@@ -80,10 +80,10 @@ async def nobody(scope: Scope, receive: Receive, send: Send) -> None:
 async def test_a_body_that_does_not_come_to_its_end_reaches_nobody(
     gate: DatabaseGate, monkeypatch: pytest.MonkeyPatch, then: Callable[[], Any], status: int
 ) -> None:
-    monkeypatch.setattr(request_checks, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(request_body, "BODY_SECONDS", 0.05)
     for path in ("/mcp", "/api/tools/add_task", "/admin/"):
         line = Line(then)
-        await request_checks.Guard(nobody, gate)(scope_of(path), line.receive, line.send)
+        await request_checks.RequestChecks(nobody, gate)(scope_of(path), line.receive, line.send)
         assert line.status == status
 
 
@@ -94,7 +94,7 @@ async def test_a_defect_after_the_answer_has_begun_leaves_it_as_it_is(gate: Data
         raise ValueError("in the middle")
 
     line = Line()
-    await request_checks.Guard(half, gate)(scope_of("/admin/"), line.receive, line.send)
+    await request_checks.RequestChecks(half, gate)(scope_of("/admin/"), line.receive, line.send)
     assert (line.status, line.body) == (200, b"")
 
 

@@ -19,8 +19,8 @@ from todo_mcp.statistics.flushing import flushing  # noqa: E402
 from todo_mcp.telemetry import tracing  # noqa: E402
 from todo_mcp.transports.http import health  # noqa: E402
 from todo_mcp.transports.http.django_pages import STATIC_PATH, DjangoApp, static_file  # noqa: E402
-from todo_mcp.transports.http.exchange import is_mcp  # noqa: E402
-from todo_mcp.transports.http.request_checks import Guard  # noqa: E402
+from todo_mcp.transports.http.paths import is_mcp  # noqa: E402
+from todo_mcp.transports.http.request_checks import RequestChecks  # noqa: E402
 from todo_mcp.transports.http.tools import ToolEndpoint  # noqa: E402
 from todo_mcp.transports.http.traced import Traced  # noqa: E402
 from todo_mcp.transports.mcp.endpoint import McpEndpoint  # noqa: E402
@@ -67,7 +67,7 @@ class Lifespan:
         gate = DatabaseGate(settings.DATABASE_CONNECTIONS, settings.GATE_SECONDS)
         running = Application(gate)
         async with tracing.exporting(), running.mcp.manager.run():
-            guarded = Guard(running, gate)
+            guarded = RequestChecks(running, gate)
             self._running = Traced(guarded) if tracing.is_configured() else guarded
             try:
                 async with flushing(gate), mailing(gate):

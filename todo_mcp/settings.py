@@ -113,7 +113,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "todo_mcp.transports.http.parameters.ReadableParameters",
+    "todo_mcp.transports.http.django_middleware.ReadableParameters",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -122,7 +122,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "todo_mcp.admin_kit.page_security.ContentSecurityPolicy",
     "axes.middleware.AxesMiddleware",
-    "todo_mcp.transports.http.database_away.DatabaseAwayMiddleware",
+    "todo_mcp.transports.http.django_middleware.UnavailableMiddleware",
 ]
 ROOT_URLCONF = "todo_mcp.urls"
 TEMPLATES = [

@@ -5,7 +5,7 @@ import pytest
 
 from tests.conftest import Caller
 from tests.synchronous import Application
-from todo_mcp.transports.http.paths import one_spelling
+from todo_mcp.transports.http.paths import canonical_path
 
 pytestmark = pytest.mark.anyio
 KNOWN = (
@@ -20,7 +20,7 @@ KNOWN = (
 
 
 def spell(raw: str) -> str | None:
-    return one_spelling({"type": "http", "path": "ignored", "raw_path": raw.encode("latin-1")})
+    return canonical_path({"type": "http", "path": "ignored", "raw_path": raw.encode("latin-1")})
 
 
 def others(path: str) -> list[str]:

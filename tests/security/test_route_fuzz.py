@@ -21,6 +21,7 @@ from tests.conftest import Orm
 from tests.security.documents import DocumentServer
 from todo_mcp.auth.account import attempts
 from todo_mcp.auth.oauth import clients
+from todo_mcp.auth.oauth import limits as oauth_limits
 from todo_mcp.auth.oauth import urls as oauth_urls
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
@@ -206,8 +207,10 @@ def cheap(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.AXES_FAILURE_LIMIT = 10**9
     for name in ("NEW_CLIENTS_AN_HOUR", "CLIENTS_AN_HOUR"):
         monkeypatch.setattr(clients, name, 10**6)
-    for name in ("ADDRESS_MAX", "NAME_MAX", "CLIENT_ADDRESS_MAX", "CLIENT_NAME_MAX"):
+    for name in ("ADDRESS_MAX", "NAME_MAX"):
         monkeypatch.setattr(attempts, name, 10**6)
+    for name in ("CLIENT_ADDRESS_MAX", "CLIENT_NAME_MAX"):
+        monkeypatch.setattr(oauth_limits, name, 10**6)
 
 
 @pytest.fixture

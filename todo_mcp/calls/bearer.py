@@ -9,7 +9,7 @@ from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.principal import Principal
 from todo_mcp.calls.retries import TIMED_OUT, sqlstate_of
 from todo_mcp.core.errors import Busy
-from todo_mcp.telemetry.logs import describe
+from todo_mcp.telemetry.logs import describe_error
 
 logger = logging.getLogger(__name__)
 
@@ -44,5 +44,5 @@ def authenticate_alone(token: str) -> Principal:
     try:
         return bearer(token)(None)
     except (InterfaceError, OperationalError) as error:
-        logger.warning("database unavailable", extra=describe(error))
+        logger.warning("database unavailable", extra=describe_error(error))
         raise Busy from error

@@ -30,7 +30,7 @@ from todo_mcp.postgres.connection import database_time
 from todo_mcp.postgres.history import history_context
 from todo_mcp.postgres.operation_run import Condition, Unmet, operation_run
 from todo_mcp.statistics.recorder import recorder
-from todo_mcp.telemetry.logs import describe
+from todo_mcp.telemetry.logs import describe_error
 from todo_mcp.telemetry.metrics import count_call
 
 logger = logging.getLogger(__name__)
@@ -167,13 +167,13 @@ def _database_error(error: DatabaseError, call: Call, *, admitted: bool) -> Todo
     if state in TIMED_OUT or state in RETRIABLE:
         return Busy()
     if isinstance(error, (InterfaceError, OperationalError)):
-        logger.warning("database unavailable", extra={"tool": call.operation.name, **describe(error)})
+        logger.warning("database unavailable", extra={"tool": call.operation.name, **describe_error(error)})
         return ConnectionLost() if admitted and not call.operation.read_only else Busy()
     return _defect(error, call)
 
 
 def _defect(error: Exception, call: Call) -> InternalError:
-    logger.error("defect", extra={"tool": call.operation.name, **describe(error)})
+    logger.error("defect", extra={"tool": call.operation.name, **describe_error(error)})
     return InternalError(call.request_id)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from django.db import DatabaseError
 
 from todo_mcp.core.errors import Busy
-from todo_mcp.telemetry.logs import describe
+from todo_mcp.telemetry.logs import describe_error
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,6 @@ def tried_again_later(work: str) -> Iterator[None]:
     except Busy:
         logger.info("%s wait: busy", work)
     except DatabaseError as error:
-        logger.warning("%s wait: the database cannot be used", work, extra=describe(error))
+        logger.warning("%s wait: the database cannot be used", work, extra=describe_error(error))
     except Exception as error:
-        logger.error("defect", extra=describe(error))
+        logger.error("defect", extra=describe_error(error))

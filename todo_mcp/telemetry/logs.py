@@ -27,7 +27,7 @@ for _asked in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTa
 _UNTOLD = frozenset(vars(logging.makeLogRecord({}))) | {"taskName", "request"}
 
 
-def describe(error: BaseException) -> dict[str, Any]:
+def describe_error(error: BaseException) -> dict[str, Any]:
     """An error for the log: its type, SQLSTATE and the lines it came through, newest last: ours, and the last few.
 
     Not its message: PostgreSQL quotes the row that it refused, and that row is somebody's task.
@@ -48,7 +48,7 @@ def _is_ours(frame: traceback.FrameSummary) -> bool:
 class Formatter(logging.Formatter):
     """A record as JSON in ASCII: when, what and in which request, then whatever it was given besides.
 
-    An exception that a library logs is told as ``describe`` does, for its message may quote a task too.
+    An exception that a library logs is told as ``describe_error`` does, for its message may quote a task too.
     """
 
     _second, _began = 0, ""
@@ -68,7 +68,7 @@ class Formatter(logging.Formatter):
             if name not in _UNTOLD:
                 fields[name] = value
         if record.exc_info and record.exc_info[1]:
-            fields["exc_info"] = _to_ascii(describe(record.exc_info[1]))
+            fields["exc_info"] = _to_ascii(describe_error(record.exc_info[1]))
         return _to_ascii(fields)
 
 

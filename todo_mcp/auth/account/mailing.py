@@ -15,7 +15,7 @@ from functools import partial
 from todo_mcp.auth.account.reset_mail import Letter, Look, listening, next_letter, send, warn_given_up
 from todo_mcp.postgres.background import tried_again_later
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.telemetry.logs import describe
+from todo_mcp.telemetry.logs import describe_error
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ async def _is_sent(letter: Letter) -> bool:
     try:
         await _in_daemon(partial(send, letter.mails))
     except Exception as error:  # whatever a backend raises; it may quote the address
-        logger.warning("mail not sent", extra={"attempt": letter.attempt, **describe(error)})
+        logger.warning("mail not sent", extra={"attempt": letter.attempt, **describe_error(error)})
         return False
     return True
 

@@ -28,7 +28,8 @@ from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.metrics import PAGES
-from todo_mcp.transports.http.exchange import address_of, refuse_with
+from todo_mcp.transports.http.checked_request import address_of
+from todo_mcp.transports.http.refusals import refuse_with
 
 PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # bytes that a query holds percent-encoded (RFC 3986, 2.1)

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.telemetry.logs import describe
+from todo_mcp.telemetry.logs import describe_error
 from todo_mcp.telemetry.metrics import exposition
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def readyz(gate: DatabaseGate) -> Endpoint:
         except Busy:
             reason = "busy"
         except DatabaseError as error:
-            logger.warning("not ready", extra=describe(error))
+            logger.warning("not ready", extra=describe_error(error))
             reason = "database out of reach"
         return PlainTextResponse(f"{reason}\n", 503) if reason else PlainTextResponse("ready\n")
 

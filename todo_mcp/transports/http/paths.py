@@ -1,4 +1,4 @@
-"""One spelling for each path, so that a proxy which allows or denies paths means the same path as we do."""
+"""Paths: one spelling for each, so that a proxy's rules mean the same path as we do; and what a path takes."""
 
 import re
 from functools import lru_cache
@@ -14,7 +14,7 @@ _ESCAPE = re.compile(rb"%(..)")
 _NEVER_ESCAPED = frozenset(rb"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/\;")
 
 
-def one_spelling(scope: Scope) -> str | None:
+def canonical_path(scope: Scope) -> str | None:
     """The path of a request without a slash at its end, or None where it is spelled in another way than ours.
 
     Below ``/admin`` the slash stays: Django's pages there have one.
@@ -42,3 +42,16 @@ def _read(raw: bytes) -> str | None:
 
 
 _remembered = lru_cache(1024)(_read)
+
+
+def is_mcp(path: str) -> bool:
+    return path in ("/mcp", "/mcp/")
+
+
+def is_conversation(path: str) -> bool:
+    return path == "/api/conversations" or path.startswith("/api/conversations/")
+
+
+def takes_calls(path: str) -> bool:
+    """Whether the path takes calls of operations, by whatever transport."""
+    return is_mcp(path) or path == "/api/tools" or path.startswith("/api/tools/") or is_conversation(path)

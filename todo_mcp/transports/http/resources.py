@@ -21,8 +21,9 @@ from todo_mcp.calls.perform import perform
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import RESOURCES, Operation
-from todo_mcp.telemetry.logs import describe
-from todo_mcp.transports.http.exchange import Exchange, count_refusal, exchange_of, refusal
+from todo_mcp.telemetry.logs import describe_error
+from todo_mcp.transports.http.checked_request import CheckedRequest, checked_request
+from todo_mcp.transports.http.refusals import count_refusal, refusal_parts
 
 logger = logging.getLogger(__name__)
 
@@ -67,17 +68,17 @@ def envelope_for(error: Exception, context: dict[str, Any]) -> Response:
 
     What is wrong with it is told to those whose token is good; others hear of the token alone.
     """
-    exchange = exchange_of(context["request"]._request.scope)
+    checked = checked_request(context["request"]._request.scope)
     if isinstance(error, Http404):
         error = NotFound()
     elif isinstance(error, SuspiciousOperation):
         error = InvalidArguments({"query": "is not usable"})  # more than a thousand names
     elif not isinstance(error, (APIException, TodoError, Unauthenticated)):
-        logger.error("defect", extra=describe(error))
-        error = InternalError(exchange.request_id)
+        logger.error("defect", extra=describe_error(error))
+        error = InternalError(checked.request_id)
     try:
-        if exchange.token and not isinstance(error, Unauthenticated):
-            authenticate_alone(exchange.token)
+        if checked.token and not isinstance(error, Unauthenticated):
+            authenticate_alone(checked.token)
     except (Unauthenticated, TodoError) as refused:
         error = refused
     status, body, headers = _said(error)
@@ -87,7 +88,7 @@ def envelope_for(error: Exception, context: dict[str, Any]) -> Response:
 
 def _said(error: APIException | TodoError | Unauthenticated) -> tuple[int, dict[str, Any], dict[str, str]]:
     if not isinstance(error, APIException):
-        return refusal(error)
+        return refusal_parts(error)
     data = {"error_code": error.status_code, "error": error.default_code}
     return error.status_code, {"status": "error", "data": data, "message": _NEXT.get(error.status_code, "")}, {}
 
@@ -166,27 +167,27 @@ class ResourceView(EnvelopeView):
         return data
 
     def _respond(self, request: Request, **path: Any) -> Response:
-        exchange = exchange_of(self._scope)
+        checked = checked_request(self._scope)
         name, status = self.operations[str(request.method)]
         operation = RESOURCES[name]
         call = Call(
             operation=operation,
-            arguments=self._arguments(operation, exchange, path),
+            arguments=self._arguments(operation, checked, path),
             transport="http",
             client=clean_client(request.headers.get("user-agent", "")),
-            request_id=exchange.request_id,
+            request_id=checked.request_id,
         )
-        envelope, error = perform(call, bearer(exchange.token))
+        envelope, error = perform(call, bearer(checked.token))
         if error:
-            code, body, headers = refusal(self.explain(error, exchange.message))
+            code, body, headers = refusal_parts(self.explain(error, checked.message))
             return Response(body, code, headers=headers)
-        return Response(None if status == 204 else self.answer(envelope["data"], exchange.message), status)
+        return Response(None if status == 204 else self.answer(envelope["data"], checked.message), status)
 
-    def _arguments(self, operation: Operation, exchange: Exchange, path: Mapping[str, Any]) -> dict[str, Any]:
+    def _arguments(self, operation: Operation, checked: CheckedRequest, path: Mapping[str, Any]) -> dict[str, Any]:
         """What was said in several places, as one; nothing may be said twice. The operation refuses what it has not."""
         known = operation.arguments.model_fields
         said = [*path.items(), *self._query()]
-        said += self._body(exchange) if self.request.method == "POST" else self._no_body()
+        said += self._body(checked) if self.request.method == "POST" else self._no_body()
         arguments: dict[str, Any] = {}
         for name, value in said:
             if name in arguments and name in known:
@@ -202,15 +203,15 @@ class ResourceView(EnvelopeView):
             raise InvalidArguments({"query": "may hold user_id alone"})
         return pairs
 
-    def _body(self, exchange: Exchange) -> list[tuple[str, Any]]:
+    def _body(self, checked: CheckedRequest) -> list[tuple[str, Any]]:
         raw: list[tuple[bytes, bytes]] = self._scope["headers"]
         said = [("idempotency_key", value.decode("latin-1")) for name, value in raw if name == b"idempotency-key"]
-        if not exchange.has_body:
+        if not checked.has_body:
             return said
         media_type = self.request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if media_type != JSON:
             raise UnsupportedMediaType(media_type)
-        return [*said, *self.body_arguments(exchange.message).items()]
+        return [*said, *self.body_arguments(checked.message).items()]
 
     def _no_body(self) -> list[tuple[str, Any]]:
         if self.request._request.read(1):

@@ -10,7 +10,8 @@ from todo_mcp.calls.perform import perform_for
 from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.transports.http.exchange import EnvelopeResponse, exchange_of, refuse, refuse_with
+from todo_mcp.transports.http.checked_request import checked_request
+from todo_mcp.transports.http.refusals import EnvelopeResponse, refuse, refuse_with
 
 
 class ToolEndpoint:
@@ -27,21 +28,21 @@ class ToolEndpoint:
         await response(scope, receive, send)
 
     async def _call(self, request: Request) -> Response:
-        exchange = exchange_of(request)
-        arguments = exchange.message if exchange.has_body else {}
+        checked = checked_request(request.scope)
+        arguments = checked.message if checked.has_body else {}
         operation = REGISTRY.get(request.path_params["tool"])
         if operation is None or request.method != "POST" or not isinstance(arguments, dict):
-            await self._gate.on_loop(lambda: authenticate_alone(exchange.token))
+            await self._gate.on_loop(lambda: authenticate_alone(checked.token))
             return _malformed(request, known=operation is not None)
         call = Call(
             operation=operation,
             arguments=arguments,
             transport="http",
             client=clean_client(request.headers.get("user-agent", "")),
-            request_id=exchange.request_id,
+            request_id=checked.request_id,
         )
-        envelope, error = await self._gate.on_loop(lambda: perform_for(call, exchange.token))
-        return refuse_with(request.scope, error, counted=True) if error else EnvelopeResponse(envelope)
+        envelope, error = await self._gate.on_loop(lambda: perform_for(call, checked.token))
+        return refuse_with(request.scope, error, is_counted=True) if error else EnvelopeResponse(envelope)
 
 
 def _malformed(request: Request, *, known: bool) -> Response:

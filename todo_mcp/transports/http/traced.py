@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.telemetry.tracing import tracer
-from todo_mcp.transports.http.exchange import is_mcp
+from todo_mcp.transports.http.paths import is_mcp
 
 _TOOLS = "/api/tools/"
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})

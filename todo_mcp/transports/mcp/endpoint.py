@@ -1,10 +1,11 @@
-"""MCP over Streamable HTTP: the one file that knows the SDK.
+"""MCP over Streamable HTTP, through the official SDK. Stateless, JSON answers, all revisions.
 
-The low-level Server, because our schemas and error texts exist already. Stateless, JSON answers, all revisions.
+The low-level ``Server``, because the tools have their own schemas and error texts.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import mcp_types as types
@@ -15,10 +16,10 @@ from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp import __version__
+from todo_mcp.auth.principal import Principal
 from todo_mcp.calls.bearer import authenticate_alone
 from todo_mcp.calls.call import Call, clean_client
 from todo_mcp.calls.perform import perform_for
@@ -27,8 +28,9 @@ from todo_mcp.core.errors import Busy, KeysUnavailable, ScopeMissing, TodoError,
 from todo_mcp.core.operations import REGISTRY, Operation
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry import tracing
-from todo_mcp.transports.http.exchange import PARSE_ERROR, Exchange, count_refusal, exchange_of, refuse, refuse_with
-from todo_mcp.transports.mcp.frames import DATA, TEXT, Envelope, Frame, Frames, Known, envelope_of
+from todo_mcp.transports.http.checked_request import CheckedRequest, checked_request
+from todo_mcp.transports.http.refusals import PARSE_ERROR, count_refusal, refuse, refuse_with
+from todo_mcp.transports.mcp.call_shapes import CallShape, Frame, KnownShapes, Sender, result_with_slots
 
 INSTRUCTIONS = """\
 This is the person's own task list. Call list_tasks to learn ids before you complete, update or delete; never guess one.
@@ -57,13 +59,37 @@ def describe(operation: Operation) -> types.Tool:
     )
 
 
-def _with_slots(*, is_error: bool) -> types.CallToolResult:
-    text = types.TextContent(type="text", text=TEXT)
-    return types.CallToolResult(content=[text], structured_content=DATA, is_error=is_error)
+_RUN = "todo_mcp.sdk_run"  # the key of an SdkRun in the ASGI scope
+# The two results that the tool's handler returns to the SDK.
+DONE, FAILED = result_with_slots(is_error=False), result_with_slots(is_error=True)
 
 
-# What the handler returns to the SDK, the same two for every call.
-DONE, FAILED = _with_slots(is_error=False), _with_slots(is_error=True)
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a tool call: the JSON of its envelope, or a refusal that HTTP tells.
+
+    ``has_valid_token`` is False if the token was not valid. ``has_run`` says that the tool ran to its end, so the frame
+    of this call fits others.
+    """
+
+    answer: bytes = b""
+    is_error: bool = False
+    refusal: Unauthenticated | TodoError | None = None
+    has_valid_token: bool = True
+    has_run: bool = True
+
+
+@dataclass
+class SdkRun:
+    """A message on its way through the SDK, whose handlers find it in the ASGI scope.
+
+    ``principal`` is known for a message that calls no tool. The tool's handler sets ``sender`` and ``outcome``.
+    """
+
+    request: CheckedRequest
+    principal: Principal | None = None
+    sender: Sender | None = None
+    outcome: Outcome | None = None
 
 
 class McpEndpoint:
@@ -83,215 +109,188 @@ class McpEndpoint:
             on_call_tool=self._call_tool,
             get_tool_input_schema=_input_schema,
         )
-        self._frames = Frames()
-        self._remembers = not tracing.is_configured()  # where there are spans, the SDK sees every call
+        self._shapes = KnownShapes()
+        self._remembers = not tracing.is_configured()  # the SDK makes the spans, so it must see every call
         if self._remembers:
-            server.middleware.clear()  # spans for nobody: a tenth of a call's CPU (docs/performance.md)
-        # The guard has checked Host, Origin and size already, for every path alike.
+            server.middleware.clear()  # it makes spans that nobody exports: a tenth of a call's CPU
+        # RequestChecks has checked Host, Origin and size already.
         self.manager = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = exchange_of(scope)
-        is_call = _is_call(exchange)
-        refusal = await self._refusal(exchange, scope, is_call=is_call)
-        if refusal:
-            await refusal(scope, receive, send)
-            return
-        envelope = envelope_of(scope["headers"], exchange.message) if is_call and self._remembers else None
-        if envelope and (known := self._frames.get(envelope)):
-            client = known.client or _user_agent(scope)
-            await self._perform(exchange, _call(exchange, revision=known.revision, client=client))
-            if exchange.refusal:
-                await _refuse(scope, exchange, send)
-                return
-            if frame := known.frames.get(exchange.failed):
-                await _send_filled(frame, exchange, send)
-                return
-        if envelope:
-            with_slots = _showing(envelope[1], receive)
-            await self.manager.handle_request(scope, with_slots, self._checked(scope, send, envelope))
-            if exchange.answered:
-                return
-        if envelope or exchange.has_escapes:
-            receive = _showing(_readable(exchange), receive)
-        await self.manager.handle_request(scope, receive, self._checked(scope, send, None))
-
-    async def _refusal(self, exchange: Exchange, scope: Scope, *, is_call: bool) -> Response | None:
-        """The answer to what must not reach the SDK. A known tool's call is authenticated with its work, in one hop."""
-        message = exchange.message
         try:
-            if not is_call:
-                await self._authenticate(exchange)
+            response = await self._respond(scope, receive)
         except (Unauthenticated, TodoError) as error:
-            return refuse_with(scope, error)
-        if scope["method"] != "POST":
-            response = refuse(scope, 405, "This server is stateless: POST every message.")
-            response.headers["Allow"] = "POST"
-            return response
-        if not exchange.has_body:
-            return refuse(scope, 400, "The body is empty; send one JSON-RPC message.", code=PARSE_ERROR)
-        if not isinstance(message, dict):
-            return refuse(scope, 400, "The body must be one JSON-RPC message, an object; batches are not taken.")
-        if "id" in message and exchange.rpc_id is None:
-            return refuse(scope, 400, "The request id must be a string or an integer.")
-        if message.get("jsonrpc") != "2.0":
-            return refuse(scope, 400, 'The message must say "jsonrpc": "2.0".')
-        return None
+            response = refuse_with(scope, error)
+        await response(scope, receive, send)
 
-    async def _authenticate(self, exchange: Exchange) -> None:
-        exchange.principal = await self._gate.on_loop(lambda: authenticate_alone(exchange.token))
-        exchange.authenticated = True
+    async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
+        """The answer. A tool call is authenticated together with its work, every other message before it."""
+        request = checked_request(scope)
+        run = SdkRun(request)
+        is_call = _is_tool_call(request)
+        if not is_call:
+            run.principal = await self._authenticate(request)
+        if fault := _fault(scope, request):
+            return fault
+        shape = CallShape.of(scope["headers"], request.message) if is_call and self._remembers else None
+        frame = await self._known_frame(run, shape, scope) if shape else None
+        if frame is None and not (run.outcome and run.outcome.refusal):
+            frame = await self._frame_from_sdk(run, shape, scope, receive)
+        if run.outcome and run.outcome.refusal:
+            return refuse_with(scope, run.outcome.refusal, is_counted=run.outcome.has_valid_token)
+        assert frame is not None
+        return frame.fill(request.rpc_id, run.outcome.answer if run.outcome else b"")
 
-    def _checked(self, scope: Scope, send: Send, envelope: Envelope | None) -> Send:
-        """A send for the SDK, which lets nothing out before the token is known to be good.
+    async def _known_frame(self, run: SdkRun, shape: CallShape, scope: Scope) -> Frame | None:
+        """Do the call if its shape is known. None if the shape, or its frame for such a result, is not."""
+        known = self._shapes.get(shape)
+        if known is None:
+            return None
+        run.sender = known.sender
+        run.outcome = await self._perform(run, scope)
+        return known.frames.get(run.outcome.is_error)
 
-        It speaks HTTP for the tool's handler, and fills the slots. Where the SDK's words quote them, nothing is sent.
-        """
-        exchange = exchange_of(scope)
-        held: list[Message] = []
+    async def _frame_from_sdk(self, run: SdkRun, shape: CallShape | None, scope: Scope, receive: Receive) -> Frame:
+        """Ask the SDK, first with the shape. If its words quote the shape, it sees the message itself."""
+        if shape:
+            frame = await self._ask_sdk(run, scope, _with_body(shape.message, receive))
+            if not frame.quotes_slots():
+                if run.sender and run.outcome and run.outcome.has_run and frame.is_whole():
+                    self._shapes.add(shape, run.sender, is_error=run.outcome.is_error, frame=frame)
+                return frame
+        if shape or run.request.has_escapes:
+            receive = _with_body(_readable(run.request.message), receive)
+        return await self._ask_sdk(run, scope, receive)
 
-        async def checked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                if not exchange.authenticated and exchange.refusal is None:
-                    try:  # the SDK answered without calling the tool
-                        await self._authenticate(exchange)
-                    except (Unauthenticated, TodoError) as error:
-                        exchange.refusal = error
-                if exchange.refusal:
-                    exchange.answered = True
-                    await _refuse(scope, exchange, send)
-                elif envelope or exchange.answer:
-                    held.append(message)  # its length is known when the slots are filled
-                else:
-                    await send(message)
-            elif held:
-                frame = Frame.of(held.pop(), message)
-                if envelope and frame.quotes_slots():
-                    return
-                if envelope and exchange.known and frame.is_whole():
-                    known = self._frames.get(envelope) or Known(exchange.revision, exchange.client)
-                    known.frames[exchange.failed] = frame
-                    self._frames.add(envelope, known)
-                exchange.answered = True
-                await _send_filled(frame, exchange, send)
-            elif not exchange.refusal:
-                await send(message)
+    async def _ask_sdk(self, run: SdkRun, scope: Scope, receive: Receive) -> Frame:
+        """The SDK's response, held until the token proves valid: the SDK may answer without calling the tool."""
+        messages: list[Message] = []
 
-        return checked
+        async def collect(message: Message) -> None:
+            messages.append(message)
+
+        await self.manager.handle_request({**scope, _RUN: run}, receive, collect)
+        if run.principal is None and run.outcome is None:
+            run.principal = await self._authenticate(run.request)
+        start, *body = messages
+        return Frame.of(start, b"".join([message.get("body", b"") for message in body]))
+
+    async def _authenticate(self, request: CheckedRequest) -> Principal:
+        return await self._gate.on_loop(lambda: authenticate_alone(request.token))
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """The tools that the caller's scopes allow, on one page."""
-        assert ctx.request is not None
         if params and params.cursor is not None:
             raise MCPError(code=types.INVALID_PARAMS, message="Unknown cursor: the tools are on one page.")
-        principal = exchange_of(ctx.request).principal
-        allowed = principal.scopes if principal else frozenset()
-        return types.ListToolsResult(tools=[tool for tool in self._tools if REGISTRY[tool.name].scope in allowed])
+        principal = _run_of(ctx).principal
+        scopes = principal.scopes if principal else frozenset()
+        return types.ListToolsResult(tools=[tool for tool in self._tools if REGISTRY[tool.name].scope in scopes])
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        assert ctx.request is not None
-        exchange = exchange_of(ctx.request)
         if params.name not in REGISTRY:
-            known = ", ".join(REGISTRY)
-            raise MCPError(code=types.INVALID_PARAMS, message=f"Unknown tool. The tools are {known}.")
-        if not exchange.answer:
+            names = ", ".join(REGISTRY)
+            raise MCPError(code=types.INVALID_PARAMS, message=f"Unknown tool. The tools are {names}.")
+        run = _run_of(ctx)
+        if run.outcome is None:
+            assert ctx.request is not None
             info = ctx.session.client_params.client_info if ctx.session.client_params else None
-            exchange.revision = ctx.protocol_version
-            exchange.client = clean_client(f"{info.name} {info.version}") if info else ""
-            client = exchange.client or _user_agent(ctx.request.scope)
-            await self._perform(exchange, _call(exchange, revision=exchange.revision, client=client))
-        return FAILED if exchange.failed else DONE
+            run.sender = Sender(ctx.protocol_version, clean_client(f"{info.name} {info.version}") if info else "")
+            run.outcome = await self._perform(run, ctx.request.scope)
+        return FAILED if run.outcome.is_error else DONE
 
-    async def _perform(self, exchange: Exchange, call: Call) -> None:
-        """Leave the answer in the exchange, or the refusal, which is HTTP's to tell."""
+    async def _perform(self, run: SdkRun, scope: Scope) -> Outcome:
+        call = _call(run, scope)
         try:
-            envelope, error = await self._gate.on_loop(lambda: perform_for(call, exchange.token))
-            exchange.authenticated = True
+            envelope, error = await self._gate.on_loop(lambda: perform_for(call, run.request.token))
         except Unauthenticated as refusal:
-            exchange.refusal = refusal
-            return
-        except Busy as busy:
-            exchange.authenticated = True  # nothing of anybody's is told
+            return Outcome(refusal=refusal, has_valid_token=False, has_run=False)
+        except Busy as busy:  # answered without a look at the token: it contains no user data
             count_refusal(busy.code, "mcp")
             envelope, error = failure(busy), busy
-        exchange.known = not isinstance(error, Busy)
-        exchange.failed = error is not None
+        has_run = not isinstance(error, Busy)
         if isinstance(error, (ScopeMissing, KeysUnavailable)):
-            exchange.refusal = error
-        else:
-            exchange.answer = to_json(envelope)
+            return Outcome(refusal=error, has_run=has_run)
+        return Outcome(to_json(envelope), is_error=error is not None, has_run=has_run)
 
 
-def _is_call(exchange: Exchange) -> bool:
-    """Whether the message calls one of our tools, and can be answered."""
-    message = exchange.message
-    if exchange.rpc_id is None or message.get("method") != "tools/call" or message.get("jsonrpc") != "2.0":
+def _is_tool_call(request: CheckedRequest) -> bool:
+    """Whether the message calls one of the tools and can be answered."""
+    message = request.message
+    if request.rpc_id is None or message.get("method") != "tools/call" or message.get("jsonrpc") != "2.0":
         return False
     params = message.get("params")
     name = params.get("name") if isinstance(params, dict) else None
     return isinstance(name, str) and name in REGISTRY
 
 
+def _fault(scope: Scope, request: CheckedRequest) -> ASGIApp | None:
+    """The refusal of a request that is not one JSON-RPC message in a POST."""
+    message = request.message
+    if scope["method"] != "POST":
+        response = refuse(scope, 405, "This server is stateless: POST every message.")
+        response.headers["Allow"] = "POST"
+        return response
+    if not request.has_body:
+        return refuse(scope, 400, "The body is empty; send one JSON-RPC message.", code=PARSE_ERROR)
+    if not isinstance(message, dict):
+        return refuse(scope, 400, "The body must be one JSON-RPC message, an object; batches are not taken.")
+    if "id" in message and request.rpc_id is None:
+        return refuse(scope, 400, "The request id must be a string or an integer.")
+    if message.get("jsonrpc") != "2.0":
+        return refuse(scope, 400, 'The message must say "jsonrpc": "2.0".')
+    return None
+
+
 def _input_schema(name: str) -> Mapping[str, Any] | None:
     return REGISTRY[name].input_schema if name in REGISTRY else None
 
 
-def _call(exchange: Exchange, *, revision: str, client: str) -> Call:
-    params = exchange.message["params"]
+def _run_of(ctx: Context) -> SdkRun:
+    assert ctx.request is not None
+    run: SdkRun = ctx.request.scope[_RUN]
+    return run
+
+
+def _call(run: SdkRun, scope: Scope) -> Call:
+    assert run.sender is not None
+    params = run.request.message["params"]
     return Call(
         operation=REGISTRY[params["name"]],
         arguments=params.get("arguments") or {},
         transport="mcp",
-        revision=revision,
-        client=client,
-        request_id=exchange.request_id,
+        revision=run.sender.revision,
+        client=run.sender.client or _user_agent(scope),
+        request_id=run.request.request_id,
     )
 
 
 def _user_agent(scope: Scope) -> str:
-    """What a client says it is where its message does not."""
-    return clean_client(
-        next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")
-    )
+    """The client's name for itself in the header, for a message that does not name the client."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    return clean_client(next((value.decode("latin-1") for name, value in headers if name == b"user-agent"), ""))
 
 
-async def _refuse(scope: Scope, exchange: Exchange, send: Send) -> None:
-    assert exchange.refusal is not None
-    counted = exchange.authenticated  # then it is the tool that refused
-    await refuse_with(scope, exchange.refusal, counted=counted)(scope, _nothing, send)
-
-
-async def _send_filled(frame: Frame, exchange: Exchange, send: Send) -> None:
-    assert exchange.rpc_id is not None
-    for message in frame.fill(exchange.rpc_id, exchange.answer):
-        await send(message)
-
-
-def _showing(body: bytes, receive: Receive) -> Receive:
+def _with_body(body: bytes, receive: Receive) -> Receive:
     """A receive that gives this body in place of the request's."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def changed() -> Message:
+    async def replaced() -> Message:
         if pending:
             return pending.pop()
         while (message := await receive())["type"] == "http.request":
             pass
         return message
 
-    return changed
+    return replaced
 
 
-def _readable(exchange: Exchange) -> bytes:
-    """The message as the SDK can read it: a lone surrogate becomes U+FFFD there.
+def _readable(message: object) -> bytes:
+    """The message as the SDK can read it: a lone surrogate becomes U+FFFD.
 
-    The tool's handler takes the arguments from the exchange, as they were sent, and refuses them by name.
+    The tool's handler takes the arguments from the checked request, as the caller sent them, and refuses them by name.
     """
-    text = json.dumps(exchange.message, ensure_ascii=False)
+    text = json.dumps(message, ensure_ascii=False)
     try:
         return text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-
-
-async def _nothing() -> Message:
-    raise AssertionError("a refusal reads no body")
