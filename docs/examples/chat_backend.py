@@ -1,4 +1,4 @@
-"""A chat backend that adds a task for one of its users. It signs a token that is valid for five minutes and for that user only."""
+"""A chat backend that adds a task for one of its users. It signs a token for that user only, valid for five minutes."""
 
 import os
 import sys
