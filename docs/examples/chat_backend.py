@@ -1,4 +1,4 @@
-"""A chat backend that adds a task for one of its users: it mints a token of five minutes for that user alone."""
+"""A chat backend that adds a task for one of its users. It signs a token for that user only, valid for five minutes."""
 
 import os
 import sys
