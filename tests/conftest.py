@@ -24,6 +24,7 @@ from tests.synchronous import Application, running
 from todo_mcp import asgi
 from todo_mcp.auth import rate_limit
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.process.installation import install
 from todo_mcp.users.models import User
 
 T = TypeVar("T")
@@ -37,6 +38,12 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed() -> None:
+    """What the server changes in libraries, for tests that use the gate without the application."""
+    install()
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The ASGI application: who gets which path. Everything passes the guard first."""
+"""The ASGI application: which part serves which path. Every request passes ``RequestChecks`` first."""
 
 import contextlib
 import os
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send  # noqa: E402
 
 from todo_mcp.auth.account.mailing import mailing  # noqa: E402
 from todo_mcp.postgres.gate import DatabaseGate  # noqa: E402
+from todo_mcp.process.installation import install  # noqa: E402
 from todo_mcp.statistics.flushing import flushing  # noqa: E402
 from todo_mcp.telemetry import tracing  # noqa: E402
 from todo_mcp.transports.http import health  # noqa: E402
@@ -27,7 +28,7 @@ from todo_mcp.transports.mcp.endpoint import McpEndpoint  # noqa: E402
 
 
 class Application:
-    """/mcp straight to the SDK, the rest through a router; made anew for each lifespan, which the SDK asks for."""
+    """/mcp goes to the SDK, every other path to a router. Each lifespan needs a new one, because the SDK does."""
 
     def __init__(self, gate: DatabaseGate) -> None:
         self.mcp = McpEndpoint(gate)
@@ -48,7 +49,7 @@ class Application:
 
 
 class Lifespan:
-    """Owns the gate to the database and the SDK's session manager between start-up and shutdown."""
+    """Owns the gate to the database and the SDK's session manager from start-up to shutdown."""
 
     def __init__(self) -> None:
         self._running: ASGIApp | None = None
@@ -64,17 +65,18 @@ class Lifespan:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve requests within this context."""
+        install()
         gate = DatabaseGate(settings.DATABASE_CONNECTIONS, settings.GATE_SECONDS)
-        running = Application(gate)
-        async with tracing.exporting(), running.mcp.manager.run():
-            guarded = RequestChecks(running, gate)
-            self._running = Traced(guarded) if tracing.is_configured() else guarded
+        application = Application(gate)
+        async with tracing.exporting(), application.mcp.manager.run():
+            checks = RequestChecks(application, gate)
+            self._running = Traced(checks) if tracing.is_configured() else checks
             try:
                 async with flushing(gate), mailing(gate):
                     yield
             finally:
                 self._running = None
-                guarded.close()
+                checks.close()
                 await gate.close()
 
 

@@ -1,4 +1,4 @@
-"""Who makes a change: what the triggers write beside each version of a task."""
+"""Who makes a change: the metadata that triggers write beside each version of a task."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,31 +11,35 @@ from asgiref.local import Local
 
 from todo_mcp.core.envelope import to_json
 
-pghistory.runtime._tracker = Local()  # type: ignore[assignment]  # it keeps it in the thread, which calls on the event loop share
-
 _metadata: ContextVar[dict[str, Any] | None] = ContextVar("history_metadata", default=None)
+
+
+def install() -> None:
+    """Let pghistory keep its context for each task of asyncio, not for each thread: calls share the loop's thread."""
+    if not isinstance(pghistory.runtime._tracker, Local):
+        pghistory.runtime._tracker = Local()  # type: ignore[assignment]
 
 
 @contextmanager
 def history_context(*, user: str | None, tool: str, compiled: bool = False, **metadata: Any) -> Iterator[None]:
-    """A context in which every change of a task is recorded with this metadata, by the ORM or a compiled statement.
+    """Within this context, every change of a task is recorded with this metadata.
 
     Args:
-        compiled: nothing but compiled statements will change tasks.
-        user: who acts; for a service token, the user acted for.
+        compiled: only compiled statements will change tasks, so pghistory need not know.
+        user: who acts; for a service token, the user whom it acts for.
         tool: the operation, the admin's action or the command.
-        metadata: ``token`` (its id), ``token_name``, ``client`` (self-asserted), ``request_id``, where known.
+        metadata: ``token`` (its id), ``token_name``, ``client`` (its own name for itself), ``request_id``, where known.
     """
-    said = {"user": user, "tool": tool, **metadata}
-    outer = _metadata.set(said)
+    values = {"user": user, "tool": tool, **metadata}
+    outer = _metadata.set(values)
     try:
-        with nullcontext() if compiled else pghistory.context(**said):
+        with nullcontext() if compiled else pghistory.context(**values):
             yield
     finally:
         _metadata.reset(outer)
 
 
 def current_metadata() -> str:
-    """The metadata of the context we are in, as JSON; empty outside of any."""
-    said = _metadata.get()
-    return to_json(said).decode() if said else ""
+    """The metadata of the current context, as JSON; empty outside of any."""
+    values = _metadata.get()
+    return to_json(values).decode() if values else ""

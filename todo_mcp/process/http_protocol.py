@@ -37,7 +37,9 @@ PIECE_PARSED = 2048  # bytes; the parser does not stop within a piece, so it may
 SAFE_HEADERS = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
 
 
-httptools_impl.RequestResponseCycle = Cycle  # type: ignore[misc]  # uvicorn has no other way to give it ours
+def install() -> None:
+    """Let uvicorn answer with ``Cycle``; it has no setting for that."""
+    httptools_impl.RequestResponseCycle = Cycle  # type: ignore[misc]
 
 
 class HttpProtocol(HttpToolsProtocol):

@@ -141,9 +141,6 @@ class Supervisor(multiprocess.Multiprocess):
         super().join_all()
 
 
-multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn has no other way to give its workers our Server
-
-
 def bind(host: str, port: int) -> list[socket.socket]:
     """Listening sockets on every address of the host, so that "localhost" is reached over IPv4 and IPv6 alike.
 
@@ -176,6 +173,7 @@ def run(sockets: list[socket.socket], *, workers: int) -> int:
         return 0
     # What the settings made up for this process must be the same in all of them.
     os.environ |= {"SECRET_KEY": settings.SECRET_KEY, "DATABASE_CONNECTIONS": str(settings.DATABASE_CONNECTIONS)}
+    multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn has no setting for the class of its workers
     with tempfile.TemporaryDirectory(prefix="todo-mcp-metrics-") as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
         supervisor = Supervisor(config, sockets)

@@ -1,6 +1,6 @@
-"""Structured logs: one JSON object a line, with the request's id; control characters come out escaped.
+"""Structured logs: one JSON object a line, with the request's id and with control characters escaped.
 
-Nothing logs a token or the text of a task at INFO or above.
+No line at INFO or above contains a token or the text of a task.
 """
 
 import contextvars
@@ -17,55 +17,57 @@ _PROJECT = str(Path(__file__).parent.parent.parent)
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
+# Attributes of a record that are not logged: those of every record, and Django's request, whose repr shows the query.
+_OMITTED = frozenset(vars(logging.makeLogRecord({}))) | {"taskName", "request"}
 
-# No line tells who wrote it by file, thread or process: not asking halves a record's cost (Python's logging HOWTO).
-logging._srcfile = None
-for _asked in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
-    setattr(logging, _asked, False)
 
-# Of a record: what logging gives every one; and Django's request, which shows its query.
-_UNTOLD = frozenset(vars(logging.makeLogRecord({}))) | {"taskName", "request"}
+def install() -> None:
+    """Do not look up the file, thread and process of a record: that halves its cost (Python's logging HOWTO)."""
+    logging._srcfile = None
+    for name in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
+        setattr(logging, name, False)
 
 
 def describe_error(error: BaseException) -> dict[str, Any]:
-    """An error for the log: its type, SQLSTATE and the lines it came through, newest last: ours, and the last few.
+    """An error for the log: its type, SQLSTATE and the last 12 of its frames in this project, newest last.
 
-    Not its message: PostgreSQL quotes the row that it refused, and that row is somebody's task.
+    The last 4 frames are always there. The message is not: PostgreSQL quotes the row that it refused, which may be a
+    user's task.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    kept = [frame for frame in frames[:-4] if _is_ours(frame)] + frames[-4:]
+    lines = [frame for frame in frames[:-4] if _is_in_project(frame)] + frames[-4:]
     return {
         "error": type(error).__name__,
         "sqlstate": getattr(error.__cause__, "sqlstate", None),
-        "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in kept[-12:]],
+        "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in lines[-12:]],
     }
 
 
-def _is_ours(frame: traceback.FrameSummary) -> bool:
+def _is_in_project(frame: traceback.FrameSummary) -> bool:
     return frame.filename.startswith(_PROJECT) and "site-packages" not in frame.filename
 
 
 class Formatter(logging.Formatter):
-    """A record as JSON in ASCII: when, what and in which request, then whatever it was given besides.
+    """A record as JSON in ASCII: time, level, logger, message and request id, then its ``extra`` values.
 
-    An exception that a library logs is told as ``describe_error`` does, for its message may quote a task too.
+    An exception that a library logs is described by ``describe_error``: its message may quote a task too.
     """
 
-    _second, _began = 0, ""
+    _second, _second_text = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
         second = int(record.created)
         if second != self._second:
-            self._second, self._began = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         fields = {
-            "time": f"{self._began}.{int(record.msecs):03}Z",
+            "time": f"{self._second_text}.{int(record.msecs):03}Z",
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
             "request_id": request_id.get(),
         }
         for name, value in vars(record).items():
-            if name not in _UNTOLD:
+            if name not in _OMITTED:
                 fields[name] = value
         if record.exc_info and record.exc_info[1]:
             fields["exc_info"] = _to_ascii(describe_error(record.exc_info[1]))
@@ -73,9 +75,9 @@ class Formatter(logging.Formatter):
 
 
 class AsWarning(logging.Handler):
-    """Makes a record a warning before the handlers further up see it.
+    """Turns a record into a warning before the handlers of the root logger see it.
 
-    Django logs a suspicious request, such as a form of a thousand fields, as an error. The server did not fail.
+    Django logs a suspicious request, such as a form of a thousand fields, as an error, though the server did not fail.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -84,9 +86,9 @@ class AsWarning(logging.Handler):
 
 def _to_ascii(fields: dict[str, Any]) -> str:
     try:
-        line = orjson.dumps(fields, default=_kind)
+        line = orjson.dumps(fields, default=_type_name)
     except TypeError:  # a lone surrogate, or an integer past 64 bits
-        text = json.dumps(fields, default=_kind)
+        text = json.dumps(fields, default=_type_name)
     else:
         if line.isascii() and b"\x7f" not in line:
             return line.decode()
@@ -94,8 +96,8 @@ def _to_ascii(fields: dict[str, Any]) -> str:
     return text.replace("\x7f", "\\u007f")
 
 
-def _kind(value: Any) -> str:
-    """What stands for a value that is not JSON: its type, for what it says of itself may be somebody's words."""
+def _type_name(value: Any) -> str:
+    """Log the type of a value that is not JSON; its repr may contain a user's text."""
     return type(value).__name__
 
 

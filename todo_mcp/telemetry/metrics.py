@@ -1,7 +1,7 @@
-"""What Prometheus sees at /metrics: counts and times, no user, no text, no token. docs/monitoring.md explains each.
+"""The metrics at /metrics: counts and times, without users, texts or tokens. docs/monitoring.md explains each.
 
-A worker writes to memory, or where there are several, to a file of its own; whoever is asked adds them up. Each number
-costs a call some of a microsecond, so what can be told from others is not kept.
+One worker keeps them in memory. Several workers write to a file each, and the worker that is asked adds them up. Each
+number costs a call a fraction of a microsecond, so there is none that others imply.
 """
 
 import os
@@ -25,61 +25,90 @@ from prometheus_client.registry import Collector
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _CALL = ["tool", "transport", "revision", "outcome"]
 
-CALLS = Counter("todo_calls", "Tool calls by tool, transport, protocol revision and outcome.", _CALL)
+CALLS = Counter("todo_calls", "Tool calls by tool, transport, protocol revision and outcome.", _CALL, registry=None)
 CALL_SECONDS = Histogram(
     "todo_call_seconds",
-    "Seconds that a tool call took once it had a place: token, arguments, work.",
+    "Seconds of a tool call from its place at the gate to its result: token, arguments, work.",
     _CALL,
     buckets=_SECONDS,
+    registry=None,
 )
 DATABASE_SECONDS = Histogram(
     "todo_database_seconds",
-    "Seconds of a tool call in which it waited for PostgreSQL.",
+    "Seconds in which a tool call waited for PostgreSQL.",
     ["tool"],
     buckets=(0.00025, 0.0005, *_SECONDS),
+    registry=None,
 )
 PAGES = Histogram(
     "todo_page_seconds",
-    "Seconds that a request took which is no tool call: rest (conversations), page (admin, sign-in, OAuth).",
+    "Seconds of other requests: rest (conversations), page (admin, sign-in, OAuth).",
     ["kind", "status"],
     buckets=(*_SECONDS[2:], 10, 30),
+    registry=None,
 )
-GATE_WAITING = Gauge("todo_gate_waiting", "Work that waits for a place at the database.", multiprocess_mode="livesum")
+GATE_WAITING = Gauge(
+    "todo_gate_waiting", "Work that waits for a place at the database.", multiprocess_mode="livesum", registry=None
+)
 GATE_WAIT_SECONDS = Histogram(
     "todo_gate_wait_seconds",
-    "Seconds until a place came free, or none did, of what had to wait for one.",
+    "Seconds that work waited for a place, if it had to, whether it got one or not.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+    registry=None,
 )
-GATE_REFUSED = Counter("todo_gate_refused", "Work answered busy because no place came free in time.")
+GATE_REFUSED = Counter("todo_gate_refused", "Work answered busy because no place was free in time.", registry=None)
 CONNECTIONS = Gauge(
     "todo_database_connections",
-    "Connections to PostgreSQL by state: in_use or idle. Looked at once a second.",
+    "Connections to PostgreSQL by state: in_use or idle. Counted once a second.",
     ["state"],
     multiprocess_mode="livesum",
+    registry=None,
 )
 CONNECTIONS_LIMIT = Gauge(
-    "todo_database_connections_limit", "How many connections there may be.", multiprocess_mode="livesum"
+    "todo_database_connections_limit", "The largest number of connections.", multiprocess_mode="livesum", registry=None
 )
-REFUSED = Counter("todo_refused_requests", "Requests refused before any tool, by HTTP status.", ["status"])
+REFUSED = Counter(
+    "todo_refused_requests", "Requests refused before any tool, by HTTP status.", ["status"], registry=None
+)
+
+METRICS: tuple[Collector, ...] = (
+    CALLS,
+    CALL_SECONDS,
+    DATABASE_SECONDS,
+    PAGES,
+    GATE_WAITING,
+    GATE_WAIT_SECONDS,
+    GATE_REFUSED,
+    CONNECTIONS,
+    CONNECTIONS_LIMIT,
+    REFUSED,
+)
+
+
+@cache
+def install() -> None:
+    """Add the metrics to those that Prometheus' client has of its own, such as CPU and memory."""
+    for metric in METRICS:
+        REGISTRY.register(metric)
 
 
 def count_call(tool: str, transport: str, revision: str, outcome: str, seconds: float, database_seconds: float) -> None:
     """Count a tool call."""
-    calls, took, waited = _of_calls(tool, transport, revision, outcome)
-    calls.inc()
-    took.observe(seconds)
-    waited.observe(database_seconds)
+    counter, call_seconds, waiting_seconds = _call_metrics(tool, transport, revision, outcome)
+    counter.inc()
+    call_seconds.observe(seconds)
+    waiting_seconds.observe(database_seconds)
 
 
 @cache
-def _of_calls(tool: str, transport: str, revision: str, outcome: str) -> tuple[Counter, Histogram, Histogram]:
-    """Finding these by their labels costs more than adding to them."""
+def _call_metrics(tool: str, transport: str, revision: str, outcome: str) -> tuple[Counter, Histogram, Histogram]:
+    """Cached, because a lookup by labels costs more than an addition."""
     labels = (tool, transport, revision, outcome)
     return CALLS.labels(*labels), CALL_SECONDS.labels(*labels), DATABASE_SECONDS.labels(tool)
 
 
 def exposition() -> bytes:
-    """The metrics in Prometheus' text format; of all workers where there are several."""
+    """The metrics of all workers in Prometheus' text format."""
     directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if directory is None:
         return generate_latest(REGISTRY)
@@ -90,16 +119,16 @@ def exposition() -> bytes:
 
 
 class _Workers(Collector):
-    """What the client tells of its own process, such as CPU and memory, of each worker by ``pid``."""
+    """What Prometheus' client says of a process, such as CPU and memory, for each worker by ``pid``."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def collect(self) -> Iterator[Metric]:
         metrics: dict[str, Metric] = {}
-        for file in self._directory.glob("gauge_livesum_*.db"):  # removed when a worker has died
+        for file in self._directory.glob("gauge_livesum_*.db"):  # deleted when its worker has ended
             pid = file.stem.rpartition("_")[2]
-            for found in ProcessCollector(pid=partial(str, pid), registry=None).collect():
-                metric = metrics.setdefault(found.name, Metric(found.name, found.documentation, found.type))
-                metric.samples += [sample._replace(labels={"pid": pid}) for sample in found.samples]
+            for one in ProcessCollector(pid=partial(str, pid), registry=None).collect():
+                metric = metrics.setdefault(one.name, Metric(one.name, one.documentation, one.type))
+                metric.samples += [sample._replace(labels={"pid": pid}) for sample in one.samples]
         yield from metrics.values()

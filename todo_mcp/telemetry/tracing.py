@@ -1,6 +1,7 @@
-"""OpenTelemetry traces, where its standard variables name an exporter (docs/monitoring.md); else nothing of it runs.
+"""OpenTelemetry traces, if its standard variables name an exporter (docs/monitoring.md); else none of it runs.
 
-The MCP SDK makes a span of each message, ``transports.traced`` of each other request, and we of each statement in them.
+The MCP SDK makes a span for each message, ``transports.http.traced`` for each other request, and ``statement`` for each
+SQL statement in them.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import psycopg
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
-AT_END = 2.0  # seconds that a worker waits at most for its last spans to be taken
+AT_END = 2.0  # seconds that a worker waits at most until the collector has its last spans
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _OPERATION = re.compile(r"\s*(?:SELECT set_config\(.*?; )?(\w+)", re.DOTALL)  # pghistory's context may come first
 
@@ -24,7 +25,7 @@ tracer = trace.get_tracer("todo-mcp")
 
 
 def is_configured() -> bool:
-    """Whether the environment names an exporter of traces. OTLP over HTTP is the one that we have."""
+    """Whether the environment names an exporter of traces. OTLP over HTTP is the only one supported."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     exporters = os.environ.get("OTEL_TRACES_EXPORTER", "").replace(" ", "")
@@ -33,7 +34,7 @@ def is_configured() -> bool:
 
 @asynccontextmanager
 async def exporting() -> AsyncIterator[None]:
-    """Send the spans that are made within this context, where an exporter is configured."""
+    """Send the spans of this context, if an exporter is configured."""
     if not is_configured():
         yield
         return
@@ -52,11 +53,12 @@ async def exporting() -> AsyncIterator[None]:
 
 @contextmanager
 def statement(sql: str, connection: "psycopg.Connection[Any]") -> Iterator[None]:
-    """A span around a statement, if it belongs to a request that is traced. ``sql`` has placeholders for its values."""
+    """A span around a statement, if its request is traced. ``sql`` has placeholders in place of values."""
     if not trace.get_current_span().is_recording():
         yield
         return
-    operation = found[1].upper() if (found := _OPERATION.match(sql)) else "statement"
+    verb = _OPERATION.match(sql)
+    operation = verb[1].upper() if verb else "statement"
     attributes = {
         "db.system.name": "postgresql",
         "db.operation.name": operation,
@@ -69,7 +71,7 @@ def statement(sql: str, connection: "psycopg.Connection[Any]") -> Iterator[None]
     ) as span:
         try:
             yield
-        except psycopg.Error as error:  # its message may quote somebody's task
+        except psycopg.Error as error:  # its message may quote a user's task
             span.set_attributes({"error.type": type(error).__name__, "db.response.status_code": error.sqlstate or ""})
             span.set_status(StatusCode.ERROR)
             raise

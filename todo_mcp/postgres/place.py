@@ -1,0 +1,161 @@
+"""A place at the gate, the connection that belongs to it, and the work that uses both."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from todo_mcp.core.errors import Busy, ConnectionLost
+from todo_mcp.postgres.base import DatabaseWrapper
+from todo_mcp.postgres.connection import Stopwatch, database_time
+from todo_mcp.postgres.greenlets import Work, this_thread
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Gate(Protocol):
+    """What a place needs of its gate."""
+
+    def take(self) -> DatabaseWrapper: ...
+    def leave(self, connection: DatabaseWrapper) -> None: ...
+    async def enter_again(self) -> None: ...
+
+
+class Place:
+    """A place and its connection, until they are given back.
+
+    Whenever ``patience`` seconds have passed, the database is taken for dead.
+    """
+
+    connection: DatabaseWrapper | None
+    is_held = False  # by a thread
+
+    def __init__(self, gate: Gate, patience: float) -> None:
+        self._result: asyncio.Future[Any] | None = None
+        self.loop = asyncio.get_running_loop()
+        self._gate, self._patience = gate, patience
+        self._take()
+
+    def _take(self) -> None:
+        self.connection = self._gate.take()
+        self._timer = self.loop.call_later(self._patience, self._give_up_connection)
+
+    def report_to(self, result: "asyncio.Future[Any]") -> None:
+        """The future that the caller awaits; it fails at once when the database is taken for dead."""
+        self._result = result
+        result.add_done_callback(_retrieve)
+
+    def give_back(self) -> None:
+        if self.connection is not None:
+            connection, self.connection = self.connection, None
+            self._timer.cancel()
+            self._gate.leave(connection)
+
+    def unwatch(self) -> None:
+        """From now on a thread waits for the connection, and the event loop no longer watches it."""
+        if self.connection is not None and self.connection.connection is not None:
+            self.connection.connection.unwatch()
+
+    def outside(self, function: Callable[[], T]) -> T:
+        """Call the function, from a thread, while others have the place; within a transaction they cannot have it."""
+        own = connections[DEFAULT_DB_ALIAS]
+        if own.in_atomic_block or own.execute_wrappers:  # a wrapper must not see the statements of others
+            return function()
+        self.end_turn()
+        self.loop.call_soon_threadsafe(self.give_back)
+        try:
+            return function()
+        finally:
+            returning = asyncio.run_coroutine_threadsafe(self._return(), self.loop)
+            try:
+                returning.result(self._patience)
+            except TimeoutError:
+                returning.cancel()
+                raise Busy from None
+            self.begin_turn()
+
+    async def _return(self) -> None:
+        await self._gate.enter_again()
+        self._take()
+        self.unwatch()
+
+    def begin_turn(self) -> None:
+        """In a thread: begin to use the connection."""
+        assert self.connection is not None
+        close_if_stale(self.connection)
+        connections[DEFAULT_DB_ALIAS] = self.connection
+        self.is_held = True
+
+    def end_turn(self) -> None:
+        """In a thread: stop using it."""
+        if self.is_held:
+            connections[DEFAULT_DB_ALIAS].close_if_unusable_or_obsolete()
+            del connections[DEFAULT_DB_ALIAS]
+            self.is_held = False
+
+    def _give_up_connection(self) -> None:
+        assert self.connection is not None
+        hang_up(self.connection)
+        if self._result is not None and not self._result.done():
+            self._result.set_exception(ConnectionLost())
+        self._timer = self.loop.call_later(self._patience, self._give_up_connection)
+
+
+class PlacedWork(Work):
+    """Work whose Django connection is that of its place."""
+
+    def __init__(self, place: Place, function: Callable[[], Any]) -> None:
+        assert place.connection is not None
+        self.place, self.connection = place, place.connection
+        super().__init__(lambda: _call_on(self.connection, function), place.loop)
+
+    def resume(self, value: Any = None) -> None:
+        try:
+            super().resume(value)
+        finally:
+            if self.dead:
+                self.place.give_back()
+
+
+def call_in_thread(place: Place, function: Callable[[], T]) -> T:
+    """Call the function in this thread, on the connection of the place."""
+    database_time.set(Stopwatch())
+    place.begin_turn()
+    this_thread.place = place
+    try:
+        return function()
+    finally:
+        place.end_turn()
+        this_thread.place = None
+
+
+def _call_on(connection: DatabaseWrapper, function: Callable[[], T]) -> T:
+    """Call the function on a connection that was alive a moment ago; close it afterwards if it broke."""
+    database_time.set(Stopwatch())
+    close_if_stale(connection)
+    try:
+        return function()
+    finally:
+        connection.close_if_unusable_or_obsolete()
+
+
+def close_if_stale(connection: DatabaseWrapper) -> None:
+    """Close a connection that the server has ended; Django then opens a new one."""
+    if connection.connection is not None and connection.connection.is_stale():
+        connection.close()
+
+
+def hang_up(connection: DatabaseWrapper) -> None:
+    """End the connection while a thread or a greenlet waits for it. The wait ends with an error."""
+    logger.error("the database does not answer")
+    if connection.connection is not None and not connection.connection.closed:
+        connection.connection.hang_up()
+
+
+def _retrieve(future: "asyncio.Future[Any]") -> None:
+    """Read the exception. Otherwise asyncio warns about work whose caller has gone away."""
+    if not future.cancelled():
+        future.exception()
