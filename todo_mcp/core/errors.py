@@ -141,8 +141,8 @@ class ConnectionLost(Busy):
     def __init__(self) -> None:
         super().__init__()
         self.message = (
-            "The connection to the database failed during the call, so the change may or may not have been made. "
-            "Check before you repeat the call; with the same idempotency key you may repeat it at once."
+            "The connection to the database failed, so the call may or may not have been done. "
+            "Check before you repeat it; with the same idempotency key you may repeat it at once."
         )
 
 

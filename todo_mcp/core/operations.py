@@ -52,7 +52,7 @@ class Operation:
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
-        """The arguments' model, built from the signature. A default of None makes an argument optional, not nullable."""
+        """The arguments' model, built from the signature. A default of None makes an argument optional, never null."""
         hints = get_type_hints(self.function, include_extras=True)
         fields: dict[str, Any] = {"user_id": (UserId, None)}
         for name, parameter in inspect.signature(self.function).parameters.items():
