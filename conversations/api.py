@@ -1,4 +1,4 @@
-"""The REST routes of conversations. Each method names its operation; the rest is shared with the tools."""
+"""The REST routes of conversations. Each HTTP method names its operation. All other code is shared with the tools."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class ConversationView(ResourceView):
 
 
 class MessagesView(ResourceView):
-    """The body of a POST is one message, or a list of messages: a turn. The answer has the same form."""
+    """The body of a POST is one message, or a turn as a list of messages. The answer has the same form."""
 
     operations = {"POST": ("append_messages", 201), "GET": ("list_messages", 200)}
 

@@ -1,4 +1,4 @@
-"""Conversations and their messages, kept for a chat backend."""
+"""Conversations and their messages, stored for a chat backend."""
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
@@ -9,11 +9,11 @@ from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
 
 CONTENT_MAX = 100_000
-WORDS_CONFIG = "simple"  # PostgreSQL's way of finding words that favours no language: no stems, no stop words
+WORDS_CONFIG = "simple"  # PostgreSQL's text search configuration for every language: no stems, no stop words
 
 
 class Conversation(models.Model):
-    """A chat of one user. ``updated_at`` is when the last message was appended."""
+    """A chat of one user. ``updated_at`` is the time of the last append."""
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(
@@ -26,14 +26,14 @@ class Conversation(models.Model):
         db_table = "conversations"
         ordering = ["-updated_at", "-id"]
         constraints = [
-            # What the messages' composite foreign key points at.
+            # The composite foreign key of messages refers to this.
             models.UniqueConstraint(fields=["id", "user"], name="conversations_id_user"),
         ]
         indexes = [
-            models.Index(fields=["user", "updated_at", "id"], name="conversations_newest"),  # read backwards
-            # purge, oldest first; the admin's list, newest first
+            models.Index(fields=["user", "updated_at", "id"], name="conversations_newest"),  # scanned backwards
+            # purge: oldest first. The admin's list: newest first.
             models.Index(fields=["updated_at", "id"], name="conversations_oldest"),
-            # The admin: how many were begun each day, and its filter by date.
+            # The admin: conversations started per day, and its filter by date.
             models.Index(fields=["created_at"], name="conversations_created"),
         ]
 
@@ -42,7 +42,7 @@ class Conversation(models.Model):
 
 
 class Message(models.Model):
-    """One message of a conversation, in the order of its id."""
+    """One message of a conversation. Its id gives its place in the order."""
 
     class Role(models.TextChoices):
         USER = "user"
@@ -51,7 +51,7 @@ class Message(models.Model):
     id = models.BigAutoField(primary_key=True)
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="messages", db_index=False, db_constraint=False
-    )  # the database's constraint is the composite one of migration 0001: (conversation_id, user_id)
+    )  # migration 0001 adds the composite foreign key (conversation_id, user_id)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     role = models.CharField(max_length=9, choices=Role)
     content = models.TextField()
@@ -71,9 +71,9 @@ class Message(models.Model):
         ]
         indexes = [
             models.Index(fields=["conversation", "id"], name="messages_in_order"),
-            # With the conversation for the foreign key's check, which may otherwise read all of the user's.
+            # The conversation serves the foreign key's check, which may otherwise read all messages of the user.
             models.Index(fields=["user", "conversation"], name="messages_of_user"),
-            # The admin's search for words.
+            # The admin's word search.
             GinIndex(SearchVector("content", config=WORDS_CONFIG), name="messages_words"),
         ]
 

@@ -1,4 +1,4 @@
-"""When conversations have had their time, and a person's rights over them: a copy, and to be forgotten."""
+"""Purge old conversations. Export or erase a user's conversations: each person has a right to both."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,8 +19,8 @@ def _due() -> QuerySet[Conversation]:
 
 
 def remove_conversations(ids: list[int]) -> None:
-    """Remove conversations with their messages, in the caller's transaction; tasks made from them lose the link."""
-    # Django reads what it deletes, for the sake of the tasks' links: the ids, for the contents could be gigabytes.
+    """Remove conversations and their messages in the caller's transaction. Tasks made from them lose the link."""
+    # To clear the links of tasks, Django reads the rows first. Only ids, because the contents could be gigabytes.
     Message.objects.filter(conversation_id__in=ids).only("pk").delete()
     Conversation.objects.filter(pk__in=ids).only("pk").delete()
 
@@ -29,18 +29,18 @@ OLD_CONVERSATIONS = Purge("old conversations", _due, remove_conversations)
 
 
 def export_conversations(*, user_id: str) -> list[dict[str, Any]]:
-    """Everything kept of a user's conversations, oldest first, each with its messages in order."""
+    """All stored conversations of a user, oldest first, each with its messages in order."""
     conversations = Conversation.objects.filter(user_id=user_id).order_by("id").values("id", "created_at", "updated_at")
-    exported: dict[int, dict[str, Any]] = {row["id"]: {**row, "messages": []} for row in conversations}
+    export: dict[int, dict[str, Any]] = {row["id"]: {**row, "messages": []} for row in conversations}
     messages = Message.objects.filter(user_id=user_id).order_by("id")
     for message in messages.values("conversation_id", "id", "role", "content", "created_at"):
-        if message["conversation_id"] in exported:  # not of one that was begun this very moment
-            exported[message["conversation_id"]]["messages"].append(message)
-    return list(exported.values())
+        if message["conversation_id"] in export:  # leaves out a conversation that began after the first query
+            export[message["conversation_id"]]["messages"].append(message)
+    return list(export.values())
 
 
 def erase_conversations(*, user_id: str) -> int:
-    """Remove a user's conversations with their messages, in the caller's transaction; returns how many."""
+    """Remove a user's conversations and their messages in the caller's transaction. Return the number of them."""
     ids = list(Conversation.objects.filter(user_id=user_id).values_list("pk", flat=True))
     remove_conversations(ids)
     return len(ids)

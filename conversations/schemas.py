@@ -1,4 +1,4 @@
-"""What the conversation operations take and return."""
+"""Arguments and results of the conversation operations."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -17,27 +17,31 @@ Limit = Annotated[
 ]
 Last = Annotated[
     int,
-    Integer(minimum=1, maximum=100, description="Only the last so many messages, in order; not with limit or cursor."),
+    Integer(
+        minimum=1,
+        maximum=100,
+        description="How many of the last messages to return, in order; not with limit or cursor.",
+    ),
 ]
 IdempotencyKey = Annotated[
     str,
     Text(
         minimum=8,
         maximum=64,
-        description="Your own unique word for this one request, such as a UUID. The same key with the same body within "
-        "24 hours does nothing again and returns the first result, so a retry is safe.",
+        description="Your own unique key for this one request, such as a UUID. Within 24 hours, the same key with the "
+        "same body changes nothing more and returns the first result, so a retry is safe.",
     ),
 ]
 Content = Annotated[
     str,
-    Text(minimum=1, maximum=CONTENT_MAX, verbatim=True, description=f"What was said, 1 to {CONTENT_MAX:,} characters."),
+    Text(minimum=1, maximum=CONTENT_MAX, verbatim=True, description=f"The text, 1 to {CONTENT_MAX:,} characters."),
 ]
 
 
 class MessageIn(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    role: Literal["user", "assistant"] = Field(description="Who said it.")
+    role: Literal["user", "assistant"] = Field(description="Who wrote the message.")
     content: Content
 
 

@@ -1,4 +1,4 @@
-"""The operations on conversations, which REST offers to a chat backend; each is scoped to one user in its query."""
+"""The operations on conversations, which REST offers to a chat backend. Each query is scoped to one user."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ from todo_mcp.core.pagination import Cursor, Position
 from todo_mcp.idempotency.services import run_once
 
 READ, WRITE = "conversations:read", "conversations:write"
-PAGE = 50  # rows, where the caller does not say
+PAGE = 50  # rows, if the caller sends no limit
 _WITHOUT_CONTENT = [name for name in MessageOut.model_fields if name != "content"]
 
 
@@ -56,12 +56,12 @@ def list_conversations(*, user_id: str, limit: Limit = PAGE, cursor: Cursor | No
     first page again to see it.
     """
     rows = conversations_before(user_id, cursor or NEWEST)
-    found = [ConversationOut(**row) for row in rows.values(*ConversationOut.model_fields)[: limit + 1]]
-    page, more = found[:limit], len(found) > limit
+    conversations = [ConversationOut(**row) for row in rows.values(*ConversationOut.model_fields)[: limit + 1]]
+    page, has_more = conversations[:limit], len(conversations) > limit
     return ConversationList(
         conversations=page,
-        has_more=more,
-        next_cursor=Position(page[-1].updated_at, page[-1].id).encode() if more else None,
+        has_more=has_more,
+        next_cursor=Position(page[-1].updated_at, page[-1].id).encode() if has_more else None,
     )
 
 
@@ -102,11 +102,11 @@ def append_messages(
     """
     if idempotency_key is None:
         return _append(user_id, conversation_id, messages)
-    appended: list[MessagesAppended] = []
+    results: list[MessagesAppended] = []
 
     def append() -> dict[str, list[int]]:
-        appended.append(_append(user_id, conversation_id, messages))
-        return {"ids": [message.id for message in appended[-1].messages]}
+        results.append(_append(user_id, conversation_id, messages))
+        return {"ids": [message.id for message in results[-1].messages]}
 
     result, repeated = run_once(
         user_id=user_id,
@@ -116,11 +116,11 @@ def append_messages(
         work=append,
     )
     if not repeated:
-        return appended[-1]
-    first = _messages(Message.objects.filter(id__in=result["ids"], user_id=user_id).order_by("id"))
-    if not first:  # the conversation was deleted since
+        return results[-1]
+    stored_messages = _messages(Message.objects.filter(id__in=result["ids"], user_id=user_id).order_by("id"))
+    if not stored_messages:  # the conversation was deleted meanwhile
         raise ConversationNotFound(conversation_id)
-    return MessagesAppended(messages=first)
+    return MessagesAppended(messages=stored_messages)
 
 
 @operation(title="Read messages", scope=READ, read_only=True, idempotent=True, example={}, registry=RESOURCES)
@@ -139,20 +139,20 @@ def list_messages(
     if last and (limit or cursor):
         raise InvalidArguments({"last": "is not possible with limit or cursor"})
     size = last or limit or PAGE
-    own = _own(user_id, conversation_id).order_by().values("pk")  # none for anybody else, and then nothing is read
+    own_id = _own(user_id, conversation_id).order_by().values("pk")  # empty for another user: then no message is read
     if last:
-        rows = messages_before(conversation_id).filter(conversation_id__gte=own)
+        messages = messages_before(conversation_id).filter(conversation_id__gte=own_id)
     else:
-        rows = messages_after(conversation_id, cursor.id if cursor else 0).filter(conversation_id__lte=own)
-    found = list(within_bytes(rows).values(*_WITHOUT_CONTENT, "kept")[: size + 1])
-    if not found:  # nothing was said, or there is no such conversation
+        messages = messages_after(conversation_id, cursor.id if cursor else 0).filter(conversation_id__lte=own_id)
+    rows = list(within_bytes(messages).values(*_WITHOUT_CONTENT, "kept")[: size + 1])
+    if not rows:  # there are no messages, or there is no such conversation
         get_conversation(user_id=user_id, conversation_id=conversation_id)
-    page = [MessageOut(content=row.pop("kept"), **row) for row in found[:size] if row["kept"] is not None]
-    more = len(found) > len(page)
+    page = [MessageOut(content=row.pop("kept"), **row) for row in rows[:size] if row["kept"] is not None]
+    has_more = len(rows) > len(page)
     if last:
         page.reverse()
-    following = Position(page[-1].created_at, page[-1].id).encode() if more and not last else None
-    return MessageList(messages=page, has_more=more, next_cursor=following)
+    next_cursor = Position(page[-1].created_at, page[-1].id).encode() if has_more and not last else None
+    return MessageList(messages=page, has_more=has_more, next_cursor=next_cursor)
 
 
 def _own(user_id: str, conversation_id: int) -> QuerySet[Conversation]:
@@ -162,10 +162,10 @@ def _own(user_id: str, conversation_id: int) -> QuerySet[Conversation]:
 def _create(user_id: str) -> ConversationOut:
     now = timezone.now()
     try:
-        made = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now)
-    except IntegrityError:  # the foreign key: the user was erased since the token was checked
+        conversation = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now)
+    except IntegrityError:  # the foreign key: the user was erased after the token check
         raise UserNotFound from None
-    return ConversationOut(id=made.pk, user_id=user_id, created_at=now, updated_at=now)
+    return ConversationOut(id=conversation.pk, user_id=user_id, created_at=now, updated_at=now)
 
 
 _BUMP = """
@@ -176,7 +176,7 @@ WHERE id = %s AND user_id = %s RETURNING updated_at
 
 @transaction.atomic(savepoint=False)
 def _append(user_id: str, conversation_id: int, messages: Sequence[MessageIn]) -> MessagesAppended:
-    with connection.cursor() as cursor:  # locks out other writers to the end; the filter is the check whose it is
+    with connection.cursor() as cursor:  # locks out other writers until the commit; the filter checks the owner
         cursor.execute(_BUMP, [conversation_id, user_id])
         row = cursor.fetchone()
     if row is None:
@@ -191,9 +191,9 @@ def _append(user_id: str, conversation_id: int, messages: Sequence[MessageIn]) -
         )
         for message in messages
     ]
-    made = Message.objects.bulk_create(rows)
+    created = Message.objects.bulk_create(rows)
     fields = MessageOut.model_fields
-    return MessagesAppended(messages=[MessageOut(**{name: getattr(row, name) for name in fields}) for row in made])
+    return MessagesAppended(messages=[MessageOut(**{name: getattr(row, name) for name in fields}) for row in created])
 
 
 def _messages(rows: QuerySet[Message]) -> list[MessageOut]:

@@ -1,4 +1,4 @@
-"""A conversation to be read: some of its messages in order, whatever its length."""
+"""The transcript of a conversation, page by page. A page costs the same whatever the conversation's length."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,14 +12,14 @@ from conversations.queries import messages_after, messages_before
 from todo_mcp.core.arguments import MAX_ID
 
 PAGE = 20  # messages on a page
-SHOWN = 4_000  # characters of a message, unless it is opened
-FOLDED = 600  # characters that a folded message shows; one a third longer is shown whole
-TASKS_MAX = 100  # tasks made from a conversation that its page names
+TEXT_MAX = 4_000  # characters of a message on a page; a page of one message shows all
+FOLD_LENGTH = 600  # characters that a folded message shows; a message up to a third longer is not folded
+TASKS_MAX = 100  # tasks that the page of a conversation lists
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Where to read: the messages before an id, after an id, around an id, or one alone. Without any, the latest."""
+class PageRequest:
+    """Which messages to read: before an id, after an id, around an id (``at``), or only one. By default, the latest."""
 
     before: int | None = None
     after: int | None = None
@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class MessagePage:
-    """Some messages in order, and the ids from which to go on in either direction, where there are more."""
+    """Messages in order. ``older`` and ``newer`` are the ids from which to read on, or None at that end."""
 
     messages: list[dict[str, Any]]
     older: int | None = None
@@ -39,28 +39,28 @@ class MessagePage:
 
     @property
     def days(self) -> list[tuple[Any, list[dict[str, Any]]]]:
-        """The messages by the day on which they were said."""
-        return [(day, list(said)) for day, said in groupby(self.messages, lambda row: row["created_at"].date())]
+        """The messages, grouped by day."""
+        return [(day, list(rows)) for day, rows in groupby(self.messages, lambda row: row["created_at"].date())]
 
 
-def message_page(conversation_id: int, asked: Asked) -> MessagePage:
-    """A page of the conversation; one query by index, and around an id two."""
-    if asked.only:
-        only = Message.objects.filter(conversation_id=conversation_id, pk=asked.only)
+def message_page(conversation_id: int, request: PageRequest) -> MessagePage:
+    """A page of the conversation. One query by index, or two around an id."""
+    if request.only:
+        only = Message.objects.filter(conversation_id=conversation_id, pk=request.only)
         return MessagePage(_read(only, CONTENT_MAX), alone=True)
-    if asked.at:
-        return _around(conversation_id, asked.at)
-    if asked.after is not None:
-        found = _read(messages_after(conversation_id, asked.after)[: PAGE + 1])
-        page = found[:PAGE]
-        older = page[0]["pk"] if page and asked.after else None
-        return MessagePage(page, older=older, newer=page[-1]["pk"] if len(found) > PAGE else None)
-    found = _read(messages_before(conversation_id, asked.before or MAX_ID)[: PAGE + 1])
-    page = found[:PAGE][::-1]
+    if request.at:
+        return _around(conversation_id, request.at)
+    if request.after is not None:
+        rows = _read(messages_after(conversation_id, request.after)[: PAGE + 1])
+        page = rows[:PAGE]
+        older = page[0]["pk"] if page and request.after else None
+        return MessagePage(page, older=older, newer=page[-1]["pk"] if len(rows) > PAGE else None)
+    rows = _read(messages_before(conversation_id, request.before or MAX_ID)[: PAGE + 1])
+    page = rows[:PAGE][::-1]
     return MessagePage(
         page,
-        older=page[0]["pk"] if len(found) > PAGE else None,
-        newer=page[-1]["pk"] if asked.before and page else None,
+        older=page[0]["pk"] if len(rows) > PAGE else None,
+        newer=page[-1]["pk"] if request.before and page else None,
     )
 
 
@@ -77,13 +77,14 @@ def _around(conversation_id: int, pk: int) -> MessagePage:
     )
 
 
-def _read(rows: QuerySet[Message], length: int = SHOWN) -> list[dict[str, Any]]:
+def _read(rows: QuerySet[Message], length: int = TEXT_MAX) -> list[dict[str, Any]]:
     columns = rows.values("pk", "role", "created_at", text=Left("content", length), size=Length("content"))
+    fold_from = FOLD_LENGTH * 4 // 3
     return [
         {
             **row,
             "rest": row["size"] - len(row["text"]),
-            "beginning": row["text"][:FOLDED] if length == SHOWN and len(row["text"]) > FOLDED * 4 // 3 else "",
+            "beginning": row["text"][:FOLD_LENGTH] if length == TEXT_MAX and len(row["text"]) > fold_from else "",
         }
         for row in columns
     ]

@@ -1,4 +1,4 @@
-"""Tasks for operators: find one, see its whole history and go back in it, correct, complete, delete and restore it."""
+"""Tasks in the admin. Operators find, edit, complete, delete and restore tasks, and revert them to older versions."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("living", "Living"), ("pending", "Pending"), ("completed", "Completed"), ("deleted", "Deleted")]
+        return [("living", "Not deleted"), ("pending", "Pending"), ("completed", "Completed"), ("deleted", "Deleted")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> QuerySet[Task]:
         conditions: dict[str | None, dict[str, Any]] = {
@@ -42,9 +42,9 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 class TaskForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type checker only
-    """Title and description, held to the rules of ``update_task``.
+    """Title and description, validated by the rules of ``update_task``.
 
-    A field that the operator leaves alone is not sent, so what a client changed meanwhile stays.
+    Only fields that the operator edits are sent, so a client's change to another field meanwhile is not lost.
     """
 
     class Meta:
@@ -55,12 +55,12 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type
         data = super().clean() or {}
         changes = {name: data[name].replace("\r\n", "\n") for name in self.changed_data if name in data}
         try:
-            checked = REGISTRY["update_task"].validate({"task_id": self.instance.pk, **changes}) if changes else {}
+            arguments = REGISTRY["update_task"].validate({"task_id": self.instance.pk, **changes}) if changes else {}
         except InvalidArguments as error:
             for name, reason in error.details["fields"].items():
                 self.add_error(name, f"This {reason}.")
         else:
-            data.update({name: checked[name] for name in changes})
+            data.update({name: arguments[name] for name in changes})
         return data
 
 
@@ -102,61 +102,62 @@ class TaskAdmin(BaseAdmin):
             label="Delete",
             done="Deleted",
             permission="delete",
-            confirm="Users no longer see what is deleted. It can be restored for 30 days, then it is removed for good.",
+            confirm="Users no longer see deleted tasks. You can restore a task for 30 days; then it is removed.",
             perform=lambda task: services.delete_task(user_id=task.user_id, task_id=task.pk),
             applies=lambda task: not task.deleted_at,
         ),
     ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # tasks are added by their users
+        return False  # only users add tasks
 
     def has_change_permission(self, request: HttpRequest, obj: Task | None = None) -> bool:
         return super().has_change_permission(request, obj) and not (obj and obj.deleted_at)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
-        field.show_hidden_initial = True  # a change is one against what the operator saw
+        field.show_hidden_initial = True  # so that a change is detected against the value that the operator saw
         field.widget.attrs |= {"dir": "auto"} | ({"rows": 4} if db_field.name == "description" else {})
         return field
 
     def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
-        if changed := {name: form.cleaned_data[name] for name in form.changed_data}:
+        if changes := {name: form.cleaned_data[name] for name in form.changed_data}:
             with self.recorded(request, "edit"):
-                services.update_task(user_id=obj.user_id, task_id=obj.pk, **changed)
+                services.update_task(user_id=obj.user_id, task_id=obj.pk, **changes)
 
     def get_urls(self) -> list[URLPattern]:
         revert = self.admin_site.admin_view(require_POST(self.revert_view))
         return [path("<path:object_id>/revert/", revert, name="tasks_task_revert"), *super().get_urls()]
 
     def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, and then give the task the words and the state of one of its versions."""
+        """Ask for confirmation, and then revert the task to one of its versions."""
         task = self.get_object(request, unquote(object_id))
         if task is None or not self.has_change_permission(request, task):
             raise PermissionDenied
         version_id = positive(request.POST.get("version")) or 0
         try:
             if "confirmed" not in request.POST:
-                then = version(user_id=task.user_id, task_id=task.pk, version_id=version_id)
-                return self._ask_to_revert(request, task, then)
+                target = version(user_id=task.user_id, task_id=task.pk, version_id=version_id)
+                return self._ask_to_revert(request, task, target)
             with self.recorded(request, "revert_task"):
                 revert_task(user_id=task.user_id, task_id=task.pk, version_id=version_id)
-        except TaskNotFound as error:  # a stale page, or a link that nobody gave
+        except TaskNotFound as error:  # an outdated page, or a version that no page offers
             self.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(self._url("changelist"))
         self._log(request, [task], CHANGE, "Reverted")
         self.message_user(request, f"Reverted task {task.pk}.", messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", str(task.pk)))
 
-    def _ask_to_revert(self, request: HttpRequest, task: Task, then: dict[str, Any]) -> HttpResponse:
-        now = {name: getattr(task, name) for name in then if hasattr(task, name)} | {"deleted_at": then["deleted_at"]}
+    def _ask_to_revert(self, request: HttpRequest, task: Task, target: dict[str, Any]) -> HttpResponse:
+        names = [name for name in target if hasattr(task, name)]
+        current = {name: getattr(task, name) for name in names} | {"deleted_at": target["deleted_at"]}
         return self.ask(
             request,
             label="Revert",
-            question=f"Revert task {task.pk} to its version of {then['pgh_created_at']:%Y-%m-%d %H:%M:%S} UTC?",
-            explanation="Its words and its state become what they were then. This is a new version in its history.",
-            changes=list(differences(now, then)),
-            fields=[("version", then["pgh_id"])],
+            question=f"Revert task {task.pk} to its version of {target['pgh_created_at']:%Y-%m-%d %H:%M:%S} UTC?",
+            explanation="The title, description and status return to that version. The history gets a new version.",
+            changes=list(differences(current, target)),
+            fields=[("version", target["pgh_id"])],
             back=self._url("change", str(task.pk)),
         )
 
@@ -175,7 +176,7 @@ class TaskAdmin(BaseAdmin):
     def status(self, task: Task) -> str:
         return "deleted" if task.deleted_at else "completed" if task.completed else "pending"
 
-    @admin.display(description="came from")
+    @admin.display(description="origin")
     def origin(self, task: Task) -> SafeString | str:
         if task.conversation_id is None:
             return "—"

@@ -1,4 +1,4 @@
-"""Tasks, and the record of each change to them."""
+"""Tasks, and a record of each change to them."""
 
 import pghistory
 from django.conf import settings
@@ -12,7 +12,7 @@ TITLE_MAX = 200
 DESCRIPTION_MAX = 1000
 
 
-class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, of a generated base
+class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, the manager of a generated base class
     """One thing to do. Deleting sets ``deleted_at``; ``purge`` removes the row 30 days later."""
 
     id = models.BigAutoField(primary_key=True)
@@ -24,7 +24,7 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, o
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Where the task came from. The database's constraint on the conversation is migration 0001's, with the user in it.
+    # The origin of the task. Migration 0001 adds the composite foreign key on conversation and user.
     conversation = models.ForeignKey(
         "conversations.Conversation",
         on_delete=models.SET_NULL,
@@ -68,7 +68,7 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, o
             ),
         ]
         indexes = [
-            # list_tasks: a user's living tasks, newest first, all or by state.
+            # list_tasks: a user's tasks that are not deleted, newest first, all or by state.
             models.Index(
                 fields=["user", "-created_at", "-id"], name="tasks_newest", condition=models.Q(deleted_at=None)
             ),
@@ -77,16 +77,17 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, o
                 name="tasks_newest_by_state",
                 condition=models.Q(deleted_at=None),
             ),
-            # The foreign key's own: erasing a user, the admin's filter. The partial ones above cannot serve it.
+            # For the foreign key when a user is erased, and for the admin's filter. Neither can use the partial indexes
+            # above.
             models.Index(fields=["user"], name="tasks_of_user"),
-            # What was made from a conversation or a message, for its page and for its deletion; with the user for the
-            # foreign key's check, which may otherwise read all of the user's to find what is in both indexes.
+            # The tasks of a conversation or a message, for its page and for its deletion. The user serves the foreign
+            # key's check: without it, PostgreSQL may read all of the user's tasks to combine two indexes.
             models.Index(fields=["conversation", "user"], name="tasks_origin", condition=~models.Q(conversation=None)),
             models.Index(fields=["message"], name="tasks_origin_message", condition=~models.Q(message=None)),
-            # purge: the deleted ones, oldest first.
+            # purge: deleted tasks, oldest first.
             models.Index(fields=["deleted_at"], name="tasks_deleted", condition=models.Q(deleted_at__isnull=False)),
-            # The admin: how many were added and completed each day, and its filter by date. BRIN, because the order of
-            # a B-tree lures PostgreSQL into reading everybody's tasks for a page of one user's list.
+            # The admin: tasks added and completed per day, and its filter by date. BRIN, because it has no order. With
+            # a B-tree, PostgreSQL may read the tasks of all users in order to fill a page with one user's tasks.
             BrinIndex(fields=["created_at"], name="tasks_created"),
             models.Index(
                 fields=["completed_at"], name="tasks_completed", condition=models.Q(completed_at__isnull=False)
@@ -105,25 +106,25 @@ class TaskEvent(
         pghistory.DeleteEvent(),
         context_field=pghistory.ContextJSONField(),
         context_id_field=None,
-        exclude=["conversation", "message"],  # set once, and emptied only where those are deleted
+        exclude=["conversation", "message"],  # never change, except to null when their target is deleted
         obj_field=pghistory.ObjForeignKey(related_name="events", related_query_name="event", db_index=False),
         attrs={
             "user": models.ForeignKey(
                 settings.AUTH_USER_MODEL,
                 on_delete=models.DO_NOTHING,
                 related_name="+",
-                db_constraint=False,  # an event outlives what it is about
+                db_constraint=False,  # an event may outlive its task and its user
                 db_index=False,
             )
         },
     )
 ):
-    """One version of a task, written by a trigger in the statement that made it, whoever sent that.
+    """One version of a task. A trigger writes it in the statement that changes the task, whoever sends the statement.
 
-    ``pgh_context`` says who: the metadata of ``history_context``, or null for raw SQL.
+    ``pgh_context`` names the author: it is the metadata of ``history_context``, or null for raw SQL.
     """
 
-    pgh_id = models.BigAutoField(primary_key=True)  # pghistory's own would be full after 2**31 changes
+    pgh_id = models.BigAutoField(primary_key=True)  # pghistory's default key would overflow after 2**31 changes
 
     class Meta:
         db_table = "task_events"

@@ -1,4 +1,4 @@
-"""What happens to tasks in the end: the purge, and a person's rights to a copy and to be forgotten."""
+"""Purge deleted tasks. Export or erase a user's tasks: each person has a right to both."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,23 +10,23 @@ from django.utils import timezone
 from tasks.models import Task, TaskEvent
 from todo_mcp.postgres.purging import Purge
 
-DELETED_FOR = timedelta(days=30)
+RETENTION = timedelta(days=30)  # from a task's deletion to its purge
 
 
 def _due() -> QuerySet[Task]:
-    return Task.objects.filter(deleted_at__lt=timezone.now() - DELETED_FOR).order_by("deleted_at")
+    return Task.objects.filter(deleted_at__lt=timezone.now() - RETENTION).order_by("deleted_at")
 
 
 def _remove(ids: list[int]) -> None:
     Task.objects.filter(pk__in=ids).delete()
-    TaskEvent.objects.filter(pgh_obj_id__in=ids).delete()  # after the task, whose deletion is an event too
+    TaskEvent.objects.filter(pgh_obj_id__in=ids).delete()  # after the tasks, because their deletion adds events
 
 
 DELETED_TASKS = Purge("deleted tasks", _due, _remove)
 
 
 def export_tasks(*, user_id: str) -> dict[str, list[dict[str, Any]]]:
-    """Everything kept of a user's tasks: those in the list, the deleted ones, and each change."""
+    """All stored data about a user's tasks: the tasks in the list, the deleted tasks, and each change."""
     fields = ("id", "title", "description", "completed", "completed_at", "created_at", "updated_at", "deleted_at")
     history = ("pgh_id", "pgh_created_at", "pgh_label", "pgh_context", *fields)
     return {
@@ -38,14 +38,14 @@ def export_tasks(*, user_id: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def erase_tasks(*, user_id: str) -> int:
-    """Remove a user's tasks with their history, in the caller's transaction; returns how many tasks."""
+    """Remove a user's tasks and their history in the caller's transaction. Return the number of tasks."""
     count, _ = Task.objects.filter(user_id=user_id).delete()
     TaskEvent.objects.filter(user_id=user_id).delete()
     return count
 
 
 def forget_operator(*, user_id: str) -> None:
-    """Take an operator's id out of the history of other people's tasks, in the caller's transaction."""
+    """Remove an operator's id from the history of other users' tasks, in the caller's transaction."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE task_events SET pgh_context = jsonb_set(pgh_context, '{user}', 'null') "

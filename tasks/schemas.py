@@ -1,4 +1,4 @@
-"""What the task operations take and return, in the words that a language model and a person read."""
+"""Arguments and results of the task operations, with the texts that language models and people read."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -69,7 +69,7 @@ class TaskList(Output):
     total: int = Field(description="How many tasks have this status, on all pages; 1000 where there are more.")
     has_more: bool
     next_cursor: str | None = Field(description="Send it as cursor for the next page; null on the last page.")
-    uncounted: bool = Field(default=False, exclude=True)  # there are more than total
+    uncounted: bool = Field(default=False, exclude=True)  # more tasks exist than ``total`` says
 
     def message(self) -> str:
         total = f"more than {self.total}" if self.uncounted else self.total

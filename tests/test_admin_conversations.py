@@ -105,7 +105,7 @@ def test_of_a_frequent_word_the_latest_are_shown_and_that_is_said(
 def test_a_search_finds_the_latest_however_far_back_they_are(
     client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"REACH": 2, "REACH_GROWS": 2, "RECENT": 1, "FOUND_MAX": 3}.items():
+    for name, value in {"REACH": 2, "REACH_GROWS": 2, "RECENT": 1, "MATCHES_MAX": 3}.items():
         monkeypatch.setattr(search, name, value)
     words = ["milk"] * 6 + ["tea"] * 6 + ["oat milk"] + ["tea"] * 3
     chats = [ConversationFactory.create(user=alice) for _ in words]

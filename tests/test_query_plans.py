@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
 from conversations.models import Conversation, Message
-from conversations.transcript import Asked, message_page
+from conversations.transcript import PageRequest, message_page
 from tasks.models import Task
 from tasks.retention import DELETED_TASKS
 from tests.plans import complaints
@@ -157,8 +157,8 @@ def test_an_operation_reads_by_index_no_more_than_it_needs(
 
 @pytest.mark.parametrize("where", ["before", "after", "at", "only", ""])
 def test_a_transcript_is_read_by_index(token: str, given: dict[str, list[Any]], where: str) -> None:
-    asked = Asked(**{where: given["message_id"][0]} if where else {})
-    assert not complaints(lambda: message_page(given["conversation_id"][0], asked))
+    request = PageRequest(**{where: given["message_id"][0]} if where else {})
+    assert not complaints(lambda: message_page(given["conversation_id"][0], request))
 
 
 @pytest.mark.parametrize("service", [False, True])

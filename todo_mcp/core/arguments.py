@@ -1,6 +1,6 @@
-"""The kinds of argument that operations take: what each refuses, in words that a model and a person can act on.
+"""The argument types of operations. Each error message tells a model or a person how to correct the argument.
 
-An argument is checked here, once, before any query; the database repeats the invariant.
+Arguments are validated here, once, before any query. Database constraints repeat the invariants.
 """
 
 import re
@@ -11,16 +11,19 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
-MAX_ID = 2**63 - 1  # PostgreSQL's bigint
+MAX_ID = 2**63 - 1  # the largest bigint of PostgreSQL
 
-_REFUSED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_REFUSED_VERBATIM = re.compile("[\x00\ud800-\udfff]")  # what PostgreSQL cannot store
-# Unicode's bidirectional algorithm (UAX #9): PDF closes an embedding or override, PDI an isolate with all within.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_FORBIDDEN_VERBATIM = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL cannot store these
+# Unicode's bidirectional algorithm (UAX #9): PDF closes one embedding or override.
+# PDI closes an isolate and every embedding or override inside it.
 _EMBEDDINGS, _ISOLATES, _PDF, _PDI = "\u202a\u202b\u202d\u202e", "\u2066\u2067\u2068", "\u202c", "\u2069"
 _BIDIRECTIONAL = re.compile(f"[{_EMBEDDINGS}{_ISOLATES}{_PDF}{_PDI}]")
-# Unicode's categories of what shows; Co is private use, Cn what this Python does not know yet: the newest emoji.
-_SHOWN = ("L", "N", "P", "S", "Co", "Cn")
-# Of those, what shows nothing: Hangul fillers, the empty braille pattern, what is reserved for format characters.
+# The Unicode categories of visible characters. Co is private use. Cn is unknown to this version of Python, such as
+# the newest emoji.
+_VISIBLE = ("L", "N", "P", "S", "Co", "Cn")
+# Invisible characters of these categories: Hangul fillers, the empty braille pattern, and code points that Unicode
+# reserves for format characters.
 _BLANK = re.compile("[\u115f\u1160\u3164\uffa0\u2800\u2065\ufdd0-\ufdef\ufff0-\ufff8\ufffe\uffff\U000e0000-\U000e0fff]")
 
 
@@ -33,35 +36,35 @@ def _code(char: str) -> str:
 
 
 def is_visible(text: str) -> bool:
-    """Whether anything of the text can be seen: not only spaces, controls, format characters and bare marks."""
-    return any(unicodedata.category(char).startswith(_SHOWN) for char in _BLANK.sub("", text))
+    """Whether the text has a visible character: not only spaces, controls, format characters and combining marks."""
+    return any(unicodedata.category(char).startswith(_VISIBLE) for char in _BLANK.sub("", text))
 
 
-def left_open(text: str) -> str:
-    """The bidirectional embedding, override or isolate that nothing closes, the innermost; or ""."""
-    opened: list[str] = []
-    isolates = 0  # of those opened
+def unclosed_control(text: str) -> str:
+    """The innermost bidirectional embedding, override or isolate that is not closed, or "" if there is none."""
+    controls: list[str] = []  # not closed yet, the innermost last
+    isolates = 0  # in controls
     for char in _BIDIRECTIONAL.findall(text):
         if char == _PDF:
-            if opened and opened[-1] in _EMBEDDINGS:
-                opened.pop()
+            if controls and controls[-1] in _EMBEDDINGS:
+                controls.pop()
         elif char != _PDI:
-            opened.append(char)
+            controls.append(char)
             isolates += char in _ISOLATES
         elif isolates:
             isolates -= 1
-            while opened.pop() in _EMBEDDINGS:
+            while controls.pop() in _EMBEDDINGS:
                 pass
-    return opened[-1] if opened else ""
+    return controls[-1] if controls else ""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A string of ``minimum`` to ``maximum`` code points, counted (as PostgreSQL counts) after trimming.
+    """A string of ``minimum`` to ``maximum`` code points. The length is counted after trimming, as in PostgreSQL.
 
-    Refused are NUL, the other C0 controls but tab and newline, DEL, C1 controls, lone surrogates, and a bidirectional
-    control that is left open: it would turn around what stands after the text. ``verbatim`` text may hold all but NUL
-    and lone surrogates.
+    The text must not contain lone surrogates, DEL, C1 controls, or C0 controls other than tab and newline.
+    It must close every bidirectional control, because an open one would reorder the text that follows it.
+    With ``verbatim``, only NUL and lone surrogates are refused.
     """
 
     description: str
@@ -72,9 +75,9 @@ class Text:
     verbatim: bool = False
 
     def check(self, text: str) -> str:
-        if found := (_REFUSED_VERBATIM if self.verbatim else _REFUSED).search(text):
-            raise _refuse("must not contain the control character or lone surrogate U+{code}", code=_code(found[0]))
-        if not self.verbatim and (char := left_open(text)):
+        if match := (_FORBIDDEN_VERBATIM if self.verbatim else _FORBIDDEN).search(text):
+            raise _refuse("must not contain the control character or lone surrogate U+{code}", code=_code(match[0]))
+        if not self.verbatim and (char := unclosed_control(text)):
             raise _refuse("must not leave the bidirectional control U+{code} open", code=_code(char))
         text = text.strip() if self.trim else text
         if self.visible and not is_visible(text):
@@ -98,7 +101,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Integer:
-    """An integer from ``minimum`` to ``maximum``, or the same as a string of ASCII digits (models send that)."""
+    """An integer from ``minimum`` to ``maximum``. A string of ASCII digits is accepted too, because models send it."""
 
     description: str
     minimum: int
@@ -107,7 +110,7 @@ class Integer:
     def check(self, value: object) -> int:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
             value = int(value)
-        if type(value) is not int:  # a boolean is an int to Python, not to us
+        if type(value) is not int:  # refuses booleans, which are ints in Python
             raise _refuse("must be an integer")
         if not self.minimum <= value <= self.maximum:
             raise _refuse("must be from {minimum} to {maximum}", minimum=self.minimum, maximum=self.maximum)
@@ -119,7 +122,7 @@ class Integer:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        # JavaScript clients cannot represent the greatest bigint, so that bound stays out of the schema.
+        # JavaScript clients cannot represent the largest bigint, so the schema omits that bound.
         bounds = {"maximum": self.maximum} if self.maximum < MAX_ID else {}
         return {"type": "integer", "minimum": self.minimum, **bounds, "description": self.description}
 

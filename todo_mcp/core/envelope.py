@@ -14,7 +14,7 @@ Envelope = dict[str, Any]
 
 
 class Output(BaseModel):
-    """What an operation returns: the envelope's ``data``, and the sentence that goes with it."""
+    """The result of an operation: the envelope's ``data`` and ``message``."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,31 +23,31 @@ class Output(BaseModel):
         raise NotImplementedError
 
     def data(self) -> dict[str, Any]:
-        """The envelope's ``data``: the fields that are told, as they are; ``to_json`` writes times and models."""
+        """The envelope's ``data``: the fields without ``exclude``, unchanged. ``to_json`` converts times and models."""
         values = self.__dict__
-        return {name: values[name] for name in _told(type(self))}
+        return {name: values[name] for name in _data_fields(type(self))}
 
 
 @cache
-def _told(output: type[Output]) -> tuple[str, ...]:
+def _data_fields(output: type[Output]) -> tuple[str, ...]:
     return tuple(name for name, field in output.model_fields.items() if not field.exclude)
 
 
 def success(output: Output) -> Envelope:
-    """The envelope of an operation that was done."""
+    """The envelope of an operation that succeeded."""
     return {"status": "success", "data": output.data(), "message": output.message()}
 
 
 def failure(error: TodoError) -> Envelope:
-    """The envelope of an operation that was refused or failed; over HTTP the status is ``data.error_code``."""
+    """The envelope of an operation that was refused or failed. Over HTTP, the status is ``data.error_code``."""
     return {"status": "error", "data": error.data(), "message": error.message}
 
 
 def to_json(value: Any) -> bytes:
-    """Compact JSON in UTF-8, as it goes over the wire; times are RFC 3339 in UTC, ending in Z."""
+    """Compact JSON in UTF-8. Times are in RFC 3339 format, in UTC, and end in Z."""
     try:
         return orjson.dumps(value, default=_plain, option=orjson.OPT_UTC_Z)
-    except TypeError:  # a lone surrogate, or an integer past 64 bits: both only ever come from a caller's JSON
+    except TypeError:  # a lone surrogate, or an integer beyond 64 bits; only a caller's JSON can contain them
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
         return text.encode("utf-8", "backslashreplace")
 
@@ -78,7 +78,7 @@ ERROR_DATA: dict[str, Any] = {
 
 
 def envelope_schema(data: dict[str, Any], *statuses: str) -> dict[str, Any]:
-    """JSON Schema of the envelope around this ``data``, with these values of ``status``."""
+    """JSON Schema of the envelope with this schema of ``data`` and these values of ``status``."""
     definitions = {"$defs": data.pop("$defs")} if "$defs" in data else {}
     return {
         "type": "object",
@@ -93,7 +93,7 @@ def envelope_schema(data: dict[str, Any], *statuses: str) -> dict[str, Any]:
 
 
 def result_schema(output: type[Output]) -> dict[str, Any]:
-    """JSON Schema of every answer of a tool. Errors fit it too, as MCP asks of a tool's output schema."""
+    """JSON Schema of every answer of a tool. It covers errors too: MCP requires answers to match the output schema."""
     data = output.model_json_schema(mode="serialization")
     definitions = {"$defs": data.pop("$defs")} if "$defs" in data else {}
     return envelope_schema({"anyOf": [data, ERROR_DATA], **definitions}, "success", "error")

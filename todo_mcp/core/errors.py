@@ -1,4 +1,4 @@
-"""The errors that a caller sees, each with the code and the name that the envelope carries.
+"""The errors that a caller sees. Each has the code and the name that the envelope contains.
 
 ::
 
@@ -14,20 +14,20 @@
     │   └── TooManyAttempts  429  rate_limited, at sign-in
     ├── InternalError        500  internal_error
     └── Busy                 503  busy
-        ├── ConnectionLost   503  busy, and the work may have been done
+        ├── ConnectionLost   503  busy, but the change may be committed
         └── KeysUnavailable  503  busy, over HTTP before any operation
 
-    Unauthenticated          HTTP 401, before any operation: never an envelope of a tool
+    Unauthenticated          HTTP 401, before any operation, so without an envelope of a tool
 
-Services raise them; each transport turns them into its own form once. A message says what to do next and
-never repeats the words of a task.
+Services raise these errors. Each transport converts them to its own form, in one place. A message says what to do
+next and never contains text of a task.
 """
 
 from typing import Any, ClassVar
 
 
 class TodoError(Exception):
-    """Base of every error that is told to the caller in the envelope."""
+    """Base class of every error that the caller receives in the envelope."""
 
     code: ClassVar[int]
     name: ClassVar[str]
@@ -38,7 +38,7 @@ class TodoError(Exception):
         self.details = details
 
     def data(self) -> dict[str, Any]:
-        """The envelope's ``data``: ``error_code``, ``error`` and what the error adds."""
+        """The envelope's ``data``: ``error_code``, ``error`` and the error's own details."""
         return {"error_code": self.code, "error": self.name, **self.details}
 
 
@@ -48,8 +48,8 @@ class InvalidArguments(TodoError):
     code, name = 400, "invalid_arguments"
 
     def __init__(self, fields: dict[str, str]) -> None:
-        said = "; ".join(f"{field}: {reason}" for field, reason in fields.items())
-        super().__init__(f"Nothing was done. Correct these and call again: {said}.", fields=fields)
+        reasons = "; ".join(f"{field}: {reason}" for field, reason in fields.items())
+        super().__init__(f"Nothing was done. Correct these and call again: {reasons}.", fields=fields)
 
 
 class Forbidden(TodoError):
@@ -59,7 +59,7 @@ class Forbidden(TodoError):
 
 
 class ScopeMissing(Forbidden):
-    """The token lacks a scope; ``needed`` are all that the operation needs (RFC 6750 section 3.1)."""
+    """The token lacks a scope. ``needed`` lists all scopes that the operation needs (RFC 6750 section 3.1)."""
 
     def __init__(self, scope: str, *, needed: str = "") -> None:
         super().__init__(f"This token lacks the scope {scope}. Connect again and grant it, or use a token that has it.")
@@ -76,7 +76,7 @@ class UserNotFound(TodoError):
 
 
 class TaskNotFound(TodoError):
-    """This user has no such task; another user's task is answered in the same words."""
+    """This user has no such task. The message is the same if the task belongs to another user."""
 
     code, name = 404, "task_not_found"
 
@@ -85,7 +85,7 @@ class TaskNotFound(TodoError):
 
 
 class ConversationNotFound(TodoError):
-    """This user has no such conversation; another user's is answered in the same words."""
+    """This user has no such conversation. The message is the same if it belongs to another user."""
 
     code, name = 404, "conversation_not_found"
 
@@ -117,7 +117,7 @@ class RateLimited(TodoError):
 
 
 class TooManyAttempts(RateLimited):
-    """Passwords or secrets are tried faster than they are checked; ``retry_after`` is in seconds."""
+    """Too many passwords or secrets were tried, or wait to be checked; ``retry_after`` is in seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(retry_after)
@@ -125,7 +125,7 @@ class TooManyAttempts(RateLimited):
 
 
 class Busy(TodoError):
-    """No place for database work came free in time, or the database is out of reach; nothing was done."""
+    """No database connection became free in time, or the database is unreachable. Nothing was done."""
 
     code, name = 503, "busy"
 
@@ -136,25 +136,25 @@ class Busy(TodoError):
 
 
 class ConnectionLost(Busy):
-    """The database went away while the call was at work, so nobody knows whether its change was kept."""
+    """The database connection failed during the call, so it is unknown whether the change was committed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.message = (
-            "The database was lost during the call, which may or may not have been done. "
-            "Look before you repeat it; with the same idempotency key you may repeat it at once."
+            "The connection to the database failed, so the call may or may not have been done. "
+            "Check before you repeat it; with the same idempotency key you may repeat it at once."
         )
 
 
 class KeysUnavailable(Busy):
-    """The keys of the issuer that the token names cannot be had, so nobody knows whether the token is good."""
+    """The keys of the token's issuer are unavailable, so the token cannot be verified."""
 
     def __init__(self) -> None:
         super().__init__(retry_after=5)
 
 
 class InternalError(TodoError):
-    """A defect of ours. The cause is in the log under ``request_id`` and never told to the caller."""
+    """A defect of this server. The log has the cause under ``request_id``; the caller never receives it."""
 
     code, name = 500, "internal_error"
 
@@ -170,7 +170,7 @@ class RuleBroken(Exception):
 
 
 class Unauthenticated(Exception):
-    """No credentials, or bad ones. ``invalid_token`` is False where none were sent (RFC 6750 section 3)."""
+    """The credentials are missing or invalid. ``invalid_token`` is False if none were sent (RFC 6750 section 3)."""
 
     def __init__(self, *, invalid_token: bool = True) -> None:
         super().__init__("invalid token" if invalid_token else "no token")

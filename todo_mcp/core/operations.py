@@ -1,7 +1,8 @@
-"""One declaration per operation: a typed function under ``@operation`` is all that a transport needs.
+"""The declaration of operations. A typed function under ``@operation`` is all that a transport needs.
 
-The function's signature is the input schema, its return type the output schema, its docstring the words that a
-language model reads. MCP, HTTP, the ``call`` command, OpenAPI and the README's table are made from the registry.
+The function's signature defines the input schema, and its return type defines the output schema. Its docstring is the
+description that a language model reads. MCP, HTTP, the ``call`` command, OpenAPI and the README's table all use the
+registry.
 """
 
 import inspect
@@ -17,15 +18,15 @@ from todo_mcp.core.arguments import UserId
 from todo_mcp.core.envelope import Output, result_schema
 from todo_mcp.core.errors import InvalidArguments
 
-MAX_FIELDS = 20  # wrong arguments that one answer names
+MAX_FIELDS = 20  # invalid arguments that one error names
 
 REGISTRY: dict[str, "Operation"] = {}  # the tools: exactly five
-RESOURCES: dict[str, "Operation"] = {}  # what REST alone offers
+RESOURCES: dict[str, "Operation"] = {}  # operations that only REST offers
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """Its function, its words, its hints and the scope a token needs for it."""
+    """One operation: its function, title and hints, and the scope that a token needs for it."""
 
     function: Callable[..., Output]
     title: str
@@ -46,12 +47,12 @@ class Operation:
 
     @cached_property
     def output(self) -> type[Output]:
-        returned: type[Output] = get_type_hints(self.function)["return"]
-        return returned
+        output: type[Output] = get_type_hints(self.function)["return"]
+        return output
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
-        """The model of the arguments, made from the signature. A default of None means: may be left out, not null."""
+        """The arguments' model, built from the signature. A default of None makes an argument optional, never null."""
         hints = get_type_hints(self.function, include_extras=True)
         fields: dict[str, Any] = {"user_id": (UserId, None)}
         for name, parameter in inspect.signature(self.function).parameters.items():
@@ -62,33 +63,33 @@ class Operation:
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """JSON Schema of the arguments; no top-level union, reference or null, which break some clients."""
+        """JSON Schema of the arguments, without a top-level union, references or null: they break some clients."""
         schema = _plain(self.arguments.model_json_schema())
-        for name, said in schema["properties"].items():
-            if said.get("default", ...) is None:
-                del said["default"]
-            assert "description" in said, f"{self.name}.{name} has no description"
-        kept: dict[str, Any] = {key: schema[key] for key in ("properties", "required") if key in schema}
-        return {"type": "object", **kept, "additionalProperties": False}
+        for name, argument in schema["properties"].items():
+            if argument.get("default", ...) is None:
+                del argument["default"]
+            assert "description" in argument, f"{self.name}.{name} has no description"
+        keywords: dict[str, Any] = {key: schema[key] for key in ("properties", "required") if key in schema}
+        return {"type": "object", **keywords, "additionalProperties": False}
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
-        """JSON Schema of the envelope, for success and error alike."""
+        """JSON Schema of the envelope, for success and for errors."""
         return _plain(result_schema(self.output))
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments that were sent, checked and normalised.
+        """Check and normalise the arguments that a caller sent; an argument that was not sent is left out.
 
         Raises:
-            InvalidArguments: names each argument that is wrong and says what is allowed.
+            InvalidArguments: names each invalid argument and says what is allowed.
         """
         try:
             model = self.arguments.model_validate({_printable(name): value for name, value in arguments.items()})
         except ValidationError as error:
             raise InvalidArguments(_fields(error, self.arguments)) from None
         if self.at_least_one and not model.model_fields_set.intersection(self.at_least_one):
-            said = " or ".join(self.at_least_one)
-            raise InvalidArguments(dict.fromkeys(self.at_least_one, f"give at least one of {said}"))
+            names = " or ".join(self.at_least_one)
+            raise InvalidArguments(dict.fromkeys(self.at_least_one, f"give at least one of {names}"))
         return {name: getattr(model, name) for name in model.model_fields_set}
 
 
@@ -144,9 +145,9 @@ def operation(
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """A JSON Schema with its definitions written where they are used, and without pydantic's titles, which say nothing.
+    """The JSON Schema with its definitions inlined, and without pydantic's titles, which only repeat the names.
 
-    Our definitions never refer to themselves.
+    No definition of this project refers to itself, so inlining ends.
     """
     definitions = schema.pop("$defs", {})
 
@@ -155,40 +156,40 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
             return [resolve(item) for item in value]
         if not isinstance(value, dict):
             return value
-        referred = definitions[value["$ref"].rsplit("/", 1)[1]] if "$ref" in value else {}
-        kept = {**referred, **value}
-        if isinstance(kept.get("title"), str):  # a property of that name is an object
-            del kept["title"]
-        return {key: resolve(inner) for key, inner in kept.items() if key != "$ref"}
+        definition = definitions[value["$ref"].rsplit("/", 1)[1]] if "$ref" in value else {}
+        inlined = {**definition, **value}
+        if isinstance(inlined.get("title"), str):  # a property named "title" is an object, and stays
+            del inlined["title"]
+        return {key: resolve(inner) for key, inner in inlined.items() if key != "$ref"}
 
-    resolved: dict[str, Any] = resolve(schema)
-    return resolved
+    result: dict[str, Any] = resolve(schema)
+    return result
 
 
 def _without_none(hint: Any) -> Any:
-    """``X`` for ``X | None``: an optional argument is left out, never null."""
-    kept = [option for option in get_args(hint) if option is not NoneType]
-    return kept[0] if NoneType in get_args(hint) else hint
+    """``X`` for ``X | None``: an optional argument may be left out, but never is null."""
+    options = [option for option in get_args(hint) if option is not NoneType]
+    return options[0] if NoneType in get_args(hint) else hint
 
 
 def _printable(name: str) -> str:
-    """An argument's name as it may be told back: what a caller made up is escaped and kept short."""
+    """An argument's name that is safe to repeat in an answer: escaped to ASCII, at most 64 characters."""
     return name if name.isascii() and name.isprintable() and len(name) <= 64 else ascii(name)[1:-1][:64]
 
 
 def _fields(error: ValidationError, arguments: type[BaseModel]) -> dict[str, str]:
-    """Each wrong argument with the reason, in our words."""
+    """Map each invalid argument to the reason. The commonest messages of pydantic are replaced by plainer ones."""
     reasons = {
         "missing": "is required",
         "string_type": "must be a string",
         "extra_forbidden": f"unknown argument; allowed are {', '.join(arguments.model_fields)}",
     }
     fields = {}
-    for wrong in error.errors(include_url=False, include_input=False)[:MAX_FIELDS]:
-        reason = reasons.get(wrong["type"], wrong["msg"])
-        if wrong["type"] == "literal_error":
-            reason = f"must be one of {wrong['ctx']['expected']}"
-        elif wrong["type"] == "extra_forbidden" and len(wrong["loc"]) > 1:
-            reason = "unknown field"  # of an argument; the list is of the arguments
-        fields[".".join(_printable(str(part)) for part in wrong["loc"])] = reason
+    for detail in error.errors(include_url=False, include_input=False)[:MAX_FIELDS]:
+        reason = reasons.get(detail["type"], detail["msg"])
+        if detail["type"] == "literal_error":
+            reason = f"must be one of {detail['ctx']['expected']}"
+        elif detail["type"] == "extra_forbidden" and len(detail["loc"]) > 1:
+            reason = "unknown field"  # inside an argument, where the list of allowed arguments does not apply
+        fields[".".join(_printable(str(part)) for part in detail["loc"])] = reason
     return fields

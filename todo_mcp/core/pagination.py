@@ -1,4 +1,4 @@
-"""Keyset cursors: the place of a row in a list that is sorted by a time and an id, newest first."""
+"""Keyset cursors. A cursor is the position of a row in a list sorted by a time and an id, newest first."""
 
 import base64
 import binascii
@@ -21,17 +21,21 @@ class Position(NamedTuple):
     id: int
 
     def encode(self) -> str:
-        """The cursor: opaque to callers, the same row gives the same one. It grants nothing, so it is not signed."""
+        """The cursor: opaque to callers and always the same for a row. It grants no access, so it is not signed."""
         packed = f"{(self.at - _EPOCH) // _MICROSECOND}.{self.id}"
         return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
 
 
 def decode(cursor: str) -> Position:
-    """The place that a cursor stands for; ValueError for anything that ``Position.encode`` never made."""
+    """The position that a cursor encodes.
+
+    Raises:
+        ValueError: ``Position.encode`` never returns this text.
+    """
     try:
         packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-        at, _, row = packed.partition(".")
-        position = Position(_EPOCH + int(at) * _MICROSECOND, int(row))
+        microseconds, _, row_id = packed.partition(".")
+        position = Position(_EPOCH + int(microseconds) * _MICROSECOND, int(row_id))
         valid = 1 <= position.id <= MAX_ID and position.encode() == cursor
     except (binascii.Error, ValueError, OverflowError):
         valid = False
@@ -41,7 +45,7 @@ def decode(cursor: str) -> Position:
 
 
 class _Cursor:
-    """Takes the string, gives the Position."""
+    """The argument type that converts a cursor to its Position."""
 
     def check(self, value: str) -> Position:
         try:

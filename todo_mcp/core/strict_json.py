@@ -1,24 +1,28 @@
-"""JSON as we take it: stricter than Python's parser, so that a body means one thing only."""
+"""A JSON parser that is stricter than Python's, so that a body has only one meaning."""
 
 import json
 from typing import Any
 
 DEPTH_MAX = 32
-VALUES_MAX = 100_000  # in one body: each takes some 70 bytes of memory, and parsing them holds everybody else up
+VALUES_MAX = 100_000  # in one body; each takes about 70 bytes of memory, and parsing blocks every other call
 
 
 class BadJson(ValueError):
-    """Why a body is refused: the end of a sentence that begins with it."""
+    """A body is refused. The message completes a sentence that begins with "the body", as in "is not JSON"."""
 
 
 def parse(body: bytes) -> Any:
-    """The value of a JSON text (RFC 8259) in UTF-8.
+    """Parse a JSON text (RFC 8259) in UTF-8.
 
     Raises:
-        BadJson: not UTF-8, not JSON, NaN or Infinity, a key twice in one object, nested deeper than 32, or more than
-            100,000 values.
+        BadJson: the text is not UTF-8 or not JSON, contains NaN or Infinity, or repeats a key in one object.
+            Also if it is nested deeper than 32 levels or contains more than 100,000 values.
     """
-    if len(body) > VALUES_MAX and _marks(body) > VALUES_MAX and _marks(_outside_strings(body)) > VALUES_MAX:
+    if (
+        len(body) > VALUES_MAX
+        and _estimate_values(body) > VALUES_MAX
+        and _estimate_values(_outside_strings(body)) > VALUES_MAX
+    ):
         raise BadJson(f"holds more than {VALUES_MAX} values")
     try:
         value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
@@ -36,15 +40,15 @@ def parse(body: bytes) -> Any:
 
 
 def _outside_strings(body: bytes) -> bytes:
-    """What stands outside the strings. A regular expression would hold everybody up for ten times as long."""
-    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if plain.count(b'"') > 4 * VALUES_MAX:  # a value is one string at most, and has a key
+    """The body without its strings. A regular expression would block every other call for ten times as long."""
+    without_escapes = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if without_escapes.count(b'"') > 4 * VALUES_MAX:  # a value has at most two quotes, and its key two more
         raise BadJson(f"holds more than {VALUES_MAX} values")
-    return b"".join(plain.split(b'"')[::2])
+    return b"".join(without_escapes.split(b'"')[::2])
 
 
-def _marks(body: bytes) -> int:
-    """About as many as there are values: each begins a container or follows a comma."""
+def _estimate_values(body: bytes) -> int:
+    """The approximate number of values: each is the first in its container or follows a comma."""
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
@@ -60,7 +64,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _depth(value: Any) -> int:
-    """How deep arrays and objects are nested, counted to one past the limit; a scalar is 0."""
+    """The nesting depth of arrays and objects, counted up to one past the limit. A scalar has depth 0."""
     depth = 0
     level = [value]
     while depth <= DEPTH_MAX and (level := [outer for outer in level if isinstance(outer, (dict, list))]):

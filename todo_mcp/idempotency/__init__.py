@@ -1,1 +1,1 @@
-"""Doing something once however often it is asked for: keys that callers choose, and the first result under each."""
+"""Idempotency keys. A caller chooses a key, and each repeated call with that key returns the first result."""

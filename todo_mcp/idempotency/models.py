@@ -1,4 +1,4 @@
-"""The first result of a call that carried a key."""
+"""Idempotency keys with their first results."""
 
 from django.conf import settings
 from django.db import models
@@ -6,7 +6,7 @@ from django.utils import timezone
 
 
 class IdempotencyKey(models.Model):
-    """A key that a user's call carried; what it says holds for 24 hours."""
+    """A user's key and the first result of its call, valid for 24 hours."""
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)

@@ -1,4 +1,4 @@
-"""Run a piece of work once under a key."""
+"""Run work once per idempotency key."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,52 +21,52 @@ WINDOW = timedelta(hours=24)
 def run_once(
     *, user_id: str, operation: str, key: str, arguments: Any, work: Callable[[], dict[str, Any]]
 ) -> tuple[dict[str, Any], bool]:
-    """The result of the work, and whether it is an earlier one under the same key.
+    """Run the work, or return its earlier result under the same key. The boolean is True for an earlier result.
 
-    The work and its key are one transaction; of concurrent calls with one key, one does the work.
+    The work and its key are one transaction. If several calls with one key run at once, only one of them does the work.
 
     Args:
-        arguments: what must be the same for the call to be the same; JSON.
-        work: gives the result, as JSON.
+        arguments: the JSON that two calls must have in common to count as the same call.
+        work: returns the result as JSON.
 
     Raises:
         IdempotencyConflict: the key was used in the last 24 hours with other arguments.
         UserNotFound: there is no such user.
     """
     fingerprint = hashlib.sha256(to_json(arguments)).digest()
-    for _ in range(2):  # the second time the key of a concurrent call is there
-        stored = IdempotencyKey.objects.filter(user_id=user_id, operation=operation, key=key).first()
-        if stored and not _is_expired(stored):
-            return _same_result(stored, fingerprint), True
+    for _ in range(2):  # on the second pass, the key of a concurrent call exists
+        record = IdempotencyKey.objects.filter(user_id=user_id, operation=operation, key=key).first()
+        if record and not _is_expired(record):
+            return _first_result(record, fingerprint), True
         try:
             with transaction.atomic():
-                if stored:
-                    stored.delete()
+                if record:
+                    record.delete()
                 result = work()
                 IdempotencyKey.objects.create(
                     user_id=user_id, operation=operation, key=key, fingerprint=fingerprint, result=result
                 )
             return result, False
         except IntegrityError as error:
-            if isinstance(error.__cause__, ForeignKeyViolation):  # at the commit: the user was erased since
+            if isinstance(error.__cause__, ForeignKeyViolation):  # raised at the commit: the user was erased meanwhile
                 raise UserNotFound from None
             conflict = error
     raise conflict
 
 
-def _expired() -> QuerySet[IdempotencyKey]:
+def _expired_keys() -> QuerySet[IdempotencyKey]:
     return IdempotencyKey.objects.filter(created_at__lte=timezone.now() - WINDOW)
 
 
-EXPIRED_KEYS = Purge("idempotency keys", _expired, lambda ids: IdempotencyKey.objects.filter(pk__in=ids).delete())
+EXPIRED_KEYS = Purge("idempotency keys", _expired_keys, lambda ids: IdempotencyKey.objects.filter(pk__in=ids).delete())
 
 
-def _is_expired(stored: IdempotencyKey) -> bool:
-    return stored.created_at <= timezone.now() - WINDOW
+def _is_expired(record: IdempotencyKey) -> bool:
+    return record.created_at <= timezone.now() - WINDOW
 
 
-def _same_result(stored: IdempotencyKey, fingerprint: bytes) -> dict[str, Any]:
-    if bytes(stored.fingerprint) != fingerprint:
+def _first_result(record: IdempotencyKey, fingerprint: bytes) -> dict[str, Any]:
+    if bytes(record.fingerprint) != fingerprint:
         raise IdempotencyConflict
-    result: dict[str, Any] = stored.result
+    result: dict[str, Any] = record.result
     return result

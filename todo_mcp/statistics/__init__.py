@@ -1,1 +1,1 @@
-"""How often each tool is called, by which clients, how fast and with what outcome; by the hour, never by the call."""
+"""Call statistics: counts, durations, clients and outcomes of each tool. Rows are per hour, not per call."""

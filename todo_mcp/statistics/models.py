@@ -1,10 +1,16 @@
-"""What the workers count. No user, no argument and no token is in it; a client's name is what it says of itself."""
+"""Call statistics and the last use of each token.
+
+Call statistics contain no user, no argument and no token. A client's name is self-reported.
+"""
 
 from django.db import models
 
 
 class CallStatistics(models.Model):
-    """The calls of an hour that are alike. A request refused before any tool has no tool, and its status as outcome."""
+    """The calls of one hour with the same tool, outcome, client, revision and transport.
+
+    A request that is refused before any tool runs has no tool, and its HTTP status is the outcome.
+    """
 
     id = models.BigAutoField(primary_key=True)
     hour = models.DateTimeField(help_text="When the hour began, UTC.")
@@ -22,7 +28,7 @@ class CallStatistics(models.Model):
         db_table = "call_statistics"
         verbose_name_plural = "call statistics"
         constraints = [
-            # The hour comes first: its index serves every question, which is about the last days.
+            # The hour comes first, so that this index serves every report: each is about the last days.
             models.UniqueConstraint(
                 fields=["hour", "tool", "outcome", "client", "revision", "transport"], name="call_statistics_key"
             )
@@ -33,7 +39,7 @@ class CallStatistics(models.Model):
 
 
 class TokenUse(models.Model):
-    """When a token was last used, to within 5 minutes. It goes with the token."""
+    """The time of a token's last use, to within 5 minutes. It is deleted with the token."""
 
     token = models.OneToOneField(
         "oauth2_provider.AccessToken",
@@ -41,7 +47,7 @@ class TokenUse(models.Model):
         primary_key=True,
         related_name="+",
         db_constraint=False,
-    )  # the database's constraint cascades by itself (migration 0001): revoking must not wait for a use to be written
+    )  # the foreign key of migration 0001 cascades in the database: revoking must not wait for the write of a use
     last_used_at = models.DateTimeField()
 
     class Meta:

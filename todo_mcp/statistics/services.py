@@ -1,4 +1,4 @@
-"""Writing the counts of a worker, and what operators ask of them. Each question is one query by the hour's index."""
+"""Store the counts of the workers and report them to operators. Each report is one query by the hour's index."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from todo_mcp.postgres.purging import Purge
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.recorder import Count, Key
 
-KEPT = timedelta(days=90)
-# Not the caller's fault; every other outcome but success is a refusal, which is.
+RETENTION = timedelta(days=90)
+# Outcomes that are the server's fault. All others except success are refusals, which are the caller's fault.
 FAILURES = ("internal_error", "busy", "500", "503")
 
 _ADD = """
@@ -37,7 +37,7 @@ ON CONFLICT (hour, tool, outcome, client, revision, transport) DO UPDATE SET
 
 @dataclass(frozen=True)
 class ToolCalls:
-    """The calls of a tool, or with ``tool`` "" the requests that were refused before any."""
+    """The calls of a tool. If ``tool`` is "", these are the requests that were refused before any tool ran."""
 
     tool: str
     calls: int
@@ -49,7 +49,7 @@ class ToolCalls:
 
 @dataclass(frozen=True)
 class SlowCall:
-    """The slowest of an hour's calls that were alike."""
+    """The slowest call in one row of the call statistics."""
 
     hour: datetime
     tool: str
@@ -62,7 +62,7 @@ class SlowCall:
 
 @dataclass(frozen=True)
 class Client:
-    """A client by the name that it gives itself."""
+    """A client with its self-reported name."""
 
     client: str
     calls: int
@@ -70,20 +70,20 @@ class Client:
 
 
 def add_counts(counts: Mapping[Key, Count]) -> None:
-    """Add to what is stored, in one statement; all or nothing. Workers may do it at the same time."""
+    """Add the counts to the stored ones in one statement, all or nothing. Workers may do this at the same time."""
     if not counts:
         return
     rows = [
         (*key, count.calls, count.milliseconds_total, count.milliseconds_max, count.slowest_request_id)
-        for key, count in sorted(counts.items(), key=lambda item: item[0])  # one order, so that no two workers deadlock
+        for key, count in sorted(counts.items(), key=lambda item: item[0])  # a fixed order prevents deadlocks
     ]
     with connection.cursor() as cursor:
         cursor.execute(_ADD, [list(column) for column in zip(*rows, strict=True)])
 
 
 def calls_by_tool(days: int) -> list[ToolCalls]:
-    """The last so many days, a row for each tool, most called first."""
-    grouped = (
+    """The calls of each tool in the last ``days`` days, most calls first."""
+    tools = (
         _since(days)
         .values("tool")
         .annotate(
@@ -103,12 +103,12 @@ def calls_by_tool(days: int) -> list[ToolCalls]:
             milliseconds_mean=row["mean"],
             milliseconds_max=row["slowest"],
         )
-        for row in grouped.order_by("-n", "tool")
+        for row in tools.order_by("-n", "tool")
     ]
 
 
 def slowest_calls(days: int, limit: int) -> list[SlowCall]:
-    """The slowest calls of the last so many days, slowest first; of calls alike in an hour, the slowest alone."""
+    """The slowest calls of the last ``days`` days, slowest first. Each row of the statistics gives at most one."""
     rows = _since(days).exclude(tool="").order_by("-milliseconds_max", "-id")
     fields = ("hour", "tool", "outcome", "client", "transport")
     columns = rows.values(*fields, milliseconds=F("milliseconds_max"), request_id=F("slowest_request_id"))
@@ -116,10 +116,10 @@ def slowest_calls(days: int, limit: int) -> list[SlowCall]:
 
 
 def clients_seen(days: int, limit: int) -> list[Client]:
-    """The clients that called a tool in the last so many days, most calls first."""
+    """The clients that called a tool in the last ``days`` days, most calls first."""
     rows = _since(days).exclude(tool="").exclude(client="").values("client")
-    counted = rows.annotate(n=Sum("calls"), last_hour=Max("hour")).order_by("-n", "client")
-    return [Client(client=row["client"], calls=row["n"], last_hour=row["last_hour"]) for row in counted[:limit]]
+    clients = rows.annotate(n=Sum("calls"), last_hour=Max("hour")).order_by("-n", "client")
+    return [Client(client=row["client"], calls=row["n"], last_hour=row["last_hour"]) for row in clients[:limit]]
 
 
 def _since(days: int) -> QuerySet[CallStatistics]:
@@ -127,7 +127,7 @@ def _since(days: int) -> QuerySet[CallStatistics]:
 
 
 def _old() -> QuerySet[Any]:
-    return CallStatistics.objects.filter(hour__lt=timezone.now() - KEPT)
+    return CallStatistics.objects.filter(hour__lt=timezone.now() - RETENTION)
 
 
 OLD_STATISTICS = Purge("call statistics", _old, lambda ids: CallStatistics.objects.filter(pk__in=ids).delete())

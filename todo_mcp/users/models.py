@@ -1,4 +1,4 @@
-"""The user: a person whose tasks these are, and perhaps an operator who may sign in to the admin."""
+"""The user: a person with tasks, who may also be an operator and sign in to the admin."""
 
 from typing import Any
 
@@ -14,18 +14,18 @@ RESERVED_IDS = frozenset({"me"})
 
 
 def validate_id(value: str) -> None:
-    """Refuse an id that could not be sent, seen or told from another: reserved, blank at an end, unprintable."""
+    """Refuse ids that are hard to send, see or distinguish: reserved ids, spaces at an end, unprintable characters."""
     if value in RESERVED_IDS:
         raise ValidationError(
             '"%(value)s" is reserved: it means the caller. Choose another id.', params={"value": value}
         )
     if value != value.strip() or not value.isprintable():
-        raise ValidationError("An id has no space at either end and no control characters.")
+        raise ValidationError("An id must not begin or end with a space or contain control characters.")
 
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, id: str, password: str | None = None, **fields: Any) -> "User":
-        """Make and save a user; without a password the user cannot sign in to the admin."""
+        """Create a user. Without a password, the user cannot sign in to the admin."""
         user = self.model(id=id, **fields)
         user.set_password(password)
         user.full_clean()
@@ -33,12 +33,12 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, id: str, password: str | None = None, **fields: Any) -> "User":
-        """Make a user who may do everything in the admin."""
+        """Create a user who may do everything in the admin."""
         return self.create_user(id, password, **{**fields, "is_staff": True, "is_superuser": True})
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """Ids are given by the operator or the identity provider and compare byte for byte."""
+    """A user. The operator or the identity provider chooses the id. Ids compare byte for byte."""
 
     id = models.CharField(primary_key=True, max_length=ID_MAX, db_collation="C", validators=[validate_id])
     name = models.CharField(max_length=200, blank=True)
@@ -59,8 +59,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         ordering = ["id"]
         constraints = [models.CheckConstraint(name="users_id_not_empty", condition=~models.Q(id=""))]
         indexes = [
-            models.Index(fields=["created_at"], name="users_created"),  # how many were new each day
-            models.Index(Upper("email"), name="users_email"),  # whose a forgotten password is
+            models.Index(fields=["created_at"], name="users_created"),  # counts new users per day
+            models.Index(Upper("email"), name="users_email"),  # finds the user of a forgotten password
         ]
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @classmethod
     def normalize_username(cls, username: str) -> str:
-        """The id as it is: Django would make one user of ids that Unicode calls compatible."""
+        """The id, unchanged. Django's default would treat ids that are compatible in Unicode as one user."""
         return username
 
     def get_full_name(self) -> str:

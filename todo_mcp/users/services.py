@@ -1,4 +1,4 @@
-"""What is done to users, for commands, the admin and sign-in."""
+"""Create, activate and deactivate users, for commands, the admin and sign-in."""
 
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.users.models import User
@@ -13,10 +13,10 @@ def create_user(
     is_staff: bool = False,
     is_superuser: bool = False,
 ) -> User:
-    """Make a user. Without a password the user has tokens but no sign-in.
+    """Create a user. Without a password, the user can have tokens but cannot sign in.
 
     Raises:
-        ValidationError: the id is taken, reserved or malformed, or the email is none.
+        ValidationError: the id is taken, reserved or malformed, or the email is invalid.
     """
     return User.objects.create_user(
         user_id, password, email=email, name=name, is_staff=is_staff or is_superuser, is_superuser=is_superuser
@@ -24,7 +24,7 @@ def create_user(
 
 
 def set_active(*, user_id: str, active: bool) -> None:
-    """Refuse a user's tokens from the next call on, or let them work again.
+    """Activate or deactivate a user. If inactive, the user's tokens are refused from the next call on.
 
     Raises:
         UserNotFound: there is no such user.
