@@ -30,15 +30,17 @@ def state():
         "patched by the project": sorted(
             f"{module.__name__}.{name}"
             for module in list(sys.modules.values())
-            if module and not module.__name__.startswith(OWN)
+            if module and not module.__name__.startswith((*OWN, "__main__"))
             for name, value in list(vars(module).items())
-            if getattr(value, "__module__", None) and isinstance(value, type) and value.__module__.startswith(OWN)
+            if name != "UserModel"  # Django's and the OAuth library's own name for AUTH_USER_MODEL
+            if isinstance(value, type) and str(vars(value).get("__module__")).startswith(OWN)
         ),
     }
 
 OWN = ("todo_mcp", "tasks", "conversations")
 before = state()
 import importlib, pkgutil
+importlib.import_module("todo_mcp.urls")  # Django registers admin modules in the order of the apps
 for package in OWN:
     module = importlib.import_module(package)
     for found in pkgutil.walk_packages(module.__path__, f"{package}."):

@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 
 from tasks.services import list_tasks
 from tests.test_compiled import PREPARED, ask
-from todo_mcp.postgres.gate import SESSION
+from todo_mcp.postgres.connections import SESSION_LIMITS
 from todo_mcp.postgres.url import PREPARE_AFTER, database_settings
 from todo_mcp.process import startup
 from todo_mcp.users.models import User
@@ -70,4 +70,4 @@ def test_a_pooler_shares_the_connections_and_not_the_server(
 def test_the_limits_that_the_documents_give_the_role_are_those_of_a_session() -> None:
     text = Path(django_settings.BASE_DIR, "docs/scaling.md").read_text()
     given = re.findall(r"^ALTER ROLE todo SET (\w+) = '(\d+)s';$", text, re.MULTILINE)
-    assert {name: int(seconds) * 1000 for name, seconds in given} == SESSION
+    assert {name: int(seconds) * 1000 for name, seconds in given} == SESSION_LIMITS
