@@ -168,7 +168,7 @@ def test_a_token_that_has_ended_costs_its_former_user_no_calls_and_is_noted_as_u
     principal_of_old = authenticate(old)
     token_uses.take()
     revoke_token(token_id=principal_of_old.token_id or 0)
-    token_uses._noted.clear()
+    token_uses._recorded.clear()
     for _ in range(9):
         with pytest.raises(Unauthenticated):
             call_of(old, "list_tasks")

@@ -10,4 +10,4 @@ def nothing_counted() -> None:
     recorder.take()
     recorder._clients.clear()
     token_uses.take()
-    token_uses._noted.clear()
+    token_uses._recorded.clear()

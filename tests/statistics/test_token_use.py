@@ -48,16 +48,16 @@ def test_a_worker_notes_a_token_once_in_five_minutes() -> None:
     assert list(used.take()) == [1]
     used.touch(1)
     assert used.take() == {}
-    used._noted[1] -= INTERVAL
+    used._recorded[1] -= INTERVAL
     used.touch(1)
     assert list(used.take()) == [1]
 
 
 def test_what_is_older_than_five_minutes_takes_no_memory() -> None:
     used = note(1, 2)
-    used._noted[1] -= INTERVAL
+    used._recorded[1] -= INTERVAL
     used.take()
-    assert list(used._noted) == [2]
+    assert list(used._recorded) == [2]
 
 
 def test_the_latest_use_wins_whoever_writes_first(committed: None, alice: User) -> None:

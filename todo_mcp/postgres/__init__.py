@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend, whose connections can also wait on the event loop without holding it."""
+"""PostgreSQL for Django: a backend whose connections can wait on the event loop, and the gate before the database."""

@@ -1,4 +1,4 @@
-"""What a worker does beside the calls, and tries again later where it fails."""
+"""Background work of a worker, which is repeated later if it fails."""
 
 import logging
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def tried_again_later(work: str) -> Iterator[None]:
-    """Within this context, whatever stops the work is logged and goes no further. ``work`` is a plural noun."""
+def repeated_later(work: str) -> Iterator[None]:
+    """Log an error of this context, and stop it. ``work`` is a plural noun for the log."""
     try:
         yield
     except Busy:

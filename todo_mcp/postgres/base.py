@@ -1,4 +1,4 @@
-"""The backend that the setting ENGINE names."""
+"""The database backend that the setting ENGINE names."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from todo_mcp.telemetry.tracing import is_configured
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's, but for the class of its connections. A pool and other isolation levels are not offered."""
+    """Django's wrapper with connections of its own class. It offers no pool and no other isolation level."""
 
-    serves_calls = False  # then its statements have time limits: ``transports.database_gate``
+    serves_calls = False  # the gate sets it; statements then have time limits (``postgres.connections``)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = IsolationLevel.READ_COMMITTED
-        kind: type[Connection] = Connection
+        connection_class: type[Connection] = Connection
         if is_configured():
-            kind = TracedConnection
+            connection_class = TracedConnection
             conn_params = {**conn_params, "cursor_factory": traced(conn_params["cursor_factory"])}
         with database_time.get():
-            return without_blocking(lambda: kind.connect(**conn_params))
+            return without_blocking(lambda: connection_class.connect(**conn_params))

@@ -1,4 +1,4 @@
-"""psycopg's synchronous connection; in a ``Work`` it gives the thread back until PostgreSQL has answered."""
+"""psycopg's synchronous connection. In a ``Work`` it releases the thread until PostgreSQL has answered."""
 
 import contextlib
 import os
@@ -17,26 +17,26 @@ from todo_mcp.postgres.greenlets import Work, current_work
 
 
 class Stopwatch:
-    """Adds up the seconds that are spent within it."""
+    """Adds up the seconds that code spends within it."""
 
     seconds = 0.0
-    _began = 0.0
+    _started = 0.0
 
     def __enter__(self) -> None:
-        self._began = time.perf_counter()
+        self._started = time.perf_counter()
 
     def __exit__(self, *raised: object) -> None:
-        self.seconds += time.perf_counter() - self._began
+        self.seconds += time.perf_counter() - self._started
 
 
-# Runs while we wait for PostgreSQL; each piece of work that the gate lets in has its own.
-database_time: ContextVar[Stopwatch] = ContextVar("database_time", default=Stopwatch())  # noqa: B039 (of commands)
+# Runs while the caller waits for PostgreSQL. Each work at the gate has its own.
+database_time: ContextVar[Stopwatch] = ContextVar("database_time", default=Stopwatch())  # noqa: B039 (commands share one)
 
 
 class Connection(psycopg.Connection[Any]):
     """A connection that one thread or one ``Work`` uses at a time.
 
-    The event loop watches a duplicate of the socket, for libpq closes its own without a word when the server is gone.
+    The event loop watches a duplicate of the socket: libpq closes its own when the server is gone, and does not say so.
     """
 
     bare_cursor_class: type[psycopg.Cursor[Any]] = psycopg.Cursor
@@ -46,11 +46,11 @@ class Connection(psycopg.Connection[Any]):
 
     @cached_property
     def bare_cursor(self) -> psycopg.Cursor[Any]:
-        """For statements that pass Django's cursors by; one does for all, for each is read to its end."""
+        """For statements that bypass Django's cursors. One cursor is enough: each result is read to its end."""
         return self.bare_cursor_class(self)
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """What psycopg's generator returns in the end."""
+        """Run psycopg's generator, and return its result."""
         work = current_work()
         with database_time.get():
             if work is None or timeout is not None:
@@ -58,9 +58,9 @@ class Connection(psycopg.Connection[Any]):
             try:
                 ready = self._until(next(gen), work)
                 while True:
-                    wanted = gen.send(ready)
-                    self.unwatch()  # libuv stops watching a socket in error, and does not say so
-                    ready = self._until(wanted, work)
+                    wait_for = gen.send(ready)
+                    self.unwatch()  # after an error libuv stops watching a socket, without a callback
+                    ready = self._until(wait_for, work)
             except StopIteration as end:
                 result: RV = end.value
                 return result
@@ -70,7 +70,7 @@ class Connection(psycopg.Connection[Any]):
         super().close()
 
     def unwatch(self) -> None:
-        """Before a thread uses the connection: the event loop no longer looks at it."""
+        """Stop the event loop from watching the connection, before a thread uses it."""
         if self._watched is not None:
             self._loop.remove_reader(self._watched)
             self._loop.remove_writer(self._watched)
@@ -78,9 +78,9 @@ class Connection(psycopg.Connection[Any]):
             self._watched = None
 
     def is_stale(self) -> bool:
-        """Whether the server has ended the idle connection: without a round trip, by asking the socket.
+        """Whether the server has ended the idle connection. It looks at the socket, without a round trip.
 
-        An idle connection has nothing to read. If there is something, it is the server's farewell.
+        An idle connection has nothing to read. If something is there, it is the server's last message.
         """
         if self.closed or self.broken:
             return True
@@ -90,22 +90,22 @@ class Connection(psycopg.Connection[Any]):
         return bool(self._poll.poll(0))
 
     def hang_up(self) -> None:
-        """End the conversation from outside of who waits in it: what it waits for comes as an error."""
+        """Shut the socket down while a thread or a greenlet waits for it. The wait ends with an error."""
         with (
-            contextlib.suppress(OSError, psycopg.Error),  # it ended by itself at this moment
-            socket.socket(fileno=os.dup(self.fileno())) as conversation,
+            contextlib.suppress(OSError, psycopg.Error),  # the connection has just ended
+            socket.socket(fileno=os.dup(self.fileno())) as duplicate,
         ):
-            conversation.shutdown(socket.SHUT_RDWR)
+            duplicate.shutdown(socket.SHUT_RDWR)
         if self._waiting:
-            self._loop.call_soon(self._on_ready, Ready.R)  # whether or not the socket is still watched
+            self._loop.call_soon(self._on_ready, Ready.R)  # even if the socket is not watched
 
-    def _until(self, wanted: Wait, work: Work) -> Ready:
-        """Wait for the socket to be ready for what is wanted of it."""
+    def _until(self, wait_for: Wait, work: Work) -> Ready:
+        """Wait until the socket is ready to read or to write."""
         if self._watched is None:
             self._loop = work.loop
             self._watched = os.dup(self.fileno())
             self._loop.add_reader(self._watched, self._on_ready, Ready.R)
-        if wanted & Wait.W:
+        if wait_for & Wait.W:
             self._loop.add_writer(self._watched, self._on_ready, Ready.W)
         self._waiting = work
         ready: Ready = work.pause()
@@ -117,5 +117,5 @@ class Connection(psycopg.Connection[Any]):
         work, self._waiting = self._waiting, None
         if work is not None:
             work.resume(ready)
-        elif ready is Ready.R:  # nobody asked: see ``is_stale``
+        elif ready is Ready.R:  # the connection is idle: see ``is_stale``
             self.unwatch()

@@ -1,8 +1,8 @@
-"""Synchronous code on the event loop's own thread: a greenlet runs it, and gives the thread back while it waits.
+"""Synchronous code on the event loop's own thread: a greenlet runs it, and releases the thread while it waits.
 
-Code that only computes and asks PostgreSQL needs no thread of its own. Handing it to one costs more than the code
-itself takes, for the two threads then contend for the interpreter (docs/performance.md). What waits says so here:
-``todo_mcp.postgres`` for the database, ``without_blocking`` for what is slow in another way.
+Code that only computes and queries PostgreSQL needs no thread of its own. To hand it to one costs more than the code
+itself, because two threads contend for the interpreter (docs/performance.md). Code that waits must release the
+thread: ``postgres.connection`` does so for the database, ``without_blocking`` for anything else.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 
 class Work(greenlet):
-    """A function that runs on the event loop. Inside of it no loop is running, as in any synchronous code.
+    """A function that runs on the event loop. For the function no loop is running, as for any synchronous code.
 
-    ``done`` is its result. To begin it, and to go on after ``pause``, call ``resume`` from the loop.
-    ``executor`` has the threads for what blocks; without one they are the loop's.
+    ``done`` is its result. Call ``resume`` from the loop to start it, and to continue it after ``pause``. ``executor``
+    has the threads for ``without_blocking``; the default is the loop's executor.
     """
 
     executor: Executor | None = None
@@ -34,7 +34,7 @@ class Work(greenlet):
         self.done: asyncio.Future[Any] = loop.create_future()
 
     def resume(self, value: Any = None) -> None:
-        """Run until the function ends or waits; ``value`` is what ``pause`` returns."""
+        """Run until the function ends or calls ``pause``, which returns ``value``."""
         assert not self.dead
         asyncio._set_running_loop(None)
         try:
@@ -49,21 +49,19 @@ class Work(greenlet):
             asyncio._set_running_loop(self.loop)
 
     def pause(self) -> Any:
-        """Within the function: give the thread back until ``resume`` is called; its value."""
+        """Within the function: release the thread until ``resume`` is called; returns its value."""
         assert self.parent is not None
         return self.parent.switch()
 
 
 def current_work() -> Work | None:
-    """The work that we are in; None in a thread of its own."""
-    found = getcurrent()
-    return found if isinstance(found, Work) else None
+    """The work that the caller runs in; None outside of any, as in a thread."""
+    current = getcurrent()
+    return current if isinstance(current, Work) else None
 
 
 def without_blocking(function: Callable[[], T]) -> T:
-    """The result of a function that waits for something other than the database: where we are on the loop, a thread
-    calls it meanwhile.
-    """
+    """Call a function that waits for something other than the database. On the event loop, a thread calls it."""
     work = current_work()
     if work is None:
         return function()
@@ -74,12 +72,12 @@ def without_blocking(function: Callable[[], T]) -> T:
 
 
 class Place(Protocol):
-    """What a thread holds while it may use the database; ``is_held`` is False once it gave that to others."""
+    """What a thread holds while it may use the database; ``is_held`` is False while others have it."""
 
     is_held: bool
 
     def outside(self, function: Callable[[], T]) -> T:
-        """Call the function while others have the place."""
+        """Call the function while others may have the place."""
 
 
 class _Thread(threading.local):
@@ -90,16 +88,16 @@ this_thread = _Thread()
 
 
 def outside_the_gate(function: Callable[[], T]) -> T:
-    """The result of a function that takes long and asks no database; others have this thread's place meanwhile.
+    """Call a function that takes long and uses no database, while others may have this thread's place.
 
-    Where there is no gate, as in a command, the function is simply called.
+    Without a gate, as in a command, it is a plain call.
     """
     place = this_thread.place
     return function() if place is None else place.outside(function)
 
 
 def sleep(seconds: float) -> None:
-    """Wait, as ``time.sleep`` does; on the loop others go on meanwhile."""
+    """Wait, as ``time.sleep`` does; on the event loop other work goes on."""
     work = current_work()
     if work is None:
         time.sleep(seconds)

@@ -11,13 +11,13 @@ from todo_mcp.telemetry.tracing import statement
 
 class _Traced(psycopg.Cursor[Any]):
     def execute(self, query: Any, params: Any = None, **options: Any) -> "_Traced":
-        with statement(query if isinstance(query, str) else "", self.connection):  # what is composed may hold values
+        with statement(query if isinstance(query, str) else "", self.connection):  # a composed query may contain values
             return super().execute(query, params, **options)
 
 
 @cache
 def traced(cursor: type["psycopg.Cursor[Any]"]) -> type["psycopg.Cursor[Any]"]:
-    """The kind of cursor that this one is, but with spans."""
+    """A subclass of this cursor class, with spans."""
     return type(f"Traced{cursor.__name__}", (_Traced, cursor), {})
 
 

@@ -1,4 +1,4 @@
-"""How an answer is sent: in pieces, so that a slow client shows that it reads, and so that the connection can end."""
+"""How an answer is sent: in pieces, so that a slow client shows that it reads; and when the connection ends."""
 
 from typing import Any
 
@@ -9,31 +9,31 @@ PIECE = 65_536  # bytes
 
 
 class Flow(FlowControl):
-    """Reading stays paused while requests wait that have not been parsed."""
+    """Flow control that keeps reading paused while unparsed requests wait."""
 
-    held = False
+    is_held = False
 
     def resume_reading(self) -> None:
-        if not self.held:
+        if not self.is_held:
             super().resume_reading()
 
 
 class Cycle(RequestResponseCycle):
-    """One request and its answer. The connection ends with an answer that came before the body was read."""
+    """One request and its answer. An answer sent before the whole body was read ends the connection."""
 
     is_last = False
 
     async def send(self, message: Any) -> None:
         if self.transport.is_closing():
-            self.disconnected = True  # uvicorn tells the latest of pipelined requests alone
+            self.disconnected = True  # of pipelined requests, uvicorn notifies only the latest
         if message["type"] == "http.response.start":
             self.keep_alive = self.keep_alive and not self.more_body
             await super().send(message)
-            # It has said "connection: close". The protocol closes, when the client has had time to read.
+            # The answer says "connection: close". HttpProtocol closes it after the client had time to read.
             self.is_last, self.keep_alive = not self.keep_alive, True
             return
         body = message.get("body", b"")
-        if len(body) > PIECE:  # so that a slow client shows that it reads
+        if len(body) > PIECE:
             for start in range(0, len(body) - PIECE, PIECE):
                 piece: Any = {**message, "body": body[start : start + PIECE], "more_body": True}
                 await super().send(piece)

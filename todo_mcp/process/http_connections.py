@@ -1,21 +1,21 @@
-"""Which connections a process keeps when file descriptors run low."""
+"""Which connections a process closes when file descriptors run low."""
 
 from typing import Protocol
 
-REFUSALS_MAX = 32  # connections at once that are told that there are too many
+REFUSALS_MAX = 32  # surplus connections at a time that get an answer before they are closed
 
 
 class Waiting(Protocol):
-    """A connection whose client owes us something."""
+    """A connection that waits for its client."""
 
     def abort(self) -> None:
         """Close it at once."""
 
 
 class Connections:
-    """The connections of this process whose client we wait for, the longest wait first.
+    """The connections of this process that wait for their clients, the longest wait first.
 
-    ``limit`` leaves file descriptors for the database, logs and everything else.
+    ``limit`` is the number of client connections; it leaves file descriptors for the database, logs and other uses.
     """
 
     def __init__(self) -> None:
@@ -24,15 +24,15 @@ class Connections:
         self._refused = 0
 
     def wait_for(self, connection: Waiting) -> None:
-        """It is this client's turn: to send, or to read."""
+        """The server waits for this client to send or to read."""
         self._waiting[connection] = None
 
     def serve(self, connection: Waiting) -> None:
-        """It is our turn; or the connection is gone."""
+        """The server works on this connection, or the connection is gone."""
         self._waiting.pop(connection, None)
 
     def make_room(self, count: int) -> bool:
-        """Whether one more than ``count`` connections can stay: close the one that waits longest if need be."""
+        """Whether ``count`` connections can stay, if necessary after closing the one that has waited longest."""
         if count <= self.limit:
             return True
         longest = next(iter(self._waiting), None)
@@ -43,12 +43,12 @@ class Connections:
         return True
 
     def end_waiting(self) -> None:
-        """Close all of them: nothing of theirs is being worked on."""
+        """Close all connections that wait for their clients."""
         for connection in list(self._waiting):
             connection.abort()
 
     def may_refuse(self) -> bool:
-        """Whether another refused client may have a moment to read why."""
+        """Whether one more surplus connection may get an answer."""
         return self._refused < REFUSALS_MAX
 
     def count_refused(self, change: int) -> None:

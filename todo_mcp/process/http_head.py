@@ -1,4 +1,4 @@
-"""Which heads the parser accepts and we refuse: proxies and servers are known to read them differently."""
+"""Request heads that the parser accepts and this server refuses, because proxies and servers read them differently."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ HEADERS_COUNT_MAX = 128
 
 
 class Refusal(Exception):
-    """The request, and all that follows on its connection, is not served. For callbacks of the parser, too."""
+    """The request and everything after it on its connection are refused. Callbacks of the parser raise it too."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -14,7 +14,7 @@ class Refusal(Exception):
 
 
 def too_large() -> Refusal:
-    """Made anew each time, as all of them: an exception that is raised again keeps what every raise has left in it."""
+    """A new exception each time: one that is raised again collects the traceback of every raise."""
     return Refusal(431, "The request's headers are too large; send no more than 16 KiB.")
 
 
@@ -27,7 +27,11 @@ def malformed() -> Refusal:
 
 
 def check_head(method: bytes, version: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Raises ``Refusal``. The headers' names are in lower case."""
+    """Refuse ambiguous heads. The names of headers are in lower case.
+
+    Raises:
+        Refusal: the reason, with its HTTP status.
+    """
     if version not in ("1.1", "1.0"):
         raise Refusal(505, "This server speaks HTTP/1.1.")
     if method == b"CONNECT":
@@ -39,13 +43,13 @@ def check_head(method: bytes, version: str, target: bytes, headers: Sequence[tup
     if codings and version == "1.0":
         raise malformed()  # RFC 9112, section 6.1
     if codings and codings[0].lower() != b"chunked":
-        raise Refusal(501, "The only transfer coding of requests that is understood is chunked.")
-    if b"#" in target or not (target.startswith(b"/") or target == b"*" or _names(target, hosts)):
+        raise Refusal(501, "The only transfer coding that this server accepts is chunked.")
+    if b"#" in target or not (target.startswith(b"/") or target == b"*" or _is_own(target, hosts)):
         raise Refusal(400, "The request's target must be a path.")
 
 
-def _names(target: bytes, hosts: list[bytes]) -> bool:
-    """Whether it is an absolute target (RFC 9112, section 3.2.2) that names the very host of the header."""
+def _is_own(target: bytes, hosts: list[bytes]) -> bool:
+    """Whether the target is absolute (RFC 9112, section 3.2.2) and names the host of the Host header."""
     scheme, _, rest = target.partition(b"://")
     authority, slash, _ = rest.partition(b"/")
     return scheme.lower() in (b"http", b"https") and bool(slash) and [authority.lower()] == [h.lower() for h in hosts]

@@ -1,12 +1,12 @@
-"""HTTP/1.1 as uvicorn speaks it, held to two rules: every byte of a request is read as what it is, and none costs much.
+"""uvicorn's HTTP/1.1, with strict framing and with limits for slow, large and unread requests.
 
-A byte that is not read is never taken for the next request: where the rest of a request is unread, the connection
-closes. An upgrade is ignored, and the request is served as the plain one that it also is (RFC 9110, section 7.8).
-Trailers are dropped (RFC 9110, section 6.5.1).
+Framing: the server never takes an unread byte of a body for the next request. If the rest of a request is unread, the
+connection closes. The server ignores an upgrade and serves the plain request (RFC 9110, section 7.8). It drops
+trailers (RFC 9110, section 6.5.1).
 
-Limits: what is no body (request line, headers, trailers, framing of chunks) comes to ``HEADERS_MAX`` bytes and
-``HEADERS_COUNT_MAX`` headers a request, or the answer is 431. A request's head is complete within ``HEAD_SECONDS``, and
-all of it within ``BODY_SECONDS`` more, or the connection closes; also if nothing of an answer is read for
+Limits: everything but the body (request line, headers, trailers, framing of chunks) may have ``HEADERS_MAX`` bytes and
+``HEADERS_COUNT_MAX`` headers; a larger request gets 431. The head must be complete within ``HEAD_SECONDS`` and the body
+within ``BODY_SECONDS`` more. The connection closes otherwise, and also if the client reads nothing for
 ``UNREAD_SECONDS``.
 """
 
@@ -28,12 +28,12 @@ from todo_mcp.process.http_head import HEADERS_COUNT_MAX, Refusal, check_head, m
 from todo_mcp.transports.http import health
 
 HEAD_SECONDS = 10.0
-BODY_SECONDS = 15.0  # the guard is quicker, and says so, once some of the body is there
-UNREAD_SECONDS = 30.0  # in which a client reads a piece of an answer
-LAST_REQUEST_SECONDS = 0.3  # an idle connection is kept this long at shutdown: a request may be under way
-REFUSAL_SECONDS = 1.0  # in which a refused client can read why; closing at once could destroy the answer
-PIPELINED_MAX = 8  # requests that wait for the answer to an earlier one; further ones are not parsed yet
-PIECE_PARSED = 2048  # bytes; the parser does not stop within a piece, so it may hold some hundred short requests
+BODY_SECONDS = 15.0  # RequestChecks answers 408 earlier, once part of the body has arrived
+UNREAD_SECONDS = 30.0  # within which a client must read a piece of an answer
+LAST_REQUEST_SECONDS = 0.3  # at shutdown an idle connection stays open so long: a request may be on its way
+REFUSAL_SECONDS = 1.0  # a refused client can read the answer so long; closing at once could destroy it
+PIPELINED_MAX = 8  # requests that wait for an earlier answer; the parser waits with further ones
+PIECE_PARSED = 2048  # bytes; the parser cannot stop within a piece, which may hold a hundred short requests
 SAFE_HEADERS = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
 
 
@@ -50,9 +50,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._room = settings.HEADERS_MAX  # bytes that may come which are no body
+        self._room = settings.HEADERS_MAX  # bytes that may still come outside of bodies
         self._in_head = self._in_body = False
-        self._closing = False  # what still comes is dropped; the connection closes after the requests that are whole
+        self._closing = False  # input is dropped; the connection closes after the complete requests
         self._answering: Cycle | None = None
         self._is_surplus = False
         self._unparsed = b""
@@ -75,7 +75,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        for cycle in (self._answering, *(waiting for waiting, _ in self.pipeline)):  # uvicorn tells the latest alone
+        for cycle in (self._answering, *(waiting for waiting, _ in self.pipeline)):  # uvicorn notifies only the latest
             if cycle is not None:
                 cycle.disconnected = True
                 cycle.message_event.set()
@@ -91,9 +91,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._parse()
 
     def _parse(self) -> None:
-        """Parse what has come, in pieces no larger than the room that is left, so that no more ever accumulates.
+        """Parse the input in pieces no larger than the room that is left, so that no more accumulates.
 
-        It stops where enough requests wait for their answers, and goes on when one has been answered.
+        Stop while ``PIPELINED_MAX`` requests wait for their answers; continue when one is answered.
         """
         data, start = self._unparsed, 0
         while start < len(data) and len(self.pipeline) < PIPELINED_MAX:
@@ -104,24 +104,24 @@ class HttpProtocol(HttpToolsProtocol):
             again = self._feed(data[start:end])
             data, start = (again + data[end:], 0) if again else (data, end)
         self._unparsed = data[start:]
-        self._hold(bool(self._unparsed))
+        self._pause_reading(bool(self._unparsed))
 
-    def _hold(self, held: bool) -> None:
-        """Stop reading while there is something unparsed."""
-        was_held, self.flow.held = self.flow.held, held
-        if held:
+    def _pause_reading(self, is_held: bool) -> None:
+        """Do not read while input is unparsed."""
+        was_held, self.flow.is_held = self.flow.is_held, is_held
+        if is_held:
             self.flow.pause_reading()
         elif was_held:
             self.flow.resume_reading()
 
     def _feed(self, piece: bytes) -> bytes:
-        """Let the parser read the piece; what it must read once more is returned."""
+        """Parse the piece. Returns bytes that the parser must read again."""
         try:
             self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade as upgrade:  # it stops there, although the request goes on
+        except httptools.HttpParserUpgrade as upgrade:  # the parser stops, although the request continues
             head = self._head_without_upgrade()
             self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's; it is dropped
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does; such data is dropped
             self._room = settings.HEADERS_MAX
             return head + piece[upgrade.args[0] :]
         except httptools.HttpParserError as error:
@@ -135,7 +135,7 @@ class HttpProtocol(HttpToolsProtocol):
             if self._in_body:
                 self._set_timer(BODY_SECONDS)
             elif self._in_head or not self._is_serving():
-                self._set_timer(HEAD_SECONDS)  # the next request on a connection that was idle
+                self._set_timer(HEAD_SECONDS)  # the next request of an idle connection
         return b""
 
     def _head_without_upgrade(self) -> bytes:
@@ -149,21 +149,21 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser keeps blanks after a value, which are no part of it (RFC 9110, section 5.5)."""
+        """Remove the white space after a value, which is not part of it (RFC 9110, section 5.5); the parser does not."""
         if not self._in_head:
-            return  # a trailer: nothing that we act on may come after the body
+            return  # a trailer
         if len(self.headers) >= HEADERS_COUNT_MAX:
             raise too_many()
         super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self.cycle is not None and self.cycle.is_last:  # the client has been told that the connection closes
+        if self.cycle is not None and self.cycle.is_last:  # the answer said that the connection closes
             self._closing = True
             raise malformed()
         check_head(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers)
         if self.parser.should_upgrade():
-            return  # the parser reads it once more, without that
+            return  # the parser reads the head again, without the upgrade
         self._in_body = True
         self._room = settings.HEADERS_MAX
         self._set_timer(None)
@@ -172,7 +172,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        # So the framing of chunks may come to as much as the body, and 16 KiB.
+        # So the framing of chunks may have as many bytes as the body, plus HEADERS_MAX.
         self._room = min(self._room + 2 * len(body), settings.HEADERS_MAX)
         super().on_body(body)
 
@@ -193,7 +193,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._note_turn()
 
     def _note_turn(self) -> None:
-        """Note whether the client must send or read something before we can go on."""
+        """Record whether the connection waits for the client to send or to read."""
         answering = self._answering
         if answering and not answering.response_complete and not answering.more_body and not self.flow.write_paused:
             connections.serve(self)
@@ -201,22 +201,22 @@ class HttpProtocol(HttpToolsProtocol):
             connections.wait_for(self)
 
     def on_response_complete(self) -> None:
-        ended = self._answering
-        if ended is not None and ended.is_last:
-            self.pipeline.clear()  # these came before the client read connection: close
+        cycle = self._answering
+        if cycle is not None and cycle.is_last:
+            self.pipeline.clear()  # the client sent these before it read connection: close
         super().on_response_complete()
         if self.transport.is_closing():
             return
-        if not self._is_serving() and (self._closing or (ended is not None and ended.is_last)):
+        if not self._is_serving() and (self._closing or (cycle is not None and cycle.is_last)):
             self._close_later()
             return
         self._note_turn()
-        self._parse()  # also for the next of pipelined requests, whose body may be unparsed
+        self._parse()  # the body of the next pipelined request may be unparsed
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's always closes
-        """A client that has sent all may still read the answers."""
+        """Keep the connection open for the answers: a client that has sent everything may still read."""
         if self.pipeline and self.cycle.more_body:
-            self.pipeline.popleft()  # cut off
+            self.pipeline.popleft()  # the incomplete request
         elif not self._is_serving() or self.cycle.more_body:
             return False  # which closes
         self._closing = True
@@ -235,7 +235,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def abort_if_unread(self, now: float) -> None:
-        """Close the connection of a client that has read nothing for too long; called every few seconds."""
+        """Close the connection if the client has read nothing for ``UNREAD_SECONDS``. Call it every few seconds."""
         if not self.transport.get_write_buffer_size():
             self._unread_since = None
         elif self._unread_since is None:
@@ -244,7 +244,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def shutdown(self) -> None:
-        """Finish the request that is being served; wait a moment for one that is under way."""
+        """Finish the current request; wait a moment for one that may be on its way."""
         if self._is_serving():
             super().shutdown()
         else:
@@ -261,7 +261,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(seconds, self._on_timeout)
 
     def _on_timeout(self) -> None:
-        if self.flow.read_paused:  # it is we who are slow
+        if self.flow.read_paused:  # the server is slow, not the client
             self._set_timer(HEAD_SECONDS)
         else:
             self.transport.close()
@@ -272,15 +272,17 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(
         self, status: int, text: bytes, media_type: str = "text/plain; charset=utf-8", headers: bytes = b""
     ) -> None:
-        """Answer and close. Where earlier requests are still being answered, say nothing, and close after them."""
-        is_broken = self.cycle is not None and self.cycle.more_body  # the request that is being read
+        """Answer and close. If an earlier request has no answer yet, send no refusal and close after that answer."""
+        is_broken = self.cycle is not None and self.cycle.more_body  # the refused request was being read
         if is_broken and self.pipeline:
             self.pipeline.popleft()
         elif is_broken and self._is_serving():
             if self.cycle.response_started:
                 self.transport.close()
                 return
-            self.cycle.disconnected = self.cycle.response_complete = True  # its own answer comes too late
+            self.cycle.disconnected = self.cycle.response_complete = (
+                True  # the application's answer would come too late
+            )
             self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
         self._closing = True
@@ -291,18 +293,18 @@ class HttpProtocol(HttpToolsProtocol):
             self._close_later()
 
     def _close_later(self) -> None:
-        """Close, but read (and drop) what the client is still sending for a moment."""
+        """Close after ``REFUSAL_SECONDS``; until then read and drop what the client sends."""
         self._closing = True
         self._unset_keepalive_if_required()
         self._set_timer(None)
-        self._hold(False)
+        self._pause_reading(False)
         self.flow.resume_reading()
         self.transport.write_eof()
         self.loop.call_later(REFUSAL_SECONDS, self.transport.close)
 
 
 def abort_unread(open_connections: Iterable[Any]) -> None:
-    """Close the connections whose clients do not read."""
+    """Close the connections of clients that do not read."""
     now = time.monotonic()
     for connection in list(open_connections):
         if isinstance(connection, HttpProtocol):

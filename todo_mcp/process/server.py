@@ -1,7 +1,7 @@
-"""uvicorn, set up for this application: its sockets, its limits, and an end at which no call is cut off.
+"""uvicorn, configured for this application: sockets, limits, workers, and a shutdown that interrupts no call.
 
-At SIGTERM, SIGINT or SIGHUP ``/readyz`` fails; ``DRAIN_SECONDS`` later the port closes, calls in flight have
-``GRACE_SECONDS`` to finish, and the process ends with 0. A second SIGINT ends it at once.
+At SIGTERM, SIGINT or SIGHUP ``/readyz`` fails. ``DRAIN_SECONDS`` later the port closes. Calls in progress have
+``GRACE_SECONDS`` to finish. Then the process exits with 0. A second SIGINT ends it at once.
 """
 
 import asyncio
@@ -32,15 +32,17 @@ from todo_mcp.process.http_protocol import HttpProtocol, abort_unread
 from todo_mcp.transports.http import health
 
 APPLICATION = "todo_mcp.asgi:application"
-KEEP_ALIVE_SECONDS = 75  # more than a load balancer's usual 60: who closes last never closes on a request
+KEEP_ALIVE_SECONDS = (
+    75  # more than a load balancer's usual 60, so that the balancer closes first, never during a request
+)
 GRACE_SECONDS = 10
-WORKER_HANGS_SECONDS = 10  # a worker that answers no ping for so long is replaced
+WORKER_HANGS_SECONDS = 10  # a worker that answers no ping for this long is replaced
 BACKLOG = 2048
 LOOK_FOR_UNREAD = 50  # ticks of 0.1 s
-DESCRIPTORS = 65_536  # open files that we ask for; the system may allow fewer
-RESERVED_DESCRIPTORS = 128  # for the listening sockets, refused connections, logs, metrics, fetched documents
+DESCRIPTORS = 65_536  # open files to ask the system for; it may allow fewer
+RESERVED_DESCRIPTORS = 128  # for listening sockets, refused connections, logs, metrics, fetched documents
 CONNECTIONS_MIN = 16
-COLLECT_AFTER = (20_000, 20, 20)  # objects, young and middle collections: a tenth of a call's CPU less than by default
+COLLECT_AFTER = (20_000, 20, 20)  # objects, young collections, middle collections: saves a tenth of a call's CPU
 REFUSALS = {
     errno.EADDRINUSE: "Port {} is taken by another program. Stop it, or set MCP_SERVER_PORT to a free port.",
     errno.EACCES: "Port {} is reserved for root. Set MCP_SERVER_PORT to one from 1024 up.",
@@ -48,24 +50,24 @@ REFUSALS = {
 
 
 class PortUnavailable(Exception):
-    """One sentence: why the address cannot be listened on, and what to do."""
+    """The server cannot listen on the address. The message is one sentence: why, and what to do."""
 
 
 class Server(uvicorn.Server):
-    """Fails readiness first, closes later; the exit code says success."""
+    """Fails readiness first and closes the port later. The exit code is 0."""
 
     _close_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if health.is_draining() and sig == signal.SIGINT:
             release_all()
-            os._exit(128 + sig)  # not by way of uvicorn: it would wait for the database threads
+            os._exit(128 + sig)  # uvicorn would wait for the database threads
         elif self._close_at is None:
             health.start_draining()
             self._close_at = time.monotonic() + settings.DRAIN_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start; let the garbage collector look less often, and not at what has been loaded: that takes it 0.1 s."""
+        """Start. Then let the garbage collector run less often, and skip all loaded modules: they take it 0.1 s."""
         await super().startup(sockets)
         connections.limit = max(CONNECTIONS_MIN, _descriptors() - settings.DATABASE_CONNECTIONS - RESERVED_DESCRIPTORS)
         gc.collect()
@@ -80,9 +82,9 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the port, and serve the connections that the kernel has accepted, which that would reset.
+        """Closing the port resets queued connections, so accept and serve them first.
 
-        The backlog goes first, so that the kernel takes next to none between the last of them and the end.
+        The backlog is reduced before that, so that the kernel queues almost none meanwhile.
         """
         waiting: list[socket.socket] = []
         for sock in sockets or []:
@@ -93,7 +95,9 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for connection in waiting:
             await loop.connect_accepted_socket(self._protocol, connection)
-        loop.call_later(GRACE_SECONDS - 2, connections.end_waiting)  # who sends or reads no more delays no end
+        loop.call_later(
+            GRACE_SECONDS - 2, connections.end_waiting
+        )  # a client that sends and reads nothing must not delay the end
         await super().shutdown(sockets)
 
     def _protocol(self) -> HttpProtocol:
@@ -105,7 +109,7 @@ class Worker(multiprocess.Process):
 
     def start(self) -> None:
         super().start()
-        self.child_conn.close()  # the worker's alone now: if it is killed, a ping fails at once instead of in 10 s
+        self.child_conn.close()  # only the worker holds it now: if the worker is killed, a ping fails at once, not after 10 s
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -130,11 +134,11 @@ class Supervisor(multiprocess.Multiprocess):
     def terminate_all(self) -> None:
         super().terminate_all()
         for sock in self.sockets:
-            sock.close()  # ours kept open would take connections that nobody serves
+            sock.close()  # this process would accept connections and never serve them
 
     def join_all(self) -> None:
         while any(process.process.is_alive() for process in self.processes):
-            if signal.SIGINT in self.signal_queue:  # the first one is no longer in it
+            if signal.SIGINT in self.signal_queue:  # a second one: the first has left the queue
                 for process in self.processes:
                     process.kill()
             time.sleep(0.05)
@@ -142,36 +146,36 @@ class Supervisor(multiprocess.Multiprocess):
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets on every address of the host, so that "localhost" is reached over IPv4 and IPv6 alike.
+    """Listening sockets on every address of the host, so that clients reach "localhost" over IPv4 and IPv6.
 
     Raises:
-        PortUnavailable: the port is taken or not allowed, or the host is not this machine.
+        PortUnavailable: the port is taken or not allowed, or the host is not an address of this machine.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror:
         raise PortUnavailable(f"{host} is no address of this machine; use localhost, or 0.0.0.0 for all.") from None
     sockets: list[socket.socket] = []
     reasons: list[str] = []
-    for family, _, _, _, address in dict.fromkeys(found):
+    for family, _, _, _, address in dict.fromkeys(addresses):
         try:
             sockets.append(_listen(family, address))
         except OSError as error:
             if error.errno in REFUSALS:
                 raise PortUnavailable(REFUSALS[error.errno].format(port)) from None
-            reasons.append(error.strerror or str(error))  # no IPv6 here, say; the other address may do
+            reasons.append(error.strerror or str(error))  # such as a machine without IPv6; another address may work
     if not sockets:
         raise PortUnavailable(f"Port {port} of {host} cannot be listened on: {reasons[0]}.")
     return sockets
 
 
 def run(sockets: list[socket.socket], *, workers: int) -> int:
-    """Serve until a signal ends it. The exit code: 0, or not if the application could not start."""
+    """Serve until a signal. Returns the exit code: 0, or ``STARTUP_FAILURE`` if the application could not start."""
     config = _config(workers)
     if workers == 1:
         Server(config).run(sockets)
         return 0
-    # What the settings made up for this process must be the same in all of them.
+    # The settings may have generated these values. All workers need the same.
     os.environ |= {"SECRET_KEY": settings.SECRET_KEY, "DATABASE_CONNECTIONS": str(settings.DATABASE_CONNECTIONS)}
     multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn has no setting for the class of its workers
     with tempfile.TemporaryDirectory(prefix="todo-mcp-metrics-") as metrics:
@@ -199,7 +203,7 @@ def _config(workers: int) -> uvicorn.Config:
 
 
 def _descriptors() -> int:
-    """How many files and sockets this process may have open, after asking for enough."""
+    """The number of files and sockets that this process may open, after it has asked for more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -216,7 +220,7 @@ def _listen(family: int, address: tuple[Any, ...]) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
-        sock.listen(BACKLOG)  # from here on the port is ours: a second server is told so at once
+        sock.listen(BACKLOG)  # now a second server fails at once
         sock.setblocking(False)
         sock.set_inheritable(True)
     except OSError:
@@ -234,10 +238,10 @@ def _accept_all(sock: socket.socket) -> Iterator[socket.socket]:
 
 
 def _end_with_parent() -> None:
-    """In a worker: end as at SIGTERM when the parent is gone, even if it was killed."""
+    """In a worker: end as at SIGTERM when the parent has ended, even by SIGKILL."""
     parent = parent_process()
     assert parent is not None
     parent.join()
-    while True:  # one that comes while the worker still starts is lost; the Server takes no notice of the others
+    while True:  # a signal during start-up is lost; the Server ignores repeated ones
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)

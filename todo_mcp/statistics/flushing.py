@@ -1,4 +1,4 @@
-"""Writes what a worker has counted, every 10 seconds and at its end, through the same gate as the calls."""
+"""Writes the counts of a worker every 10 seconds and at its end, through the same gate as the calls."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from django.db import transaction
 
-from todo_mcp.postgres.background import tried_again_later
+from todo_mcp.postgres.background import repeated_later
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.statistics.recorder import Recorder, recorder
 from todo_mcp.statistics.services import add_counts
@@ -16,15 +16,15 @@ from todo_mcp.statistics.token_use import TokenUses, token_uses, write_uses
 logger = logging.getLogger(__name__)
 
 EVERY = 10.0  # seconds
-AT_END = 2.0  # seconds that a worker waits at most before it ends
+AT_END = 2.0  # seconds that a worker waits for the last flush
 
 
-def flush(counted: Recorder = recorder, used: TokenUses = token_uses) -> None:
-    """Write all that was counted, in one transaction. What cannot be written is kept for the next time.
+def flush(calls: Recorder = recorder, tokens: TokenUses = token_uses) -> None:
+    """Write all counts in one transaction. Counts that cannot be written stay for the next time.
 
-    If the connection breaks in the commit itself, nobody knows whether it was done, and it is counted again.
+    If the connection breaks during the commit, the commit may have succeeded. The counts are then written twice.
     """
-    counts, uses = counted.take(), used.take()
+    counts, uses = calls.take(), tokens.take()
     if not counts and not uses:
         return
     try:
@@ -32,14 +32,14 @@ def flush(counted: Recorder = recorder, used: TokenUses = token_uses) -> None:
             add_counts(counts)
             write_uses(uses)
     except BaseException:
-        counted.put_back(counts)
-        used.put_back(uses)
+        calls.put_back(counts)
+        tokens.put_back(uses)
         raise
 
 
 @asynccontextmanager
 async def flushing(gate: DatabaseGate) -> AsyncIterator[None]:
-    """Flush regularly within this context, and once when it ends."""
+    """Flush regularly within this context, and once at its end."""
     task = asyncio.create_task(_regularly(gate))
     try:
         yield
@@ -60,6 +60,6 @@ async def _regularly(gate: DatabaseGate) -> None:
 
 
 async def _try(gate: DatabaseGate) -> None:
-    """Flush if there is a place at the gate and the database takes it."""
-    with tried_again_later("statistics"):
+    """Flush; if the gate or the database does not allow it, the counts wait."""
+    with repeated_later("statistics"):
         await gate.in_thread(flush)

@@ -1,4 +1,4 @@
-"""What a worker has counted and not yet written. Counting is an addition in memory: no call waits for it."""
+"""The counts of a worker that are not written yet. To count is an addition in memory: no call waits for it."""
 
 import threading
 import time
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 KEYS_MAX = 1000  # distinct keys between two flushes
 CLIENTS_MAX = 200  # distinct clients in an hour
-OTHER = "(other)"  # the client of what is past either limit: callers choose these names, and must not fill the table
+OTHER = "(other)"  # the client of calls past either limit: callers choose these names, and must not fill the table
 
 
 class Key(NamedTuple):
-    """What makes calls alike; in the order of the table's unique constraint."""
+    """Calls with the same key are counted together. The fields have the order of the table's unique constraint."""
 
     hour: datetime
     tool: str
@@ -26,7 +26,7 @@ class Key(NamedTuple):
 
 @dataclass
 class Count:
-    """Calls that are alike."""
+    """The calls of one key."""
 
     calls: int = 0
     milliseconds_total: float = 0.0
@@ -42,7 +42,7 @@ class Count:
 
 
 class Recorder:
-    """Counts, from any thread."""
+    """Counts calls, from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,7 +61,7 @@ class Recorder:
         seconds: float = 0.0,
         request_id: str = "",
     ) -> None:
-        """Count one call. ``client`` must have been cleaned (``calls.clean_client``): it is stored as it is."""
+        """Count one call. ``client`` is stored unchanged, so it must be clean (``calls.call.clean_client``)."""
         key = Key(_hour(int(time.time()) // 3600), tool, outcome, client, revision, transport)
         milliseconds = seconds * 1000
         with self._lock:
@@ -73,13 +73,13 @@ class Recorder:
                 count.slowest_request_id = request_id
 
     def take(self) -> dict[Key, Count]:
-        """All that was counted since the last time."""
+        """The counts since the last call of ``take``."""
         with self._lock:
-            taken, self._counts = self._counts, {}
-        return taken
+            counts, self._counts = self._counts, {}
+        return counts
 
     def put_back(self, counts: Mapping[Key, Count]) -> None:
-        """Count again what was taken and could not be written."""
+        """Add counts that could not be written to the next ones."""
         with self._lock:
             for key, count in counts.items():
                 self._counts.setdefault(key, Count()).add(count)
@@ -88,8 +88,8 @@ class Recorder:
         if key.hour != self._hour:
             self._hour = key.hour
             self._clients.clear()
-        known = key.client in self._clients
-        if len(self._counts) < KEYS_MAX and (known or len(self._clients) < CLIENTS_MAX):
+        is_listed = key.client in self._clients
+        if len(self._counts) < KEYS_MAX and (is_listed or len(self._clients) < CLIENTS_MAX):
             self._clients.add(key.client)
             return key
         return key._replace(client=OTHER)
@@ -97,7 +97,7 @@ class Recorder:
 
 @lru_cache(maxsize=1)
 def _hour(number: int) -> datetime:
-    """When the hour of this number began, counted from 1970."""
+    """The start of an hour, by its number since 1970."""
     return datetime.fromtimestamp(number * 3600, UTC)
 
 

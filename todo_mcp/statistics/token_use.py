@@ -1,4 +1,4 @@
-"""When a token was last used: kept in memory by each worker, written with the statistics, so a call costs no more."""
+"""When a token was last used. Each worker keeps it in memory and writes it with the statistics, to keep calls cheap."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from todo_mcp.statistics.models import TokenUse
 
-INTERVAL = timedelta(minutes=5)  # a worker notes a token's use at most so often
+INTERVAL = timedelta(minutes=5)  # between two uses of a token that a worker records
 
-# Of the tokens that are still there; one that is just being revoked is not waited for.
+# Only for tokens that exist. The statement skips a token that is just being revoked, and does not wait for it.
 _WRITE = """
 INSERT INTO token_uses (token_id, last_used_at)
 SELECT token.id, used.at
@@ -24,31 +24,31 @@ ON CONFLICT (token_id) DO UPDATE SET last_used_at = GREATEST(token_uses.last_use
 
 
 class TokenUses:
-    """The uses that a worker knows of, from any thread."""
+    """The uses that a worker has seen, for any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._noted: dict[int, datetime] = {}
+        self._recorded: dict[int, datetime] = {}
         self._unwritten: dict[int, datetime] = {}
 
     def touch(self, token_id: int) -> None:
         """The token is used now."""
         now = timezone.now()
-        noted = self._noted.get(token_id)
-        if noted is None or now - noted >= INTERVAL:
+        recorded = self._recorded.get(token_id)
+        if recorded is None or now - recorded >= INTERVAL:
             with self._lock:
-                self._noted[token_id] = self._unwritten[token_id] = now
+                self._recorded[token_id] = self._unwritten[token_id] = now
 
     def take(self) -> dict[int, datetime]:
-        """The uses that are not written yet."""
-        old = timezone.now() - INTERVAL
+        """The uses that are not written yet; they count as written now."""
+        oldest = timezone.now() - INTERVAL
         with self._lock:
-            self._noted = {token_id: at for token_id, at in self._noted.items() if at > old}
-            taken, self._unwritten = self._unwritten, {}
-        return taken
+            self._recorded = {token_id: at for token_id, at in self._recorded.items() if at > oldest}
+            uses, self._unwritten = self._unwritten, {}
+        return uses
 
     def put_back(self, uses: Mapping[int, datetime]) -> None:
-        """Keep for the next time what could not be written."""
+        """Keep uses that could not be written for the next time."""
         with self._lock:
             self._unwritten = {**uses, **self._unwritten}
 
@@ -57,12 +57,12 @@ token_uses = TokenUses()  # this worker's
 
 
 def write_uses(uses: Mapping[int, datetime]) -> None:
-    """Write them in one statement; uses of tokens that are gone are dropped."""
+    """Write the uses in one statement; those of deleted tokens are dropped."""
     if uses:
         with connection.cursor() as cursor:
             cursor.execute(_WRITE, [list(uses), list(uses.values())])
 
 
 def last_used(token_ids: Iterable[int]) -> dict[int, datetime]:
-    """When each of these tokens was last used, to within 5 minutes; without those that never were. One query."""
+    """When each of these tokens was last used, to within 5 minutes. Unused tokens are left out. One query."""
     return dict(TokenUse.objects.filter(token_id__in=list(token_ids)).values_list("token_id", "last_used_at"))

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from todo_mcp.auth.account.reset_mail import Letter, Look, listening, next_letter, send, warn_given_up
-from todo_mcp.postgres.background import tried_again_later
+from todo_mcp.postgres.background import repeated_later
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe_error
 
@@ -59,7 +59,7 @@ class _Mailer:
 
     async def _try(self) -> None:
         """Send what is due, if there is a place at the gate; what cannot be sent now waits."""
-        with tried_again_later("mails"):
+        with repeated_later("mails"):
             await self._send_due()
 
     async def _send_due(self) -> None:
