@@ -149,7 +149,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Remove the white space after a value, which is not part of it (RFC 9110, section 5.5); the parser does not."""
+        """Remove white space after a value, which is not part of it (RFC 9110, section 5.5)."""
         if not self._in_head:
             return  # a trailer
         if len(self.headers) >= HEADERS_COUNT_MAX:
@@ -280,9 +280,7 @@ class HttpProtocol(HttpToolsProtocol):
             if self.cycle.response_started:
                 self.transport.close()
                 return
-            self.cycle.disconnected = self.cycle.response_complete = (
-                True  # the application's answer would come too late
-            )
+            self.cycle.disconnected = self.cycle.response_complete = True  # its answer comes too late
             self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
         self._closing = True

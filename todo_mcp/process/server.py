@@ -95,9 +95,7 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for connection in waiting:
             await loop.connect_accepted_socket(self._protocol, connection)
-        loop.call_later(
-            GRACE_SECONDS - 2, connections.end_waiting
-        )  # a client that sends and reads nothing must not delay the end
+        loop.call_later(GRACE_SECONDS - 2, connections.end_waiting)  # a silent client must not delay the end
         await super().shutdown(sockets)
 
     def _protocol(self) -> HttpProtocol:
@@ -109,7 +107,7 @@ class Worker(multiprocess.Process):
 
     def start(self) -> None:
         super().start()
-        self.child_conn.close()  # only the worker holds it now: if the worker is killed, a ping fails at once, not after 10 s
+        self.child_conn.close()  # so that a ping to a killed worker fails at once, not after 10 s
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
