@@ -1,4 +1,4 @@
-"""A client and a person's browser for the tests: every step of a connection as plain requests."""
+"""A client and a person's browser for the tests: every step of connecting an app as plain requests."""
 
 import base64
 import hashlib

@@ -44,7 +44,7 @@ async def server(settings: Any, anyio_backend: str) -> AsyncIterator[MailServer]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often, and try again after a tenth of a second."""
     monkeypatch.setattr("todo_mcp.auth.account.mailing.EVERY", 0.02)
-    monkeypatch.setattr(reset_mail, "WAITS", (timedelta(seconds=0.1),) * 5)
+    monkeypatch.setattr(reset_mail, "RETRY_DELAYS", (timedelta(seconds=0.1),) * 5)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ async def test_a_queue_full_of_strangers_words_is_emptied_in_small_steps_and_the
 
     def first() -> int:
         with CaptureQueriesContext(connection) as captured:
-            assert reset_mail.next_letter() == reset_mail.Look(is_more=True)
+            assert reset_mail.claim_next_request() == reset_mail.ClaimResult(has_more=True)
         return len(captured)
 
     assert await orm(first) <= 6

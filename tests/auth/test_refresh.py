@@ -31,7 +31,7 @@ async def age(orm: Orm, by: timedelta) -> None:
     await orm(back)
 
 
-async def test_a_connection_lives_through_200_refreshes_with_racing_processes(
+async def test_a_client_stays_connected_through_200_refreshes_with_racing_processes(
     browser: Browser, client: OAuthClient, http: httpx2.AsyncClient
 ) -> None:
     held = await connected(browser, client)
@@ -99,7 +99,9 @@ async def test_revoking_either_token_ends_what_a_race_left_beside_it(
         assert (await client.refresh(pair["refresh_token"])).status_code == 400
 
 
-async def test_a_connection_lasts_90_days_from_its_last_use(browser: Browser, client: OAuthClient, orm: Orm) -> None:
+async def test_a_client_stays_connected_for_90_days_from_its_last_use(
+    browser: Browser, client: OAuthClient, orm: Orm
+) -> None:
     held = await connected(browser, client)
     for _ in range(4):
         await age(orm, timedelta(days=89))

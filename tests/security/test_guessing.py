@@ -20,12 +20,12 @@ from tests.faults.conftest import database as database
 from tests.server_process import Database, ServerProcess
 from todo_mcp import asgi
 from todo_mcp.auth import rate_limit
-from todo_mcp.auth.account import attempts, hashers, places
+from todo_mcp.auth.account import attempts, hashers, slots
 from todo_mcp.auth.account.hashers import RANDOM, PasswordHasher, RandomSecretHasher
-from todo_mcp.auth.account.places import Attempt, this_attempt
+from todo_mcp.auth.account.slots import RequestSource, request_source
 from todo_mcp.auth.oauth import clients
 from todo_mcp.auth.oauth import limits as oauth_limits
-from todo_mcp.auth.rate_limit import Attempts, Counts, network_of, site_of, within_address
+from todo_mcp.auth.rate_limit import Attempts, Counts, count_attempt_from_address, network_of, site_of
 from todo_mcp.core.errors import Busy, TooManyAttempts
 from todo_mcp.postgres import gate
 from todo_mcp.postgres.gate import DatabaseGate
@@ -111,7 +111,7 @@ def hashing(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def slow(self: PasswordHasher, *arguments: object) -> str:
         nonlocal running
-        with hashers._one:
+        with hashers._hash_lock:
             running += 1
             seen.append(running)
             time.sleep(0.1)
@@ -122,19 +122,19 @@ def hashing(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def hash_at_once(*who: Attempt) -> dict[Attempt, Counter[str]]:
+def hash_at_once(*who: RequestSource) -> dict[RequestSource, Counter[str]]:
     """Each hashes a password in a thread of its own; how many of them could."""
-    told: dict[Attempt, Counter[str]] = {attempt: Counter() for attempt in who}
+    told: dict[RequestSource, Counter[str]] = {source: Counter() for source in who}
 
-    def one(attempt: Attempt) -> None:
-        this_attempt.set(attempt)
+    def one(source: RequestSource) -> None:
+        request_source.set(source)
         try:
-            told[attempt][PasswordHasher().encode("x", "y")] += 1
+            told[source][PasswordHasher().encode("x", "y")] += 1
         except TooManyAttempts as error:
             assert error.details["retry_after"] == 1
-            told[attempt]["429"] += 1
+            told[source]["429"] += 1
 
-    threads = [threading.Thread(target=one, args=(attempt,)) for attempt in who]
+    threads = [threading.Thread(target=one, args=(source,)) for source in who]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -181,26 +181,27 @@ async def test_who_did_not_get_the_place_again_asks_nothing(committed: None) -> 
 
 
 def test_the_gate_has_a_thread_for_everybody_who_gives_a_place_away() -> None:
-    away = hashers.QUEUE_MAX + attempts.SLOWED_MAX + 2 * places.FOR_THE_KNOWN + clients.FETCHES_MAX
+    away = hashers.QUEUE_MAX + attempts.SLOWED_MAX + 2 * slots.RESERVED_SLOTS + clients.FETCHES_MAX
     assert away <= gate.OUTSIDE_MAX
 
 
 def test_only_a_few_hashes_wait_and_one_is_computed_at_a_time(hashing: list[int]) -> None:
-    strangers = [Attempt(f"site {n}", is_known=False) for n in range(20)]
+    strangers = [RequestSource(f"site {n}", is_known=False) for n in range(20)]
     told = sum(hash_at_once(*strangers).values(), Counter[str]())
     assert told == {"hash": hashers.QUEUE_MAX, "429": 20 - hashers.QUEUE_MAX}
     assert set(hashing) == {1}
 
 
 def test_one_site_cannot_fill_the_queue(hashing: list[int]) -> None:
-    many, other = Attempt("many", is_known=False), Attempt("other", is_known=False)
+    many, other = RequestSource("many", is_known=False), RequestSource("other", is_known=False)
     told = hash_at_once(*[many] * 20, other)
-    assert told[many] == {"hash": hashers.OF_A_SITE, "429": 20 - hashers.OF_A_SITE}
+    assert told[many] == {"hash": hashers.PER_SITE_MAX, "429": 20 - hashers.PER_SITE_MAX}
     assert told[other] == {"hash": 1}
 
 
 def test_who_has_signed_in_from_there_before_does_not_stand_behind_strangers(hashing: list[int]) -> None:
-    strangers, known = [Attempt(f"site {n}", is_known=False) for n in range(20)], Attempt("home", is_known=True)
+    strangers = [RequestSource(f"site {n}", is_known=False) for n in range(20)]
+    known = RequestSource("home", is_known=True)
     assert hash_at_once(*strangers, known)[known] == {"hash": 1}
 
 
@@ -406,7 +407,7 @@ def test_counts_forget_what_was_not_seen_for_longest_and_hold_no_more_than_they_
     counts = Counts(keys_max=3)
     for key in "abcad":
         counts.add(key, limit=2)
-    waits = {key: counts.wait(key, limit=1, seconds=60) for key in "abcd"}
+    waits = {key: counts.seconds_until_allowed(key, limit=1, seconds=60) for key in "abcd"}
     assert waits == {"a": 60, "b": None, "c": 60, "d": 60}
     for _ in range(100):
         counts.add("a", limit=2)
@@ -418,14 +419,15 @@ def test_who_fills_the_counts_of_one_purpose_empties_no_other() -> None:
     counted.add("password of", "alice", limit=1)
     for n in range(rate_limit.KEYS_MAX + 1):
         counted.add("client", f"2001:db8:0:{n:x}::", limit=1)
-    assert counted.wait("password of", "alice", limit=1, seconds=60) is not None
-    assert counted.wait("client", "2001:db8:0:0::", limit=1, seconds=60) is None
+    assert counted.seconds_until_allowed("password of", "alice", limit=1, seconds=60) is not None
+    assert counted.seconds_until_allowed("client", "2001:db8:0:0::", limit=1, seconds=60) is None
 
 
 def test_the_networks_of_one_site_have_a_limit_together() -> None:
-    waits = [within_address("x", f"2001:db8:1:{n:x}::1", limit=2) for n in range(2 * rate_limit.SITE + 1)]
-    assert waits[:-1] == [None] * 2 * rate_limit.SITE and waits[-1] is not None
-    assert within_address("x", "2001:db8:2::1", limit=2) is None
+    allowed = 2 * rate_limit.SITE_FACTOR
+    waits = [count_attempt_from_address("x", f"2001:db8:1:{n:x}::1", limit=2) for n in range(allowed + 1)]
+    assert waits[:-1] == [None] * allowed and waits[-1] is not None
+    assert count_attempt_from_address("x", "2001:db8:2::1", limit=2) is None
 
 
 def test_a_count_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -433,6 +435,6 @@ def test_a_count_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         counts.add("a", limit=2)
     monkeypatch.setattr(time, "monotonic", lambda: now + 30)
-    assert counts.wait("a", limit=2, seconds=60) in (30, 31)
+    assert counts.seconds_until_allowed("a", limit=2, seconds=60) in (30, 31)
     monkeypatch.setattr(time, "monotonic", lambda: now + 61)
-    assert counts.wait("a", limit=2, seconds=60) is None
+    assert counts.seconds_until_allowed("a", limit=2, seconds=60) is None

@@ -34,7 +34,7 @@ def told(response: httpx2.Response, error: str, status: int = 400) -> str:
         ({"grant_type": "password"}, "unsupported_grant_type", "authorization_code"),
         ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, "unsupported_grant_type", "refresh_token"),
         ({"grant_type": "authorization_code"}, "invalid_request", "code"),
-        ({"grant_type": "authorization_code", "code": "x", "code_verifier": "x"}, "invalid_grant", "used already"),
+        ({"grant_type": "authorization_code", "code": "x", "code_verifier": "x"}, "invalid_grant", "already used"),
         ({"grant_type": "refresh_token", "refresh_token": "x"}, "invalid_grant", "refresh token"),
         ({"grant_type": "refresh_token"}, "invalid_request", "refresh"),
     ],

@@ -1,4 +1,4 @@
-"""What sign-in keeps beside the tables of django-oauth-toolkit."""
+"""Tables for sign-in, in addition to those of django-oauth-toolkit."""
 
 from django.db import models
 from django.db.models.functions import Lower
@@ -6,7 +6,7 @@ from django.utils import timezone
 
 
 class UsedCode(models.Model):
-    """An authorization code that was redeemed, so that its reuse can end what came of it (OAuth 2.1, section 4.1.3)."""
+    """A redeemed authorization code. If it is used again, its tokens are revoked (OAuth 2.1, section 4.1.3)."""
 
     checksum = models.CharField(primary_key=True, max_length=64, help_text="Hexadecimal SHA-256 of the code.")
     token_family = models.UUIDField(null=True, help_text="Of the refresh tokens that came of it.")
@@ -20,7 +20,7 @@ class UsedCode(models.Model):
 
 
 class ResetRequest(models.Model):
-    """A forgotten password for which a mail is still to be sent. Anybody may have typed the address."""
+    """A waiting mail for a forgotten password. The address is unverified: anyone may have typed it."""
 
     id = models.BigAutoField(primary_key=True)
     email = models.CharField(max_length=254)
@@ -30,7 +30,8 @@ class ResetRequest(models.Model):
 
     class Meta:
         db_table = "reset_requests"
-        constraints = [models.UniqueConstraint(Lower("email"), name="reset_requests_email")]  # one mail is enough
+        # One waiting mail for each address is enough.
+        constraints = [models.UniqueConstraint(Lower("email"), name="reset_requests_email")]
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -1,4 +1,4 @@
-"""The one resource that is protected here: its identifier, and where its metadata is (RFC 9728)."""
+"""The only protected resource: its identifier, the URL of its metadata (RFC 9728), and its challenges."""
 
 from collections.abc import Iterable
 
@@ -6,26 +6,29 @@ from django.conf import settings
 
 from todo_mcp.auth.oauth.settings import MCP_PATH
 
-BASIC_SCOPES = "tasks:read tasks:write"  # what a client that knows nothing yet should ask for
+BASIC_SCOPES = "tasks:read tasks:write"  # the scopes that a new client should ask for
 
 
 def identifier() -> str:
-    """The resource identifier (RFC 9728, section 1.2): the address of /mcp."""
+    """The resource identifier (RFC 9728, section 1.2): the URL of /mcp."""
     return f"{settings.PUBLIC_URL}{MCP_PATH}"
 
 
 def metadata_url() -> str:
-    """Where the metadata of the resource is (RFC 9728, section 3.1)."""
+    """The URL of the resource metadata (RFC 9728, section 3.1)."""
     return f"{settings.PUBLIC_URL}/.well-known/oauth-protected-resource{MCP_PATH}"
 
 
 def is_ours(resource: object) -> bool:
-    """Whether a resource indicator (RFC 8707) means this server; clients write its address in these ways."""
+    """Whether a resource indicator (RFC 8707) names this server. Clients use any of these four spellings."""
     return resource in (identifier(), f"{identifier()}/", settings.PUBLIC_URL, f"{settings.PUBLIC_URL}/")
 
 
 def is_audience(audiences: Iterable[object]) -> bool:
-    """Whether a token with these audiences is for us; without any it was made by the operator, for nothing else."""
+    """Whether a token with these audiences is for this server.
+
+    A token without audiences was issued by an operator of this server, and is only for this server.
+    """
     listed = list(audiences)
     return not listed or any(is_ours(audience) for audience in listed)
 

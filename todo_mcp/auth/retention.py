@@ -1,4 +1,4 @@
-"""When tokens, sign-ins and what django-axes keeps of them have had their time."""
+"""What ``purge`` removes of sign-in: expired tokens, ended sessions, and the records of django-axes."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,15 +12,16 @@ from oauth2_provider.models import AccessToken, RefreshToken
 
 from todo_mcp.postgres.purging import Purge
 
-ATTEMPTS_KEPT = timedelta(days=1)  # once they lock nobody any more
-LOGS_KEPT = timedelta(days=90)
+ATTEMPTS_RETENTION = timedelta(days=1)  # after the lock has ended
+LOGS_RETENTION = timedelta(days=90)
 
 
 def _expired_tokens() -> QuerySet[Any]:
-    """Past their time, and not what a refresh token was last used for: that one still protects against its reuse."""
-    renewing = RefreshToken.objects.filter(access_token=OuterRef("pk"))  # no join: one cannot be locked
-    expired: QuerySet[Any] = AccessToken.objects.filter(~Exists(renewing), expires__lt=timezone.now())
-    return expired
+    """Expired access tokens that no refresh token points to. The others are needed for renewal and to detect reuse."""
+    # A subquery: rows of an outer join cannot be locked.
+    refresh_tokens = RefreshToken.objects.filter(access_token=OuterRef("pk"))
+    tokens: QuerySet[Any] = AccessToken.objects.filter(~Exists(refresh_tokens), expires__lt=timezone.now())
+    return tokens
 
 
 def _old_sessions() -> QuerySet[Session]:
@@ -30,14 +31,14 @@ def _old_sessions() -> QuerySet[Session]:
 def _old_attempts() -> QuerySet[Any]:
     cool_off = get_cool_off()
     assert cool_off is not None
-    old: QuerySet[Any] = AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - cool_off - ATTEMPTS_KEPT)
-    return old
+    rows: QuerySet[Any] = AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - cool_off - ATTEMPTS_RETENTION)
+    return rows
 
 
 def _purge_log(name: str, model: Any) -> Purge:
     return Purge(
         name,
-        lambda: model.objects.filter(attempt_time__lt=timezone.now() - LOGS_KEPT),
+        lambda: model.objects.filter(attempt_time__lt=timezone.now() - LOGS_RETENTION),
         lambda ids: model.objects.filter(pk__in=ids).delete(),
     )
 

@@ -1,4 +1,4 @@
-"""Tokens that we issue: opaque, stored as a SHA-256 hash in django-oauth-toolkit's tables, revocable at once.
+"""Tokens that this server issues: opaque, revocable at once, stored as SHA-256 hashes in django-oauth-toolkit's tables.
 
 A personal token belongs to a user. A service token belongs to no user; its application's name says which service.
 """
@@ -21,7 +21,7 @@ PREFIX = "todo_"  # lets people and secret scanners recognise a leaked token
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 ACT_AS = "tasks:act_as"
 PERSONAL_NAME = "personal"
-TOKEN_MAX = 8 * 1024  # bytes; of any token, a JWT too
+TOKEN_MAX = 8 * 1024  # bytes; for every kind of token, JWTs too
 
 
 def issue_token(
@@ -32,16 +32,16 @@ def issue_token(
     expires_in: timedelta | None = None,
     name: str = "",
 ) -> str:
-    """Make a token for a user, or for a service; it is shown here and never again.
+    """Issue a token for a user or for a service. Only this return value holds it; it cannot be read again.
 
     Args:
         scopes: by default reading and writing tasks and conversations, and for a service also ``tasks:act_as``.
         expires_in: by default never.
-        name: what a personal token is called in lists, such as the device it is for.
+        name: the name of a personal token in lists, such as the name of a device.
 
     Raises:
-        ValueError: neither or both of user and service, an unknown scope, or ``tasks:act_as`` for a user.
-        UserNotFound: there is no such user.
+        ValueError: not exactly one of user and service, an unknown scope, or ``tasks:act_as`` for a user.
+        UserNotFound: the user does not exist.
     """
     if (user_id is None) == (service is None) or (service is not None and not service.strip()):
         raise ValueError("Name either a user or a service.")
@@ -60,12 +60,12 @@ def issue_token(
 
 
 def new_token(request: object = None) -> str:
-    """A value that nobody can guess; the authorization server makes its tokens with it too."""
+    """A random value that cannot be guessed. The authorization server uses this function for its tokens too."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def find_token(token: str) -> AccessToken | None:
-    """The living record of a token, or None where it is unknown, revoked, expired or its user deactivated."""
+    """The record of a valid token. None if it is unknown, revoked or expired, or if its user is deactivated."""
     record = (
         AccessToken.objects.select_related("user", "application")
         .filter(token_checksum=checksum(token), expires__gt=timezone.now())
@@ -75,12 +75,12 @@ def find_token(token: str) -> AccessToken | None:
 
 
 def is_usable() -> Q:
-    """Of access tokens: those that may still be used, or that a client can renew."""
+    """A filter for access tokens that are valid or that a client can still renew."""
     return Q(expires__gt=timezone.now()) | Q(refresh_token__revoked=None, refresh_token__isnull=False)
 
 
 def list_tokens(*, user_id: str | None = None, service: str | None = None) -> QuerySet[Any]:
-    """The tokens that may still be used or renewed, newest first; of one user or one service where that is named."""
+    """All tokens that are valid or can be renewed, newest first. Optionally only those of one user or one service."""
     tokens: QuerySet[Any] = AccessToken.objects.select_related("application").filter(is_usable()).order_by("-id")
     if user_id is not None:
         tokens = tokens.filter(user_id=user_id)
@@ -90,19 +90,19 @@ def list_tokens(*, user_id: str | None = None, service: str | None = None) -> Qu
 
 
 def revoke_token(*, token_id: int) -> bool:
-    """End a token, and the refresh token that could renew it: refused from the next call on. False if there is none."""
+    """Revoke a token and the refresh tokens of its family, from the next call on. False if the id is unknown."""
     record = AccessToken.objects.filter(pk=token_id).first()
     if record is None:
         return False
     families = list(RefreshToken.objects.filter(access_token=record).values_list("token_family", flat=True))
     revoke_access_token(record)
-    for family in families:  # with what a race of two refreshes left beside it
+    for family in families:  # also the tokens that a refresh race added
         RefreshToken.revoke_family(family)
     return True
 
 
 def revoke_all(*, user_id: str | None = None, service: str | None = None) -> int:
-    """End every token of a user or of a service, and codes that could still become one; returns how many tokens."""
+    """Revoke all tokens of a user or of a service, and a user's unused codes. Returns the number of tokens."""
     if user_id is not None:
         Grant.objects.filter(user_id=user_id).delete()
     ids = list(list_tokens(user_id=user_id, service=service).values_list("pk", flat=True))
@@ -110,16 +110,16 @@ def revoke_all(*, user_id: str | None = None, service: str | None = None) -> int
 
 
 def checksum(token: str) -> str:
-    """What the token is stored and looked up by: hexadecimal SHA-256, as django-oauth-toolkit computes it."""
+    """The hexadecimal SHA-256 under which django-oauth-toolkit stores and finds a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _application(user_id: str | None, name: str) -> Application:
-    """The OAuth client that a token of ours is filed under. It has no redirect URI, so no flow can use it."""
-    found = Application.objects.filter(
+    """The OAuth client record for a token from ``issue_token``. It has no redirect URI, so no flow can use it."""
+    application = Application.objects.filter(
         user_id=user_id, name=name, redirect_uris="", registration_source="manual"
     ).first()
-    return found or Application.objects.create(
+    return application or Application.objects.create(
         user_id=user_id,
         name=name,
         client_type=Application.CLIENT_CONFIDENTIAL,
@@ -131,6 +131,6 @@ def _checked_scopes(scopes: Sequence[str] | None, *, for_service: bool) -> list[
     allowed = [scope for scope in settings.SCOPES if for_service or scope != ACT_AS]
     if scopes is None:
         return allowed
-    if wrong := [scope for scope in scopes if scope not in allowed] or (["(none)"] if not scopes else []):
-        raise ValueError(f"Scope {', '.join(wrong)} is not allowed here; choose from {', '.join(allowed)}.")
+    if refused := [scope for scope in scopes if scope not in allowed] or (["(none)"] if not scopes else []):
+        raise ValueError(f"Scope {', '.join(refused)} is not allowed here; choose from {', '.join(allowed)}.")
     return [scope for scope in allowed if scope in scopes]

@@ -1,4 +1,4 @@
-"""How passwords and secrets are hashed: slowly where people choose them, one at a time, and never at the gate."""
+"""Password and secret hashing. The slow hash of passwords runs one at a time and holds no place at the gate."""
 
 import hashlib
 import secrets
@@ -8,35 +8,35 @@ from typing import Any
 from django.contrib.auth.hashers import BasePasswordHasher, PBKDF2PasswordHasher
 from django.utils.crypto import constant_time_compare
 
-from todo_mcp.auth.account.places import Places
+from todo_mcp.auth.account.slots import Slots
 from todo_mcp.postgres.greenlets import outside_the_gate
 
-QUEUE_MAX = 8  # hashes, the one at work included; each takes some 0.3 s of CPU
-OF_A_SITE = 3  # of them
+QUEUE_MAX = 8  # hashes in the queue, with the running one; each takes about 0.3 s of CPU
+PER_SITE_MAX = 3  # hashes of one site in the queue
 RANDOM = "sha256_random"
 
-_one = threading.Lock()
-_places = Places(QUEUE_MAX, of_a_site=OF_A_SITE)
+_hash_lock = threading.Lock()
+_queue = Slots(QUEUE_MAX, per_site=PER_SITE_MAX)
 
 
 class PasswordHasher(PBKDF2PasswordHasher):
-    """Django's, one at a time in each worker and without a place at the gate, so that guessing holds nobody up.
+    """Django's PBKDF2 hasher, one hash at a time in each worker and outside the gate, so guessing delays no calls.
 
     Raises:
-        TooManyAttempts: the queue is full, or this site has its part of it.
+        TooManyAttempts: the queue is full, or this site has ``PER_SITE_MAX`` hashes in it.
     """
 
     def encode(self, password: Any, salt: Any, iterations: int | None = None) -> str:
-        with _places.taken():
+        with _queue.hold():
             return outside_the_gate(lambda: self._encode_in_turn(password, salt, iterations))
 
     def _encode_in_turn(self, password: Any, salt: Any, iterations: int | None) -> str:
-        with _one:
+        with _hash_lock:
             return super().encode(password, salt, iterations)
 
 
 class RandomSecretHasher(BasePasswordHasher):
-    """For secrets that we made: nobody can guess those, so one SHA-256 is enough."""
+    """For secrets that this server generates: they cannot be guessed, so one SHA-256 is enough."""
 
     algorithm = RANDOM
 
@@ -57,4 +57,4 @@ class RandomSecretHasher(BasePasswordHasher):
         return {"algorithm": self.algorithm}
 
     def harden_runtime(self, password: str, encoded: str) -> None:
-        """Nothing: there is no slow work to make up for."""
+        """Do nothing: this algorithm has no work factor to equalise."""

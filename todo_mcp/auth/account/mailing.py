@@ -1,7 +1,7 @@
-"""Sends the mails that wait for forgotten passwords, in each worker, one at a time.
+"""Sends the waiting mails for forgotten passwords. Each worker runs one mailer, which sends one mail at a time.
 
-The database is used through the same gate as by the calls. Sending has no place there: a mail server that hangs delays
-nothing but the other mails of this worker.
+Database work goes through the same gate as calls. Sending does not hold a place at the gate: a mail server that hangs
+delays only the other mails of this worker.
 """
 
 import asyncio
@@ -12,20 +12,27 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from todo_mcp.auth.account.reset_mail import Letter, Look, listening, next_letter, send, warn_given_up
+from todo_mcp.auth.account.reset_mail import (
+    ClaimedRequest,
+    ClaimResult,
+    claim_next_request,
+    listening,
+    send,
+    warn_given_up,
+)
 from todo_mcp.postgres.background import repeated_later
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe_error
 
 logger = logging.getLogger(__name__)
 
-EVERY = 10.0  # seconds between two looks for what other workers left
-AT_END = 1.0  # seconds that a worker waits at most for a mail under way
+EVERY = 10.0  # seconds between two checks for requests that other workers stored
+AT_END = 1.0  # seconds; how long a worker that stops waits for the mail that it is sending
 
 
 @asynccontextmanager
 async def mailing(gate: DatabaseGate) -> AsyncIterator[None]:
-    """Within this context, send what is due: at once what this worker stored, within ``EVERY`` seconds all else."""
+    """Send due mails within this context: at once for requests of this process, else within ``EVERY`` seconds."""
     mailer = _Mailer(gate)
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(mailer.run())
@@ -41,13 +48,13 @@ async def mailing(gate: DatabaseGate) -> AsyncIterator[None]:
 
 
 class _Mailer:
-    """``ending`` lets a mail under way be finished, and no other be begun."""
+    """Sends until ``ending`` is set. Then it finishes the current mail and starts no other."""
 
     def __init__(self, gate: DatabaseGate) -> None:
         self.wake = asyncio.Event()
         self.ending = False
         self._gate = gate
-        self._settled: list[int] = []  # rows that are done with, and are still to be removed
+        self._finished: list[int] = []  # ids of finished requests whose rows are still to be deleted
 
     async def run(self) -> None:
         while not self.ending:
@@ -58,43 +65,44 @@ class _Mailer:
                     await self.wake.wait()
 
     async def _try(self) -> None:
-        """Send what is due, if there is a place at the gate; what cannot be sent now waits."""
+        """Send due mails if the gate has a free place; otherwise they wait for the next round."""
         with repeated_later("mails"):
             await self._send_due()
 
     async def _send_due(self) -> None:
-        look = Look(is_more=True)
-        while look.is_more:
-            look = await self._gate.in_thread(self._next)  # each time anew: others want the place too
-            self._settled.clear()
-            if look.letter is None:
+        result = ClaimResult(has_more=True)
+        while result.has_more:
+            result = await self._gate.in_thread(self._next)  # one step each time, so that calls get the place between
+            self._finished.clear()
+            request = result.request
+            if request is None:
                 continue
-            if await _is_sent(look.letter):
-                self._settled.append(look.letter.pk)
-            elif look.letter.is_last_attempt:
-                warn_given_up(look.letter.attempt)
-                self._settled.append(look.letter.pk)
+            if await _is_sent(request):
+                self._finished.append(request.pk)
+            elif request.is_last_attempt:
+                warn_given_up(request.attempt)
+                self._finished.append(request.pk)
 
-    def _next(self) -> Look:
-        return next_letter(self._settled, claim=not self.ending)
+    def _next(self) -> ClaimResult:
+        return claim_next_request(self._finished, claim=not self.ending)
 
 
-async def _is_sent(letter: Letter) -> bool:
+async def _is_sent(request: ClaimedRequest) -> bool:
     try:
-        await _in_daemon(partial(send, letter.mails))
-    except Exception as error:  # whatever a backend raises; it may quote the address
-        logger.warning("mail not sent", extra={"attempt": letter.attempt, **describe_error(error)})
+        await _in_daemon(partial(send, request.mails))
+    except Exception as error:  # backends may raise anything; the log gets no message text: it may quote the address
+        logger.warning("mail not sent", extra={"attempt": request.attempt, **describe_error(error)})
         return False
     return True
 
 
 def _in_daemon(function: Callable[[], object]) -> "asyncio.Future[None]":
-    """Call the function in a thread for which the end of the process does not wait, as it does for an executor's."""
+    """Call the function in a daemon thread. Unlike an executor's thread, it does not delay the end of the process."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
     def settle(error: Exception | None) -> None:
-        if done.done():  # nobody waits any more
+        if done.done():  # the waiting task was cancelled
             return
         if error:
             done.set_exception(error)
@@ -102,14 +110,13 @@ def _in_daemon(function: Callable[[], object]) -> "asyncio.Future[None]":
             done.set_result(None)
 
     def call() -> None:
+        failure: Exception | None = None
         try:
             function()
         except Exception as error:
-            told: Exception | None = error
-        else:
-            told = None
+            failure = error
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, told)
+            loop.call_soon_threadsafe(settle, failure)
 
     threading.Thread(target=call, name="mail", daemon=True).start()
     return done

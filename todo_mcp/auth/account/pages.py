@@ -1,4 +1,4 @@
-"""Pages of a person's account: sign in and out, what is connected, the password."""
+"""Account pages: sign in, sign out, change the password, set a new one by mail."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ from django.views.generic import TemplateView
 from todo_mcp.admin_kit.page_security import PageHeaders
 from todo_mcp.auth.account.attempts import check_old_password, count_old_password
 from todo_mcp.auth.account.reset_mail import ask_for_mail
-from todo_mcp.auth.rate_limit import within, within_address
+from todo_mcp.auth.rate_limit import count_attempt, count_attempt_from_address
 from todo_mcp.users.models import ID_MAX
 
-RESETS_AN_HOUR = 10  # from one address
-MAILS_AN_HOUR = 3  # to one person
-CONNECTIONS = reverse_lazy("account:connections")
+RESETS_AN_HOUR = 10  # from one network address
+MAILS_AN_HOUR = 3  # to one mail address
+CONNECTED_APPS = reverse_lazy("account:connections")
 SIGN_IN = reverse_lazy("account:sign_in")
 
 
 class BoundedName(AuthenticationForm):
-    """Mixin: refuses a name longer than any user's id before a password is hashed or the attempt recorded.
+    """Mixin that refuses a name longer than any user id, before the password is hashed or the attempt is recorded.
 
-    Django's form only asks the browser to keep to the length; django-axes fails to record such a name.
+    Django's form only sets ``maxlength`` for the browser, and django-axes cannot store a longer name.
     """
 
     def __init__(self, request: Any = None, *args: Any, **kwargs: Any) -> None:
@@ -47,11 +47,11 @@ class SignInView(PageHeaders, views.LoginView):
     redirect_authenticated_user = True
 
     def get_default_redirect_url(self) -> str:
-        return str(CONNECTIONS)
+        return str(CONNECTED_APPS)
 
 
 class SignOutView(PageHeaders, views.LogoutView):
-    """Only by POST; ``next`` leads back to a question that another person is to answer."""
+    """Signs out, by POST only. ``next`` leads back to the consent page, for "Use another account"."""
 
     def get_default_redirect_url(self) -> str:
         return str(SIGN_IN)
@@ -60,7 +60,7 @@ class SignOutView(PageHeaders, views.LogoutView):
 class PasswordChangeView(PageHeaders, views.PasswordChangeView):
     template_name = "account/form.html"
     extra_context = {"heading": "Change your password", "action": "Change password"}
-    success_url = CONNECTIONS
+    success_url = CONNECTED_APPS
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         check_old_password(str(request.user.pk))
@@ -77,12 +77,12 @@ class PasswordChangeView(PageHeaders, views.PasswordChangeView):
 
 
 class PasswordResetView(PageHeaders, views.PasswordResetView):
-    """Stores the request; the mail is sent later (``reset_mail``), so the time of the answer tells nothing either."""
+    """Stores the request. The mail is sent later (``reset_mail``), so the timing does not show if a user exists."""
 
     template_name = "account/form.html"
     extra_context = {
         "heading": "Forgotten password",
-        "text": "We send a link to the address of your account, if it is one that may sign in here.",
+        "text": "Enter the email address of your account. If that account can sign in here, we send it a link.",
         "action": "Send the link",
     }
     success_url = reverse_lazy("account:reset_sent")
@@ -95,11 +95,12 @@ class PasswordResetView(PageHeaders, views.PasswordResetView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         address = self.request.META.get("REMOTE_ADDR", "")
-        if within_address("reset", address, limit=RESETS_AN_HOUR) is not None:
+        if count_attempt_from_address("reset", address, limit=RESETS_AN_HOUR) is not None:
             form.add_error(None, "Too many attempts from this address. Try again in an hour.")
             return self.form_invalid(form)
         email = form.cleaned_data["email"]
-        if within("reset of", email.lower(), limit=MAILS_AN_HOUR) is None:  # else answered alike, and no mail is sent
+        # Over the limit the answer is the same, but no mail is sent.
+        if count_attempt("reset of", email.lower(), limit=MAILS_AN_HOUR) is None:
             ask_for_mail(email)
         return HttpResponseRedirect(self.get_success_url())
 
@@ -107,8 +108,8 @@ class PasswordResetView(PageHeaders, views.PasswordResetView):
 class ResetSentView(PageHeaders, TemplateView):
     template_name = "account/form.html"
     extra_context = {
-        "heading": "Look at your mail",
-        "text": "If the address is one of ours, a link is on its way. It is good for an hour, once.",
+        "heading": "Check your mail",
+        "text": "If an account has this address, a link is on its way. It works once, within an hour.",
     }
 
 
@@ -119,13 +120,13 @@ class NewPasswordView(PageHeaders, views.PasswordResetConfirmView):
     def get_user(self, uidb64: str) -> Any:
         try:
             return super().get_user(uidb64)
-        except DataError:  # a NUL character, in Base64 past the look at the parameters
+        except DataError:  # a NUL character; Base64 hid it from the parameter check
             return None
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        told: dict[str, Any]
+        texts: dict[str, Any]
         if getattr(self, "validlink", False):
-            told = {"heading": "Choose a new password", "action": "Set password"}
+            texts = {"heading": "Choose a new password", "action": "Set password"}
         else:
-            told = {"heading": "This link is used up", "text": "Ask for a new one.", "form": None}
-        return super().get_context_data(**kwargs) | told
+            texts = {"heading": "This link is used up", "text": "Ask for a new one.", "form": None}
+        return super().get_context_data(**kwargs) | texts

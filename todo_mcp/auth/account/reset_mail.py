@@ -1,8 +1,8 @@
 """Mail for forgotten passwords: a queue in the table ``reset_requests``.
 
-The request only stores the address that was typed, so its answer and its time tell nobody whether the address is known.
-Each worker sends what is due (``transports/mailing.py``). A row is removed once its mail is sent, so a mail survives a
-restart or ``kill -9``, and may then arrive twice.
+A web request only stores the address as it was typed. So neither the answer nor its timing shows whether an account has
+this address. Each worker sends due mails (``mailing.py``). A row is deleted after its mail is sent, so a mail survives
+a restart or ``kill -9``, but may then arrive twice.
 """
 
 import logging
@@ -31,20 +31,20 @@ from todo_mcp.users.models import User
 
 logger = logging.getLogger(__name__)
 
-BATCH = 100  # rows looked at in one transaction
-QUEUE_MAX = 1000  # rows; a few more where several requests look at the same moment
-# After each attempt, how long the row is left alone. The first is longer than sending takes: a mail server has
-# EMAIL_TIMEOUT, 5 s, for each of about 12 replies. So no other worker sends a row that is being sent.
-WAITS = tuple(timedelta(minutes=minutes) for minutes in (2, 5, 10, 20, 20))
-GIVE_UP_AFTER = timedelta(hours=1)  # the person has asked again, or has given up too
-KEPT = timedelta(days=1)
+BATCH = 100  # rows checked in one transaction
+QUEUE_MAX = 1000  # rows; concurrent requests may exceed it by a few
+# How long a row rests after each attempt. The first delay is longer than sending can take: a mail server has
+# EMAIL_TIMEOUT, 5 s, for each of about 12 replies. So no other worker claims a row while its mail is being sent.
+RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (2, 5, 10, 20, 20))
+GIVE_UP_AFTER = timedelta(hours=1)  # by then the user has asked again or given up
+RETENTION = timedelta(days=1)
 
 _listeners: set[Callable[[], object]] = set()
 
 
 @dataclass(frozen=True)
-class Letter:
-    """A claimed row and its mails: one for each account with that address."""
+class ClaimedRequest:
+    """A row that this worker has claimed, with its mails: one for each account with that address."""
 
     pk: int
     attempt: int
@@ -52,32 +52,32 @@ class Letter:
 
     @property
     def is_last_attempt(self) -> bool:
-        return self.attempt == len(WAITS)
+        return self.attempt == len(RETRY_DELAYS)
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was found: a letter to send, and whether to look again at once."""
+class ClaimResult:
+    """The result of one step: a request to send, if any, and whether to check again at once."""
 
-    letter: Letter | None = None
-    is_more: bool = False
+    request: ClaimedRequest | None = None
+    has_more: bool = False
 
 
 def ask_for_mail(email: str) -> None:
-    """Store that somebody wants a new password for the account with this address, whether there is one or not.
+    """Queue a mail for a forgotten password, whether or not an account has this address.
 
-    One that waits already is enough. A full queue drops it, and only the log says so.
+    An address that already waits is not queued again. If the queue is full, the request is dropped with a log entry.
     """
     if ResetRequest.objects.all()[:QUEUE_MAX].count() >= QUEUE_MAX:
         logger.warning("mail for a forgotten password dropped: the queue is full", extra={"waiting": QUEUE_MAX})
         return
     ResetRequest.objects.bulk_create([ResetRequest(email=email)], ignore_conflicts=True)
-    transaction.on_commit(_tell_listeners)
+    transaction.on_commit(_notify_listeners)
 
 
 @contextmanager
 def listening(listener: Callable[[], object]) -> Iterator[None]:
-    """Within this context, call ``listener``, in any thread, whenever this process has stored a request."""
+    """Within this context, call ``listener`` after this process has stored a request. Any thread may call it."""
     _listeners.add(listener)
     try:
         yield
@@ -85,21 +85,21 @@ def listening(listener: Callable[[], object]) -> Iterator[None]:
         _listeners.discard(listener)
 
 
-def next_letter(settled: Collection[int] = (), *, claim: bool = True) -> Look:
-    """Remove the rows that are settled; then, unless told not to, look for the next one that is due.
+def claim_next_request(finished_ids: Collection[int] = (), *, claim: bool = True) -> ClaimResult:
+    """Delete the finished rows. Then claim the next due row, unless ``claim`` is False.
 
-    A claimed row is due again later, in case this worker never settles it.
+    A claimed row becomes due again later, in case this worker never finishes it.
     """
-    if settled:
-        ResetRequest.objects.filter(pk__in=settled).delete()
-    return _look() if claim else Look()
+    if finished_ids:
+        ResetRequest.objects.filter(pk__in=finished_ids).delete()
+    return _claim() if claim else ClaimResult()
 
 
 def send(mails: list[mail.EmailMessage]) -> None:
-    """Send through the configured backend, all in one connection.
+    """Send the mails through the configured backend, over one network connection.
 
     Raises:
-        Exception: whatever the backend raises; some of the mails may have been sent.
+        Exception: any error of the backend; some of the mails may have been sent.
     """
     mail.get_connection().send_messages(mails)
 
@@ -109,59 +109,60 @@ def warn_given_up(attempts: int) -> None:
 
 
 def reset_requests_of(user: User) -> QuerySet[ResetRequest]:
-    """What waits under the user's address."""
+    """The waiting requests with the user's address."""
     return ResetRequest.objects.filter(email__iexact=user.email) if user.email else ResetRequest.objects.none()
 
 
 @transaction.atomic
-def _look() -> Look:
-    """Claim the row that has been due for longest and belongs to somebody. What another worker holds is skipped.
+def _claim() -> ClaimResult:
+    """Claim the row that has been due for longest and whose address belongs to a user.
 
-    Of the ``BATCH`` rows that are due, those of addresses that nobody has and those past their time are removed.
+    Rows that another worker has locked are skipped. Up to ``BATCH`` due rows are checked. Of these, rows without a user
+    and rows that are too old or have had all their attempts are deleted.
     """
     due = ResetRequest.objects.filter(due_at__lte=timezone.now()).order_by("due_at", "pk")
     rows = list(due.select_for_update(skip_locked=True)[:BATCH])
-    known = _known(row.email for row in rows)
-    wanted, dropped = [], []
+    user_emails = _emails_of_users(row.email for row in rows)
+    rows_with_user, ids_to_delete = [], []
     for row in rows:
-        if row.attempts >= len(WAITS) or row.asked_at < timezone.now() - GIVE_UP_AFTER:
+        if row.attempts >= len(RETRY_DELAYS) or row.asked_at < timezone.now() - GIVE_UP_AFTER:
             warn_given_up(row.attempts)
-            dropped.append(row.pk)
-        elif _folded(row.email) in known:
-            wanted.append(row)
+            ids_to_delete.append(row.pk)
+        elif _fold(row.email) in user_emails:
+            rows_with_user.append(row)
         else:
-            dropped.append(row.pk)
-    if dropped:
-        ResetRequest.objects.filter(pk__in=dropped).delete()
-    if not wanted:
-        return Look(is_more=len(rows) == BATCH)
-    row = wanted[0]
+            ids_to_delete.append(row.pk)
+    if ids_to_delete:
+        ResetRequest.objects.filter(pk__in=ids_to_delete).delete()
+    if not rows_with_user:
+        return ClaimResult(has_more=len(rows) == BATCH)
+    row = rows_with_user[0]
     mails = _mails(row.email)
-    if not mails:  # of somebody who may not set a password
+    if not mails:  # every account with this address is inactive or has no password
         row.delete()
-        return Look(is_more=True)
-    row.due_at = timezone.now() + WAITS[row.attempts]
+        return ClaimResult(has_more=True)
+    row.due_at = timezone.now() + RETRY_DELAYS[row.attempts]
     row.attempts += 1
     row.save(update_fields=["due_at", "attempts"])
-    return Look(Letter(row.pk, row.attempts, mails), is_more=True)
+    return ClaimResult(ClaimedRequest(row.pk, row.attempts, mails), has_more=True)
 
 
-def _known(emails: Iterable[str]) -> set[str]:
-    """Those of the addresses that a user has, folded. One statement, by the index of ``upper(email)``."""
+def _emails_of_users(emails: Iterable[str]) -> set[str]:
+    """The addresses that belong to a user, folded. One statement, which uses the index on ``upper(email)``."""
     conditions = [Q(email__iexact=email) for email in emails]
     if not conditions:
         return set()
-    found = User.objects.filter(reduce(or_, conditions)).values_list("email", flat=True)
-    return {_folded(email) for email in found}
+    user_emails = User.objects.filter(reduce(or_, conditions)).values_list("email", flat=True)
+    return {_fold(email) for email in user_emails}
 
 
-def _folded(email: str) -> str:
-    """As Django compares addresses (Unicode Technical Report 36, section 2.11.2)."""
+def _fold(email: str) -> str:
+    """Normalise an address as Django does to compare it (Unicode Technical Report 36, section 2.11.2)."""
     return unicodedata.normalize("NFKC", email).casefold()
 
 
 def _mails(email: str) -> list[mail.EmailMessage]:
-    """A mail with a fresh link to each active account that has this address and a password."""
+    """One mail with a new link for each active account that has this address and a password."""
     return [_mail(user) for user in PasswordResetForm().get_users(email)]
 
 
@@ -170,19 +171,19 @@ def _mail(user: User) -> mail.EmailMessage:
         "user": user,
         "uid": urlsafe_base64_encode(force_bytes(user.pk)),
         "token": default_token_generator.make_token(user),
-        "public_url": settings.PUBLIC_URL,  # not the request's host, which a stranger chooses
+        "public_url": settings.PUBLIC_URL,  # not the Host header: a stranger can choose it
     }
     subject = render_to_string("account/reset_subject.txt").strip()
     return mail.EmailMessage(subject, render_to_string("account/reset_email.txt", context), to=[user.email])
 
 
-def _tell_listeners() -> None:
+def _notify_listeners() -> None:
     for listener in tuple(_listeners):
         listener()
 
 
 def _old_requests() -> QuerySet[ResetRequest]:
-    return ResetRequest.objects.filter(asked_at__lt=timezone.now() - KEPT)
+    return ResetRequest.objects.filter(asked_at__lt=timezone.now() - RETENTION)
 
 
 OLD_RESET_REQUESTS = Purge(

@@ -1,4 +1,4 @@
-"""The issuers whose JWTs are taken, as the setting JWT_ISSUERS names them: who, for whom, by which keys."""
+"""The issuers whose JWTs are accepted, as configured in the setting JWT_ISSUERS."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from todo_mcp.auth.jwt.key_set import JsonWebKeySet
 
-# RFC 7518, section 3.1, and RFC 8037. A token names one of the family; the configuration names the family.
+# RFC 7518, section 3.1, and RFC 8037. The configuration names the family; a token names one algorithm of it.
 FAMILIES = {
     "HS": ("HS256", "HS384", "HS512"),
     "RS": ("RS256", "RS384", "RS512"),
@@ -25,14 +25,15 @@ HTTPS_OR_LOCAL = r"^https://[^\s]+$|^http://(localhost|127\.0\.0\.1|\[::1\])(:\d
 
 
 class JwtIssuer(BaseModel):
-    """One issuer: one algorithm family, one source of keys.
+    """One issuer, with one algorithm family and one source of keys.
 
     Args:
-        issuer, audience: exactly what ``iss`` is and what ``aud`` must hold (RFC 7519, section 4.1).
-        secret, public_key, jwks_url: the key; one of them. A key set is fetched, and fetched again as keys rotate.
-        unknown_subjects: whether a ``sub`` that is no user becomes one with the first call.
-        scopes: what a token without a scope claim may do.
-        act_as_clients: the clients (``client_id`` or ``azp``) whose own tokens act for any user, as a service's do.
+        issuer: the exact value of ``iss`` (RFC 7519, section 4.1).
+        audience: a value that ``aud`` must contain.
+        secret, public_key, jwks_url: exactly one of them. A key set is fetched, and fetched again when keys rotate.
+        unknown_subjects: whether the first call of an unknown ``sub`` creates a user.
+        scopes: the scopes of a token that has no scope claim.
+        act_as_clients: clients (``client_id`` or ``azp``) whose own tokens act for any user, like service tokens.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,22 +62,22 @@ class JwtIssuer(BaseModel):
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """The algorithms of the family, of which a token must name one."""
+        """The algorithms of the family. A token must use one of them."""
         return FAMILIES[self.family]
 
     def key(self, header: dict[str, Any]) -> Any:
-        """The key for a token with this header. Nothing in the header says where a key comes from.
+        """The key for a token with this header. The header never decides where keys come from.
 
         Raises:
-            KeysUnavailable: the key set cannot be had.
-            LookupError: the key set has no such key.
+            KeysUnavailable: the key set could not be fetched.
+            LookupError: the key set does not contain the key.
         """
         if self.secret:
             return self.secret.encode()
         return self._pem if self.public_key else self._key_set.find(header.get("kid"), str(header["alg"]))
 
     def fetch(self, header: dict[str, Any]) -> "Future[None] | None":
-        """The fetch to wait for before ``key`` is asked, where there is one."""
+        """The fetch to wait for before calling ``key``, or None."""
         return self._key_set.fetch(header.get("kid"), str(header["alg"])) if self.jwks_url else None
 
     @cached_property
@@ -95,10 +96,10 @@ class JwtIssuer(BaseModel):
 
 
 def parse_issuers(text: str, scopes: Sequence[str]) -> tuple[JwtIssuer, ...]:
-    """The issuers in a JSON list; none where the text is empty.
+    """Parse the JSON list of issuers. An empty text means no issuers.
 
     Raises:
-        ImproperlyConfigured: what is wrong, without the keys.
+        ImproperlyConfigured: the list is not valid. The message explains why and contains no key.
     """
     if not text.strip():
         return ()
@@ -106,10 +107,10 @@ def parse_issuers(text: str, scopes: Sequence[str]) -> tuple[JwtIssuer, ...]:
         issuers = TypeAdapter(tuple[JwtIssuer, ...]).validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the list"
-        raise ImproperlyConfigured(f"JWT_ISSUERS, {where}: {first['msg']}. See docs/auth.md.") from None
+        location = ".".join(map(str, first["loc"])) or "the list"
+        raise ImproperlyConfigured(f"JWT_ISSUERS, {location}: {first['msg']}. See docs/auth.md.") from None
     if len({issuer.issuer for issuer in issuers}) != len(issuers):
         raise ImproperlyConfigured("JWT_ISSUERS names an issuer twice; give each one entry.")
-    if wrong := {scope for issuer in issuers for scope in issuer.scopes} - set(scopes):
-        raise ImproperlyConfigured(f"JWT_ISSUERS names {min(wrong)!r}; choose scopes from {', '.join(scopes)}.")
+    if unknown := {scope for issuer in issuers for scope in issuer.scopes} - set(scopes):
+        raise ImproperlyConfigured(f"JWT_ISSUERS names {min(unknown)!r}; choose scopes from {', '.join(scopes)}.")
     return issuers

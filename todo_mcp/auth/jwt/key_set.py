@@ -1,4 +1,4 @@
-"""The key set that an issuer publishes (JWK Set, RFC 7517), fetched as its keys rotate."""
+"""The key set that an issuer publishes (JWK Set, RFC 7517). It is fetched again when keys rotate."""
 
 import logging
 import threading
@@ -17,65 +17,69 @@ logger = logging.getLogger(__name__)
 
 # Seconds
 TIMEOUT = 3.0
-FRESH = 300.0  # after which keys are fetched again
-STALE = 3600.0  # for which known keys are used while their source is away
-PAUSE = 5.0  # between fetches, whoever asks and whatever for: a token with an invented kid must not cost a fetch
+FRESH = 300.0  # the age at which keys are fetched again
+STALE = 3600.0  # the age up to which stored keys are used while the issuer cannot be reached
+PAUSE = 5.0  # between fetches, for all callers: tokens with an invented kid must not cause a fetch each
 DOCUMENT_MAX = 64 * 1024  # bytes
 
 
 class JsonWebKeySet:
-    """Finds keys by their id. A caller first waits for ``fetch``, where there is one, and holds nothing meanwhile."""
+    """Finds keys by id.
+
+    Callers first wait for ``fetch``, while they hold no place at the gate. Then they call ``find``.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._lock = threading.Lock()
         self._keys: list[dict[str, Any]] = []
-        self._fetched = -STALE
-        self._tried = -PAUSE
-        self._fetching: Future[None] | None = None
+        self._fetched_at = -STALE
+        self._last_attempt_at = -PAUSE
+        self._current_fetch: Future[None] | None = None
 
     def fetch(self, kid: Any, algorithm: str) -> "Future[None] | None":
-        """The fetch that may bring this key: one for all who wait. Wait ``TIMEOUT`` at most; it may take longer.
+        """Start or join the fetch that may bring this key. All callers share it. Wait at most ``TIMEOUT`` for it.
 
-        None where the key is known, and fresh or being fetched already, or where the last fetch is too recent.
+        Returns None if there is nothing to wait for. Then the key is stored, and is fresh or is being refreshed; or the
+        last fetch has ended and began less than ``PAUSE`` ago.
         """
-        known = self._age() <= STALE and self._among(kid, algorithm) is not None
-        if known and self._age() <= FRESH:
+        is_stored = self._age() <= STALE and self._stored_key(kid, algorithm) is not None
+        if is_stored and self._age() <= FRESH:
             return None
         with self._lock:
-            if time.monotonic() - self._tried <= PAUSE:  # a fetch that takes longer is given up
-                return None if known else self._fetching
-            self._tried = time.monotonic()
-            fetching: Future[None] = Future()
-            self._fetching = fetching
-        # A thread that can be left behind: the head of an answer may come byte by byte.
-        threading.Thread(target=self._refresh, args=(fetching,), daemon=True).start()
-        return fetching
+            if time.monotonic() - self._last_attempt_at <= PAUSE:  # a fetch that takes longer is abandoned
+                return None if is_stored else self._current_fetch
+            self._last_attempt_at = time.monotonic()
+            fetch: Future[None] = Future()
+            self._current_fetch = fetch
+        # A daemon thread can be abandoned: a slow peer may send the headers byte by byte.
+        threading.Thread(target=self._refresh, args=(fetch,), daemon=True).start()
+        return fetch
 
     def find(self, kid: Any, algorithm: str) -> PyJWK:
-        """The signing key with this id; where the token names none, the only one there is. Fetches nothing.
+        """The stored signing key with this id. A token without an id gets the only usable key. Never fetches.
 
         Raises:
-            KeysUnavailable: there are no keys, or none recent enough.
-            LookupError: there is no such key.
+            KeysUnavailable: no keys are stored, or they are older than ``STALE``.
+            LookupError: no stored key matches.
         """
         if self._age() > STALE:
             raise KeysUnavailable
-        found = self._among(kid, algorithm)
-        if found is None:
+        key = self._stored_key(kid, algorithm)
+        if key is None:
             raise LookupError("no such key")
-        return PyJWK(found, algorithm)
+        return PyJWK(key, algorithm)
 
-    def _among(self, kid: Any, algorithm: str) -> dict[str, Any] | None:
-        usable = [key for key in self._keys if _signs(key, algorithm)]
+    def _stored_key(self, kid: Any, algorithm: str) -> dict[str, Any] | None:
+        usable = [key for key in self._keys if _can_verify(key, algorithm)]
         if kid is not None:
             return next((key for key in usable if key.get("kid") == kid), None)
         return usable[0] if len(usable) == 1 else None
 
     def _age(self) -> float:
-        return time.monotonic() - self._fetched
+        return time.monotonic() - self._fetched_at
 
-    def _refresh(self, fetching: "Future[None]") -> None:
+    def _refresh(self, fetch: "Future[None]") -> None:
         keys = None
         try:
             keys = self._fetch()
@@ -83,15 +87,15 @@ class JsonWebKeySet:
             logger.warning("key set unavailable", extra={"url": self._url, "error": type(error).__name__})
         finally:
             with self._lock:
-                if self._fetching is fetching:  # it was not given up
-                    self._fetching = None
+                if self._current_fetch is fetch:  # it was not abandoned
+                    self._current_fetch = None
                     if keys is not None:
-                        self._keys, self._fetched = keys, time.monotonic()
-            fetching.set_result(None)
+                        self._keys, self._fetched_at = keys, time.monotonic()
+            fetch.set_result(None)
 
     def _fetch(self) -> list[dict[str, Any]]:
         tls = tls_until(time.monotonic() + TIMEOUT)
-        # No redirect: the operator has named the address, and nobody else may.
+        # No redirects: only the operator may choose the address.
         with (
             urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT), ssl_context=tls) as http,
             http.request("GET", self._url, redirect=False, preload_content=False) as response,
@@ -106,8 +110,8 @@ class JsonWebKeySet:
         return [key for key in keys if isinstance(key, dict)]
 
 
-def _signs(key: dict[str, Any], algorithm: str) -> bool:
-    """Whether the key is for signatures of this algorithm (RFC 7517, sections 4.2 to 4.4), and no secret."""
+def _can_verify(key: dict[str, Any], algorithm: str) -> bool:
+    """Whether this is an asymmetric key for signatures of this algorithm (RFC 7517, sections 4.2 to 4.4)."""
     return (
         key.get("kty") in ("RSA", "EC", "OKP")
         and key.get("use", "sig") == "sig"

@@ -1,4 +1,4 @@
-"""Clients that register themselves, by RFC 7591 or by a Client ID Metadata Document: what we make of what they say."""
+"""Self-registered clients: RFC 7591 and Client ID Metadata Documents. Their metadata is checked and normalised."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from oauth2_provider.models import Application
 from oauth2_provider.settings import oauth2_settings
 
 from todo_mcp.auth.bounded_read import read_within, tls_until
-from todo_mcp.auth.rate_limit import within, within_address
+from todo_mcp.auth.rate_limit import count_attempt, count_attempt_from_address
 from todo_mcp.core.errors import Busy
 from todo_mcp.core.strict_json import parse
 from todo_mcp.postgres.greenlets import outside_the_gate
@@ -24,12 +24,12 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 REDIRECT_URIS_MAX = 20
 URI_MAX = 2048  # characters
 NEW_CLIENTS_AN_HOUR = 60  # from one address
-CLIENTS_AN_HOUR = 5000  # from all of them; each may be a row of 16 KiB for 30 days
-NAME_MAX = ID_MAX = 255  # characters, of a client; what their columns hold
-FETCH_SECONDS = 3.0  # for all of a fetch
+CLIENTS_AN_HOUR = 5000  # from all addresses; each client may be a row of 16 KiB that stays for 30 days
+NAME_MAX = ID_MAX = 255  # characters of a client's name and id; the size of the columns
+FETCH_SECONDS = 3.0  # for a whole fetch
 THREAD = "client document"
-FETCHES_MAX = 8  # at once, with those that nobody waits for any more
-_fetching = threading.BoundedSemaphore(FETCHES_MAX)
+FETCHES_MAX = 8  # at the same time, including abandoned ones
+_fetch_slots = threading.BoundedSemaphore(FETCHES_MAX)
 _TYPES: dict[str, tuple[type, str]] = {
     "client_name": (str, "a string"),
     "grant_types": (list, "an array"),
@@ -39,15 +39,15 @@ _TYPES: dict[str, tuple[type, str]] = {
 
 
 class BadMetadata(ValueError):
-    """What is wrong with a client's metadata, in a sentence; ``error`` is its name in RFC 7591, section 3.2.2."""
+    """A client's metadata is not valid. The message is a sentence; ``error`` is the code of RFC 7591, section 3.2.2."""
 
-    def __init__(self, said: str, error: str = "invalid_client_metadata") -> None:
-        super().__init__(said)
+    def __init__(self, message: str, error: str = "invalid_client_metadata") -> None:
+        super().__init__(message)
         self.error = error
 
 
 def is_safe_redirect(uri: str) -> bool:
-    """Whether a code may be sent there: https, a native app's own computer (RFC 8252, section 7.3), or Cursor's app."""
+    """Whether a code may be sent to this URI: https, http on loopback (RFC 8252, section 7.3), or the cursor scheme."""
     try:
         parts = urlsplit(uri)
         host = parts.hostname
@@ -58,106 +58,108 @@ def is_safe_redirect(uri: str) -> bool:
     return parts.scheme in ("https", "cursor") or (parts.scheme == "http" and host in LOOPBACK)
 
 
-def normalised(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Client metadata reduced to what we offer, which RFC 7591, section 2, lets a server do.
+def normalise(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Reduce client metadata to the values that this server supports, as RFC 7591, section 2, allows.
 
-    Clients list every grant, method and address that they know; refusing the whole for one of them would shut out
-    most. A null counts as left out.
+    Clients list every grant, method and redirect URI that they know. Refusing unsupported ones would shut out most
+    clients. A null counts as absent.
 
     Raises:
-        BadMetadata: a value is of another type or too long, or nothing is left that we offer.
+        BadMetadata: a value has the wrong type or is too long, or no supported grant or redirect URI is left.
     """
-    reduced = {name: value for name, value in metadata.items() if value is not None}
-    for name, (type_, words) in _TYPES.items():
-        if not isinstance(reduced.get(name, type_()), type_):
-            raise BadMetadata(f"{name} must be {words}.")
-    if "grant_types" in reduced:
-        reduced["grant_types"] = [grant for grant in GRANT_TYPES if grant in reduced["grant_types"]]
-        if GRANT_TYPES[0] not in reduced["grant_types"]:
-            raise BadMetadata(f"grant_types must hold {GRANT_TYPES[0]}, which is what this server has.")
-    if reduced.get("token_endpoint_auth_method") == "private_key_jwt" or "none" in _offered(metadata):
-        reduced |= {"token_endpoint_auth_method": "none"}  # PKCE and the redirect URI bind the code to the client
-    if "client_name" in reduced:
-        reduced["client_name"] = "".join(char for char in reduced["client_name"] if char.isprintable())
-        if len(reduced["client_name"]) > NAME_MAX:
+    result = {name: value for name, value in metadata.items() if value is not None}
+    for name, (type_, type_name) in _TYPES.items():
+        if not isinstance(result.get(name, type_()), type_):
+            raise BadMetadata(f"{name} must be {type_name}.")
+    if "grant_types" in result:
+        result["grant_types"] = [grant for grant in GRANT_TYPES if grant in result["grant_types"]]
+        if GRANT_TYPES[0] not in result["grant_types"]:
+            raise BadMetadata(f"grant_types must hold {GRANT_TYPES[0]}, the grant that this server supports.")
+    if result.get("token_endpoint_auth_method") == "private_key_jwt" or "none" in _supported_methods(metadata):
+        result |= {"token_endpoint_auth_method": "none"}  # PKCE and the redirect URI bind the code to the client
+    if "client_name" in result:
+        result["client_name"] = "".join(char for char in result["client_name"] if char.isprintable())
+        if len(result["client_name"]) > NAME_MAX:
             raise BadMetadata(f"client_name is longer than {NAME_MAX} characters.")
-    uris = reduced.get("redirect_uris", [])
+    uris = result.get("redirect_uris", [])
     safe = [uri for uri in uris if isinstance(uri, str) and is_safe_redirect(uri)]
     if not safe:
-        said = "redirect_uris must hold an https address, or http on the client's own computer (localhost, 127.0.0.1)."
-        raise BadMetadata(said, "invalid_redirect_uri")
-    reduced["redirect_uris"] = safe[:REDIRECT_URIS_MAX]
-    return reduced
+        raise BadMetadata(
+            "redirect_uris must hold an https address, or http on the client's own computer (localhost, 127.0.0.1).",
+            "invalid_redirect_uri",
+        )
+    result["redirect_uris"] = safe[:REDIRECT_URIS_MAX]
+    return result
 
 
-def _offered(metadata: dict[str, Any]) -> list[Any]:
-    offered = metadata.get("token_endpoint_auth_methods_supported")
-    return offered if isinstance(offered, list) else []
+def _supported_methods(metadata: dict[str, Any]) -> list[Any]:
+    methods = metadata.get("token_endpoint_auth_methods_supported")
+    return methods if isinstance(methods, list) else []
 
 
 def document_host(application: Application) -> str:
-    """The host that vouches for the client's name; nobody does for one that registered by itself."""
+    """The host that publishes the client's document, and so vouches for its name. Empty for other registrations."""
     is_document = application.registration_source == Application.RegistrationSource.CIMD
     return urlsplit(application.client_id).hostname or "" if is_document else ""
 
 
 class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library publishes no types
-    """The library's fetcher, safe from request forgery; all of it for a bounded time, and its documents normalised.
+    """The library's fetcher, which prevents server-side request forgery. Adds a total time limit and normalisation.
 
-    The work is done in a thread that can be left behind, for a name server cannot be given a time limit. What is left
-    behind keeps its place among FETCHES_MAX, and ends soon: after the name is resolved, every step is limited.
+    The fetch runs in a thread that can be abandoned, because name resolution takes no time limit. An abandoned fetch
+    still counts towards ``FETCHES_MAX``. It ends soon: every step after the name resolution has a time limit.
     """
 
     def fetch(self, client_id: str) -> tuple[dict[str, Any], int]:
-        if not _fetching.acquire(blocking=False):
+        if not _fetch_slots.acquire(blocking=False):
             raise CIMDError("too many documents are being fetched")
-        fetched: Future[tuple[dict[str, Any], int]] = Future()
-        thread = threading.Thread(target=self._fetch_into, args=(client_id, fetched), name=THREAD, daemon=True)
+        result: Future[tuple[dict[str, Any], int]] = Future()
+        thread = threading.Thread(target=self._fetch_into, args=(client_id, result), name=THREAD, daemon=True)
         try:
             thread.start()
         except RuntimeError:
-            _fetching.release()
+            _fetch_slots.release()
             raise CIMDError("no more threads") from None
         try:
-            document, seconds = outside_the_gate(lambda: fetched.result(FETCH_SECONDS))
-            return normalised(document), seconds
+            document, seconds = outside_the_gate(lambda: result.result(FETCH_SECONDS))
+            return normalise(document), seconds
         except TimeoutError:
             raise CIMDError("the document did not arrive in time") from None
         except Busy:
             raise CIMDError("the server is busy") from None
-        except (ValueError, OSError, urllib3.exceptions.HTTPError) as error:  # of an address that is none, or a peer
+        except (ValueError, OSError, urllib3.exceptions.HTTPError) as error:  # a malformed address, or a failing peer
             raise CIMDError(f"{type(error).__name__}: {error}") from error
 
-    def _fetch_into(self, client_id: str, fetched: "Future[tuple[dict[str, Any], int]]") -> None:
+    def _fetch_into(self, client_id: str, result: "Future[tuple[dict[str, Any], int]]") -> None:
         try:
-            fetched.set_result(self._fetch(client_id, time.monotonic() + FETCH_SECONDS))
+            result.set_result(self._fetch(client_id, time.monotonic() + FETCH_SECONDS))
         except Exception as error:
-            fetched.set_exception(error)
+            result.set_exception(error)
         finally:
-            _fetching.release()
+            _fetch_slots.release()
 
     def _fetch(self, client_id: str, end: float) -> tuple[dict[str, Any], int]:
-        """As the library does it, on connections that end in time: from its first address that answers."""
+        """Fetch as the library does, but on connections that end in time. Tries each address until one responds."""
         parsed = cimd._validate_client_id_url(client_id)
         port = parsed.port or 443
         target = parsed.path + (f"?{parsed.query}" if parsed.query else "")
         headers = {"Host": parsed.netloc, "Accept": "application/json, application/*+json"}
         tls: dict[str, Any] = {"ssl_context": tls_until(end), "server_hostname": parsed.hostname}
-        failed: Exception = TimeoutError()
+        failure: Exception = TimeoutError()
         for address in cimd._resolve_and_validate(parsed.hostname, port):
-            left = end - time.monotonic()
-            if left <= 0:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
                 break
-            # To the very address that was found to be public: asking again could give another.
-            timeout = urllib3.Timeout(total=left)
+            # Connect to the address that was checked: a second DNS lookup could return a private one.
+            timeout = urllib3.Timeout(total=remaining)
             with urllib3.HTTPSConnectionPool(address, port, timeout=timeout, retries=False, **tls) as pool:
                 try:
                     return self._read_document(
                         pool.urlopen("GET", target, headers=headers, redirect=False, preload_content=False)
                     )
                 except urllib3.exceptions.HTTPError as error:
-                    failed = error
-        raise failed
+                    failure = error
+        raise failure
 
     def _read_document(self, response: urllib3.BaseHTTPResponse) -> tuple[dict[str, Any], int]:
         maximum = oauth2_settings.CIMD_MAX_DOCUMENT_SIZE
@@ -165,23 +167,23 @@ class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library 
             with response:
                 body = read_within(response, seconds=FETCH_SECONDS, maximum=maximum)
             if response.status == 200 and len(body) <= maximum:
-                parse(body)  # stricter than the library: no nesting without end, no key twice
+                parse(body)  # stricter than the library: refuses deep nesting and repeated keys
         except ValueError as error:
             raise CIMDError(str(error)) from error
-        kept = {name: response.headers.get(name, "") for name in ("Content-Type", "Cache-Control")}
-        plain = urllib3.HTTPResponse(BytesIO(body), kept, response.status, preload_content=False)
+        headers = {name: response.headers.get(name, "") for name in ("Content-Type", "Cache-Control")}
+        plain = urllib3.HTTPResponse(BytesIO(body), headers, response.status, preload_content=False)
         document: tuple[dict[str, Any], int] = super()._read_document(plain)
         return document
 
 
-def too_many_clients(address: str) -> int | None:
-    """Count a new client, however it is registered: None, or the seconds to wait."""
-    wait = within_address("new client", address, limit=NEW_CLIENTS_AN_HOUR)
-    return wait or within("new client", "of anybody", limit=CLIENTS_AN_HOUR)
+def count_new_client(address: str) -> int | None:
+    """Count a new client of either registration type. Return None if it is allowed, else the seconds to wait."""
+    wait = count_attempt_from_address("new client", address, limit=NEW_CLIENTS_AN_HOUR)
+    return wait or count_attempt("new client", "of anybody", limit=CLIENTS_AN_HOUR)
 
 
-class FewNewClients:
-    """Lets an address bring so many client documents an hour."""
+class NewClientLimit:
+    """Limits new client documents for each address, with the same counter as registrations."""
 
     def has_permission(self, request: Any, client_id: str) -> bool:
-        return too_many_clients(request.headers.get("REMOTE_ADDR", "")) is None
+        return count_new_client(request.headers.get("REMOTE_ADDR", "")) is None

@@ -1,4 +1,4 @@
-"""What is connected to a person's account, and how it is disconnected."""
+"""The apps that are connected to a user's account, and the page that disconnects them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,63 +21,66 @@ PAGE = reverse_lazy("account:connections")
 
 
 @dataclass(frozen=True)
-class Connection:
-    """A client with tokens of one person.
+class ConnectedApp:
+    """A client that has tokens of one user.
 
-    ``host`` vouches for its name, where somebody does. ``until`` is None where it renews its tokens by itself, or
-    needs not to.
+    ``host`` is the host that vouches for its name, or empty. ``until`` is the end of its token, or None if it renews
+    its tokens itself or they never expire.
     """
 
     application_id: int
     name: str
     host: str
     permissions: tuple[str, ...]
-    issued: datetime
+    issued_at: datetime
     until: datetime | None
 
 
-def list_connections(*, user_id: str) -> list[Connection]:
-    """Who can act for the person now, last renewed first, one for each client."""
+def list_connected_apps(*, user_id: str) -> list[ConnectedApp]:
+    """The apps that can act for the user now, one for each client, the last renewed first."""
     tokens = AccessToken.objects.filter(is_usable(), user_id=user_id, application__isnull=False)
-    found: dict[int, Connection] = {}
+    apps: dict[int, ConnectedApp] = {}
     for token in tokens.select_related("application", "refresh_token").order_by("-id"):
-        if token.application_id not in found:
-            found[token.application_id] = _connection(token)
-    return list(found.values())
+        if token.application_id not in apps:
+            apps[token.application_id] = _connected_app(token)
+    return list(apps.values())
 
 
-def _connection(token: AccessToken) -> Connection:
-    renews = hasattr(token, "refresh_token") or token.expires >= NEVER
-    return Connection(
+def _connected_app(token: AccessToken) -> ConnectedApp:
+    has_no_end = hasattr(token, "refresh_token") or token.expires >= NEVER
+    return ConnectedApp(
         application_id=token.application_id,
         name=token.application.name,
         host=document_host(token.application),
-        permissions=tuple(words for scope, words in settings.SCOPES.items() if scope in token.scope.split()),
-        issued=token.created,
-        until=None if renews else token.expires,
+        permissions=tuple(label for scope, label in settings.SCOPES.items() if scope in token.scope.split()),
+        issued_at=token.created,
+        until=None if has_no_end else token.expires,
     )
 
 
 def disconnect(*, user_id: str, application_id: int) -> bool:
-    """End every token and code that the client has of this person, from the next call on; False if it has none."""
-    ended = 0
+    """Delete every token and code that the client has of this user, with effect from the next call.
+
+    Returns False if the client had none.
+    """
+    deleted = 0
     with transaction.atomic():
         for model in (Grant, RefreshToken, AccessToken):
-            ended += model.objects.filter(user_id=user_id, application_id=application_id).delete()[0]
-    return ended > 0
+            deleted += model.objects.filter(user_id=user_id, application_id=application_id).delete()[0]
+    return deleted > 0
 
 
 class ConnectedAppsView(PageHeaders, LoginRequiredMixin, TemplateView):
-    """What can act for the person, and a button for each that ends it."""
+    """Lists the apps that can act for the user, each with a button that disconnects it."""
 
-    template_name = "account/connections.html"
+    template_name = "account/connected_apps.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(connections=list_connections(user_id=str(self.request.user.pk)), **kwargs)
+        return super().get_context_data(apps=list_connected_apps(user_id=str(self.request.user.pk)), **kwargs)
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        sent = request.POST.get("application_id", "")
-        known = sent.isascii() and sent.isdigit() and len(sent) <= 18
-        if known and disconnect(user_id=str(request.user.pk), application_id=int(sent)):
-            messages.success(request, "Disconnected. It is refused from now on.")
+        text = request.POST.get("application_id", "")
+        is_id = text.isascii() and text.isdigit() and len(text) <= 18
+        if is_id and disconnect(user_id=str(request.user.pk), application_id=int(text)):
+            messages.success(request, "Disconnected. The app can no longer act for you.")
         return HttpResponseRedirect(str(PAGE))

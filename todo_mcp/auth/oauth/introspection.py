@@ -21,20 +21,20 @@ from todo_mcp.core.errors import TodoError, Unauthenticated
 
 @method_decorator(csrf_exempt, name="dispatch")
 class IntrospectionView(View):
-    """Token introspection (RFC 7662): for a service that acts for others, of any token; for a client, of its own."""
+    """Token introspection (RFC 7662). A service token may ask about any token, a client about its own tokens."""
 
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest) -> HttpResponse:
         try:
-            seen = self._entitled(request)
+            allowed = self._allowed_tokens(request)
         except TodoError as error:
             return JsonResponse({"error": error.name}, status=error.code)
-        if seen is None:
+        if allowed is None:
             headers = {"WWW-Authenticate": f"Basic, {resource.challenge(scope=ACT_AS)}"}
             return oauth_error("invalid_client", "Send a service token, or the client's own secret.", 401, headers)
         token = request.POST.get("token", "")
-        records = AccessToken.objects.filter(token_checksum=checksum(token), **seen)
+        records = AccessToken.objects.filter(token_checksum=checksum(token), **allowed)
         record = records.select_related("application").first()
         if record is None:
             return JsonResponse({"active": False})
@@ -43,24 +43,24 @@ class IntrospectionView(View):
         except Unauthenticated:
             return JsonResponse({"active": False})
 
-    def _entitled(self, request: HttpRequest) -> dict[str, Any] | None:
-        """Which tokens the caller may ask about, as a filter; None for a caller who may not ask."""
-        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+    def _allowed_tokens(self, request: HttpRequest) -> dict[str, Any] | None:
+        """A filter for the tokens that the caller may ask about, or None if the caller may not ask at all."""
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             try:
-                caller = authenticate(sent.strip())
+                caller = authenticate(credentials.strip())
             except Unauthenticated:
                 return None
             return {} if caller.user_id is None and ACT_AS in caller.scopes else None
         core = get_oauthlib_core()
-        asked = OAuthlibRequest(*core._extract_params(request))
-        if not core.server.request_validator.authenticate_client(asked):
+        oauth_request = OAuthlibRequest(*core._extract_params(request))
+        if not core.server.request_validator.authenticate_client(oauth_request):
             return None
-        return {"application": asked.client}
+        return {"application": oauth_request.client}
 
 
 def _description(record: AccessToken, principal: Principal) -> dict[str, Any]:
-    """What RFC 7662, section 2.2, tells of a good token."""
+    """The response for a valid token (RFC 7662, section 2.2)."""
     return {
         "active": True,
         "scope": " ".join(sorted(principal.scopes)),

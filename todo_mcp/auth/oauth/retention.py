@@ -1,4 +1,4 @@
-"""When clients that registered themselves, and what they used up, have had their time."""
+"""What ``purge`` removes of OAuth: unused self-registered clients, old codes, ended refresh tokens."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,17 +11,17 @@ from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken
 from todo_mcp.auth.models import UsedCode
 from todo_mcp.postgres.purging import Purge
 
-UNUSED_DAYS = 30  # without a token, a code or news of itself
-REPLAY_DAYS = 7  # for which the reuse of a code or a refresh token ends its family; later it is simply unknown
+UNUSED_DAYS = 30  # without a token, a code or a change of the registration
+REPLAY_DAYS = 7  # how long reuse of a code or refresh token revokes its family; later the value is just unknown
 
 
 def _unused_clients() -> QuerySet[Any]:
-    """Only those that registered themselves: what the operator issued stays."""
-    used = [Exists(model.objects.filter(application=OuterRef("pk"))) for model in (AccessToken, RefreshToken, Grant)]
-    registered: QuerySet[Any] = Application.objects.exclude(
+    """Only self-registered clients: those that an operator made stay."""
+    in_use = [Exists(model.objects.filter(application=OuterRef("pk"))) for model in (AccessToken, RefreshToken, Grant)]
+    clients: QuerySet[Any] = Application.objects.exclude(
         registration_source=Application.RegistrationSource.MANUAL
     ).filter(updated__lt=timezone.now() - timedelta(days=UNUSED_DAYS))
-    return registered.exclude(used[0] | used[1] | used[2])
+    return clients.exclude(in_use[0] | in_use[1] | in_use[2])
 
 
 def _ended_refresh_tokens() -> QuerySet[Any]:
@@ -29,13 +29,13 @@ def _ended_refresh_tokens() -> QuerySet[Any]:
     lifetime = timedelta(seconds=settings.OAUTH2_PROVIDER["REFRESH_TOKEN_EXPIRE_SECONDS"])
     old = Q(revoked__lt=now - timedelta(days=REPLAY_DAYS))
     lapsed = Q(revoked=None, access_token__expires__lt=now - lifetime)
-    ended: QuerySet[Any] = RefreshToken.objects.filter(pk__in=RefreshToken.objects.filter(old | lapsed).values("pk"))
-    return ended
+    tokens: QuerySet[Any] = RefreshToken.objects.filter(pk__in=RefreshToken.objects.filter(old | lapsed).values("pk"))
+    return tokens
 
 
 def _old_codes() -> QuerySet[Any]:
-    old: QuerySet[Any] = Grant.objects.filter(expires__lt=timezone.now() - timedelta(days=1))
-    return old
+    codes: QuerySet[Any] = Grant.objects.filter(expires__lt=timezone.now() - timedelta(days=1))
+    return codes
 
 
 def _used_codes() -> QuerySet[UsedCode]:

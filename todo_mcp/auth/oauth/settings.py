@@ -1,4 +1,4 @@
-"""What django-oauth-toolkit is told. Settings take it as OAUTH2_PROVIDER."""
+"""The configuration of django-oauth-toolkit, used as the Django setting OAUTH2_PROVIDER."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ MCP_PATH = "/mcp"
 DAY = 24 * 3600
 AUTH_METHODS = ["none", "client_secret_post", "client_secret_basic"]
 
-# RFC 9700, the best current practice; each of the library's gates on.
-GATES = (
+# The library's switches for RFC 9700, the best current practice. All are on.
+BEST_PRACTICES = (
     "IMPLICIT_GRANT",
     "PASSWORD_GRANT",
     "PKCE_METHOD",
@@ -19,22 +19,22 @@ GATES = (
     "REDIRECT_URI_MATCHING",
     "PKCE_REQUIRED",
 )
-# http is for a native app's own computer alone (RFC 8252, section 7.3), which clients.py sees to; the check asks for
-# it to be allowed nowhere.
+# The library's check demands that http is never allowed. Native apps need it on loopback (RFC 8252, section 7.3), and
+# clients.py allows it only there.
 SILENCED_CHECKS = ["oauth2_provider.E003"]
 
 
 FLOW = {
     "SCOPES_BACKEND_CLASS": "todo_mcp.auth.oauth.validator.GrantableScopes",
     "DEFAULT_SCOPES": ["tasks:read", "tasks:write"],
-    **{f"COMPLIANT_BCP_RFC9700_{gate}": True for gate in GATES},
+    **{f"COMPLIANT_BCP_RFC9700_{practice}": True for practice in BEST_PRACTICES},
     "OAUTH2_VALIDATOR_CLASS": "todo_mcp.auth.oauth.validator.Validator",
     "ACCESS_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
     "REFRESH_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
-    "CLIENT_SECRET_HASHER": "sha256_random",  # hashers.py: we make every secret
+    "CLIENT_SECRET_HASHER": "sha256_random",  # see hashers.py: this server generates every secret
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
     "ACCESS_TOKEN_EXPIRE_SECONDS": 15 * 60,
-    "REFRESH_TOKEN_EXPIRE_SECONDS": 90 * DAY,  # from the end of the last access token: it slides
+    "REFRESH_TOKEN_EXPIRE_SECONDS": 90 * DAY,  # after the last access token expires, so each use extends it
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http", "cursor"],
     "ALLOW_LOCALHOST_LOOPBACK": True,
@@ -48,15 +48,15 @@ REGISTRATION = {
     "DCR_REGISTRATION_PERMISSION_CLASSES": ["oauth2_provider.dcr.AllowAllDCRPermission"],
     "CIMD_ENABLED": True,
     "CIMD_METADATA_FETCHER": "todo_mcp.auth.oauth.clients.MetadataFetcher",
-    "CIMD_REGISTRATION_PERMISSION_CLASSES": ["todo_mcp.auth.oauth.clients.FewNewClients"],
-    # Who waits for a document holds no place at the gate, but a thread.
+    "CIMD_REGISTRATION_PERMISSION_CLASSES": ["todo_mcp.auth.oauth.clients.NewClientLimit"],
+    # A request that waits for a document holds a thread, but no place at the gate.
     "CIMD_FETCH_TIMEOUT_SECONDS": 3,
     "CIMD_MAX_CONCURRENT_FETCHES": 8,
 }
 
 
 def oauth_settings(public_url: str, scopes: dict[str, str]) -> dict[str, Any]:
-    """The authorization server and its one resource, both at the public address."""
+    """Settings for the authorization server and its only resource, both at ``public_url``."""
     return {
         **FLOW,
         **REGISTRATION,

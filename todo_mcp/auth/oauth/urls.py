@@ -1,4 +1,4 @@
-"""Where the authorization server, its metadata and a person's account are."""
+"""URLs of the authorization server, its metadata and the account pages."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,11 +14,11 @@ from todo_mcp.auth.account import pages
 from todo_mcp.auth.oauth import views as oauth
 from todo_mcp.auth.oauth.connected_apps import ConnectedAppsView
 from todo_mcp.auth.oauth.introspection import IntrospectionView
-from todo_mcp.auth.oauth.limits import limited
+from todo_mcp.auth.oauth.limits import limit_refusals
 
 
-def each_once(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """The view, for parameters that are not repeated (RFC 6749, section 3.2), but for ``resource`` (RFC 8707)."""
+def refuse_repeated_parameters(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Decorate a view: refuse repeated parameters (RFC 6749, section 3.2), except ``resource`` (RFC 8707)."""
 
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -29,12 +29,12 @@ def each_once(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespon
     return checked
 
 
-# The names are those that the library looks up when it writes its metadata.
+# The library looks these names up to build its metadata, so they must stay.
 protocol = [
     path("authorize", oauth.ConsentView.as_view(), name="authorize"),
-    path("token", limited(each_once(oauth.TokenEndpoint.as_view())), name="token"),
-    path("revoke", limited(each_once(oauth.RevocationEndpoint.as_view())), name="revoke-token"),
-    path("introspect", limited(each_once(IntrospectionView.as_view())), name="introspect"),
+    path("token", limit_refusals(refuse_repeated_parameters(oauth.TokenEndpoint.as_view())), name="token"),
+    path("revoke", limit_refusals(refuse_repeated_parameters(oauth.RevocationEndpoint.as_view())), name="revoke-token"),
+    path("introspect", limit_refusals(refuse_repeated_parameters(IntrospectionView.as_view())), name="introspect"),
     path("register", csrf_exempt(oauth.RegistrationView.as_view()), name="dcr-register"),
     path("register/<str:client_id>", csrf_exempt(View.as_view(http_method_names=[])), name="dcr-register-management"),
 ]

@@ -1,4 +1,4 @@
-"""The endpoints of the authorization server, on top of django-oauth-toolkit's."""
+"""Endpoints of the authorization server, based on django-oauth-toolkit."""
 
 import json
 from typing import Any
@@ -21,15 +21,15 @@ from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.admin_kit.page_security import PageHeaders
 from todo_mcp.auth import resource
-from todo_mcp.auth.oauth.clients import GRANT_TYPES, LOOPBACK, BadMetadata, document_host, normalised, too_many_clients
-from todo_mcp.auth.oauth.validator import CHALLENGE_SAID, invalid_target, is_challenge
+from todo_mcp.auth.oauth.clients import GRANT_TYPES, LOOPBACK, BadMetadata, count_new_client, document_host, normalise
+from todo_mcp.auth.oauth.validator import CHALLENGE_MESSAGE, invalid_target, is_challenge
 from todo_mcp.core.strict_json import BadJson, parse
 
 REGISTRATION_MAX = 16 * 1024  # bytes
-DESCRIPTIONS = {  # of the errors that the library gives none
-    "invalid_client": "The client is unknown, or did not authenticate itself in the way that it is registered for.",
-    "invalid_grant": "The code or refresh token is unknown, expired, used already, or another client's.",
-    "invalid_scope": "A scope is unknown, or more than was granted.",
+DESCRIPTIONS = {  # of errors that the library leaves without one
+    "invalid_client": "The client is unknown, or it did not use the authentication method that it is registered with.",
+    "invalid_grant": "The code or refresh token is unknown, expired, already used, or belongs to another client.",
+    "invalid_scope": "A scope is unknown, or it was not granted.",
     "unauthorized_client": "The client may not use this grant.",
     "unsupported_token_type": "Send an access token or a refresh token.",
 }
@@ -39,46 +39,46 @@ class ResourceMetadataView(OAuthProtectedResourceMetadataView):  # type: ignore[
     """Protected resource metadata (RFC 9728)."""
 
     def get_scopes_supported(self) -> list[str]:
-        return resource.BASIC_SCOPES.split()  # what MCP needs; clients ask for all that is listed
+        return resource.BASIC_SCOPES.split()  # only what MCP needs, because clients ask for every scope listed here
 
 
 class ConsentView(PageHeaders, AuthorizationView):  # type: ignore[misc]
-    """The authorization endpoint (RFC 6749, section 3.1): a person is asked, every time."""
+    """The authorization endpoint (RFC 6749, section 3.1). It asks the user for consent every time."""
 
     template_name = "account/consent.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        asked: QueryDict = request.GET.copy()
-        asked.pop("approval_prompt", None)  # would let a client skip the question (RFC 8252, section 8.6)
-        request.GET = asked  # type: ignore[assignment]
+        query: QueryDict = request.GET.copy()
+        query.pop("approval_prompt", None)  # it would let a client skip the consent page (RFC 8252, section 8.6)
+        request.GET = query  # type: ignore[assignment]
         response: HttpResponse = super().get(request, *args, **kwargs)
         return response
 
     def validate_authorization_request(self, request: HttpRequest) -> tuple[list[str], dict[str, Any]]:
         scopes, credentials = super().validate_authorization_request(request)
-        answer = {"state": credentials.get("state")}
-        if not all(resource.is_ours(named) for named in request.GET.getlist("resource")):
-            raise OAuthToolkitError(error=invalid_target(**answer), redirect_uri=credentials["redirect_uri"])
+        error_params = {"state": credentials.get("state")}
+        if not all(resource.is_ours(uri) for uri in request.GET.getlist("resource")):
+            raise OAuthToolkitError(error=invalid_target(**error_params), redirect_uri=credentials["redirect_uri"])
         challenge = credentials.get("code_challenge") or ""
         if credentials.get("code_challenge_method") != "S256" or not is_challenge(challenge):
-            error = errors.InvalidRequestError(CHALLENGE_SAID, **answer)
+            error = errors.InvalidRequestError(CHALLENGE_MESSAGE, **error_params)
             raise OAuthToolkitError(error=error, redirect_uri=credentials["redirect_uri"])
         return scopes, credentials
 
     def form_valid(self, form: Any) -> HttpResponse:
-        named = form.cleaned_data["resource"].split()
-        known = Application.objects.filter(client_id=form.cleaned_data["client_id"]).exists()
-        if not known or not all(resource.is_ours(uri) for uri in named):
+        resources = form.cleaned_data["resource"].split()
+        client_exists = Application.objects.filter(client_id=form.cleaned_data["client_id"]).exists()
+        if not client_exists or not all(resource.is_ours(uri) for uri in resources):
             return self.form_invalid(form)
         response: HttpResponse = super().form_valid(form)
         return response
 
     def form_invalid(self, form: Any) -> HttpResponse:
-        """Only a form that was tampered with, or whose client is gone, is not as the page made it."""
+        """The form is only invalid if somebody changed it or the client was deleted."""
         return HttpResponseBadRequest("Start again from the app.", content_type="text/plain")
 
     def redirect(self, redirect_to: str, application: Any) -> HttpResponse:
-        """Back to the client; ``iss`` on errors too (RFC 9207, section 2)."""
+        """Redirect to the client. Errors carry ``iss`` too (RFC 9207, section 2)."""
         response: HttpResponse = super().redirect(_add_iss_to_redirect(redirect_to, settings.PUBLIC_URL), application)
         return response
 
@@ -101,17 +101,18 @@ def _redirect_host(uri: str) -> str:
 
 
 class TokenEndpoint(TokenView):  # type: ignore[misc]
-    """The token endpoint (RFC 6749, section 3.2), for the grants that this server has."""
+    """The token endpoint (RFC 6749, section 3.2), for the supported grants."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         grant = request.POST.get("grant_type")
         if not grant:
             return oauth_error("invalid_request", "The parameter grant_type is missing.")
         if grant not in GRANT_TYPES:
-            return oauth_error("unsupported_grant_type", f"This server has the grants {' and '.join(GRANT_TYPES)}.")
-        # Not the library's own post: it looks again for the token, which the code's reuse may have ended meanwhile.
+            message = f"This server supports the grants {' and '.join(GRANT_TYPES)}."
+            return oauth_error("unsupported_grant_type", message)
+        # Bypass the library's post: it queries the new token again, and reuse of the code may have revoked it by then.
         _, headers, body, status = self.create_token_response(request)
-        return _explained(headers, body, status)
+        return _with_description(headers, body, status)
 
 
 class RevocationEndpoint(RevokeTokenView):  # type: ignore[misc]
@@ -119,28 +120,28 @@ class RevocationEndpoint(RevokeTokenView):  # type: ignore[misc]
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         _, headers, body, status = self.create_revocation_response(request)
-        return _explained(headers, body or "{}", status)
+        return _with_description(headers, body or "{}", status)
 
 
 class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
-    """Dynamic client registration (RFC 7591), open to all and limited in rate.
+    """Dynamic client registration (RFC 7591), open to everyone and rate-limited.
 
-    Managing a registration (RFC 7592) is not offered: it would give each stranger a token that never ends.
+    Registration management (RFC 7592) is not supported: it would give each stranger a token that never expires.
     """
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        wait = too_many_clients(request.META.get("REMOTE_ADDR", ""))
+        wait = count_new_client(request.META.get("REMOTE_ADDR", ""))
         if wait is not None:
-            said = f"Too many registrations. Try again in {wait} s."
-            return oauth_error("temporarily_unavailable", said, 429, {"Retry-After": str(wait)})
+            message = f"Too many registrations. Try again in {wait} s."
+            return oauth_error("temporarily_unavailable", message, 429, {"Retry-After": str(wait)})
         if len(request.body) > REGISTRATION_MAX:
             return oauth_error("invalid_client_metadata", f"The metadata is larger than {REGISTRATION_MAX} bytes.")
-        request.user = AnonymousUser()  # nobody's, whoever's browser sends it
+        request.user = AnonymousUser()  # a client belongs to no user, even if a signed-in browser sends this
         try:
             metadata = parse(request.body)
             if not isinstance(metadata, dict):
                 raise BadJson("is not an object")
-            request._body = json.dumps(normalised(metadata)).encode()
+            request._body = json.dumps(normalise(metadata)).encode()
         except BadJson as bad:
             return oauth_error("invalid_client_metadata", f"The body {bad}.")
         except BadMetadata as bad:
@@ -150,25 +151,25 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
     def _without_management(self, response: JsonResponse) -> HttpResponse:
         if response.status_code != 201:
             return response
-        registered = json.loads(response.content)
-        AccessToken.objects.filter(application__client_id=registered["client_id"]).delete()
+        registration = json.loads(response.content)
+        AccessToken.objects.filter(application__client_id=registration["client_id"]).delete()
         for name in ("registration_access_token", "registration_client_uri"):
-            del registered[name]
-        if "client_secret" in registered:
-            registered["client_secret_expires_at"] = 0
-        return JsonResponse(registered, status=201, headers={"Cache-Control": "no-store"})
+            del registration[name]
+        if "client_secret" in registration:
+            registration["client_secret_expires_at"] = 0
+        return JsonResponse(registration, status=201, headers={"Cache-Control": "no-store"})
 
 
-def oauth_error(error: str, said: str, status: int = 400, headers: dict[str, str] | None = None) -> JsonResponse:
-    return JsonResponse({"error": error, "error_description": said}, status=status, headers=headers)
+def oauth_error(error: str, message: str, status: int = 400, headers: dict[str, str] | None = None) -> JsonResponse:
+    return JsonResponse({"error": error, "error_description": message}, status=status, headers=headers)
 
 
-def _explained(headers: dict[str, str], body: str, status: int) -> HttpResponse:
-    """The library's answer, each error with a description (RFC 6749, section 5.2)."""
-    said = json.loads(body)
-    if "error" in said:
-        said.setdefault("error_description", DESCRIPTIONS.get(said["error"], "The request is not valid."))
-    response = JsonResponse(said, status=status)
+def _with_description(headers: dict[str, str], body: str, status: int) -> HttpResponse:
+    """The library's response. An error without a description gets one (RFC 6749, section 5.2)."""
+    content = json.loads(body)
+    if "error" in content:
+        content.setdefault("error_description", DESCRIPTIONS.get(content["error"], "The request is not valid."))
+    response = JsonResponse(content, status=status)
     for name, value in headers.items():
         response.headers[name] = value
     return response

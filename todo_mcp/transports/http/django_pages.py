@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from todo_mcp.auth.account.places import Attempt, this_attempt
+from todo_mcp.auth.account.slots import RequestSource, request_source
 from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.gate import DatabaseGate
@@ -71,7 +71,7 @@ class DjangoApp(BaseHandler):
         await response(scope, receive, send)
 
     def _respond(self, scope: Scope, body: bytes) -> Response:
-        this_attempt.set(Attempt(site_of(address_of(scope)), is_known=False))
+        request_source.set(RequestSource(site_of(address_of(scope)), is_known=False))
         set_script_prefix(scope.get("root_path", ""))
         signals.request_started.send(sender=self.__class__, scope=scope)
         query = _BEYOND_ASCII.sub(lambda found: b"%%%02X" % found[0][0], scope["query_string"])
