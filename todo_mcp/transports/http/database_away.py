@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from todo_mcp.admin_kit.page_security import come_back
+from todo_mcp.admin_kit.page_security import try_later_page
 from todo_mcp.core.errors import Busy, RateLimited
 from todo_mcp.telemetry.logs import describe
 
@@ -24,7 +24,7 @@ class DatabaseAwayMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, RateLimited):
-            return come_back(request, int(error.details["retry_after"]))
+            return try_later_page(request, int(error.details["retry_after"]))
         if not isinstance(error, (Busy, InterfaceError, OperationalError)):
             return None
         logger.warning("database unavailable", extra={"path": request.path, **describe(error)})
