@@ -1,17 +1,17 @@
-# Everything runs in .venv, which scripts/install.py makes. ARGS is handed on: make test ARGS="-k add_task".
+# Everything runs in .venv, which scripts/install.py creates. ARGS is passed on: make test ARGS="-k add_task".
 
 ifeq ($(wildcard manage.py),)
-$(error Run make in the checkout of todo-mcp, or name it: make -C DIRECTORY run)
+$(error Run make in the checkout of todo-mcp, or name its directory: make -C DIRECTORY run)
 endif
 
-# The first Python that is new enough; PYTHON=… in the environment names another.
+# The first Python that is new enough. Set PYTHON=… to use another.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV_PYTHON := .venv/bin/python
 INSTALL = @command -v "$(PYTHON)" >/dev/null || { echo >&2 'todo-mcp: $(or $(PYTHON),Python 3.11 or newer) was not found;' \
 	'install one, or name it: PYTHON=/path/to/python3'; exit 1; }; "$(PYTHON)" scripts/install.py
 
-# What `check --deploy` looks at is production's; nothing connects to this database.
+# `check --deploy` needs production settings. Nothing connects to this database.
 PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE_URL=postgresql://127.0.0.1:1/none \
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
@@ -21,23 +21,23 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
-install: ## Make .venv with everything that the other targets need
+install: ## Create .venv with everything that the other targets need
 	$(INSTALL) --dev
 
-run: ## Start the server on port 5000, with a database, a first user and a token; needs nothing but Python
+run: ## Start the server on port 5000, with a database, a first user and a token; needs only Python
 	$(INSTALL)
 	@$(VENV_PYTHON) manage.py run_local $(ARGS)
 
-test: install ## Run every test, against a real PostgreSQL that the tests start
+test: install ## Run every test against a real PostgreSQL, which the tests start
 	@$(VENV_PYTHON) -m pytest -n auto $(ARGS)
 
-attack: install ## Attack the edge for longer: 50,000 HTTP streams compared with h11, and every fuzz
+attack: install ## Run longer security tests: 50,000 HTTP streams compared with h11, and all fuzz tests
 	@TODO_TEST_FRAMING_ROUNDS=1000 HYPOTHESIS_PROFILE=nightly $(VENV_PYTHON) -m pytest tests/security tests/test_fuzz.py $(ARGS)
 
-e2e: install ## Run the tests that drive a real server from outside
+e2e: install ## Run the end-to-end tests against a real server; needs Node.js
 	@$(VENV_PYTHON) -m pytest tests/e2e $(ARGS)
 
-lint: ruff mypy imports django ## Run every static check; with -k all of them even if one fails
+lint: ruff mypy imports django ## Run every static check; with -k it continues after a failure
 
 ruff: install
 	@$(VENV_PYTHON) -m ruff check .
@@ -53,19 +53,19 @@ django: install
 	@$(PRODUCTION) $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@$(PRODUCTION) $(VENV_PYTHON) manage.py check --deploy --fail-level WARNING
 
-kills: install ## Kill the server and its PostgreSQL under writes, twenty times each
+kills: install ## Kill the server and its PostgreSQL during writes, twenty times each
 	@TODO_TEST_KILLS=20 $(VENV_PYTHON) -m pytest tests/faults/test_kills.py $(ARGS)
 
-cluster: install ## Rehearse two hosts, a pooler, a replica, and their deaths; needs root, HAProxy and PgBouncer
+cluster: install ## Rehearse failures of two hosts, a pooler and a replica; needs root, HAProxy and PgBouncer
 	@$(VENV_PYTHON) -m tests.cluster
 
-bench: install ## Measure against the plain design, on one PostgreSQL; needs wrk; make bench ARGS="--workers 1"
+bench: install ## Compare the speed with a plain design on one PostgreSQL; needs wrk; make bench ARGS="--workers 1"
 	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.run $(ARGS)
 
-bench-admin: install ## Time the admin's pages over a million tasks and messages, in a database of their own
+bench-admin: install ## Time the admin's pages with a million tasks and messages, in a separate database
 	@TODO_DATA_DIR=.data/bench-admin DATABASE_URL= $(VENV_PYTHON) -m tests.benchmarks.admin_pages
 
-flat: install ## Time every call on ten thousand and on ten million tasks and messages: 15 minutes, 30 GB of disk
+flat: install ## Time every call with ten thousand and ten million tasks and messages: 15 minutes, 30 GB of disk
 	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.flat $(ARGS)
 
 soak: install ## Make a million calls to one worker and watch its memory; needs wrk

@@ -19,7 +19,7 @@ def main() -> None:
         sys.exit(f"todo-mcp: {error}")
     except OperationalError as error:
         reason = " ".join(str(error).split())
-        sys.exit(f"todo-mcp: The database is out of reach. Look at DATABASE_URL and whether it runs: {reason}")
+        sys.exit(f"todo-mcp: The database is out of reach. Check DATABASE_URL and that PostgreSQL is running: {reason}")
 
 
 if __name__ == "__main__":

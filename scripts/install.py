@@ -1,7 +1,7 @@
-"""Make .venv and install the pinned requirements into it; `make` calls this before anything else.
+"""Create .venv and install the pinned requirements into it. `make` calls this before anything else.
 
-Run again, it does nothing until a requirements file changes or the environment's Python is gone. It uses the standard
-library alone, and is written so that an old Python gets as far as being told that it is too old.
+A later run does nothing unless a requirements file changed or the environment's Python is missing. The script needs
+only the standard library. It also runs on old Pythons, far enough to report that they are too old.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import sys
 from pathlib import Path
 
 OLDEST = (3, 11)
-PYTHONS = ("3.11", "3.12", "3.13", "3.14")  # where a wheel is looked for if this Python has none
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")  # the versions to check if a wheel for this Python is missing
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-STAMP = VENV / "installed.txt"  # a line for each requirements file: its name and the hash of what it held
-UNFINISHED = VENV / "unfinished"  # there while pip works: what an interrupted one leaves is not to be trusted
+STAMP = VENV / "installed.txt"  # for each requirements file a line with its name and SHA-256 hash
+UNFINISHED = VENV / "unfinished"  # exists while pip runs; if it remains, pip was interrupted and .venv is not usable
 
-# Nothing is compiled: who lacks a compiler or headers is told which wheel is missing, not shown a failed build.
+# Only wheels, no builds. Without a compiler, the user then sees which wheel is missing, not a failed build.
 PIP = [str(PYTHON), "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check", "--retries", "3"]
 WHEELS = ["--no-deps", "--only-binary", ":all:"]
 
@@ -34,21 +34,21 @@ OFFLINE += "|ProxyError|Connection refused|RemoteDisconnected"
 
 
 class Failure(Exception):
-    """One sentence for the person who installs."""
+    """An error with one sentence for the person who installs."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Install the pinned requirements into .venv.")
-    parser.add_argument("--dev", action="store_true", help="also what the tests and the static checks need")
+    parser.add_argument("--dev", action="store_true", help="also install the packages for tests and static checks")
     names = ["requirements.txt", "requirements-dev.txt"] if parser.parse_args().dev else ["requirements.txt"]
     try:
         with open(__file__) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may begin together
+            fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may run at the same time
             install(names)
     except Failure as failure:
         sys.exit(f"todo-mcp: {failure}")
     except OSError as error:
-        sys.exit(f"todo-mcp: {VENV} cannot be made ({error}); check the disk and who owns the directory.")
+        sys.exit(f"todo-mcp: {VENV} cannot be created ({error}); check the disk and the owner of the directory.")
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -57,13 +57,15 @@ def install(names: list[str]) -> None:
     """Bring .venv up to date with these requirements files.
 
     Raises:
-        Failure: what is in the way, and what to do.
+        Failure: the message says what is wrong and what to do.
     """
     if sys.version_info < OLDEST:
-        raise Failure(f"{sys.executable} is Python {here()}; install 3.11 or newer, or name one: PYTHON=python3.12.")
-    wanted = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in names}
+        raise Failure(
+            f"{sys.executable} is Python {python_version()}; install 3.11 or newer, or name one: PYTHON=python3.12."
+        )
+    hashes = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in names}
     installed = read_stamp()
-    missing = [name for name in names if installed.get(name) != wanted[name]]
+    missing = [name for name in names if installed.get(name) != hashes[name]]
     if not missing:
         return
     print("Installing the pinned requirements into .venv ...", file=sys.stderr, flush=True)
@@ -74,80 +76,80 @@ def install(names: list[str]) -> None:
     UNFINISHED.touch()
     for name in missing:
         pip_install(name)
-    STAMP.write_text("".join(f"{name} {held}\n" for name, held in {**installed, **wanted}.items()))
+    STAMP.write_text("".join(f"{name} {digest}\n" for name, digest in {**installed, **hashes}.items()))
     UNFINISHED.unlink()
 
 
 def read_stamp() -> dict[str, str]:
-    """What is installed; nothing where the environment's Python is gone."""
+    """The installed requirements files and their hashes. Empty if .venv is not usable."""
     if UNFINISHED.exists() or not STAMP.exists() or not PYTHON.exists():
         return {}
     return dict(line.split() for line in STAMP.read_text().splitlines())
 
 
 def is_usable() -> bool:
-    """Whether .venv holds a Python that runs, is new enough and has pip."""
+    """Whether .venv has a Python that runs, is new enough and has pip."""
     check = f"import sys, pip; sys.exit(sys.version_info < {OLDEST})"
     return PYTHON.exists() and run([str(PYTHON), "-c", check]).returncode == 0
 
 
 def make_venv() -> None:
     if getattr(importlib.util.find_spec("ensurepip"), "origin", None) is None:
-        raise Failure(f"{sys.executable} lacks venv; on Debian or Ubuntu: apt install python{here()}-venv.")
-    done = run([sys.executable, "-m", "venv", str(VENV)])
-    if done.returncode:
-        raise Failure(f"{sys.executable} cannot make {VENV}: {last_line(done.stderr or done.stdout)}")
+        raise Failure(f"{sys.executable} lacks venv; on Debian or Ubuntu: apt install python{python_version()}-venv.")
+    result = run([sys.executable, "-m", "venv", str(VENV)])
+    if result.returncode:
+        raise Failure(f"{sys.executable} cannot create {VENV}: {last_line(result.stderr or result.stdout)}")
 
 
 def pip_install(name: str) -> None:
-    done = run([*PIP, "install", *WHEELS, "--require-hashes", "-r", str(ROOT / name)])
-    if done.returncode:
-        raise Failure(explain(done.stderr, name))
+    result = run([*PIP, "install", *WHEELS, "--require-hashes", "-r", str(ROOT / name)])
+    if result.returncode:
+        raise Failure(explain(result.stderr, name))
 
 
-def explain(said: str, name: str) -> str:
-    """What pip's error output means, in a sentence that says what to do."""
-    mismatch = re.search(r"DO NOT MATCH THE HASHES.*?\n\s+(\S+)", said, re.DOTALL)
+def explain(output: str, name: str) -> str:
+    """Turn pip's error output into one sentence that says what to do."""
+    mismatch = re.search(r"DO NOT MATCH THE HASHES.*?\n\s+(\S+)", output, re.DOTALL)
     if mismatch:
         return (
-            f"the download of {mismatch[1]} is not the file whose hash {name} pins; try again, and if it stays so, "
+            f"the download of {mismatch[1]} does not match the hash in {name}; try again. If it happens again, "
             "trust neither your package index nor your proxy."
         )
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        return (
-            "the package index's certificate is not trusted here; set PIP_CERT to the file of your proxy's authority."
-        )
-    if re.search(OFFLINE, said):
+    if "CERTIFICATE_VERIFY_FAILED" in output:
+        return "the package index's certificate is not trusted here; set PIP_CERT to the CA file of your proxy."
+    if re.search(OFFLINE, output):
         return "the package index cannot be reached; connect to the network, or set HTTPS_PROXY, then run this again."
-    if "No space left on device" in said:
+    if "No space left on device" in output:
         return "the disk is full; free 500 MB, then run this again."
-    missing = re.search(r"No matching distribution found for ([^\s;(]+)", said)
-    return explain_missing_wheel(missing[1]) if missing else f"pip could not install {name}: {last_line(said)}"
+    missing = re.search(r"No matching distribution found for ([^\s;(]+)", output)
+    return explain_missing_wheel(missing[1]) if missing else f"pip could not install {name}: {last_line(output)}"
 
 
 def explain_missing_wheel(package: str) -> str:
-    """Which Pythons have a wheel of the package on this machine: the index is asked for each."""
+    """Ask the package index which Pythons have a wheel of the package for this machine."""
     machine = f"{os.uname().sysname} on {os.uname().machine}"
-    found = [version for version in PYTHONS if has_wheel(package, version)]
-    if not found:
+    versions = [version for version in PYTHONS if has_wheel(package, version)]
+    if not versions:
         return (
             f"{package} has no wheel for {machine}, and nothing is compiled here; use another machine or a container."
         )
-    pythons = " or ".join(found)
-    return f"{package} has no wheel for Python {here()}, {machine}; use Python {pythons}: PYTHON=python{found[-1]}."
+    pythons = " or ".join(versions)
+    python = f"Python {python_version()}, {machine}"
+    return f"{package} has no wheel for {python}; use Python {pythons}: PYTHON=python{versions[-1]}."
 
 
 def has_wheel(package: str, version: str) -> bool:
-    where = ["--python-version", version, "--dest", str(VENV / "unused")]
-    return run([*PIP, "download", *WHEELS, *where, package]).returncode == 0  # a dry run of install asks this Python
+    options = ["--python-version", version, "--dest", str(VENV / "unused")]
+    # Not `install --dry-run`, which only checks the Python that runs it.
+    return run([*PIP, "download", *WHEELS, *options, package]).returncode == 0
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PIP_USER": "0"}  # a configured `user = true` would fail in a virtual environment
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)  # noqa: S603 (ours)
+    environment = {**os.environ, "PIP_USER": "0"}  # pip's setting `user = true` fails in a virtual environment
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)  # noqa: S603 (our own commands)
 
 
-def here() -> str:
+def python_version() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 

@@ -91,7 +91,7 @@ def test_an_action_on_many_leaves_those_it_does_not_fit(client: Client, alice: U
     services.complete_task(user_id="alice", task_id=tasks[0].pk)
     page = act(client, "tasks", "complete_task", *[task.pk for task in tasks])
     told = [str(message) for message in client.get(page.headers["Location"]).context["messages"]]
-    assert told == ["Completed 2 tasks.", "Left 1 as before: “Complete” does not apply."]
+    assert told == ["Completed 2 tasks.", "Skipped 1: “Complete” does not apply."]
 
 
 def test_an_action_takes_no_more_rows_than_the_bound(

@@ -161,7 +161,7 @@ def test_a_host_that_is_not_this_machine_is_told() -> None:
 
 def test_migrations_that_are_not_applied_are_told(start: Start, url: str) -> None:
     refused = start("serve", DATABASE_URL=_url("postgres")).refusal()
-    assert refused.startswith("CommandError: Not applied: ")
+    assert refused.startswith("CommandError: Unapplied migrations: ")
     assert refused.endswith(" more. Run `manage.py migrate`, then start again.")
 
 

@@ -1,4 +1,4 @@
-"""What the admin shows that is in no app of its own; Django looks for admin modules in apps alone."""
+"""Loads the admin modules that are outside an app. Django only looks for an ``admin`` module in each app."""
 
 from django.contrib import admin
 from unfold.forms import AuthenticationForm
@@ -8,7 +8,7 @@ from todo_mcp.operators import tokens_admin, users_admin
 
 
 class OperatorSignInForm(BoundedName, AuthenticationForm):  # type: ignore[misc] # the theme publishes no types
-    """The theme's sign-in form. It refuses names that no user can have."""
+    """The theme's sign-in form. It rejects names that no user can have."""
 
 
 admin.site.index_title = "Overview"

@@ -1,4 +1,7 @@
-"""Every setting, from the environment. A test holds README's table of them and .env.example to what is read here."""
+"""All settings, read from the environment.
+
+A test compares the names read here with README's table and .env.example.
+"""
 
 import secrets
 from pathlib import Path
@@ -53,32 +56,32 @@ if _public.scheme not in ("http", "https") or not _public.hostname or _public.pa
         f"PUBLIC_URL is {PUBLIC_URL!r}; set it to scheme and host, like https://todo.example.com."
     )
 
-# Limits; the numbers and why are in docs/architecture.md
-DATABASE_CONNECTIONS = _integer("DATABASE_CONNECTIONS", 16, 1, 1000)  # per worker: connections, and places at the gate
-RATE_LIMIT = _integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls a minute for a user in a worker; 0: none
-DRAIN_SECONDS = _integer("DRAIN_SECONDS", 0, 0, 300)  # from SIGTERM, /readyz failing, to closing the port
-CONVERSATION_DAYS = _integer("CONVERSATION_DAYS", 0, 0, 36_500)  # purge removes conversations still so long; 0: never
+# Limits. docs/architecture.md gives the reasons for the numbers.
+DATABASE_CONNECTIONS = _integer("DATABASE_CONNECTIONS", 16, 1, 1000)  # per worker; also the limit of concurrent calls
+RATE_LIMIT = _integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls per minute, user and worker; 0: no limit
+DRAIN_SECONDS = _integer("DRAIN_SECONDS", 0, 0, 300)  # /readyz fails for this long after SIGTERM before the port closes
+CONVERSATION_DAYS = _integer("CONVERSATION_DAYS", 0, 0, 36_500)  # days without activity until purge; 0: never
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 BODY_MAX = 256 * 1024
-CONVERSATION_BODY_MAX = 4 * 1024 * 1024  # a turn: a message alone may be 100,000 characters, 12 bytes each escaped
-PAGE_BODY_MAX = 128 * 1024  # a form of the admin or of sign-in; strangers may send it
+CONVERSATION_BODY_MAX = 4 * 1024 * 1024  # one message may have 100,000 characters, 12 bytes each when escaped
+PAGE_BODY_MAX = 128 * 1024  # a form of the admin or of sign-in, which anyone may send
 HEADERS_MAX = 16 * 1024
 GATE_SECONDS = 1.0
 
 # Django
 SECRET_KEY = env.str("SECRET_KEY", "")
 if not SECRET_KEY and not PRODUCTION:
-    SECRET_KEY = f"development-{secrets.token_urlsafe(48)}"  # sessions end with the process; `make run` keeps one
+    SECRET_KEY = f"development-{secrets.token_urlsafe(48)}"  # sessions end with the process; `make run` stores a key
 DEBUG = False
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", [])
 if not ALLOWED_HOSTS:
     ALLOWED_HOSTS = [_public.hostname] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]", _public.hostname]
-PROBE_HOSTS: list[str] = env.list("PROBE_HOSTS", [])  # names by which /readyz and /metrics are asked besides
+PROBE_HOSTS: list[str] = env.list("PROBE_HOSTS", [])  # more host names, for /readyz and /metrics only
 if PRODUCTION:
     if len(SECRET_KEY) < 50 or SECRET_KEY.startswith("development-"):
         raise ImproperlyConfigured("SECRET_KEY is missing or short; set it to at least 50 random characters.")
     if any(host == "*" for host in ALLOWED_HOSTS):
-        raise ImproperlyConfigured("ALLOWED_HOSTS holds a wildcard; name the hosts that clients use.")
+        raise ImproperlyConfigured("ALLOWED_HOSTS contains a wildcard; name the hosts that clients use.")
     if _public.scheme != "https":
         raise ImproperlyConfigured("PUBLIC_URL is missing or not https; set it to the address that clients use.")
     if not env.str("DATABASE_URL", ""):
@@ -88,7 +91,7 @@ if PRODUCTION:
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin.apps.SimpleAdminConfig",  # urls.py looks for admin modules: who serves no page needs none
+    "django.contrib.admin.apps.SimpleAdminConfig",  # urls.py runs autodiscover, so processes without pages skip it
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -141,7 +144,7 @@ TEMPLATES = [
 ]
 STATIC_URL = "/static/"
 DATABASE_POOLER = _choice("DATABASE_POOLER", "none", ("none", "transaction"))
-TRANSACTION_POOLING = DATABASE_POOLER == "transaction"  # then nothing is set or kept in a session of PostgreSQL
+TRANSACTION_POOLING = DATABASE_POOLER == "transaction"  # then nothing may stay in a PostgreSQL session
 DATABASES = {
     "default": database_settings(
         env.str("DATABASE_URL", ""), data_dir=TODO_DATA_DIR, transaction_pooling=TRANSACTION_POOLING
@@ -152,10 +155,10 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 
-# Who may come in
+# Authentication
 AUTH_USER_MODEL = "users.User"
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",  # first: who is locked costs nothing more
+    "axes.backends.AxesStandaloneBackend",  # first: a locked name costs no password check
     "todo_mcp.auth.account.attempts.AttemptLimits",
     "django.contrib.auth.backends.ModelBackend",
     "todo_mcp.auth.account.attempts.FailedAttempts",
@@ -167,11 +170,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "account:sign_in"
-LOGIN_REDIRECT_URL = "admin:index"  # after a sign-in that came from no page
-AXES_USERNAME_FORM_FIELD = "username"  # of the forms; the field of the users is another, by which none would be locked
+LOGIN_REDIRECT_URL = "admin:index"  # after a sign-in without a `next` page
+AXES_USERNAME_FORM_FIELD = "username"  # the form field; axes' default, the model's `id`, would lock nobody
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or each refused attempt is added to the row of the first
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # True would add each refused attempt to the row of the first
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "todo_mcp.admin_kit.page_security.locked_out"
 AXES_CLIENT_IP_CALLABLE = "todo_mcp.auth.rate_limit.client_address"
@@ -185,7 +188,7 @@ SCOPES = {
     "tasks:act_as": "Act for any user (for a chat backend)",
 }
 OAUTH2_PROVIDER = oauth_settings(PUBLIC_URL, SCOPES)
-# Mail, for forgotten passwords: in development to standard output; in production none without a server.
+# Mail for forgotten passwords. By default, development prints it and production sends none.
 globals().update(env.dj_email_url("EMAIL_URL", "dummy://" if PRODUCTION else "console://"))
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", f"todo-mcp@{_public.hostname}")
 EMAIL_TIMEOUT = 5
@@ -216,7 +219,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# Safe by default; production adds what needs https
+# Security. Production adds the settings that need https.
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -229,18 +232,18 @@ CONTENT_SECURITY_POLICY = {
         "script-src": ["'self'"],
     }
 }
-SESSION_COOKIE_AGE = 12 * 3600  # from sign-in, whatever is done since
+SESSION_COOKIE_AGE = 12 * 3600  # from sign-in; activity does not extend it
 SESSION_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SILENCED_SYSTEM_CHECKS = [*SILENCED_CHECKS]
 if PRODUCTION:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    SILENCED_SYSTEM_CHECKS += ["security.W008"]  # redirecting to https is the proxy's work; our port speaks http
+    SILENCED_SYSTEM_CHECKS += ["security.W008"]  # the proxy redirects to https; our port serves http
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
-    SESSION_COOKIE_NAME = "__Host-sessionid"  # so named, a browser takes it over https and from this very host alone
+    SESSION_COOKIE_NAME = "__Host-sessionid"  # browsers accept this prefix only over https, from this exact host
     CSRF_COOKIE_SECURE = True
     CSRF_COOKIE_NAME = "__Host-csrftoken"
 

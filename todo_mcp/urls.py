@@ -1,4 +1,4 @@
-"""Django's own pages; the tools and /mcp are routed before Django, in asgi.py."""
+"""URLs that Django serves. The tools and /mcp are routed before Django, in asgi.py."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path
@@ -13,7 +13,7 @@ admin.autodiscover()
 
 class SchemaView(ReadOnly, SpectacularAPIView):
     def _get_version_parameter(self, request: Request) -> None:
-        """There is one version; the library would put what a query says into a header."""
+        """No version parameter: the API has one version, and the library would copy the parameter into a header."""
 
 
 class DocsView(ReadOnly, SpectacularSwaggerSplitView):
@@ -21,7 +21,7 @@ class DocsView(ReadOnly, SpectacularSwaggerSplitView):
 
 
 urlpatterns = [
-    # One page changes a password, and counts how often the old one was wrong.
+    # Use our password page, which counts wrong attempts at the old password. Django's page does not.
     path("admin/password_change/", RedirectView.as_view(pattern_name="account:password")),
     path("admin/", admin.site.urls),
     path("api/", include("conversations.api")),

@@ -50,7 +50,7 @@ class Postgres:
         self._account.make_readable(self._programs.parent)
         self._account.make_reachable(self._programs, self._data)
         for owned in (self._data, self._sockets):
-            self._account.own(owned)
+            self._account.chown(owned)
 
     def make_primary(self) -> None:
         """A new cluster with the role and the database of todo-mcp, which lets its network in."""
@@ -122,7 +122,7 @@ class Pooler:
         ((secret,),) = primary.query("SELECT rolpassword FROM pg_authid WHERE rolname = 'todo'")
         (self.CONFIGURATION.parent / "userlist.txt").write_text(f'"todo" "{secret}"\n')
         for directory in (Path("/run/postgresql"), self.CONFIGURATION.parent):
-            self._account.own(directory)
+            self._account.chown(directory)
         self.start()
 
     def start(self) -> None:

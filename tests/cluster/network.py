@@ -62,7 +62,7 @@ class Host:
     def command(self, command: Sequence[str], account: Account | None = None) -> list[str]:
         """What to run, so that the command runs on this host."""
         entered = ["nsenter", f"--net=/run/netns/{self.name}"]
-        if account and not account.is_us:
+        if account and not account.is_current_user:
             entered += [f"--setuid={account.uid}", f"--setgid={account.gid}"]
         return [*entered, "--", *command]
 

@@ -1,6 +1,7 @@
-"""What an operator does to rows: always a POST, confirmed where it destroys, done by a service and recorded.
+"""Admin actions on rows. Each one is a POST, runs through a service, and is recorded.
 
-An action is recorded in the history of a task, and in Django's admin log, which never holds the words of a task.
+A destructive action asks for confirmation first. Task changes appear in the task's history. Every action appears in
+Django's admin log, which never contains the text of a task.
 """
 
 import json
@@ -24,28 +25,30 @@ from todo_mcp.core.errors import TodoError
 from todo_mcp.postgres.history import history_context
 from todo_mcp.telemetry.logs import request_id
 
-if TYPE_CHECKING:  # unfold publishes no types; its admin takes and gives what Django's does
+if TYPE_CHECKING:  # unfold publishes no types; its ModelAdmin has the same signatures as Django's
     from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 
     UnfoldModelAdmin = DjangoModelAdmin[Any]
 else:
     from unfold.admin import ModelAdmin as UnfoldModelAdmin
 
-ACTION_MAX = 100  # rows that one action changes
-CONFIRM_SHOWN = 10  # rows that a confirmation names
+ACTION_MAX = 100  # rows that one action may change
+CONFIRM_SHOWN = 10  # rows that the confirmation page lists
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowAction:
-    """Something that an operator does to a row, through a service; offered on the list and on the row's page.
+    """An action on a row, offered on the list and on the row's page.
 
     Args:
-        name: its name in the POST, and the ``tool`` in the history.
+        name: the value of ``action`` in the POST, and the ``tool`` in the task's history.
         done: the past tense, for the message: "Completed" 3 tasks.
-        permission: Django's: ``change`` or ``delete``.
-        confirm: what it destroys; with it the operator is asked first.
-        typed: the operator confirms by typing the row's key, so it is done to one row at a time.
-        removes: the row is gone afterwards.
+        perform: the service call that does it; it may raise a ``TodoError``.
+        permission: the Django permission that it needs: ``change`` or ``delete``.
+        confirm: what it destroys. If this is set, the operator must confirm first.
+        typed: the operator confirms by typing the row's key, so the action works on one row at a time.
+        removes: the row no longer exists afterwards.
+        applies: whether the action makes sense for a row in its current state.
     """
 
     name: str
@@ -60,13 +63,13 @@ class RowAction:
 
     @property
     def style(self) -> str:
-        """The class of its button."""
+        """The CSS class of the button."""
         return "todo-destroys" if self.confirm else ""
 
 
 @dataclass(frozen=True)
 class _Heading:
-    """Stands for a row where Django writes it into a heading or a message: by its id, never by the words in it."""
+    """A row under a plain name. Django shows it in headings and messages by its id, never by a user's text."""
 
     row: Any
     name: str
@@ -79,21 +82,21 @@ class _Heading:
 
 
 class RowActionsAdmin(UnfoldModelAdmin):
-    """An admin page whose changes are ``row_actions``."""
+    """An admin page with ``row_actions``."""
 
     row_actions: ClassVar[Sequence[RowAction]] = ()
-    shows_log: ClassVar[bool] = False  # link to Django's log of the row
+    shows_log: ClassVar[bool] = False  # whether to link to Django's log of the row
     change_form_template = "admin/change_form_with_actions.html"
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # Django's own delete goes past the services; what may be deleted has a row action
+        return False  # Django's own delete bypasses the services; use a row action instead
 
     def may_act(self, request: HttpRequest, row: Any) -> bool:
-        """Whether this operator may act on this row, the permission for the table granted."""
+        """Whether this operator, who has permission for the table, may also act on this row."""
         return True
 
     def describe(self, row: Any) -> str:
-        """What a confirmation calls the row."""
+        """The row's name on a confirmation page."""
         return str(row)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -109,7 +112,7 @@ class RowActionsAdmin(UnfoldModelAdmin):
         context["show_history"] = self.shows_log
         allowed = self.get_actions(request) if row and self.may_act(request, row) else {}
         context["row_actions"] = [a for a in self.row_actions if a.name in allowed and a.applies(row)]
-        context["subtitle"] = None  # the browser's title cannot isolate the direction of a text
+        context["subtitle"] = None  # a browser title cannot isolate the direction of a user's text
         return super().render_change_form(request, context, *args, **kwargs)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -126,7 +129,7 @@ class RowActionsAdmin(UnfoldModelAdmin):
         return super().response_change(request, _Heading(obj, str(obj.pk)))
 
     def recorded(self, request: HttpRequest, tool: str) -> Any:
-        """The context in which a service's change is recorded as this operator's."""
+        """The context in which the history records a service's changes as this operator's."""
         return history_context(user=str(request.user.pk), tool=tool, client="admin", request_id=request_id.get())
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> LogEntry:
@@ -159,32 +162,32 @@ class RowActionsAdmin(UnfoldModelAdmin):
         return handle
 
     def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: RowAction) -> HttpResponse | None:
-        """Ask, or do it and tell. None: Django goes back to the list as it was filtered."""
+        """Ask for confirmation, or act and report. None makes Django return to the list with its filters."""
         selected = list(queryset[: ACTION_MAX + 1])
         if len(selected) > ACTION_MAX:
             self.message_user(request, f"Nothing was done. Select at most {ACTION_MAX} at a time.", messages.ERROR)
             return None
         rows = [row for row in selected if action.applies(row) and self.may_act(request, row)]
         if action.typed and len(rows) > 1:
-            self.message_user(request, f"Nothing was done. “{action.label}” takes one at a time.", messages.ERROR)
+            self.message_user(request, f"Nothing was done. Select one row for “{action.label}”.", messages.ERROR)
             return None
-        if rows and action.confirm and not self._confirmed(request, rows, action):
-            return self._confirmation(request, rows, action)
-        done = [row for row in rows if self._performed(request, row, action)]
-        self._log(request, done, CHANGE, action.done)
-        self._tell(request, action, done=len(done), skipped=len(selected) - len(done))
-        if following := self._next(request):
-            return HttpResponseRedirect(following)
+        if rows and action.confirm and not self._is_confirmed(request, rows, action):
+            return self._confirmation_page(request, rows, action)
+        changed = [row for row in rows if self._perform(request, row, action)]
+        self._log(request, changed, CHANGE, action.done)
+        self._report(request, action, changed=len(changed), skipped=len(selected) - len(changed))
+        if next_url := self._next_url(request):
+            return HttpResponseRedirect(next_url)
         if "from_row" in request.POST and not action.removes and selected:
             return HttpResponseRedirect(self._url("change", quote(selected[0].pk)))
         return None
 
-    def _next(self, request: HttpRequest) -> str:
-        """The page of this site from which the action was asked for, where that is neither the list nor the row's."""
-        given = request.POST.get("next", "")
-        return given if url_has_allowed_host_and_scheme(given, allowed_hosts=None) else ""
+    def _next_url(self, request: HttpRequest) -> str:
+        """The page that the form was on, if it is neither the list nor the row's page. Other sites are ignored."""
+        url = request.POST.get("next", "")
+        return url if url_has_allowed_host_and_scheme(url, allowed_hosts=None) else ""
 
-    def _performed(self, request: HttpRequest, row: Model, action: RowAction) -> bool:
+    def _perform(self, request: HttpRequest, row: Model, action: RowAction) -> bool:
         try:
             with self.recorded(request, action.name):
                 action.perform(row)
@@ -193,19 +196,19 @@ class RowActionsAdmin(UnfoldModelAdmin):
             return False
         return True
 
-    def _tell(self, request: HttpRequest, action: RowAction, *, done: int, skipped: int) -> None:
-        if done:
-            name = self.opts.verbose_name if done == 1 else self.opts.verbose_name_plural
-            self.message_user(request, f"{action.done} {done} {name}.", messages.SUCCESS)
+    def _report(self, request: HttpRequest, action: RowAction, *, changed: int, skipped: int) -> None:
+        if changed:
+            name = self.opts.verbose_name if changed == 1 else self.opts.verbose_name_plural
+            self.message_user(request, f"{action.done} {changed} {name}.", messages.SUCCESS)
         if skipped:
-            self.message_user(request, f"Left {skipped} as before: “{action.label}” does not apply.", messages.WARNING)
+            self.message_user(request, f"Skipped {skipped}: “{action.label}” does not apply.", messages.WARNING)
 
-    def _confirmed(self, request: HttpRequest, rows: list[Any], action: RowAction) -> bool:
-        typed = not action.typed or request.POST.get("typed") == str(rows[0].pk)
-        return "confirmed" in request.POST and typed
+    def _is_confirmed(self, request: HttpRequest, rows: list[Any], action: RowAction) -> bool:
+        is_typed = not action.typed or request.POST.get("typed") == str(rows[0].pk)
+        return "confirmed" in request.POST and is_typed
 
-    def _confirmation(self, request: HttpRequest, rows: list[Any], action: RowAction) -> TemplateResponse:
-        kept = [(name, request.POST[name]) for name in ("from_row", "next") if name in request.POST]
+    def _confirmation_page(self, request: HttpRequest, rows: list[Any], action: RowAction) -> TemplateResponse:
+        origin = [(name, request.POST[name]) for name in ("from_row", "next") if name in request.POST]
         back = self._url("change", quote(rows[0].pk)) if "from_row" in request.POST else request.get_full_path()
         name = self.opts.verbose_name if len(rows) == 1 else self.opts.verbose_name_plural
         return self.ask(
@@ -215,14 +218,14 @@ class RowActionsAdmin(UnfoldModelAdmin):
             explanation=action.confirm,
             rows=[self.describe(row) for row in rows[:CONFIRM_SHOWN]],
             more=len(rows[CONFIRM_SHOWN:]),
-            fields=[*((ACTION_CHECKBOX_NAME, row.pk) for row in rows), ("action", action.name), *kept],
+            fields=[*((ACTION_CHECKBOX_NAME, row.pk) for row in rows), ("action", action.name), *origin],
             typed=rows[0].pk if action.typed else None,
             mistyped="confirmed" in request.POST,
-            back=self._next(request) or back,
+            back=self._next_url(request) or back,
         )
 
     def ask(self, request: HttpRequest, *, label: str, **context: Any) -> TemplateResponse:
-        """The page that asks before something is done. Its form posts ``fields`` again, and ``confirmed``."""
+        """A confirmation page. Its form posts ``fields`` again, together with ``confirmed``."""
         context |= {"label": label, "title": label, "opts": self.opts}
         return TemplateResponse(
             request, "admin/confirm_action.html", {**self.admin_site.each_context(request), **context}

@@ -1,6 +1,6 @@
-"""The base of our admin pages: they stay fast on tables of any size.
+"""The base of our admin pages, which stay fast on tables of any size.
 
-A list counts COUNT_MAX rows at most, offers no drop-down of users, and filters only by what its page shows.
+A list counts at most COUNT_MAX rows, has no drop-down of users, and accepts only the filters that its page offers.
 """
 
 from collections.abc import Callable
@@ -24,18 +24,18 @@ from unfold.views import ChangeList
 
 from todo_mcp.admin_kit.actions import RowActionsAdmin
 
-COUNT_MAX = 10_000  # rows that a list counts, and so can page through
-WORDS_MAX = 10  # words of a search
-ID_DIGITS = 18  # every number of so many digits fits PostgreSQL's bigint
+COUNT_MAX = 10_000  # rows that a list counts; paging stops there too
+WORDS_MAX = 10  # words that a search uses; the rest are ignored
+ID_DIGITS = 18  # any number of 18 digits fits PostgreSQL's bigint
 
 
 def isolated(text: object) -> SafeString:
-    """The text escaped, and isolated so that its direction cannot reorder what stands beside it."""
+    """Escape the text and isolate it, so that right-to-left text cannot reorder its surroundings."""
     return format_html("<bdi>{}</bdi>", text)
 
 
 def moment(when: datetime | None) -> SafeString | str:
-    """A time in UTC, to the minute; the seconds are in the tooltip."""
+    """A time in UTC, to the minute. The tooltip also shows the seconds."""
     if when is None:
         return "—"
     return format_html('<time title="{} UTC">{}</time>', f"{when:%Y-%m-%d %H:%M:%S}", f"{when:%Y-%m-%d %H:%M}")
@@ -45,7 +45,7 @@ Column = Callable[[Any, Any], SafeString | str]
 
 
 def time_column(field: str, description: str, *, sortable: bool = False) -> Column:
-    """A column with a time of the row."""
+    """An admin column that shows a time field of the row."""
 
     @admin.display(description=description, ordering=field if sortable else None)
     def show(_: Any, row: Any) -> SafeString | str:
@@ -55,18 +55,18 @@ def time_column(field: str, description: str, *, sortable: bool = False) -> Colu
 
 
 def badge_column(description: str, colours: dict[str, str]) -> Callable[[Column], Column]:
-    """A column with one of a few words, each in unfold's colour for it: success, info, warning or danger."""
+    """A column of coloured labels. ``colours`` maps each text to success, info, warning or danger."""
     return cast(Callable[[Column], Column], display(description=description, label=colours))
 
 
 def user_link(user_id: str) -> SafeString:
-    """The user's id, leading to the user's page."""
+    """The user's id, as a link to the user's page."""
     url = reverse("admin:users_user_change", args=[quote(user_id)])
     return format_html('<a class="text-link" href="{}">{}</a>', url, isolated(user_id))
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg] # generic to the type checker only
-    """Pages through the first COUNT_MAX rows; the rest are found by filter and search."""
+    """Pages through the first COUNT_MAX rows. Operators reach other rows by filter or search."""
 
     template_name = "admin/pagination_bounded.html"
 
@@ -76,7 +76,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg] # generic to the ty
 
     @property
     def stopped(self) -> bool:
-        """Whether counting stopped, and there may be more rows."""
+        """Whether counting stopped at the limit, so that there may be more rows."""
         return self.count >= COUNT_MAX
 
 
@@ -85,17 +85,17 @@ class BoundedChangeList(ChangeList):  # type: ignore[misc] # unfold publishes no
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.full_result_count = self.result_count  # unfold's header would tell of a total that nobody counted
+        self.full_result_count = self.result_count  # unfold's header shows a total, which was not counted
         rows: list[Any] = list(self.result_list)
         self.model_admin.loaded(request, rows)
         self.result_list = rows
 
 
 class SafeLookups(admin.ModelAdmin):  # type: ignore[type-arg] # generic to the type checker only
-    """Mixin that refuses filters and ids that no page links to, because PostgreSQL or Django would fail over them."""
+    """Mixin that refuses filters and ids that no page links to. They could make PostgreSQL or Django fail."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only what a filter of the page offers: another lookup could scan without bound or probe a secret."""
+        """Allow only the page's own filters. Another lookup could scan the whole table or probe a secret."""
         fields = [spec for spec in self.list_filter if isinstance(spec, str)]
         names = [getattr(spec, "parameter_name", None) for spec in self.list_filter]
         names += [f"{spec[0]}_{end}" for spec in self.list_filter if isinstance(spec, tuple) for end in ("from", "to")]
@@ -106,9 +106,12 @@ class SafeLookups(admin.ModelAdmin):  # type: ignore[type-arg] # generic to the 
 
 
 class BaseAdmin(SafeLookups, RowActionsAdmin):
-    """An admin page over a table of any size. ``search_fields`` are lookups; each word must match one of them."""
+    """An admin page over a table of any size.
 
-    search_user: ClassVar[str] = "user_id"  # the lookup behind ``user:ID`` in a search
+    ``search_fields`` are complete lookups. Each word of a search must match one of them.
+    """
+
+    search_user: ClassVar[str] = "user_id"  # the lookup that ``user:ID`` in a search uses
     list_per_page = 50
     list_max_show_all = 50
     list_filter_submit = True
@@ -121,7 +124,7 @@ class BaseAdmin(SafeLookups, RowActionsAdmin):
         return BoundedChangeList
 
     def loaded(self, request: HttpRequest, rows: list[Any]) -> None:
-        """Add to the rows of a list, all at once, what its columns show beyond the table."""
+        """A hook that runs once for the rows of a list page. It may add values from other tables."""
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -131,23 +134,23 @@ class BaseAdmin(SafeLookups, RowActionsAdmin):
         return queryset, False
 
     def matching(self, word: str) -> Q:
-        """Rows that a word of a search finds: ``user:ID`` exactly, the row's id, or a match in ``search_fields``."""
+        """The condition for one word of a search: ``user:ID``, the row's id, or a match in ``search_fields``."""
         prefix, _, user_id = word.partition(":")
         if prefix == "user" and user_id:
             return Q((self.search_user, _unquoted(user_id)))
         word = _unquoted(word)
-        found = reduce(or_, [Q((lookup, word)) for lookup in self.search_fields])
+        condition = reduce(or_, [Q((lookup, word)) for lookup in self.search_fields])
         has_number = self.model._meta.pk.get_internal_type() == "BigAutoField"
-        return found | Q(pk=number) if has_number and (number := positive(word)) else found
+        return condition | Q(pk=number) if has_number and (number := positive(word)) else condition
 
     @admin.display(description="user")
     def owner(self, row: Any) -> SafeString | str:
         return user_link(row.user_id)
 
 
-def positive(given: str | None) -> int | None:
-    """The id that a person or a link wrote, or None where it is none."""
-    return int(given) if given and given.isascii() and given.isdigit() and len(given) <= ID_DIGITS else None
+def positive(text: str | None) -> int | None:
+    """Parse an id from user input. None if the text is not a number of at most ID_DIGITS digits."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= ID_DIGITS else None
 
 
 def _unquoted(word: str) -> str:

@@ -1,4 +1,4 @@
-"""Filters of the admin's lists that have no bound on what they offer: a user typed in, a range of days."""
+"""List filters without a list of choices, which could be very long: a typed user id, and a range of days."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 
 class UserFilter(TextFilter):  # type: ignore[misc] # unfold publishes no types
-    """By a user's exact id, typed in: a drop-down of users has no bound."""
+    """By a user's exact id. It is typed, because a drop-down of all users could be very long."""
 
     title = "user id"
     parameter_name = "user"
@@ -23,7 +23,7 @@ class UserFilter(TextFilter):  # type: ignore[misc] # unfold publishes no types
 
 
 class DaysForm(forms.Form):
-    """The first and the last day, picked with the browser's own calendar."""
+    """The first and the last day, chosen with the browser's date picker."""
 
     def __init__(self, name: str, data: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
@@ -33,7 +33,7 @@ class DaysForm(forms.Form):
 
 
 class DaysFilter(RangeDateFilter):  # type: ignore[misc] # unfold publishes no types
-    """By the day of a time, in UTC, both ends included."""
+    """By the UTC day of a time field. Both days are included."""
 
     form_class = DaysForm
     template = "admin/filter_days.html"
@@ -55,5 +55,5 @@ class DaysFilter(RangeDateFilter):  # type: ignore[misc] # unfold publishes no t
 
 
 def by_days(field: str) -> tuple[str, type[FieldListFilter]]:
-    """What ``list_filter`` takes for a filter by the days of this field."""
+    """An entry of ``list_filter`` that filters by the days of this field."""
     return field, DaysFilter

@@ -1,4 +1,4 @@
-"""What protects the people at our pages: which scripts their browser runs, and what a locked sign-in says."""
+"""Protection of our HTML pages: the content security policies, and the page for too many sign-in attempts."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.generic import View
 
-# The admin's theme is written for Alpine, which makes functions of the expressions in attributes; none is a visitor's.
-# A form posts to us alone; not for the other pages, for a consent to OAuth is a form that leads to the client.
+# The admin's theme uses Alpine, which compiles expressions in HTML attributes. None of them contains user input.
+# Admin forms may only post to this site. Other pages omit form-action: the OAuth consent form redirects to the client.
 ADMIN = {"script-src": [UNSAFE_EVAL], "form-action": [SELF]}
 
 
 class ContentSecurityPolicy(CSPMiddleware):
-    """The policy of the settings on each of Django's pages, and what the admin needs on top."""
+    """Adds the policy of the settings to each Django page, and the extra directives that the admin needs."""
 
     def get_policy_parts(
         self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
@@ -27,20 +27,24 @@ class ContentSecurityPolicy(CSPMiddleware):
 
 
 def locked_out(request: HttpRequest, response: HttpResponse | None = None, credentials: Any = None) -> HttpResponse:
-    """After too many wrong passwords: what happened and when to come back."""
+    """The answer of django-axes to too many wrong passwords: what happened, and when to try again."""
     wait = get_cool_off(request)
-    return come_back(request, int(wait.total_seconds()) if wait else 0, is_locked=True)
+    return try_later_page(request, int(wait.total_seconds()) if wait else 0, is_locked=True)
 
 
-def come_back(request: HttpRequest, seconds: int, *, is_locked: bool = False) -> HttpResponse:
-    """The page of 429: for a name that is locked at this address, or for too many attempts of any kind."""
+def try_later_page(request: HttpRequest, seconds: int, *, is_locked: bool = False) -> HttpResponse:
+    """The page for status 429, with ``Retry-After``.
+
+    Args:
+        is_locked: the user name is locked for this address; otherwise there were too many attempts of any kind.
+    """
     wait = f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"
     page = render(request, "admin/locked.html", {"wait": wait, "is_locked": is_locked}, status=429)
     page.headers["Retry-After"] = str(seconds)
     return page
 
 
-# No form-action: browsers apply it to the redirect that follows, which goes to the client.
+# No form-action: browsers also apply it to the redirect after the form, which goes to the OAuth client.
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -54,7 +58,7 @@ POLICY = "; ".join(
 
 
 class PageHeaders(View):
-    """Mixin of a page that a signed-in person sees."""
+    """Mixin for a page of a signed-in user: adds the policy and forbids caching."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         response = super().dispatch(request, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""How the admin looks: names, colours and the sidebar. Settings take it as UNFOLD."""
+"""The admin's look: names, colours and the sidebar. The settings use it as UNFOLD."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from django.urls import reverse_lazy
 
 
 def may_view(model: str) -> Callable[[HttpRequest], bool]:
-    """Whether the operator may see the list of this model, given as ``app.model``."""
+    """Build a check whether an operator may see the list of a model. ``model`` is written ``app.model``."""
     app, _, name = model.partition(".")
     return lambda request: any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
 

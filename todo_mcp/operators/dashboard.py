@@ -1,7 +1,7 @@
-"""The admin's first page: how much there is, what happened by day, and how the calls go.
+"""The admin's first page: table sizes, events per day, and call statistics.
 
-It stays fast on large tables: days are counted in an index of the time, for DAYS of them; a table is counted to a
-bound, and past that its size is PostgreSQL's estimate, marked as one.
+It stays fast on large tables. The counts per day read only an index of the time, for the last DAYS days. A table is
+counted up to COUNT_MAX rows. Beyond that, the page shows PostgreSQL's estimate and marks it as one.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ from todo_mcp.admin_kit.site import may_view
 from todo_mcp.statistics.services import calls_by_tool, clients_seen, slowest_calls
 from todo_mcp.users.models import User
 
-DAYS = 14  # of the plots
-CALL_DAYS = 7  # of the statistics of calls
-ROWS = 8  # of a table
-COUNT_MAX = 20_000  # rows that are counted rather than estimated
-STEP, TOP = 10, 100  # units of a plot: the width of a day, the height of the highest bar
+DAYS = 14  # days that the plots show
+CALL_DAYS = 7  # days that the call statistics cover
+ROWS = 8  # rows of a statistics table on the page
+COUNT_MAX = 20_000  # rows; larger tables are estimated
+STEP, TOP = 10, 100  # in SVG units: the width of a day, the height of the highest bar
 
 _SIZE = sql.SQL("""
     SELECT {name}, (SELECT count(*) FROM (SELECT FROM {table} LIMIT {bound}) AS counted),
@@ -37,7 +37,7 @@ _SIZE = sql.SQL("""
 
 @dataclass(frozen=True)
 class Size:
-    """How many rows a table has: counted, or about."""
+    """The number of rows in a table: exact, or an estimate."""
 
     rows: int
     estimated: bool
@@ -45,7 +45,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a plot, in its units."""
+    """A bar of a plot, in SVG units."""
 
     series: int
     x: float
@@ -56,18 +56,18 @@ class Bar:
 
 @dataclass(frozen=True)
 class Day:
-    """What happened on a day, a number for each series; and where its bars stand."""
+    """One day of a plot: its count for each series, and its bars."""
 
     date: date
     x: int
     counts: list[int]
-    words: str
+    summary: str
     bars: list[Bar]
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Bars by day, drawn by the template as SVG."""
+    """A bar chart by day. The template draws it as SVG."""
 
     title: str
     series: list[str]
@@ -79,21 +79,21 @@ class Plot:
 
     @property
     def totals(self) -> list[tuple[str, int]]:
-        """For each series its name and its sum."""
+        """The name and the sum of each series."""
         return [(name, sum(day.counts[n] for day in self.days)) for n, name in enumerate(self.series)]
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What the template of the first page needs; the part of it that this operator may see."""
-    seen: dict[str, Callable[[], list[Plot]]] = {
+    """Add to the first page's context what this operator may see."""
+    plots: dict[str, Callable[[], list[Plot]]] = {
         "tasks.task": lambda: [
             plot("Tasks", {"added": by_day(Task, "created_at"), "completed": by_day(Task, "completed_at")})
         ],
-        "conversations.conversation": lambda: [plot("Conversations", {"begun": by_day(Conversation, "created_at")})],
+        "conversations.conversation": lambda: [plot("Conversations", {"started": by_day(Conversation, "created_at")})],
         "users.user": lambda: [plot("Users", {"new": by_day(User, "created_at")})],
     }
     context["tiles"] = tiles(request)
-    context["plots"] = [made for model, make in seen.items() if may_view(model)(request) for made in make()]
+    context["plots"] = [chart for model, charts in plots.items() if may_view(model)(request) for chart in charts()]
     context["days"], context["call_days"] = DAYS, CALL_DAYS
     if may_view("statistics.callstatistics")(request):
         context |= {
@@ -105,28 +105,28 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def tiles(request: HttpRequest) -> list[dict[str, Any]]:
-    """The tables that the operator may look into, with their sizes."""
-    listed: list[tuple[str, str, type[Model], str]] = [
+    """The tables that the operator may view, with their sizes."""
+    tables: list[tuple[str, str, type[Model], str]] = [
         ("Users", "person", User, "users.user"),
         ("Tasks", "task_alt", Task, "tasks.task"),
         ("Conversations", "forum", Conversation, "conversations.conversation"),
         ("Messages", "chat", Message, "conversations.conversation"),
     ]
-    shown = [tile for tile in listed if may_view(tile[3])(request)]
-    counted = sizes([model for _, _, model, _ in shown])
+    visible = [table for table in tables if may_view(table[3])(request)]
+    sizes = table_sizes([model for _, _, model, _ in visible])
     return [
         {
             "title": title,
             "icon": icon,
-            "size": counted[model._meta.db_table],
+            "size": sizes[model._meta.db_table],
             "url": reverse(f"admin:{name.replace('.', '_')}_changelist"),
         }
-        for title, icon, model, name in shown
+        for title, icon, model, name in visible
     ]
 
 
-def sizes(models: Sequence[type[Model]]) -> dict[str, Size]:
-    """The size of each model's table, by the table's name; one query."""
+def table_sizes(models: Sequence[type[Model]]) -> dict[str, Size]:
+    """The size of each model's table, by table name, in one query."""
     if not models:
         return {}
     names = [model._meta.db_table for model in models]
@@ -137,30 +137,30 @@ def sizes(models: Sequence[type[Model]]) -> dict[str, Size]:
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL(" UNION ALL ").join(selects).as_string())
         return {
-            name: Size(max(counted, estimate), True) if counted > COUNT_MAX else Size(counted, False)
-            for name, counted, estimate in cursor.fetchall()
+            name: Size(max(count, estimate), True) if count > COUNT_MAX else Size(count, False)
+            for name, count, estimate in cursor.fetchall()
         }
 
 
 def by_day(model: type[Model], field: str) -> dict[date, int]:
-    """How many rows have this time on each of the last DAYS days, in UTC; one query, in the field's index alone."""
+    """The number of rows per UTC day of this time field, for the last DAYS days. One query on an index."""
     rows = model._default_manager.filter(**{f"{field}__gte": _first_day()}).order_by()
     return dict(rows.values_list(TruncDate(field)).annotate(n=Count("*")))
 
 
 def plot(title: str, series: dict[str, dict[date, int]]) -> Plot:
-    """The bars of some series, side by side on each day."""
+    """Build a plot in which the bars of the series are side by side on each day."""
     first = _first_day().date()
     dates = [first + timedelta(days=n) for n in range(DAYS)]
     highest = max((counts.get(day, 0) for counts in series.values() for day in dates), default=0)
     days = []
     width = (STEP - 2) / len(series)
     for number, day in enumerate(dates):
-        left, counts = number * STEP, [found.get(day, 0) for found in series.values()]
+        left, counts = number * STEP, [daily.get(day, 0) for daily in series.values()]
         heights = [round(TOP * count / (highest or 1), 1) for count in counts]
         bars = [Bar(n, left + 1 + n * width, TOP - height, width, height) for n, height in enumerate(heights)]
-        words = ", ".join(f"{count:,} {name}" for count, name in zip(counts, series, strict=True))
-        days.append(Day(day, left, counts, words, bars))
+        summary = ", ".join(f"{count:,} {name}" for count, name in zip(counts, series, strict=True))
+        days.append(Day(day, left, counts, summary, bars))
     return Plot(title, list(series), days, highest)
 
 

@@ -1,10 +1,10 @@
-"""The words of the demo data: people, what they have to do, and what they said to an assistant about it."""
+"""The texts of the demo data: users, their tasks, and their conversations with an assistant."""
 
 USERS = {"alice": "Alice", "bob": "Bob", "charlie": "Charlie", "dave": "Dave", "erin": "Erin"}
 
 CLIENTS = ["Claude", "ChatGPT", "Visual Studio Code"]
 
-# How often each tool is called, how many milliseconds it takes, and how often with which outcome beside success.
+# For each tool: the most calls per hour and client, milliseconds per call, and the share of each other outcome.
 CALLS = {
     "list_tasks": (60, 4.0, {"rate_limited": 0.01}),
     "add_task": (22, 6.0, {"invalid_arguments": 0.03, "idempotency_conflict": 0.005}),
@@ -109,8 +109,8 @@ CONVERSATIONS = [
     ],
 ]
 
-# What was added after a user said this.
-MADE = {
+# The titles of the tasks that an agent added after a user's message.
+TASKS_FROM_MESSAGES = {
     "Remind me to buy milk, and something for the garden for Saturday.": ["Buy milk", "Find a present"],
     "Yes.": ["Send the slides to the team"],
     CONVERSATIONS[-1][0]: ["Write to the landlord about the heating"],

@@ -1,4 +1,4 @@
-"""Tokens for operators: whose, for what, until when; issue one, revoke one. A token is shown once, when it is made."""
+"""The token pages of the admin: list, issue and revoke tokens. A new token is shown only once."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,10 +22,10 @@ from todo_mcp.auth.tokens import ACT_AS, NEVER, find_token, issue_token, revoke_
 from todo_mcp.statistics.token_use import last_used
 from todo_mcp.users.models import User
 
-for model in [known for known in admin.site._registry if known._meta.app_label in ("oauth2_provider", "axes")]:
-    admin.site.unregister(model)  # tables of the flows and of failed sign-ins, without bounds and past our services
+for model in [model for model in admin.site._registry if model._meta.app_label in ("oauth2_provider", "axes")]:
+    admin.site.unregister(model)  # their pages are slow on large tables and bypass our services
 
-# What operators read above the list; the migrations of the package do not see this.
+# The names that operators read above the list. The package's migrations do not depend on them.
 apps.get_app_config("oauth2_provider").verbose_name = "Access"
 AccessToken._meta.verbose_name, AccessToken._meta.verbose_name_plural = "token", "tokens"
 
@@ -35,7 +35,7 @@ class KindFilter(admin.SimpleListFilter):
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("user", "A user's"), ("service", "A service's")]
+        return [("user", "User token"), ("service", "Service token")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(user__isnull=self.value() == "service") if self.value() else queryset
@@ -55,17 +55,20 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class IssueForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type checker only
-    """Whose token, for what and for how long. The words of a text are checked by the users' table and the scopes."""
+    """The owner, purpose, scopes and lifetime of a new token."""
 
     user_id = forms.CharField(
-        label="User", required=False, widget=UnfoldAdminTextInputWidget, help_text="The id of the user who will use it."
+        label="User",
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="The id of the user. Leave this empty for a service token.",
     )
     name = forms.CharField(
         label="Name",
         required=False,
         max_length=100,
         widget=UnfoldAdminTextInputWidget,
-        help_text="What it is for, such as the device; or, without a user, the name of the service.",
+        help_text="What the token is for, such as a device. For a service token, the name of the service.",
     )
     scopes = forms.MultipleChoiceField(
         choices=list(settings.SCOPES.items()),
@@ -89,13 +92,15 @@ class IssueForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the typ
             if not User.objects.filter(pk=data["user_id"]).exists():
                 self.add_error("user_id", "There is no user with this id.")
             if ACT_AS in data.get("scopes", []):
-                self.add_error("scopes", f"{ACT_AS} is for services; leave the user empty, or leave this scope out.")
+                self.add_error(
+                    "scopes", f"{ACT_AS} is only for service tokens. Leave the user empty, or remove this scope."
+                )
         elif not data.get("name"):
-            self.add_error("user_id", "Give a user, or the name of a service.")
+            self.add_error("user_id", "Enter a user id, or the name of a service.")
         return data
 
     def issue(self) -> str:
-        """Make the token that the form describes; it is returned this once."""
+        """Issue the token. Only this call returns it; the database stores a hash."""
         data = self.cleaned_data
         return issue_token(
             user_id=data["user_id"] or None,
@@ -126,7 +131,7 @@ class TokenAdmin(BaseAdmin):
             label="Revoke",
             done="Revoked",
             permission="delete",
-            confirm="Clients that use it are refused from the next call on, and need a new one.",
+            confirm="Clients that use this token are refused from the next call on. They need a new token.",
             removes=True,
             perform=lambda token: revoke_token(token_id=token.pk),
         )
@@ -139,9 +144,9 @@ class TokenAdmin(BaseAdmin):
         return self.readonly_fields if obj else ()
 
     def loaded(self, request: HttpRequest, rows: list[Any]) -> None:
-        used = last_used(row.pk for row in rows)
+        use_times = last_used(row.pk for row in rows)
         for row in rows:
-            row.used_at = used.get(row.pk)
+            row.used_at = use_times.get(row.pk)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         if token := super().get_object(request, object_id, from_field):
@@ -157,7 +162,7 @@ class TokenAdmin(BaseAdmin):
         obj.pk = getattr(find_token(obj.issued_now), "pk", None)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        """The token, on this page alone: it is in no message, no log and no cache."""
+        """Show the token on this page only. It is never in a message, a log or a cache."""
         context = {
             **self.admin_site.each_context(request),
             "title": "Token issued",

@@ -1,4 +1,4 @@
-"""A person's rights over all that is kept of them, across the apps: a copy, and to be forgotten."""
+"""Export or erase all data of a user, across the apps."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,15 +20,17 @@ from todo_mcp.core.errors import UserNotFound
 from todo_mcp.statistics.token_use import last_used
 from todo_mcp.users.models import User
 
-# What proves who somebody is, and is of no use to them in a copy.
+# Fields that hold secrets or their hashes. They have no use in an export.
 SECRETS = {"token", "token_checksum", "code", "code_challenge", "client_secret", "device_code", "user_code"}
 SECRETS |= {"fingerprint", "session_hash", "password"}
-# Exported in a form of their own; every other table that points at a user is exported as it is.
-IN_OWN_FORM = {"tasks", "task_events", "conversations", "messages", "oauth2_provider_accesstoken"}
+# Tables with their own export function. All other tables with a foreign key to the user are exported as they are.
+EXPORTED_SEPARATELY = {"tasks", "task_events", "conversations", "messages", "oauth2_provider_accesstoken"}
 
 
 def export_user(*, user_id: str) -> dict[str, Any]:
-    """Everything of a user, fit for JSON with Django's encoder; no secrets, of which only hashes are kept anyway.
+    """All data of a user, without secrets, of which the database has only hashes.
+
+    Serialize the result with ``DjangoJSONEncoder``.
 
     Raises:
         UserNotFound: there is no such user.
@@ -44,15 +46,15 @@ def export_user(*, user_id: str) -> dict[str, Any]:
         "sign_ins": [row for sign_ins in _sign_ins(user_id) for row in _plain(sign_ins)],
         "reset_requests": _plain(reset_requests_of(user[0])),
         "administration": _plain(_log_entries(user_id)),
-        "records": {table: found for table, rows in _pointing_at(user_id) if (found := _plain(rows))},
+        "records": {table: records for table, rows in _user_rows(user_id) if (records := _plain(rows))},
     }
 
 
 @transaction.atomic
 def delete_user(*, user_id: str) -> dict[str, int]:
-    """Erase a user and everything of theirs, history included: all of it or, if anything fails, nothing.
+    """Erase a user and all their data, history included, in one transaction.
 
-    Returns how many tasks and conversations went.
+    Returns the numbers of ``tasks`` and ``conversations`` that were erased.
 
     Raises:
         UserNotFound: there is no such user.
@@ -65,57 +67,62 @@ def delete_user(*, user_id: str) -> dict[str, int]:
     for rows in (_log_entries(user_id), *_sign_ins(user_id), *_sessions(user), reset_requests_of(user)):
         rows.delete()
     erased = {"tasks": erase_tasks(user_id=user_id), "conversations": erase_conversations(user_id=user_id)}
-    user.delete()  # and, by foreign key, tokens and what the user did in the admin
+    user.delete()  # cascades to the tokens, and to the user's own actions in the admin log
     return erased
 
 
 def _tokens(user_id: str) -> list[dict[str, Any]]:
-    """Expired ones too, until `purge` removes them."""
+    """The user's tokens, oldest first. Expired ones are included until `purge` removes them."""
     rows = AccessToken.objects.filter(user_id=user_id).order_by("id")
     tokens = list(rows.values("id", "application__name", "scope", "resource", "created", "expires"))
-    used = last_used(token["id"] for token in tokens)
-    return [{"name": token.pop("application__name"), "last_used": used.get(token["id"]), **token} for token in tokens]
+    use_times = last_used(token["id"] for token in tokens)
+    return [
+        {"name": token.pop("application__name"), "last_used": use_times.get(token["id"]), **token} for token in tokens
+    ]
 
 
 def _sign_ins(user_id: str) -> list[QuerySet[Any]]:
-    """What django-axes keeps, under the name that was typed."""
+    """The records of django-axes, which are stored under the typed user name."""
     return [model.objects.filter(username=user_id) for model in (AccessAttempt, AccessFailureLog, AccessLog)]
 
 
 def _log_entries(user_id: str) -> QuerySet[LogEntry]:
-    """What the admin's log has about the user and what is theirs, whoever did it; the log points at nothing."""
-    admin.autodiscover()  # until a page is opened, nothing is registered
-    named = Q(content_type=_type(User), object_id=user_id)
-    named |= Q(content_type=_type(AccessToken), object_repr__startswith=f"{user_id}: ")  # revoked ones too
-    for _, rows in _pointing_at(user_id, also=IN_OWN_FORM):
+    """Log entries of any operator about the user or the user's rows. The log has no foreign keys to them."""
+    admin.autodiscover()  # a management command has not yet loaded the admin modules
+    about_user = Q(content_type=_type(User), object_id=user_id)
+    about_user |= Q(content_type=_type(AccessToken), object_repr__startswith=f"{user_id}: ")  # revoked ones too
+    for _, rows in _user_rows(user_id, also=EXPORTED_SEPARATELY):
         if admin.site.is_registered(rows.model):
             ids = rows.annotate(text=Cast("pk", TextField())).values("text")
-            named |= Q(content_type=_type(rows.model), object_id__in=ids)
-    return LogEntry.objects.filter(named)
+            about_user |= Q(content_type=_type(rows.model), object_id__in=ids)
+    return LogEntry.objects.filter(about_user)
 
 
 def _sessions(user: User) -> Iterator[QuerySet[Session]]:
-    """The user's sign-ins that have not ended; whose one is stands inside it."""
+    """The user's open sessions. The owner is stored in the session data, so each session is decoded."""
     for session in Session.objects.all() if user.last_login else ():
         if session.get_decoded().get("_auth_user_id") == user.pk:
             yield Session.objects.filter(pk=session.pk)
 
 
-def _pointing_at(user_id: str, also: set[str] | frozenset[str] = frozenset()) -> Iterator[tuple[str, QuerySet[Any]]]:
-    """The rows of each table that has a foreign key to the user."""
+def _user_rows(user_id: str, also: set[str] | frozenset[str] = frozenset()) -> Iterator[tuple[str, QuerySet[Any]]]:
+    """The user's rows in each table that has a foreign key to users.
+
+    The tables in EXPORTED_SEPARATELY are left out, except those in ``also``.
+    """
     for relation in User._meta.get_fields(include_hidden=True):
         model: type[Model] = relation.related_model  # type: ignore[assignment]
         if relation.concrete or not relation.auto_created:
             continue
-        if model._meta.proxy or not model._meta.managed:  # no table of its own
+        if model._meta.proxy or not model._meta.managed:  # it has no table of its own
             continue
         table = model._meta.db_table
-        if table not in IN_OWN_FORM - also:
+        if table not in EXPORTED_SEPARATELY - also:
             yield table, model._base_manager.filter(**{relation.field.name: user_id})  # type: ignore[union-attr]
 
 
 def _plain(rows: QuerySet[Any]) -> list[dict[str, Any]]:
-    """Rows as they are, without secrets."""
+    """The rows as dictionaries, without secret fields."""
     fields = [field.attname for field in rows.model._meta.concrete_fields if field.name not in SECRETS]
     return list(rows.order_by("pk").values(*fields))
 

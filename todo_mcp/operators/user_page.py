@@ -1,4 +1,4 @@
-"""What a user's page in the admin shows beside the form: tokens, the latest tasks and the latest conversations."""
+"""The parts of a user's admin page below the form: tokens, latest tasks and latest conversations."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.tokens import NEVER, list_tokens
 from todo_mcp.statistics.token_use import last_used
 
-LATEST = 5  # tasks and conversations
+LATEST = 5  # tasks, and conversations, that the page shows
 TOKENS_MAX = 50
 LISTS = [
     ("Tasks", "tasks.task"),
@@ -21,7 +21,7 @@ LISTS = [
 
 
 def links(request: HttpRequest, user_id: str) -> list[tuple[str, str]]:
-    """The lists of what is the user's, those that the operator may see."""
+    """Labels and addresses of the user's lists that the operator may see."""
     return [
         (label, reverse(f"admin:{model.replace('.', '_')}_changelist", query={"user": user_id}))
         for label, model in LISTS
@@ -30,34 +30,37 @@ def links(request: HttpRequest, user_id: str) -> list[tuple[str, str]]:
 
 
 def may_export(request: HttpRequest) -> bool:
-    """Who may see all that an export holds may have it as a file."""
+    """Whether the operator may export a user: only if they may view all the lists in an export."""
     return all(may_view(model)(request) for _, model in LISTS)
 
 
 def overview(request: HttpRequest, user_id: str) -> dict[str, Any]:
-    """For the template, by list; one query for each, and one for when the tokens were last used."""
-    seen = {label: may_view(model)(request) for label, model in LISTS}
+    """The template's data: tokens, tasks and conversations; None for a list that the operator may not see.
+
+    One query for each list, and one for the last use of the tokens.
+    """
+    visible = {label: may_view(model)(request) for label, model in LISTS}
     tasks = Task.objects.filter(user_id=user_id, deleted_at=None).order_by("-created_at", "-id")
     chats = Conversation.objects.filter(user_id=user_id).order_by("-updated_at", "-id")
     return {
-        "tokens": _tokens(user_id) if seen["Tokens"] else None,
-        "tasks": list(tasks.values("pk", "title", "completed", "created_at")[:LATEST]) if seen["Tasks"] else None,
+        "tokens": _tokens(user_id) if visible["Tokens"] else None,
+        "tasks": list(tasks.values("pk", "title", "completed", "created_at")[:LATEST]) if visible["Tasks"] else None,
         "conversations": list(chats.values("pk", "created_at", "updated_at")[:LATEST])
-        if seen["Conversations"]
+        if visible["Conversations"]
         else None,
     }
 
 
 def _tokens(user_id: str) -> list[dict[str, Any]]:
     rows = list(list_tokens(user_id=user_id)[:TOKENS_MAX])
-    used = last_used(row.pk for row in rows)
+    use_times = last_used(row.pk for row in rows)
     return [
         {
             "pk": row.pk,
             "name": row.application.name if row.application else "—",
             "scopes": row.scope.split(),
             "expires": None if row.expires >= NEVER else row.expires,
-            "last_used": used.get(row.pk),
+            "last_used": use_times.get(row.pk),
         }
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""Users and operators' groups. Only a superuser makes operators or changes one."""
+"""Admin pages of users and groups. Only a superuser can create or change operators."""
 
 from typing import Any
 
@@ -25,11 +25,11 @@ from todo_mcp.operators.user_page import links, may_export, overview
 from todo_mcp.users import services
 from todo_mcp.users.models import User
 
-FOR_SUPERUSERS = ("is_staff", "is_superuser", "groups")
+SUPERUSER_FIELDS = ("is_staff", "is_superuser", "groups")
 
 
 class AddUserForm(UserCreationForm):  # type: ignore[misc] # unfold publishes no types
-    """A new user; most have tokens only, so a password is asked for only where it is wanted."""
+    """The form for a new user. Most users have only tokens, so a password is optional."""
 
     class Meta:
         model = User
@@ -39,7 +39,7 @@ class AddUserForm(UserCreationForm):  # type: ignore[misc] # unfold publishes no
         super().__init__(*args, **kwargs)
         password = self.fields["usable_password"]
         password.label, password.initial = "Sign-in with a password", "false"
-        password.help_text = "Only operators of this admin and people who connect clients by OAuth need one."
+        password.help_text = "Only operators of this admin and users who connect clients with OAuth need a password."
 
 
 class EditUserForm(UserChangeForm):  # type: ignore[type-arg] # generic to the type checker only
@@ -67,7 +67,10 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
     readonly_fields = ["active", "created", "signed_in"]
     fieldsets = [
         (None, {"fields": ["id", "name", "email", ("active", "created"), "signed_in"]}),
-        ("Sign-in and rights", {"classes": ["collapse"], "fields": ["password", "is_staff", "is_superuser", "groups"]}),
+        (
+            "Sign-in and permissions",
+            {"classes": ["collapse"], "fields": ["password", "is_staff", "is_superuser", "groups"]},
+        ),
     ]
     add_fieldsets = [(None, {"fields": ["id", "name", "email", "usable_password", "password1", "password2"]})]
     row_actions = [
@@ -82,7 +85,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
             name="deactivate_user",
             label="Deactivate",
             done="Deactivated",
-            confirm="Every token and sign-in of theirs is refused from the next call on. Nothing is deleted.",
+            confirm="Their tokens and sign-ins are refused from the next call on. Nothing is deleted.",
             perform=lambda user: services.set_active(user_id=user.pk, active=False),
             applies=lambda user: user.is_active,
         ),
@@ -91,7 +94,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
             label="Erase",
             done="Erased",
             permission="delete",
-            confirm="Their tasks, the history of those, conversations and tokens are erased at once and for good.",
+            confirm="The user's tasks, task history, conversations and tokens are erased now. This cannot be undone.",
             typed=True,
             removes=True,
             perform=lambda user: delete_user(user_id=user.pk),
@@ -99,18 +102,18 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
     ]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_change_permission(request, obj) and (obj is None or self._may_touch(request, obj))
+        return super().has_change_permission(request, obj) and (obj is None or self._may_change_account(request, obj))
 
     def may_act(self, request: HttpRequest, row: User) -> bool:
-        return self._may_touch(request, row) and row.pk != request.user.pk  # nobody locks themselves out
+        return self._may_change_account(request, row) and row.pk != request.user.pk  # do not lock yourself out
 
-    def _may_touch(self, request: HttpRequest, user: User) -> bool:
-        """Who could change an operator could become one: a superuser's work."""
+    def _may_change_account(self, request: HttpRequest, user: User) -> bool:
+        """Only a superuser may change an operator: whoever sets an operator's password can become that operator."""
         return bool(getattr(request.user, "is_superuser", False)) or not (user.is_staff or user.is_superuser)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         fields = [*super().get_readonly_fields(request, obj), *(["id"] if obj else [])]
-        return fields if getattr(request.user, "is_superuser", False) else [*fields, *FOR_SUPERUSERS]
+        return fields if getattr(request.user, "is_superuser", False) else [*fields, *SUPERUSER_FIELDS]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return BaseAdmin.lookup_allowed(self, lookup, value, request)
@@ -129,15 +132,15 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
         return [path("<path:object_id>/export/", export, name="users_user_export"), *super().get_urls()]
 
     def export_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Everything of a user as a JSON file; that it was taken is in Django's log."""
+        """All data of a user as a JSON file. Django's admin log records the export."""
         user = self.get_object(request, unquote(object_id))
         if user is None or not (self.has_view_permission(request, user) and may_export(request)):
             raise PermissionDenied
-        exported = JsonResponse(export_user(user_id=user.pk), json_dumps_params={"indent": 1, "ensure_ascii": False})
-        exported.headers["Content-Disposition"] = content_disposition_header(True, f"{user.pk}.json") or ""
-        exported.headers["Cache-Control"] = "no-store"
+        response = JsonResponse(export_user(user_id=user.pk), json_dumps_params={"indent": 1, "ensure_ascii": False})
+        response.headers["Content-Disposition"] = content_disposition_header(True, f"{user.pk}.json") or ""
+        response.headers["Cache-Control"] = "no-store"
         self._log(request, [user], CHANGE, "Exported")
-        return exported
+        return response
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if user := kwargs.get("obj"):
@@ -178,7 +181,7 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(SafeLookups, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc] # unfold publishes no types
-    """What groups of operators may do. Who could edit a group could give it everything: a superuser's work."""
+    """Groups of operators. Only a superuser may edit a group: an editor could give it every permission."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(getattr(request.user, "is_superuser", False))

@@ -1,4 +1,4 @@
-"""Removing rows that have had their time, a batch in each transaction, so that nobody waits long for a lock."""
+"""Removal of expired rows. Each batch is one transaction, so no other transaction waits long for a lock."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,12 +7,18 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-BATCH = 1000  # rows
+BATCH = 1000  # rows per transaction
 
 
 @dataclass(frozen=True)
 class Purge:
-    """A kind of row, which of them are due, and how to remove some by their primary keys."""
+    """A kind of row with a limited lifetime.
+
+    Args:
+        name: the plural name of the rows, for output.
+        due: the query for rows that must go now.
+        remove: removes rows by their primary keys.
+    """
 
     name: str
     due: Callable[[], QuerySet[Any]]
@@ -23,9 +29,9 @@ class Purge:
         return self.due().count()
 
     def run(self) -> Iterator[int]:
-        """Remove what is due, saying after each batch how many rows that was.
+        """Remove all due rows. Yields the number of rows after each batch.
 
-        Rows that somebody else holds locked are left for the next time.
+        Rows that another transaction has locked stay until the next run.
         """
         while True:
             with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Which PostgreSQL: the one of ``DATABASE_URL``, or an embedded one in the data directory."""
+"""Database settings: the PostgreSQL of ``DATABASE_URL``, or an embedded one in the data directory."""
 
 from pathlib import Path
 from typing import Any
@@ -7,20 +7,20 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 CONNECT_TIMEOUT = 3  # seconds
-# Seconds, seconds, times: a network that drops idle connections says nothing, so ask before a call finds out.
+# Seconds, seconds, attempts. A network may drop idle connections silently; keepalives find out before a call does.
 KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-PREPARE_AFTER = 5  # uses; psycopg prepares nothing, not even on request, unless a number is set
+PREPARE_AFTER = 5  # uses of a statement; without a number psycopg prepares nothing, even on request
 
 
 def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = False) -> dict[str, Any]:
-    """Django's settings of the database; connections last until they break.
+    """Django's database settings. Connections stay open until they break.
 
     Args:
-        transaction_pooling: a pooler gives each transaction another session of PostgreSQL, so nothing may be left in
-            one: no prepared statement, and no cursor that outlives its transaction.
+        transaction_pooling: a pooler may give each transaction another PostgreSQL session, so nothing may stay in a
+            session: no prepared statement, and no cursor that outlives its transaction.
 
     Raises:
-        ImproperlyConfigured: the URL is not one of PostgreSQL, or a pooler is named without one.
+        ImproperlyConfigured: the URL is not a PostgreSQL URL, or transaction pooling is set without a URL.
     """
     if not url and transaction_pooling:
         raise ImproperlyConfigured("DATABASE_POOLER is transaction; set DATABASE_URL to the address of that pooler.")
@@ -41,13 +41,13 @@ def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = F
     engine, _, _driver = scheme.partition("+")  # postgresql+asyncpg://, as SQLAlchemy writes it
     if engine not in ("postgres", "postgresql") or not rest:
         raise ImproperlyConfigured(
-            "DATABASE_URL is not a PostgreSQL one; write postgresql://user:password@host:5432/name."
+            "DATABASE_URL is not a PostgreSQL URL; write postgresql://user:password@host:5432/name."
         )
     settings: dict[str, Any] = dict(
         dj_database_url.parse(f"postgresql://{rest}", engine="todo_mcp.postgres", conn_max_age=None)
     )
     options = settings.setdefault("OPTIONS", {})
-    if "ssl" in options:  # asyncpg's word for libpq's sslmode
+    if "ssl" in options:  # asyncpg's name for libpq's sslmode
         options["sslmode"] = options.pop("ssl")
     settings["OPTIONS"] = {
         "connect_timeout": CONNECT_TIMEOUT,

@@ -1,4 +1,4 @@
-"""What `make run` keeps in the data directory so that a second run is like the first: a secret key and a token."""
+"""The setup of `make run`. It stores a secret key and a token in the data directory, so that later runs reuse them."""
 
 import contextlib
 import getpass
@@ -22,34 +22,34 @@ from todo_mcp.process import startup
 from todo_mcp.process.commands import escaped
 from todo_mcp.users.services import create_user
 
-TOKEN_NAME = "make run"  # noqa: S105 (what the token is called in lists)
-PREPARING = 708633  # an advisory lock of ours; the number means nothing
-SPARE_USER = "alice"  # where the operating system's user has no name that we can use
+TOKEN_NAME = "make run"  # noqa: S105 (the token's name in lists)
+SETUP_LOCK = 708633  # the key of a PostgreSQL advisory lock; an arbitrary number
+FALLBACK_USER = "alice"  # if the operating system's user name is not usable
 
 
 @dataclass(frozen=True)
 class Access:
-    """How the person at this machine gets in. The password is known only when the user was made just now."""
+    """The credentials of the person at this machine. ``password`` is set only if this run created the user."""
 
     user_id: str
     token: str
     password: str | None
 
 
-def keep_secret_key() -> None:
-    """Where no SECRET_KEY is set, use the one of the last run, so that sessions in the admin outlive a restart."""
+def reuse_secret_key() -> None:
+    """If SECRET_KEY is not set, reuse the last run's key, so that admin sessions survive a restart."""
     if settings.SECRET_KEY.startswith("development-"):
-        settings.SECRET_KEY = _kept("secret_key") or _keep("secret_key", settings.SECRET_KEY)
+        settings.SECRET_KEY = _read_data_file("secret_key") or _write_data_file("secret_key", settings.SECRET_KEY)
 
 
-def take_turns() -> None:
-    """Wait for another process that prepares the same database, and let the next wait, until the connection closes."""
+def take_setup_lock() -> None:
+    """Wait until no other process prepares the same database. The lock lasts until the connection closes."""
     with startup.database_errors(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [SETUP_LOCK])
 
 
 def migrate() -> int:
-    """Apply the migrations that are not; how many there were."""
+    """Apply the missing migrations. Returns their number."""
     with startup.database_errors():
         missing = startup.unapplied_migrations()
         if missing:
@@ -58,13 +58,16 @@ def migrate() -> int:
 
 
 def ensure_access() -> Access:
-    """The kept token and its user; or a new token, where need be for a new operator."""
+    """Return the stored token and its user.
+
+    If there is no valid token, issue one; if there is no user yet, create a superuser first.
+    """
     with startup.database_errors():
-        kept = _kept("token")
-        record = find_token(kept) if kept else None
+        stored = _read_data_file("token")
+        record = find_token(stored) if stored else None
         if record is not None and record.user_id is not None:
-            return Access(record.user_id, kept, password=None)
-        user_id, password = _own_name(), None
+            return Access(record.user_id, stored, password=None)
+        user_id, password = _login_name(), None
         try:
             token = issue_token(user_id=user_id, name=TOKEN_NAME)
         except UserNotFound:
@@ -73,11 +76,11 @@ def ensure_access() -> Access:
             token = issue_token(user_id=user_id, name=TOKEN_NAME)
         if find_token(token) is None:
             raise CommandError(f"The user {user_id} is deactivated. Activate it, or run with another USER.")
-    return Access(user_id, _keep("token", token), password)
+    return Access(user_id, _write_data_file("token", token), password)
 
 
 def instructions(access: Access) -> str:
-    """What to open and what to paste."""
+    """The text that `make run` prints: addresses, token, and lines to paste into clients."""
     url = settings.PUBLIC_URL
     bearer = f"Bearer {access.token}"
     server = {"url": f"{url}/mcp", "headers": {"Authorization": bearer}}
@@ -97,24 +100,24 @@ def instructions(access: Access) -> str:
         f'  claude mcp add --transport http todo {url}/mcp --header "Authorization: {bearer}"',
         "VS Code, in .vscode/mcp.json:",
         f"  {json.dumps(vs_code)}",
-        "Cursor, in .cursor/mcp.json; most other clients take the same:",
+        "Cursor, in .cursor/mcp.json; most other clients use the same format:",
         f"  {json.dumps(cursor)}",
         "",
     ]
     return "\n".join(lines)
 
 
-def _own_name() -> str:
+def _login_name() -> str:
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as in some containers
         name = ""
     name = re.sub(r"[^A-Za-z0-9._-]+", "", name)
-    return SPARE_USER if name in ("", "me") else name
+    return FALLBACK_USER if name in ("", "me") else name
 
 
-def _kept(name: str) -> str:
-    """What the last run left in the data directory, or ""."""
+def _read_data_file(name: str) -> str:
+    """The text of a file in the data directory, or "" if there is none."""
     with _data_dir_errors():
         try:
             return (settings.TODO_DATA_DIR / name).read_text().strip()
@@ -122,12 +125,12 @@ def _kept(name: str) -> str:
             return ""
 
 
-def _keep(name: str, text: str) -> str:
-    """Write a file that only its owner can read, at once or not at all."""
+def _write_data_file(name: str, text: str) -> str:
+    """Write a file that only its owner can read. The write is atomic. Returns the text."""
     directory: Path = settings.TODO_DATA_DIR
     with _data_dir_errors():
-        directory.mkdir(mode=0o711, parents=True, exist_ok=True)  # as the embedded PostgreSQL needs it
-        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f"{name}.")  # made with mode 0600
+        directory.mkdir(mode=0o711, parents=True, exist_ok=True)  # the mode that the embedded PostgreSQL needs
+        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f"{name}.")  # mkstemp sets mode 0600
         with open(descriptor, "w") as file:
             file.write(text + "\n")
         os.replace(temporary, directory / name)

@@ -1,6 +1,6 @@
-"""What stands between a command line and a server that runs: the port, the database, the share of its connections.
+"""The steps from a command line to a running server: port, database, migrations, connection limit.
 
-Each step fails with a ``CommandError`` of one sentence.
+Each step that fails raises a ``CommandError`` with a plain message.
 """
 
 import logging
@@ -22,35 +22,35 @@ from todo_mcp.process.commands import escaped
 
 logger = logging.getLogger(__name__)
 
-SPARE_CONNECTIONS = 5  # for commands, migrations and an operator's psql beside the server
+SPARE_CONNECTIONS = 5  # kept free for commands, migrations and an operator's psql
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def end_on_signals() -> None:
-    """Until the server handles signals itself: leave in order, so that the embedded PostgreSQL stops too."""
+    """Exit cleanly on signals until the server handles them, so that the embedded PostgreSQL stops too."""
     for number in SIGNALS:
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # the terminal was closed; nohup ignores that
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # a closed terminal; nohup sets SIG_IGN instead
         signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
 
 
 def listen(host: str) -> list[socket.socket]:
-    """Sockets on ``MCP_SERVER_PORT``; clients that come before the server is ready wait."""
+    """Listen on ``MCP_SERVER_PORT``. Clients that connect before the server is ready wait."""
     try:
         return server.bind(host, settings.MCP_SERVER_PORT)
-    except server.PortUnavailable as reason:
-        raise CommandError(str(reason)) from None
+    except server.PortUnavailable as error:
+        raise CommandError(str(error)) from None
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Tells an unreachable or unusable database in one sentence."""
+    """Turn a database error into a ``CommandError`` with its last line."""
     try:
         yield
     except DatabaseError as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise CommandError(
-            f"The database cannot be used; check DATABASE_URL. It says: {escaped(said[-1].strip())}"
+            f"The database cannot be used; check DATABASE_URL. It says: {escaped(lines[-1].strip())}"
         ) from None
 
 
@@ -61,18 +61,20 @@ def unapplied_migrations() -> list[str]:
 
 
 def require_migrations() -> None:
-    """Refuse to serve from tables that this version does not know."""
+    """Refuse to serve while the tables are older than this version's code."""
     with database_errors():
         names = unapplied_migrations()
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        raise CommandError(f"Not applied: {', '.join(names[:3])}{more}. Run `manage.py migrate`, then start again.")
+        raise CommandError(
+            f"Unapplied migrations: {', '.join(names[:3])}{more}. Run `manage.py migrate`, then start again."
+        )
 
 
 def share_connections(workers: int) -> None:
-    """Lower ``DATABASE_CONNECTIONS``, which counts for each worker, to what the database has for all of them.
+    """Lower ``DATABASE_CONNECTIONS``, a limit per worker, so that all workers fit the database's limit.
 
-    A pooler in transaction mode shares them itself; how many clients it takes is its own setting.
+    With a pooler in transaction mode nothing is lowered: the pooler shares connections and has its own client limit.
     """
     if settings.TRANSACTION_POOLING:
         return
@@ -93,15 +95,15 @@ def share_connections(workers: int) -> None:
 
 
 def serve(sockets: list[socket.socket], *, workers: int) -> NoReturn:
-    """Serve until a signal ends it, then end the process."""
+    """Serve until a signal arrives, then end the process."""
     connections.close_all()
     code = server.run(sockets, workers=workers)
-    for number in SIGNALS:  # another one must not interrupt the embedded PostgreSQL's stop
+    for number in SIGNALS:  # another signal must not interrupt the stop of the embedded PostgreSQL
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
 
 def restart_on(port: int) -> NoReturn:
-    """Begin this process again with another ``MCP_SERVER_PORT``: other settings follow from it, in workers too."""
+    """Restart this process with another ``MCP_SERVER_PORT``. Other settings depend on it, in workers too."""
     os.environ["MCP_SERVER_PORT"] = str(port)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (the same program, the same arguments)

@@ -17,8 +17,8 @@ from todo_mcp.process.commands import escaped
 
 class Command(BaseCommand):
     help = (
-        "Run a tool for a user, through the same checks as a call over the network, and print the envelope. "
-        "Exit status 1 where the envelope is an error."
+        "Run a tool for a user, with the same checks as a call over the network, and print the envelope. "
+        "The exit status is 1 if the envelope is an error."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -26,16 +26,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "arguments", nargs="?", default="{}", help='a JSON object, such as \'{"title": "Buy milk"}\''
         )
-        parser.add_argument("--user", required=True, metavar="ID", help="whose tasks")
+        parser.add_argument("--user", required=True, metavar="ID", help="the user whose tasks are used")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             arguments = parse(options["arguments"].encode("utf-8", "surrogateescape"))
-        except BadJson as bad:
-            raise CommandError(f"The arguments are not usable: the text {bad}.") from None
+        except BadJson as error:
+            raise CommandError(f"The arguments are not usable: the text {error}.") from None
         if not isinstance(arguments, dict):
             raise CommandError("The arguments must be a JSON object.")
-        logging.getLogger("todo_mcp").setLevel(logging.WARNING)  # the envelope says it all
+        logging.getLogger("todo_mcp").setLevel(logging.WARNING)  # the envelope already reports the result
         call = Call(
             operation=REGISTRY[options["tool"]],
             arguments=arguments,
@@ -43,7 +43,7 @@ class Command(BaseCommand):
             client="manage.py",
             request_id=uuid.uuid4().hex,
         )
-        envelope, error = perform(call, lambda target: local_principal(options["user"]))
+        envelope, failure = perform(call, lambda target: local_principal(options["user"]))
         self.stdout.write(escaped(to_json(envelope).decode()))
-        if error:
+        if failure:
             sys.exit(1)

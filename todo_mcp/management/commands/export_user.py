@@ -6,17 +6,17 @@ from django.core.management.base import BaseCommand
 from django.core.serializers.json import DjangoJSONEncoder
 
 from todo_mcp.operators.user_data import export_user
-from todo_mcp.process.commands import escaped, told_plainly
+from todo_mcp.process.commands import escaped, service_errors
 
 
 class Command(BaseCommand):
-    help = "Print everything kept of a user as JSON: tasks with deleted ones and history, conversations, tokens."
+    help = "Print all data of a user as JSON: tasks with history (deleted ones too), conversations and tokens."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with told_plainly():
+        with service_errors():
             exported = export_user(user_id=options["id"])
         text = json.dumps(exported, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False)
         self.stdout.write(escaped(text, layout="\n"))

@@ -5,35 +5,37 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from todo_mcp.auth.tokens import issue_token
-from todo_mcp.process.commands import duration, told_plainly
+from todo_mcp.process.commands import duration, service_errors
 
 
 class Command(BaseCommand):
     help = (
-        "Make a token and print it, alone, on standard output. It is stored as a hash only, so this is the one time "
-        "that it can be seen. A user's token acts for that user; a service's token acts for any user it names."
+        "Issue a token and print only the token on standard output. The database stores only a hash, so the token "
+        "cannot be shown again. A user's token acts for that user; a service's token acts for any user it names."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        whose = parser.add_mutually_exclusive_group(required=True)
-        whose.add_argument("--user", metavar="ID", help="a user that exists")
-        whose.add_argument("--service", metavar="NAME", help="what to call the chat backend or other service")
+        owner = parser.add_mutually_exclusive_group(required=True)
+        owner.add_argument("--user", metavar="ID", help="an existing user")
+        owner.add_argument("--service", metavar="NAME", help="a name for the chat backend or other service")
         parser.add_argument(
             "--scopes",
             nargs="+",
             metavar="SCOPE",
-            help=f"of {', '.join(settings.SCOPES)}; by default all but tasks:act_as, and for a service that too",
+            help=f"from {', '.join(settings.SCOPES)}; default: all for a service, all but tasks:act_as for a user",
         )
-        parser.add_argument("--expires", type=duration, metavar="30d", help="in 90m, 12h, 30d or 4w; by default never")
-        parser.add_argument("--name", default="", help="what to call a user's token in lists, such as the device")
+        parser.add_argument(
+            "--expires", type=duration, metavar="30d", help="lifetime, such as 90m, 12h, 30d or 4w; default: none"
+        )
+        parser.add_argument("--name", default="", help="a name for a user's token in lists, such as the device")
 
     def handle(self, *args: Any, **options: Any) -> None:
         scopes = options["scopes"]
-        with told_plainly():
+        with service_errors():
             token = issue_token(
                 user_id=options["user"],
                 service=options["service"],
-                scopes=[scope for said in scopes for scope in said.replace(",", " ").split()] if scopes else None,
+                scopes=[scope for names in scopes for scope in names.replace(",", " ").split()] if scopes else None,
                 expires_in=options["expires"],
                 name=options["name"],
             )

@@ -9,19 +9,19 @@ from todo_mcp.process.commands import escaped
 
 
 class Command(BaseCommand):
-    help = "List the tokens that may still be used, newest first: id, whose, name, scopes, made, expires."
+    help = "List the usable tokens, newest first: id, owner, name, scopes, creation time, expiry."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        whose = parser.add_mutually_exclusive_group()
-        whose.add_argument("--user", metavar="ID", help="only this user's")
-        whose.add_argument("--service", metavar="NAME", help="only this service's")
+        owner = parser.add_mutually_exclusive_group()
+        owner.add_argument("--user", metavar="ID", help="only this user's")
+        owner.add_argument("--service", metavar="NAME", help="only this service's")
 
     def handle(self, *args: Any, **options: Any) -> None:
         for token in list_tokens(user_id=options["user"], service=options["service"]).iterator():
             name = token.application.name if token.application else ""
-            whose = f"user {token.user_id}" if token.user_id else f"service {name}"
+            owner = f"user {token.user_id}" if token.user_id else f"service {name}"
             expires = "never" if token.expires == NEVER else f"{token.expires:%Y-%m-%d %H:%M}"
             if token.expires <= timezone.now():
                 expires = "renewed by its client"
-            columns = (str(token.pk), whose, name, token.scope, f"{token.created:%Y-%m-%d %H:%M}", expires)
+            columns = (str(token.pk), owner, name, token.scope, f"{token.created:%Y-%m-%d %H:%M}", expires)
             self.stdout.write("\t".join(map(escaped, columns)))

@@ -21,7 +21,7 @@ PURGES = (
     USED_CODES,
     ENDED_REFRESH_TOKENS,
     EXPIRED_TOKENS,
-    UNUSED_CLIENTS,  # once their tokens are gone
+    UNUSED_CLIENTS,  # after their tokens
     OLD_SESSIONS,
     OLD_RESET_REQUESTS,
     OLD_ATTEMPTS,
@@ -33,16 +33,16 @@ PURGES = (
 
 class Command(BaseCommand):
     help = (
-        "Remove what has had its time: tasks deleted more than 30 days ago with their history, conversations in which "
-        "nothing was said for CONVERSATION_DAYS (0 keeps them), idempotency keys older than 24 hours, expired tokens "
-        "and sessions, records of authorization codes used more than 7 days ago, clients that registered themselves "
-        "and were not used for 30 days, wrong passwords a day after they stopped counting, requests for a new password "
-        "older than a day, the log of sign-ins and call statistics older than 90 days. "
-        "In batches of 1,000 that hold no lock for long, beside a running server; run it daily."
+        "Remove expired data: tasks deleted more than 30 days ago with their history, conversations inactive for "
+        "CONVERSATION_DAYS (0 keeps them), idempotency keys older than 24 hours, expired tokens and sessions, "
+        "records of authorization codes used more than 7 days ago, clients that registered themselves and were not "
+        "used for 30 days, wrong passwords a day after they stopped counting, requests for a new password older than "
+        "a day, the log of sign-ins and call statistics older than 90 days. "
+        "It removes batches of 1,000, so no lock lasts long and the server may run meanwhile. Run it daily."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="say what would go, remove nothing")
+        parser.add_argument("--dry-run", action="store_true", help="report what would be removed, and remove nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
         for purge in PURGES:

@@ -7,15 +7,13 @@ from todo_mcp.auth.tokens import revoke_all, revoke_token
 
 
 class Command(BaseCommand):
-    help = (
-        "End tokens: they are refused from the next call on. Name ids from list_tokens, or a user's or service's all."
-    )
+    help = "Revoke tokens by id, or all tokens of a user or a service. They are refused from the next call on."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument("ids", nargs="*", type=int, default=[], metavar="ID", help="ids from list_tokens")
-        which.add_argument("--user", metavar="ID", help="every token of this user")
-        which.add_argument("--service", metavar="NAME", help="every token of this service")
+        selection = parser.add_mutually_exclusive_group(required=True)
+        selection.add_argument("ids", nargs="*", type=int, default=[], metavar="ID", help="ids from list_tokens")
+        selection.add_argument("--user", metavar="ID", help="every token of this user")
+        selection.add_argument("--service", metavar="NAME", help="every token of this service")
 
     def handle(self, *args: Any, **options: Any) -> None:
         ids: list[int] = options["ids"]
@@ -25,4 +23,4 @@ class Command(BaseCommand):
         unknown = [token_id for token_id in ids if not revoke_token(token_id=token_id)]
         self.stdout.write(f"Revoked {len(ids) - len(unknown)}.")
         if unknown:
-            raise CommandError(f"No token {', '.join(map(str, unknown))}. See list_tokens for those there are.")
+            raise CommandError(f"No token {', '.join(map(str, unknown))}. Run list_tokens to see the valid ids.")

@@ -1,4 +1,4 @@
-"""``manage.py run_local``: what `make run` does once the environment is installed."""
+"""``manage.py run_local``: `make run` calls it after it has installed the environment."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -9,16 +9,16 @@ from todo_mcp.process import make_run, startup
 
 
 class Command(BaseCommand):
-    help = "Prepare the database, a first user and a token where there is none, say how to connect, and serve."
+    help = "Prepare the database, a first user and a token if needed, print how to connect, and serve."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default="localhost", help="Where to listen; 0.0.0.0 in a container.")
+        parser.add_argument("--host", default="localhost", help="The address to listen on; 0.0.0.0 in a container.")
 
     def handle(self, *args: Any, host: str, **options: Any) -> None:
         startup.end_on_signals()
         sockets = startup.listen(host)
-        make_run.keep_secret_key()
-        make_run.take_turns()
+        make_run.reuse_secret_key()
+        make_run.take_setup_lock()
         if applied := make_run.migrate():
             self.stdout.write(f"Prepared the database: {applied} migrations.")
         access = make_run.ensure_access()

@@ -1,4 +1,4 @@
-"""``manage.py seed_demo``: data to look at."""
+"""``manage.py seed_demo``: demo data."""
 
 from typing import Any
 
@@ -9,16 +9,18 @@ from todo_mcp.operators.demo import demo_users, seed_demo
 
 
 class Command(BaseCommand):
-    help = "Add demo users with weeks of tasks and conversations. Refuses in production and where they exist already."
+    help = "Add demo users with weeks of tasks and conversations. Refuses in production, or if the users exist already."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--seed", type=int, default=1, help="the same number gives the same words (default 1)")
+        parser.add_argument("--seed", type=int, default=1, help="the same number gives the same texts (default 1)")
         parser.add_argument("--force", action="store_true", help="add more to existing demo users; allow production")
 
     def handle(self, *args: Any, seed: int, force: bool, **options: Any) -> None:
         if settings.PRODUCTION and not force:
-            raise CommandError("This is production. Add --force to put demo data into it all the same.")
-        if (there := demo_users()) and not force:
-            raise CommandError(f"Users {', '.join(sorted(there))} exist already. Add --force to give them more tasks.")
+            raise CommandError("This is production. Add --force to add demo data anyway.")
+        if (existing := demo_users()) and not force:
+            raise CommandError(
+                f"Users {', '.join(sorted(existing))} exist already. Add --force to give them more tasks."
+            )
         added = seed_demo(seed=seed)
-        self.stdout.write("Added " + ", ".join(f"{count} {what}" for what, count in added.items()) + ".")
+        self.stdout.write("Added " + ", ".join(f"{count} {name}" for name, count in added.items()) + ".")

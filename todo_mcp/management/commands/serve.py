@@ -1,4 +1,4 @@
-"""``manage.py serve``: the server, for an operator."""
+"""``manage.py serve``: start the server."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -10,13 +10,13 @@ from todo_mcp.process import startup
 
 
 class Command(BaseCommand):
-    help = "Serve MCP, REST and the admin on one port, after a check that every migration is applied."
-    requires_system_checks = ()  # they load the code of every page: half a second, and 15 MiB that stay
+    help = "Serve MCP, REST and the admin on one port. Refuses to start if a migration is not applied."
+    requires_system_checks = ()  # the checks load the code of every page: half a second, and 15 MiB kept in memory
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default="localhost", help="Where to listen; 0.0.0.0 in a container.")
+        parser.add_argument("--host", default="localhost", help="The address to listen on; 0.0.0.0 in a container.")
         parser.add_argument("--port", type=int, help="Default: MCP_SERVER_PORT, or 5000.")
-        parser.add_argument("--workers", type=int, default=1, help="How many processes serve. Default: 1.")
+        parser.add_argument("--workers", type=int, default=1, help="The number of worker processes. Default: 1.")
 
     def handle(self, *args: Any, host: str, port: int | None, workers: int, **options: Any) -> None:
         if workers < 1:

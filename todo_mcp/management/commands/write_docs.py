@@ -10,7 +10,7 @@ MARKED = re.compile(r"(<!-- tools -->\n).*?(<!-- /tools -->)", re.DOTALL)
 
 
 class Command(BaseCommand):
-    help = "Write README's table of tools anew from their declarations. A test fails where it lags behind."
+    help = "Regenerate README's table of tools from their declarations. A test fails if the table is out of date."
 
     def handle(self, *args: Any, **options: Any) -> None:
         readme = settings.BASE_DIR / "README.md"
@@ -18,8 +18,8 @@ class Command(BaseCommand):
 
 
 def with_tools(text: str) -> str:
-    """The text with the table between its markers made from the registry."""
-    return MARKED.sub(lambda found: found[1] + tool_table() + found[2], text)
+    """The text, with the table between the markers generated from the registry."""
+    return MARKED.sub(lambda match: match[1] + tool_table() + match[2], text)
 
 
 def tool_table() -> str:
@@ -30,21 +30,21 @@ def tool_table() -> str:
 def _row(operation: Operation) -> str:
     schema = operation.input_schema
     arguments = [
-        f"`{name}{'' if name in schema.get('required', []) else '?'}`{_bounds(said)}"
-        for name, said in schema["properties"].items()
+        f"`{name}{'' if name in schema.get('required', []) else '?'}`{_bounds(field)}"
+        for name, field in schema["properties"].items()
     ]
     data = [f"`{name}`" for name, field in operation.output.model_fields.items() if not field.exclude]
     hints = {"read-only": operation.read_only, "destructive": operation.destructive, "idempotent": operation.idempotent}
-    said = ", ".join(hint for hint, holds in hints.items() if holds) or "additive"
-    return f"| `{operation.name}` | {', '.join(arguments)} | {', '.join(data)} | `{operation.scope}` | {said} |"
+    hint_names = ", ".join(hint for hint, is_set in hints.items() if is_set) or "additive"
+    return f"| `{operation.name}` | {', '.join(arguments)} | {', '.join(data)} | `{operation.scope}` | {hint_names} |"
 
 
-def _bounds(said: dict[str, Any]) -> str:
-    default = f" ({said['default']})" if said.get("default") else ""
-    if "enum" in said:
-        return f" {' / '.join(said['enum'])}{default}"
-    low = said.get("minLength", said.get("minimum"))
-    high = said.get("maxLength", said.get("maximum"))
+def _bounds(schema: dict[str, Any]) -> str:
+    default = f" ({schema['default']})" if schema.get("default") else ""
+    if "enum" in schema:
+        return f" {' / '.join(schema['enum'])}{default}"
+    low = schema.get("minLength", schema.get("minimum"))
+    high = schema.get("maxLength", schema.get("maximum"))
     if high is None:
         return ""
     return f" {low}-{high}{default}" if low is not None else f" ≤ {high}"

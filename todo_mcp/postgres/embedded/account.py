@@ -1,4 +1,4 @@
-"""The account that PostgreSQL runs under: ours, or, because it refuses to run as root, an unprivileged one."""
+"""The account that runs PostgreSQL: the current one or, because PostgreSQL refuses root, an unprivileged one."""
 
 import logging
 import os
@@ -12,22 +12,22 @@ from django.core.exceptions import ImproperlyConfigured
 
 logger = logging.getLogger(__name__)
 
-STAND_INS = ("postgres", "nobody")  # for root; the first that the machine has
+UNPRIVILEGED_ACCOUNTS = ("postgres", "nobody")  # used instead of root; the first that exists
 
 
 @dataclass(frozen=True)
 class Account:
     uid: int
     gid: int
-    is_us: bool
+    is_current_user: bool
 
     def process_options(self) -> dict[str, Any]:
-        """What ``subprocess.run`` needs to run a program under this account."""
-        return {} if self.is_us else {"user": self.uid, "group": self.gid, "extra_groups": []}
+        """The arguments with which ``subprocess.run`` runs a program under this account."""
+        return {} if self.is_current_user else {"user": self.uid, "group": self.gid, "extra_groups": []}
 
-    def own(self, directory: Path) -> None:
-        """Give the account what root made, or copied: a directory and all in it."""
-        if self.is_us or directory.stat().st_uid == self.uid:
+    def chown(self, directory: Path) -> None:
+        """Make the account the owner of a directory, which root created or copied, and of everything in it."""
+        if self.is_current_user or directory.stat().st_uid == self.uid:
             return
         for path in (directory, *directory.rglob("*")):
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
@@ -35,28 +35,27 @@ class Account:
     def make_reachable(self, *paths: Path) -> None:
         """Let the account pass through the parent directories of these paths.
 
-        Only where root starts PostgreSQL, and only where the way is barred: such a directory, which may lie outside
-        the data directory (``/root``, say), becomes searchable for everybody (``chmod o+x``). Its entries cannot be
-        listed then, but one whose name is known, and which is itself readable to all, can be opened. It is logged.
+        This does something only when root starts PostgreSQL. Each parent directory that the account cannot enter
+        gets ``chmod o+x``, and a warning is logged. It may be outside the data directory, such as ``/root``. Other
+        users still cannot list it. They can open an entry if they know its name and it is readable for everyone.
         """
-        if self.is_us:
+        if self.is_current_user:
             return
-        barred = [
-            parent for parent in {parent for path in paths for parent in path.resolve().parents} if self._bars(parent)
-        ]
-        for directory in barred:
+        parents = {parent for path in paths for parent in path.resolve().parents}
+        closed = [parent for parent in parents if self._cannot_enter(parent)]
+        for directory in closed:
             directory.chmod(stat.S_IMODE(directory.stat().st_mode) | stat.S_IXOTH)
-        if barred:
-            names = ", ".join(map(str, sorted(barred)))
-            logger.warning("chmod o+x for %s: PostgreSQL, which does not run as root, must pass there", names)
+        if closed:
+            names = ", ".join(map(str, sorted(closed)))
+            logger.warning("chmod o+x for %s: PostgreSQL does not run as root and must pass through", names)
 
-    def _bars(self, directory: Path) -> bool:
+    def _cannot_enter(self, directory: Path) -> bool:
         status = directory.stat()
         return status.st_uid != self.uid and not status.st_mode & stat.S_IXOTH
 
     def make_readable(self, directory: Path) -> None:
-        """Let the account read what is in ``directory``, which pip made under a umask that forbids it."""
-        if self.is_us or directory.stat().st_mode & stat.S_IXOTH:
+        """Let the account read everything in ``directory``. pip may have created it under a restrictive umask."""
+        if self.is_current_user or directory.stat().st_mode & stat.S_IXOTH:
             return
         for path in (directory, *directory.rglob("*")):
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -64,35 +63,35 @@ class Account:
 
 
 def account_for(pgdata: Path) -> Account:
-    """Who runs the PostgreSQL of this data directory.
+    """The account that runs the PostgreSQL of this data directory.
 
     Raises:
-        ImproperlyConfigured: the directory is another user's, or there is nobody to run it for root.
+        ImproperlyConfigured: another user owns the directory, or root has no unprivileged account to use.
     """
     owner = pgdata.stat() if pgdata.exists() else None
-    us = os.geteuid()
-    if us != 0:
-        if owner and owner.st_uid != us:
+    uid = os.geteuid()
+    if uid != 0:
+        if owner and owner.st_uid != uid:
             raise ImproperlyConfigured(
                 f"{pgdata} belongs to the user {_name(owner.st_uid)}. "
                 "Run as that user, or set TODO_DATA_DIR to a directory of your own."
             )
-        return Account(us, os.getegid(), is_us=True)
+        return Account(uid, os.getegid(), is_current_user=True)
     if owner and owner.st_uid != 0:
-        return Account(owner.st_uid, owner.st_gid, is_us=False)
-    return _stand_in()
+        return Account(owner.st_uid, owner.st_gid, is_current_user=False)
+    return _unprivileged_account()
 
 
-def _stand_in() -> Account:
-    for name in STAND_INS:
+def _unprivileged_account() -> Account:
+    for name in UNPRIVILEGED_ACCOUNTS:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return Account(entry.pw_uid, entry.pw_gid, is_us=False)
+        return Account(entry.pw_uid, entry.pw_gid, is_current_user=False)
     raise ImproperlyConfigured(
-        "PostgreSQL does not run as root, and there is no account nobody to run it under. "
-        "Run as another user, or set DATABASE_URL to a PostgreSQL that runs already."
+        "PostgreSQL does not run as root, and this machine has no account named postgres or nobody. "
+        "Run as another user, or set DATABASE_URL to a running PostgreSQL."
     )
 
 

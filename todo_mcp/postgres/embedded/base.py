@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend, except that the embedded server is started before, and again if it was killed."""
+"""A PostgreSQL backend that starts the embedded server before it connects, and again if it was killed."""
 
 import logging
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class DatabaseClient(client.DatabaseClient):
-    """``manage.py dbshell``, with the psql that came with the server."""
+    """``manage.py dbshell``, with the psql of the embedded server."""
 
     @classmethod
     def settings_to_cmd_args_env(
@@ -43,7 +43,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         except psycopg.OperationalError as error:
             try:
                 address = without_blocking(self._server().ensure_running)
-            except ImproperlyConfigured as reason:  # the application runs; for it the database is out of reach
+            except ImproperlyConfigured as reason:  # at run time this is a database error, not a configuration error
                 logger.error(str(reason))
                 raise error from None
             return super().get_new_connection({**conn_params, "host": address.host, "port": address.port})

@@ -1,8 +1,8 @@
-"""One embedded PostgreSQL for every process that uses a data directory: the first starts it, the last stops it.
+"""One embedded PostgreSQL for all processes that use a data directory: the first starts it, the last stops it.
 
-The kernel counts the users: each holds a shared lock on ``postgres.users`` for as long as it lives, however it dies,
-and who gets that lock for himself is the last. Starting and stopping happen under the lock ``postgres.lock``. The
-processes of PostgreSQL itself hold ``postgres.alive``.
+Each process holds a shared lock on ``postgres.users``, which the kernel releases however the process ends. A process
+that can lock the file exclusively is the last user. Starting and stopping require the lock ``postgres.lock``. The
+processes of PostgreSQL itself hold a lock on ``postgres.alive``.
 """
 
 import atexit
@@ -27,24 +27,24 @@ class EmbeddedServer:
         self._directory = pgdata.parent
         self._name = pgdata.name
         self._cluster = Cluster(pgdata)
-        self._in_use: IO[str] | None = None  # while open, the server is ours too
+        self._in_use: IO[str] | None = None  # open while this process uses the server
         self._address: Address | None = None
 
     def address(self) -> Address:
-        """Where to connect; the first time in this process, after making sure that the server runs."""
+        """The address to connect to. The first call in this process starts the server if needed."""
         return self._address or self.ensure_running()
 
     def ensure_running(self) -> Address:
-        """Start the server if it does not run, and wait until it takes connections.
+        """Start the server if it does not run, and wait until it accepts connections.
 
         Raises:
-            ImproperlyConfigured: it cannot be started; one sentence says why and what to do.
+            ImproperlyConfigured: it cannot start; the message says why and what to do.
         """
         with self._readable_errors(), self._exclusively():
             if self._in_use is None:
-                self._in_use = open(self._directory / f"{self._name}.users", "a")  # noqa: SIM115 (open until the end)
+                self._in_use = open(self._directory / f"{self._name}.users", "a")  # noqa: SIM115 (stays open until release)
                 fcntl.flock(self._in_use, fcntl.LOCK_SH)
-            if self._answers():
+            if self._accepts_connections():
                 self._address = self._cluster.address()
             else:
                 self._address = self._cluster.start()
@@ -52,7 +52,7 @@ class EmbeddedServer:
             return self._address
 
     def release(self) -> None:
-        """Use it no more; stop it if nobody else does."""
+        """End this process's use of the server. Stop the server if no other process uses it."""
         if self._in_use is None or not self._directory.exists():
             return
         with self._exclusively():
@@ -65,8 +65,8 @@ class EmbeddedServer:
                     self._cluster.stop()
             self._in_use = self._address = None
 
-    def _answers(self) -> bool:
-        """Whether it takes connections, once it is done with what it may be at: start, recovery, shutdown."""
+    def _accepts_connections(self) -> bool:
+        """Whether the server accepts connections. Waits for a start, recovery or shutdown to finish first."""
         deadline = time.monotonic() + START_SECONDS
         while self._cluster.ping() is not Ping.OK:
             if self._cluster.is_gone():
@@ -80,7 +80,7 @@ class EmbeddedServer:
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
-        """Nobody else, thread or process, starts or stops the server meanwhile."""
+        """Prevent every other thread and process from starting or stopping the server meanwhile."""
         self._directory.mkdir(mode=0o711, parents=True, exist_ok=True)  # o+x: see Account.make_reachable
         with open(self._directory / f"{self._name}.lock", "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -101,12 +101,12 @@ _servers: dict[Path, EmbeddedServer] = {}
 
 
 def embedded_server(pgdata: Path) -> EmbeddedServer:
-    """This process's one handle on the server of a data directory."""
+    """The one ``EmbeddedServer`` of this process for a data directory."""
     return _servers.setdefault(pgdata, EmbeddedServer(pgdata))
 
 
 @atexit.register
 def release_all() -> None:
-    """Use no embedded server any more; one that nobody else uses stops. For those who leave by ``os._exit``."""
+    """Release every embedded server. Callers of ``os._exit`` must call this themselves: it skips ``atexit``."""
     for server in _servers.values():
         server.release()

@@ -8,7 +8,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 
-from todo_mcp.admin_kit.page_security import come_back
+from todo_mcp.admin_kit.page_security import try_later_page
 from todo_mcp.core.errors import Busy, RateLimited
 from todo_mcp.telemetry.logs import describe_error
 
@@ -49,7 +49,7 @@ class UnavailableMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, RateLimited):
-            return come_back(request, int(error.details["retry_after"]))
+            return try_later_page(request, int(error.details["retry_after"]))
         if not isinstance(error, (Busy, InterfaceError, OperationalError)):
             return None
         logger.warning("database unavailable", extra={"path": request.path, **describe_error(error)})
