@@ -6,8 +6,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from conversations import queries
 from conversations.models import Conversation, Message
-from conversations.queries import NEWEST, conversations_before, messages_after, messages_before, within_bytes
+from conversations.queries import NEWEST, within_bytes
 from conversations.retention import remove_conversations
 from conversations.schemas import (
     ConversationDeleted,
@@ -55,7 +56,7 @@ def list_conversations(*, user_id: str, limit: Limit = PAGE, cursor: Cursor | No
     An append moves a conversation to the front, so one that is appended to while pages are read may be missed: read the
     first page again to see it.
     """
-    rows = conversations_before(user_id, cursor or NEWEST)
+    rows = queries.list_conversations(user_id, cursor or NEWEST)
     conversations = [ConversationOut(**row) for row in rows.values(*ConversationOut.model_fields)[: limit + 1]]
     page, has_more = conversations[:limit], len(conversations) > limit
     return ConversationList(
@@ -141,13 +142,17 @@ def list_messages(
     size = last or limit or PAGE
     own_id = _own(user_id, conversation_id).order_by().values("pk")  # empty for another user: then no message is read
     if last:
-        messages = messages_before(conversation_id).filter(conversation_id__gte=own_id)
+        messages = queries.list_messages_before(conversation_id).filter(conversation_id__gte=own_id)
     else:
-        messages = messages_after(conversation_id, cursor.id if cursor else 0).filter(conversation_id__lte=own_id)
-    rows = list(within_bytes(messages).values(*_WITHOUT_CONTENT, "kept")[: size + 1])
+        messages = queries.list_messages_after(conversation_id, cursor.id if cursor else 0).filter(
+            conversation_id__lte=own_id
+        )
+    rows = list(within_bytes(messages).values(*_WITHOUT_CONTENT, "page_content")[: size + 1])
     if not rows:  # there are no messages, or there is no such conversation
         get_conversation(user_id=user_id, conversation_id=conversation_id)
-    page = [MessageOut(content=row.pop("kept"), **row) for row in rows[:size] if row["kept"] is not None]
+    page = [
+        MessageOut(content=row.pop("page_content"), **row) for row in rows[:size] if row["page_content"] is not None
+    ]
     has_more = len(rows) > len(page)
     if last:
         page.reverse()

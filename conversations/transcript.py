@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Left, Length
 
 from conversations.models import CONTENT_MAX, Message
-from conversations.queries import messages_after, messages_before
+from conversations.queries import list_messages_after, list_messages_before
 from todo_mcp.core.arguments import MAX_ID
 
 PAGE = 20  # messages on a page
@@ -51,11 +51,11 @@ def message_page(conversation_id: int, request: PageRequest) -> MessagePage:
     if request.at:
         return _around(conversation_id, request.at)
     if request.after is not None:
-        rows = _read(messages_after(conversation_id, request.after)[: PAGE + 1])
+        rows = _read(list_messages_after(conversation_id, request.after)[: PAGE + 1])
         page = rows[:PAGE]
         older = page[0]["pk"] if page and request.after else None
         return MessagePage(page, older=older, newer=page[-1]["pk"] if len(rows) > PAGE else None)
-    rows = _read(messages_before(conversation_id, request.before or MAX_ID)[: PAGE + 1])
+    rows = _read(list_messages_before(conversation_id, request.before or MAX_ID)[: PAGE + 1])
     page = rows[:PAGE][::-1]
     return MessagePage(
         page,
@@ -66,8 +66,8 @@ def message_page(conversation_id: int, request: PageRequest) -> MessagePage:
 
 def _around(conversation_id: int, pk: int) -> MessagePage:
     half = PAGE // 2
-    earlier = _read(messages_before(conversation_id, pk)[: half + 1])
-    later = _read(messages_after(conversation_id, pk - 1)[: half + 1])
+    earlier = _read(list_messages_before(conversation_id, pk)[: half + 1])
+    later = _read(list_messages_after(conversation_id, pk - 1)[: half + 1])
     page = earlier[:half][::-1] + later[:half]
     return MessagePage(
         page,

@@ -30,7 +30,7 @@ from tests.server_process import ROOT, Database, ServerProcess
 from tests.support import META, rpc_headers, tool_call
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.telemetry import tracing
-from todo_mcp.telemetry.span_export import Discreet
+from todo_mcp.telemetry.span_export import PrivateExporter
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +44,7 @@ def memory() -> InMemorySpanExporter:
     """Every span of this process; a process has one provider."""
     memory = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(Discreet(memory)))
+    provider.add_span_processor(SimpleSpanProcessor(PrivateExporter(memory)))
     trace.set_tracer_provider(provider)
     return memory
 

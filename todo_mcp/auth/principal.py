@@ -13,11 +13,10 @@ LOCAL = "manage.py"
 
 @dataclass(frozen=True)
 class Principal:
-    """A caller whose token was good at the time of asking.
+    """A caller whose token was valid when it was looked up.
 
-    ``token_id`` is None for a JWT, and where no token was needed (``local_principal``). ``user_id`` is None for a
-    service; ``target_active`` says of the user whom a service named whether that user is active, or is None where
-    there is no such user.
+    ``token_id`` is None for a JWT, and for ``local_principal``, which has no token. ``user_id`` is None for a service.
+    ``target_active`` says whether the user that a service named is active; None if there is no such user.
     """
 
     token_id: int | None
@@ -27,17 +26,22 @@ class Principal:
     target_active: bool | None = None
 
     def require(self, scope: str) -> None:
-        """Raises ScopeMissing where the token lacks the scope, or a service's that of acting for others."""
+        """Check the scopes of the token. A service also needs ``tasks:act_as``.
+
+        Raises:
+            ScopeMissing: the token lacks one of them.
+        """
         needed = [scope] if self.user_id is not None else [scope, ACT_AS]
         if missing := [name for name in needed if name not in self.scopes]:
             raise ScopeMissing(missing[0], needed=" ".join(needed))
 
     def acting_for(self, user_id: str | None) -> str:
-        """The user whose data the call is about: the caller's own, or the one that a service names.
+        """The user whose data the call is about: the caller, or the user that a service names.
 
         Raises:
             Forbidden: another user's id with a personal token (whether or not that user exists), or a deactivated user.
-            InvalidArguments, UserNotFound: what a service left out, or got wrong.
+            InvalidArguments: a service named no user.
+            UserNotFound: a service named a user who does not exist.
         """
         if self.user_id is not None:
             if user_id not in (None, "me", self.user_id):
@@ -53,7 +57,7 @@ class Principal:
 
 
 def local_principal(user_id: str) -> Principal:
-    """A user whom an operator speaks for at the command line, where no token is needed.
+    """The principal of an operator who acts for a user at the command line, without a token.
 
     Raises:
         UserNotFound: there is no such user.

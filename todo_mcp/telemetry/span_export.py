@@ -1,4 +1,4 @@
-"""Spans go by OTLP over HTTP to the collector that OpenTelemetry's variables name. Imported only where one is named."""
+"""Sends spans by OTLP over HTTP to the collector that OpenTelemetry's variables name; imported only if one is named."""
 
 import re
 from collections.abc import Sequence
@@ -14,27 +14,27 @@ from todo_mcp.core.operations import REGISTRY
 
 _METHODS = {"initialize", "ping", "server/discover", "tools/call", "tools/list"}
 _METHODS |= {"notifications/initialized", "notifications/cancelled", "notifications/progress"}
-_OTHER = "_OTHER"  # OpenTelemetry's word for what is not known
+_OTHER = "_OTHER"  # OpenTelemetry's word for an unknown value
 
 
 def provider() -> TracerProvider:
-    """Sampling, batches, address and headers are as the variables say; the service is todo-mcp where they name none."""
+    """A provider with sampling, batches, address and headers of the variables; the default service is todo-mcp."""
     resource = Resource.create({SERVICE_VERSION: __version__})
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: "todo-mcp"}))
-    made = TracerProvider(resource=resource, shutdown_on_exit=False)
-    made.add_span_processor(BatchSpanProcessor(Discreet(OTLPSpanExporter())))
-    return made
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(PrivateExporter(OTLPSpanExporter())))
+    return provider
 
 
-class Discreet(SpanExporter):
-    """Hands spans on without what a caller may have written: names that are not ours, and the messages of errors."""
+class PrivateExporter(SpanExporter):
+    """Exports spans without text that a caller may have written: unknown names, and the messages of errors."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export([_without_words(span) for span in spans])
+        return self._exporter.export([_without_texts(span) for span in spans])
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
@@ -43,15 +43,15 @@ class Discreet(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-def _without_words(span: ReadableSpan) -> ReadableSpan:
+def _without_texts(span: ReadableSpan) -> ReadableSpan:
     name, attributes = span.name, dict(span.attributes or {})
-    if "mcp.method.name" in attributes:  # the MCP SDK's
+    if "mcp.method.name" in attributes:  # a span of the MCP SDK
         method, tool = attributes["mcp.method.name"], attributes.get("gen_ai.tool.name", "")
         attributes["mcp.method.name"] = method = method if method in _METHODS else _OTHER
         if tool:
             attributes["gen_ai.tool.name"] = tool = tool if tool in REGISTRY else _OTHER
         name = f"{method} {tool}".strip()
-        if not re.fullmatch("[0-9a-fA-F-]{1,36}", str(attributes.get("jsonrpc.request.id", ""))):  # number or UUID
+        if not re.fullmatch("[0-9a-fA-F-]{1,36}", str(attributes.get("jsonrpc.request.id", ""))):  # a number or a UUID
             attributes.pop("jsonrpc.request.id", None)
     return ReadableSpan(
         name,

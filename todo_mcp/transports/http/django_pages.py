@@ -1,7 +1,7 @@
-"""Django's own pages under ASGI: each request is handled, synchronously and whole, in a database thread.
+"""Django's own pages under ASGI: a thread of the gate handles each request synchronously, from start to end.
 
-Django's ASGI handler would make a thread, and so a database connection, for every request, past the gate. This one
-uses the same threads as the tools: connections stay within the limit, and a flood of pages cannot starve PostgreSQL.
+Django's ASGI handler would use a thread, and so a database connection, for every request, without the gate. This one
+goes through the gate: connections stay within the limit, and a flood of pages cannot exhaust PostgreSQL.
 """
 
 import mimetypes
@@ -32,12 +32,12 @@ from todo_mcp.transports.http.checked_request import address_of
 from todo_mcp.transports.http.refusals import refuse_with
 
 PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows
-_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # bytes that a query holds percent-encoded (RFC 3986, 2.1)
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # a query holds these bytes percent-encoded (RFC 3986, section 2.1)
 STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and scripts
 
 
 class _Request(ASGIRequest):
-    """A form is UTF-8, whatever its Content-Type says (WHATWG URL, 5.1). Django's error pages fail over others."""
+    """A form is UTF-8, whatever its Content-Type says (WHATWG URL, 5.1). Django's error pages fail with others."""
 
     @property
     def encoding(self) -> str:
@@ -49,7 +49,7 @@ class _Request(ASGIRequest):
 
 
 class DjangoApp(BaseHandler):
-    """An ASGI application for what Django's URLs name."""
+    """An ASGI application for the paths in Django's URLs."""
 
     def __init__(self, gate: DatabaseGate) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ class DjangoApp(BaseHandler):
         self.load_middleware(is_async=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = (await receive()).get("body", b"")  # the guard has read it whole
-        began = time.perf_counter()
+        body = (await receive()).get("body", b"")  # RequestChecks has read the whole body
+        started = time.perf_counter()
         kind = "rest" if scope["path"].startswith("/api/") else "page"
         try:
             response = await self._gate.in_thread(lambda: self._respond(scope, body), patience=PAGE_SECONDS)
@@ -67,46 +67,46 @@ class DjangoApp(BaseHandler):
             if kind == "page":  # a person reads it
                 headers = {"Retry-After": response.headers["Retry-After"]}
                 response = PlainTextResponse(busy.message, busy.code, headers=headers)
-        PAGES.labels(kind, response.status_code).observe(time.perf_counter() - began)
+        PAGES.labels(kind, response.status_code).observe(time.perf_counter() - started)
         await response(scope, receive, send)
 
     def _respond(self, scope: Scope, body: bytes) -> Response:
         request_source.set(RequestSource(site_of(address_of(scope)), is_known=False))
         set_script_prefix(scope.get("root_path", ""))
         signals.request_started.send(sender=self.__class__, scope=scope)
-        query = _BEYOND_ASCII.sub(lambda found: b"%%%02X" % found[0][0], scope["query_string"])
-        answered = self.get_response(_Request({**scope, "query_string": query}, BytesIO(body)))
+        query = _BEYOND_ASCII.sub(lambda match: b"%%%02X" % match[0][0], scope["query_string"])
+        response = self.get_response(_Request({**scope, "query_string": query}, BytesIO(body)))
         try:
-            return _to_starlette(answered)
+            return _to_starlette(response)
         finally:
-            answered.close()  # sends request_finished
+            response.close()  # sends request_finished
 
 
-def _to_starlette(answered: HttpResponseBase) -> Response:
-    content = b"".join(bytes(part) for part in answered)
-    response = Response(content, answered.status_code)
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answered.items()]
-    cookies = [(b"set-cookie", morsel.OutputString().encode("latin-1")) for morsel in answered.cookies.values()]
-    length = [(b"content-length", str(len(content)).encode())] if answered.status_code != 204 else []  # RFC 9110, 8.6
+def _to_starlette(page: HttpResponseBase) -> Response:
+    content = b"".join(bytes(part) for part in page)
+    response = Response(content, page.status_code)
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in page.items()]
+    cookies = [(b"set-cookie", morsel.OutputString().encode("latin-1")) for morsel in page.cookies.values()]
+    length = [(b"content-length", str(len(content)).encode())] if page.status_code != 204 else []  # RFC 9110, 8.6
     response.raw_headers = [pair for pair in headers if pair[0] != b"content-length"] + cookies + length
     return response
 
 
 async def static_file(request: Request) -> Response:
-    """A static file of an installed app, found as `collectstatic` would; no copy, no step to forget."""
+    """A static file of an installed app, found by Django's finders. There is no `collectstatic` step to forget."""
     try:
-        found = finders.find(request.path_params["path"])
+        file = finders.find(request.path_params["path"])
     except SuspiciousFileOperation:
-        found = None
-    if not isinstance(found, str) or not Path(found).is_file():
+        file = None
+    if not isinstance(file, str) or not Path(file).is_file():
         return PlainTextResponse("Not found", 404)
-    kept = {"Cache-Control": f"public, max-age={STATIC_SECONDS}"}
-    return Response(_content(found), media_type=mimetypes.guess_type(found)[0], headers=kept)
+    headers = {"Cache-Control": f"public, max-age={STATIC_SECONDS}"}
+    return Response(_content(file), media_type=mimetypes.guess_type(file)[0], headers=headers)
 
 
 @cache
 def _content(file: str) -> bytes:
-    """Kept, so that however many clients read slowly hold one copy and no open file; all files come to 15 MB."""
+    """Cached, so that slow clients share one copy and hold no file open. All files together have 15 MB."""
     return Path(file).read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""What a load balancer and Prometheus ask."""
+"""The endpoints for load balancers and Prometheus, and whether this process is draining."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -34,19 +34,19 @@ def is_draining() -> bool:
 
 
 async def healthz(request: Request) -> Response:
-    """Alive: the event loop turns. Says nothing of the database, so a restart of that does not restart us."""
+    """Alive: the event loop runs. It ignores the database, so that a restart of the database restarts no server."""
     return PlainTextResponse("ok\n")
 
 
 def readyz(gate: DatabaseGate) -> Endpoint:
-    """Ready: not draining, the database answers, every migration is applied. 503 with the reason otherwise."""
+    """Ready: not draining, the database answers, every migration is applied. Otherwise 503 with the reason."""
     migrated = False
 
-    def look() -> str:
+    def problem() -> str:
         nonlocal migrated
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        if not migrated:  # asked until it is so; it does not become untrue under a running server
+        if not migrated:  # checked until all are applied; nobody reverts a migration under a running server
             executor = MigrationExecutor(connection)
             migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
         return "" if migrated else "migrations are not applied"
@@ -55,7 +55,7 @@ def readyz(gate: DatabaseGate) -> Endpoint:
         if is_draining():
             return PlainTextResponse("draining\n", 503)
         try:
-            reason = await gate.in_thread(look)
+            reason = await gate.in_thread(problem)
         except Busy:
             reason = "busy"
         except DatabaseError as error:
@@ -67,8 +67,8 @@ def readyz(gate: DatabaseGate) -> Endpoint:
 
 
 async def metrics(request: Request) -> Response:
-    """Prometheus' exposition; where METRICS_TOKEN is set, for its bearer only."""
-    sent = request.headers.get("authorization", "").encode()
-    if settings.METRICS_TOKEN and not compare_digest(sent, f"Bearer {settings.METRICS_TOKEN}".encode()):
+    """The metrics, in Prometheus' text format. If METRICS_TOKEN is set, only its bearer gets them."""
+    authorization = request.headers.get("authorization", "").encode()
+    if settings.METRICS_TOKEN and not compare_digest(authorization, f"Bearer {settings.METRICS_TOKEN}".encode()):
         return PlainTextResponse("unauthorized\n", 401, headers={"WWW-Authenticate": "Bearer"})
     return Response(exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""Bodies that are too large to be read for anybody and parsed on the event loop."""
+"""Bodies that are too large to read for a stranger, or to parse on the event loop."""
 
 import asyncio
 from collections import Counter
@@ -10,14 +10,14 @@ from typing import Any
 from todo_mcp.core.errors import Busy
 from todo_mcp.core.strict_json import parse
 
-SMALL_MAX = 16 * 1024  # bytes; what is larger is read only for a good token
-# Bytes of larger bodies that a worker holds at once, from the first byte to the answer
-CALLS_ROOM = 8 * 1024 * 1024  # of calls, half of it for one caller
-FORMS_ROOM = 2 * 1024 * 1024  # of forms, which strangers may send; half of it for one site
+SMALL_MAX = 16 * 1024  # bytes; a larger body is read only for a valid token
+# Bytes of larger bodies that a worker holds at a time, from the first byte to the answer
+CALLS_ROOM = 8 * 1024 * 1024  # for calls; at most half for one caller
+FORMS_ROOM = 2 * 1024 * 1024  # for forms, which a stranger may send; at most half for one site
 
 
 class LargeBodies:
-    """Lets in ``size`` bytes at once; what finds no room within ``wait`` seconds gets ``Busy``."""
+    """Admits ``size`` bytes at a time. A body that gets no room within ``wait`` seconds gets ``Busy``."""
 
     def __init__(self, size: int, wait: float) -> None:
         self._wait, self._each = wait, size // 2
@@ -28,10 +28,10 @@ class LargeBodies:
 
     @asynccontextmanager
     async def room(self, size: int, owner: str) -> AsyncIterator[None]:
-        """Room for a body of ``size`` bytes within this context. An owner has half of it at most.
+        """Hold room for a body of ``size`` bytes within this context. An owner gets at most half of all room.
 
         Raises:
-            Busy: there was none in time.
+            Busy: no room was free in time.
         """
         async with self._changed:
             try:

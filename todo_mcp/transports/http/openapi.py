@@ -1,4 +1,4 @@
-"""Our operations in the OpenAPI document, made from their declarations and the REST views that offer them."""
+"""Adds the operations to the OpenAPI document, from their declarations and the REST views that offer them."""
 
 import re
 from collections.abc import Iterator, Set
@@ -68,7 +68,7 @@ def _tool(operation: Operation) -> dict[str, Any]:
 
 
 def _resource(operation: Operation, status: int, view: type[ResourceView], path: str, method: str) -> dict[str, Any]:
-    """An operation behind REST: some arguments in the path, one in a header, the rest in the query or the body."""
+    """An operation over REST: arguments stand in the path, one in a header, the others in the query or the body."""
     properties = dict(operation.input_schema["properties"])
     parameters = [_parameter(name, properties.pop(name), "path") for name in re.findall(r"{(\w+)}", path)]
     if key := properties.pop("idempotency_key", None):
@@ -80,7 +80,7 @@ def _resource(operation: Operation, status: int, view: type[ResourceView], path:
         schema, data = view.describe_body(properties, user), view.describe_answer(data)
         body = {"requestBody": json_body(schema, operation.example)}
         properties = {"user_id": user}
-    parameters += [_parameter(name, said, "query") for name, said in properties.items()]
+    parameters += [_parameter(name, schema, "query") for name, schema in properties.items()]
     done = None if status == 204 else data
     errors = _ERRORS.keys() - ({415, 409} if method != "POST" else set())
     return {**_described(operation, "conversations", status, done, errors), "parameters": parameters, **body}
@@ -108,10 +108,10 @@ def _response(status: int, description: str, schema: dict[str, Any] | None) -> d
     return {"description": description, "headers": _REQUEST_ID | _HEADERS.get(status, {}), **content}
 
 
-def _parameter(name: str, said: dict[str, Any], where: str) -> dict[str, Any]:
-    schema = {key: value for key, value in said.items() if key != "description"}
-    described = {"name": name, "in": where, "description": said["description"], "schema": schema}
-    return {**described, "required": True} if where == "path" else described
+def _parameter(name: str, described_schema: dict[str, Any], where: str) -> dict[str, Any]:
+    schema = {key: value for key, value in described_schema.items() if key != "description"}
+    parameter = {"name": name, "in": where, "description": described_schema["description"], "schema": schema}
+    return {**parameter, "required": True} if where == "path" else parameter
 
 
 def _resource_views(patterns: list[Any], prefix: str) -> Iterator[tuple[str, type[ResourceView]]]:

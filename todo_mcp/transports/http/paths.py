@@ -6,21 +6,21 @@ from urllib.parse import quote, unquote
 
 from starlette.types import Scope
 
-# What RFC 3986, section 3.3, lets a path hold, but ";". No segment is empty, "." or "..".
+# The path of RFC 3986, section 3.3, without ";". No segment is empty, "." or "..".
 _SEGMENTS = re.compile(rb"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9\-._~!$&'()*+,=:@]++|%[0-9A-Fa-f]{2})++)*+/?")
-REMEMBERED_MAX = 256  # bytes; of longer paths none is remembered
+CACHED_MAX = 256  # bytes; longer paths are not cached
 _ESCAPE = re.compile(rb"%(..)")
-# What needs no escape has none (RFC 3986, section 2.3); slashes, backslashes and semicolons separate for some readers.
+# An escape of these is refused: most need none (RFC 3986, section 2.3); some programs take / \ and ; for separators.
 _NEVER_ESCAPED = frozenset(rb"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/\;")
 
 
 def canonical_path(scope: Scope) -> str | None:
-    """The path of a request without a slash at its end, or None where it is spelled in another way than ours.
+    """The path of a request without a slash at its end; None if it is not in its canonical spelling.
 
-    Below ``/admin`` the slash stays: Django's pages there have one.
+    Below ``/admin`` the slash stays, because Django's pages there have one.
     """
     raw: bytes = scope.get("raw_path") or quote(scope["path"], safe="/~!$&'()*+,;=:@").encode()
-    return _remembered(raw) if len(raw) <= REMEMBERED_MAX else _read(raw)
+    return _cached(raw) if len(raw) <= CACHED_MAX else _read(raw)
 
 
 def _read(raw: bytes) -> str | None:
@@ -41,7 +41,7 @@ def _read(raw: bytes) -> str | None:
     return path
 
 
-_remembered = lru_cache(1024)(_read)
+_cached = lru_cache(1024)(_read)
 
 
 def is_mcp(path: str) -> bool:

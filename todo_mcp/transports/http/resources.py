@@ -1,4 +1,4 @@
-"""REST resources in Django REST framework, over the same way of a call as the tools."""
+"""REST resources in Django REST framework. Their calls take the same way as those of the tools."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ from todo_mcp.transports.http.refusals import count_refusal, refusal_parts
 logger = logging.getLogger(__name__)
 
 JSON = "application/json"
-_NEXT = {
+_ADVICE = {
     404: "There is nothing at this path. See /api/docs.",
     405: "That method is not possible here; the header Allow says which are. See /api/docs.",
     406: f"Answers are {JSON}; send Accept: {JSON}, or no Accept at all.",
@@ -37,13 +37,13 @@ _NEXT = {
 
 
 def json_body(schema: Mapping[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON request body in OpenAPI's form; it may be left out where no argument is required."""
+    """A JSON request body in OpenAPI's form. It is optional if no argument is required."""
     required = "required" in schema or "oneOf" in schema
     return {"required": required, "content": {JSON: {"schema": schema, "example": dict(example)}}}
 
 
 class Renderer(BaseRenderer):
-    """Our JSON, as the tools send it."""
+    """JSON as the tools send it."""
 
     media_type = JSON
     format = "json"
@@ -54,7 +54,7 @@ class Renderer(BaseRenderer):
 
 
 class Negotiation(DefaultContentNegotiation):
-    """By the Accept header alone: ``?format=`` is an argument like any other, and unknown."""
+    """Use the Accept header only: ``?format=`` is an unknown argument like any other."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
@@ -66,48 +66,48 @@ class Negotiation(DefaultContentNegotiation):
 def envelope_for(error: Exception, context: dict[str, Any]) -> Response:
     """REST framework's exception handler: the answer to a request that is no call.
 
-    What is wrong with it is told to those whose token is good; others hear of the token alone.
+    Only a caller with a valid token learns what is wrong; others get 401.
     """
     checked = checked_request(context["request"]._request.scope)
     if isinstance(error, Http404):
         error = NotFound()
     elif isinstance(error, SuspiciousOperation):
-        error = InvalidArguments({"query": "is not usable"})  # more than a thousand names
+        error = InvalidArguments({"query": "is not usable"})  # it has more than a thousand names
     elif not isinstance(error, (APIException, TodoError, Unauthenticated)):
         logger.error("defect", extra=describe_error(error))
         error = InternalError(checked.request_id)
     try:
         if checked.token and not isinstance(error, Unauthenticated):
             authenticate_alone(checked.token)
-    except (Unauthenticated, TodoError) as refused:
-        error = refused
-    status, body, headers = _said(error)
+    except (Unauthenticated, TodoError) as refusal:
+        error = refusal
+    status, body, headers = _parts(error)
     count_refusal(status, "http")
     return Response(body, status, headers=headers)
 
 
-def _said(error: APIException | TodoError | Unauthenticated) -> tuple[int, dict[str, Any], dict[str, str]]:
+def _parts(error: APIException | TodoError | Unauthenticated) -> tuple[int, dict[str, Any], dict[str, str]]:
     if not isinstance(error, APIException):
         return refusal_parts(error)
     data = {"error_code": error.status_code, "error": error.default_code}
-    return error.status_code, {"status": "error", "data": data, "message": _NEXT.get(error.status_code, "")}, {}
+    return error.status_code, {"status": "error", "data": data, "message": _ADVICE.get(error.status_code, "")}, {}
 
 
 class EnvelopeView(APIView):
-    """What our views share: the body has been read and parsed by the guard, and answers are as the tools'."""
+    """Base of the views: RequestChecks has read and parsed the body, and answers have the form of the tools'."""
 
     parser_classes = ()
     renderer_classes = (Renderer,)
     content_negotiation_class = Negotiation
-    schema = None  # openapi.py describes it, from the operations
+    schema = None  # openapi.py describes it from the operations
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        response._has_been_logged = True  # as a call; Django would warn of each mistake that a caller makes
+        response._has_been_logged = True  # as a call; Django would log a warning for each mistake of a caller
         return super().finalize_response(request, response, *args, **kwargs)
 
 
 class ReadOnly(APIView):
-    """Mixin for a library's view: it is read by GET and HEAD, and all else is refused in the envelope."""
+    """Mixin for a library's view: GET and HEAD read it, and the envelope refuses every other method."""
 
     http_method_names = ["get", "head"]  # REST framework's OPTIONS fails where a template renders the answer
 
@@ -119,19 +119,19 @@ class ReadOnly(APIView):
 
 
 class UnknownView(EnvelopeView):
-    """A path below /api/ that is nothing."""
+    """Answers 404 for an unknown path below /api/."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound
 
 
 class ResourceView(EnvelopeView):
-    """Answers each HTTP method with an operation: arguments from the path, the query and the JSON body.
+    """Answers each HTTP method with an operation. Arguments come from the path, the query and the JSON body.
 
     A success is the resource itself; an error is the envelope.
     """
 
-    operations: ClassVar[dict[str, tuple[str, int]]]  # method → operation, status of success
+    operations: ClassVar[dict[str, tuple[str, int]]]  # from the method to the operation and the status of success
 
     def __init_subclass__(cls) -> None:
         cls.http_method_names = [method.lower() for method in cls.operations]
@@ -143,22 +143,22 @@ class ResourceView(EnvelopeView):
         return self.request._request.scope  # type: ignore[attr-defined,no-any-return]
 
     def body_arguments(self, body: Any) -> dict[str, Any]:
-        """The arguments that a body gives."""
+        """The arguments in a body."""
         if not isinstance(body, dict):
             raise InvalidArguments({"body": "must be a JSON object"})
         return body
 
     def answer(self, data: dict[str, Any], body: Any) -> Any:
-        """The resource as it is sent."""
+        """The resource, as the answer contains it."""
         return data
 
     def explain(self, error: TodoError, body: Any) -> TodoError:
-        """The error in the words of the body that was sent."""
+        """The error, with field names as they are in the body."""
         return error
 
     @classmethod
     def describe_body(cls, properties: dict[str, Any], user: dict[str, Any]) -> dict[str, Any]:
-        """JSON Schema of the body of a POST, whose arguments these are."""
+        """JSON Schema of the body of a POST with these arguments."""
         return {"type": "object", "properties": {**properties, "user_id": user}, "additionalProperties": False}
 
     @classmethod
@@ -184,19 +184,22 @@ class ResourceView(EnvelopeView):
         return Response(None if status == 204 else self.answer(envelope["data"], checked.message), status)
 
     def _arguments(self, operation: Operation, checked: CheckedRequest, path: Mapping[str, Any]) -> dict[str, Any]:
-        """What was said in several places, as one; nothing may be said twice. The operation refuses what it has not."""
-        known = operation.arguments.model_fields
-        said = [*path.items(), *self._query()]
-        said += self._body(checked) if self.request.method == "POST" else self._no_body()
+        """The arguments of path, query, header and body together; none may be there twice.
+
+        Unknown arguments are left for the operation to reject.
+        """
+        fields = operation.arguments.model_fields
+        pairs = [*path.items(), *self._query()]
+        pairs += self._body(checked) if self.request.method == "POST" else self._no_body()
         arguments: dict[str, Any] = {}
-        for name, value in said:
-            if name in arguments and name in known:
+        for name, value in pairs:
+            if name in arguments and name in fields:
                 raise InvalidArguments({name: "is given twice"})
             arguments[name] = value
         return arguments
 
     def _query(self) -> list[tuple[str, str]]:
-        """The query's pairs; with a POST it names the user alone, the rest has its place in the body or a header."""
+        """The pairs of the query. A POST may have only ``user_id`` there; the rest belongs into body and header."""
         query: bytes = self._scope["query_string"]
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
         if self.request.method == "POST" and any(name != "user_id" for name, _ in pairs):
@@ -204,14 +207,14 @@ class ResourceView(EnvelopeView):
         return pairs
 
     def _body(self, checked: CheckedRequest) -> list[tuple[str, Any]]:
-        raw: list[tuple[bytes, bytes]] = self._scope["headers"]
-        said = [("idempotency_key", value.decode("latin-1")) for name, value in raw if name == b"idempotency-key"]
+        headers: list[tuple[bytes, bytes]] = self._scope["headers"]
+        keys = [("idempotency_key", value.decode("latin-1")) for name, value in headers if name == b"idempotency-key"]
         if not checked.has_body:
-            return said
+            return keys
         media_type = self.request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if media_type != JSON:
             raise UnsupportedMediaType(media_type)
-        return [*said, *self.body_arguments(checked.message).items()]
+        return [*keys, *self.body_arguments(checked.message).items()]
 
     def _no_body(self) -> list[tuple[str, Any]]:
         if self.request._request.read(1):

@@ -1,4 +1,4 @@
-"""The five tools as plain HTTP: POST a JSON object of arguments, get the envelope, its error_code as the status."""
+"""The five tools over plain HTTP: POST a JSON object of arguments; get the envelope, with its error_code as status."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,8 +23,8 @@ class ToolEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await self._call(Request(scope, receive))
-        except (Unauthenticated, TodoError) as refusal:
-            response = refuse_with(scope, refusal)
+        except (Unauthenticated, TodoError) as error:
+            response = refuse_with(scope, error)
         await response(scope, receive, send)
 
     async def _call(self, request: Request) -> Response:
@@ -33,7 +33,7 @@ class ToolEndpoint:
         operation = REGISTRY.get(request.path_params["tool"])
         if operation is None or request.method != "POST" or not isinstance(arguments, dict):
             await self._gate.on_loop(lambda: authenticate_alone(checked.token))
-            return _malformed(request, known=operation is not None)
+            return _refuse_malformed(request, has_tool=operation is not None)
         call = Call(
             operation=operation,
             arguments=arguments,
@@ -45,8 +45,8 @@ class ToolEndpoint:
         return refuse_with(request.scope, error, is_counted=True) if error else EnvelopeResponse(envelope)
 
 
-def _malformed(request: Request, *, known: bool) -> Response:
-    if not known:
+def _refuse_malformed(request: Request, *, has_tool: bool) -> Response:
+    if not has_tool:
         return refuse(request.scope, 404, f"No such tool. The tools are {', '.join(REGISTRY)}.", name="not_found")
     if request.method != "POST":
         response = refuse(request.scope, 405, "POST a JSON object of arguments.", name="method_not_allowed")

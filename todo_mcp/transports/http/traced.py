@@ -1,4 +1,4 @@
-"""A span for each request; what OpenTelemetry wants of it, and no more: no address, no query, no name of a caller's."""
+"""A span for each request with OpenTelemetry's attributes, but without addresses, queries or text of callers."""
 
 from django.urls import Resolver404, resolve
 from opentelemetry import context as contexts
@@ -15,9 +15,9 @@ _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"
 
 
 class Traced:
-    """ASGI middleware around the whole application. The caller's trace goes on, where ``traceparent`` names one.
+    """ASGI middleware around the whole application. It continues the trace that ``traceparent`` names.
 
-    The MCP SDK makes the spans of /mcp, as children of what the message names or else of the header.
+    The MCP SDK makes the spans of /mcp. Their parent is named by the message, or else by the header.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -27,8 +27,8 @@ class Traced:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        context = extract({name: sent[name] for name in ("traceparent", "tracestate") if name in sent})
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        context = extract({name: headers[name] for name in ("traceparent", "tracestate") if name in headers})
         if is_mcp(scope["path"]):
             outer = contexts.attach(context)
             try:
@@ -53,7 +53,7 @@ class Traced:
                 if message["type"] == "http.response.start":
                     status = message["status"]
                     span.set_attribute("http.response.status_code", status)
-                    if status >= (400 if tool else 500):  # an error of a tool is one over MCP too
+                    if status >= (400 if tool else 500):  # over MCP every error of a tool is one too
                         span.set_attribute("error.type", str(status))
                         span.set_status(StatusCode.ERROR)
                 await send(message)
@@ -62,7 +62,7 @@ class Traced:
 
 
 def _route(path: str) -> str:
-    """The pattern of the page, without what stands in its place."""
+    """The URL pattern of a page, without the values in the path."""
     try:
         return f"/{resolve(path).route}"
     except Resolver404:
