@@ -151,12 +151,12 @@ def update_task(
     Give only what changes: a field that you leave out keeps its value, and an empty description clears it. Make sure
     of the task_id with list_tasks first. To mark a task as done use complete_task.
     """
-    given = {"title": title, "description": description}
+    values = {"title": title, "description": description}
     now = timezone.now()
-    rows = queries.update_task(user_id=user_id, task_id=task_id, now=now, **given)
+    rows = queries.update_task(user_id=user_id, task_id=task_id, now=now, **values)
     if not rows:
         raise TaskNotFound(task_id)
-    fields = [field for field, value in given.items() if value is not None]
+    fields = [field for field, value in values.items() if value is not None]
     return TaskUpdated(task_id=task_id, title=rows[0][0], updated_fields=fields, updated_at=now)
 
 

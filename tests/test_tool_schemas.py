@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from tests.conftest import REVISIONS, Caller
 from tests.support import TOOLS, arguments_of
 from todo_mcp.core.operations import REGISTRY
-from todo_mcp.transports.mcp.endpoint import describe
+from todo_mcp.transports.mcp.sdk_server import describe
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 BUDGET = 11_500  # characters of tools/list: a model reads them before every conversation, about 4 to a token

@@ -68,7 +68,7 @@ class Lifespan:
         install()
         gate = DatabaseGate(settings.DATABASE_CONNECTIONS, settings.GATE_SECONDS)
         application = Application(gate)
-        async with tracing.exporting(), application.mcp.manager.run():
+        async with tracing.exporting(), application.mcp.sdk.manager.run():
             checks = RequestChecks(application, gate)
             self._running = Traced(checks) if tracing.is_configured() else checks
             try:

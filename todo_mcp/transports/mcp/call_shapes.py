@@ -144,13 +144,12 @@ class KnownShapes:
         self._shapes: dict[CallShape, KnownShape] = {}
 
     def get(self, shape: CallShape) -> KnownShape | None:
-        known = self._shapes.pop(shape, None)
-        if known:
-            self._shapes[shape] = known
-        return known
+        known_shape = self._shapes.pop(shape, None)
+        if known_shape:
+            self._shapes[shape] = known_shape
+        return known_shape
 
     def add(self, shape: CallShape, sender: Sender, *, is_error: bool, frame: Frame) -> None:
-        known = self._shapes.setdefault(shape, KnownShape(sender))
-        known.frames[is_error] = frame
+        self._shapes.setdefault(shape, KnownShape(sender)).frames[is_error] = frame
         if len(self._shapes) > SHAPES_MAX:
             del self._shapes[next(iter(self._shapes))]

@@ -1,0 +1,70 @@
+"""Calls of tools over MCP: which messages are calls, and what becomes of one."""
+
+from dataclasses import dataclass
+
+from starlette.types import Scope
+
+from todo_mcp.calls.call import Call, clean_client
+from todo_mcp.calls.perform import perform_for
+from todo_mcp.core.envelope import failure, to_json
+from todo_mcp.core.errors import Busy, KeysUnavailable, ScopeMissing, TodoError, Unauthenticated
+from todo_mcp.core.operations import REGISTRY
+from todo_mcp.postgres.gate import DatabaseGate
+from todo_mcp.transports.http.checked_request import CheckedRequest
+from todo_mcp.transports.http.refusals import count_refusal
+from todo_mcp.transports.mcp.call_shapes import Sender
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a tool call: the JSON of its envelope, or a refusal that HTTP tells.
+
+    ``has_valid_token`` is False if the token was not valid. ``has_run`` says that the tool ran to its end, so the frame
+    of this call fits others.
+    """
+
+    answer: bytes = b""
+    is_error: bool = False
+    refusal: Unauthenticated | TodoError | None = None
+    has_valid_token: bool = True
+    has_run: bool = True
+
+
+def is_tool_call(request: CheckedRequest) -> bool:
+    """Whether the message calls one of the tools and can be answered."""
+    message = request.message
+    if request.rpc_id is None or message.get("method") != "tools/call" or message.get("jsonrpc") != "2.0":
+        return False
+    params = message.get("params")
+    name = params.get("name") if isinstance(params, dict) else None
+    return isinstance(name, str) and name in REGISTRY
+
+
+async def perform_tool_call(gate: DatabaseGate, request: CheckedRequest, sender: Sender, scope: Scope) -> Outcome:
+    """Do the call of a message for which ``is_tool_call`` is true."""
+    params = request.message["params"]
+    call = Call(
+        operation=REGISTRY[params["name"]],
+        arguments=params.get("arguments") or {},
+        transport="mcp",
+        revision=sender.revision,
+        client=sender.client or _user_agent(scope),
+        request_id=request.request_id,
+    )
+    try:
+        envelope, error = await gate.on_loop(lambda: perform_for(call, request.token))
+    except Unauthenticated as refusal:
+        return Outcome(refusal=refusal, has_valid_token=False, has_run=False)
+    except Busy as busy:  # the token was not looked up: `busy` contains no user data
+        count_refusal(busy.code, "mcp")
+        envelope, error = failure(busy), busy
+    has_run = not isinstance(error, Busy)
+    if isinstance(error, (ScopeMissing, KeysUnavailable)):
+        return Outcome(refusal=error, has_run=has_run)
+    return Outcome(to_json(envelope), is_error=error is not None, has_run=has_run)
+
+
+def _user_agent(scope: Scope) -> str:
+    """The client's name for itself in the header, for a message that does not name the client."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    return clean_client(next((value.decode("latin-1") for name, value in headers if name == b"user-agent"), ""))
