@@ -15,7 +15,7 @@ from tests.server_process import Database, ServerProcess
 from tests.sockets import CHUNKED, GET, Connect
 from tests.sockets import anyio_backend as anyio_backend
 from tests.sockets import connect as connect
-from todo_mcp.process import http_connections, http_protocol, server
+from todo_mcp.process import http_closing, http_connections, http_protocol, server
 
 pytestmark = pytest.mark.anyio
 LARGE = GET.replace(b"/ ", b"/large ")
@@ -24,7 +24,7 @@ FEW = 256  # file descriptors
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(http_closing, "UNREAD_SECONDS", 0.5)
     monkeypatch.setattr(server, "LOOK_FOR_UNREAD", 1)
 
 
@@ -52,7 +52,7 @@ async def test_a_client_that_reads_slowly_gets_all_of_a_large_answer(connect: Co
         assert piece, f"closed after {received} bytes"
         received += len(piece)
         await asyncio.sleep(0.01)
-    assert time.monotonic() - began > http_protocol.UNREAD_SECONDS
+    assert time.monotonic() - began > http_closing.UNREAD_SECONDS
 
 
 async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_all_answered(connect: Connect) -> None:

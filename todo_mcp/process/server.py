@@ -27,8 +27,9 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 from todo_mcp.postgres.embedded.server import release_all
+from todo_mcp.process.http_closing import abort_unread
 from todo_mcp.process.http_connections import connections
-from todo_mcp.process.http_protocol import HttpProtocol, abort_unread
+from todo_mcp.process.http_protocol import HttpProtocol
 from todo_mcp.transports.http import health
 
 APPLICATION = "todo_mcp.asgi:application"
