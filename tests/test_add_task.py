@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from tasks.models import DESCRIPTION_MAX, TITLE_MAX, Task
-from tests.conftest import DOORS, Caller, Orm
-from tests.support import CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES, everything_of, refused, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.tool_calls import CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES, everything_of, refused, send
 from todo_mcp.auth.tokens import issue_token
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]

@@ -14,8 +14,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from conversations.models import Conversation
 from tasks.models import Task
-from tests.factories import MessageFactory, TaskFactory, UserFactory
-from tests.operators import LISTS, sign_in, staff_with
+from tests.support.factories import MessageFactory, TaskFactory, UserFactory
+from tests.support.operators import LISTS, sign_in, staff_with
 from todo_mcp.admin_kit import base
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.history import history_context

@@ -8,8 +8,8 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from oauth2_provider.models import AccessToken
 
-from tests.factories import TaskFactory, UserFactory
-from tests.operators import LISTS, act, sign_in, staff_with
+from tests.support.factories import TaskFactory, UserFactory
+from tests.support.operators import LISTS, act, sign_in, staff_with
 from todo_mcp.auth.tokens import find_token
 from todo_mcp.users.models import User
 

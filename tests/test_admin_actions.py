@@ -11,8 +11,8 @@ from oauth2_provider.models import AccessToken
 from conversations.models import Conversation
 from tasks import services
 from tasks.models import Task, TaskEvent
-from tests.factories import MessageFactory, TaskFactory
-from tests.operators import LISTS, act, sign_in
+from tests.support.factories import MessageFactory, TaskFactory
+from tests.support.operators import LISTS, act, sign_in
 from todo_mcp.admin_kit import actions
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.users.models import User

@@ -10,8 +10,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from conversations import search
 from conversations.models import CONTENT_MAX, Message
-from tests.factories import ConversationFactory, MessageFactory, TaskFactory
-from tests.operators import LISTS, sign_in, staff_with
+from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory
+from tests.support.operators import LISTS, sign_in, staff_with
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.django_db

@@ -10,8 +10,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from tasks.models import Task
-from tests.factories import MessageFactory, TaskFactory, UserFactory
-from tests.operators import sign_in, staff_with
+from tests.support.factories import MessageFactory, TaskFactory, UserFactory
+from tests.support.operators import sign_in, staff_with
 from todo_mcp.operators import dashboard
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.users.models import User

@@ -9,8 +9,8 @@ from django.test import Client
 from tasks import services
 from tasks.history import revert_task
 from tasks.models import Task, TaskEvent
-from tests.factories import TaskFactory
-from tests.operators import LISTS, sign_in, staff_with
+from tests.support.factories import TaskFactory
+from tests.support.operators import LISTS, sign_in, staff_with
 from todo_mcp.core.errors import TaskNotFound
 from todo_mcp.users.models import User
 

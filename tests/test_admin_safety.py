@@ -19,8 +19,8 @@ from oauth2_provider.models import AccessToken
 from conversations.models import Conversation
 from tasks import services
 from tasks.models import Task, TaskEvent
-from tests.factories import MessageFactory, TaskFactory, UserFactory
-from tests.operators import LISTS, act, sign_in, staff_with
+from tests.support.factories import MessageFactory, TaskFactory, UserFactory
+from tests.support.operators import LISTS, act, sign_in, staff_with
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import User

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from tests.support import CLOSED, CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES
+from tests.support.tool_calls import CLOSED, CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES
 from todo_mcp.core.arguments import MAX_ID, Integer, Text, UserId, is_visible
 
 TITLE: TypeAdapter[str] = TypeAdapter(

@@ -14,7 +14,8 @@ from django.core.management.base import CommandError
 from psycopg.pq import Ping
 from pytest_django.fixtures import Settings
 
-from tests.processes import Manage, eventually, scratch
+from tests.support.manage import Manage
+from tests.support.processes import eventually, scratch
 from todo_mcp.auth.tokens import issue_token, list_tokens, revoke_token
 from todo_mcp.postgres.embedded.cluster import Cluster
 from todo_mcp.process import make_run

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tasks.models import Task, TaskEvent
-from tests.conftest import DOORS, Caller, Orm
-from tests.factories import TaskFactory
-from tests.support import Answer, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import TaskFactory
+from tests.support.tool_calls import Answer, send
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio

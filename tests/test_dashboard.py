@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import MODERN, Caller
-from tests.server_process import ROOT
+from tests.support.caller import Caller
+from tests.support.mcp_messages import MODERN
+from tests.support.server_process import ROOT
 
 pytestmark = pytest.mark.anyio
 OF_PROMETHEUS = {"job", "instance"}  # it adds them to whatever it reads

@@ -8,7 +8,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from conversations.models import Conversation
 from tasks.models import Task, TaskEvent
-from tests.factories import ConversationFactory, MessageFactory, TaskFactory, UserFactory
+from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory, UserFactory
 from todo_mcp.postgres.history import history_context
 from todo_mcp.users.models import User
 

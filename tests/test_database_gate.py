@@ -11,8 +11,8 @@ from django.db import OperationalError, connection
 from pytest import MonkeyPatch
 
 from tasks.models import Task, TaskEvent
-from tests.conftest import Orm
-from tests.factories import TaskFactory
+from tests.support.application import Orm
+from tests.support.factories import TaskFactory
 from todo_mcp.core.errors import Busy, ConnectionLost
 from todo_mcp.postgres.connection import Connection
 from todo_mcp.postgres.gate import DatabaseGate

@@ -7,9 +7,10 @@ import pytest
 
 from tasks.models import Task
 from tasks.services import restore_task
-from tests.conftest import DOORS, Caller, Orm
-from tests.factories import TaskFactory
-from tests.support import everything_of, refused, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import TaskFactory
+from tests.support.tool_calls import everything_of, refused, send
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.errors import TaskNotFound
 from todo_mcp.users.models import User

@@ -14,7 +14,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.pq import Ping
 
-from tests.processes import PATIENCE, eventually, scratch
+from tests.support.processes import PATIENCE, eventually, scratch
 from todo_mcp.postgres.embedded.cluster import Cluster, find_programs
 from todo_mcp.postgres.embedded.server import EmbeddedServer
 

@@ -7,8 +7,8 @@ import pytest
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.types import Receive, Scope, Send
 
-from tests.conftest import HANDSHAKE, MODERN, REVISIONS, Caller
-from tests.support import META, rpc_headers, tool_call
+from tests.support.caller import Caller
+from tests.support.mcp_messages import HANDSHAKE, MODERN, REVISIONS, meta_of, tool_call, tool_request
 from todo_mcp.transports.mcp import frames
 from todo_mcp.transports.mcp.frames import ENVELOPE_MAX, ENVELOPES_MAX, Frames, Known, envelope_of
 
@@ -38,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 async def call(
     caller: Caller, revision: str, tool: str, arguments: str = "{}", *, id: str = "1", **headers: str
 ) -> Any:
-    sent = {**rpc_headers(caller, revision, "tools/call", tool), **headers}
+    sent = {**caller.rpc_headers(revision, "tools/call", tool), **headers}
     return await caller.http.post("/mcp", content=tool_call(revision, tool, arguments, id=id), headers=sent)
 
 
@@ -126,7 +126,7 @@ async def test_what_clients_add_to_meta_for_themselves_is_no_fault_of_ours_and_a
                 meta = f'"_meta": {{"{key}": {value}'
                 kept = '"_meta": {' in body
                 body = body.replace('"_meta": {', f"{meta}, ", 1) if kept else body[:-2] + f", {meta}}}}}}}"
-                headers = rpc_headers(caller, revision, "tools/call", "list_tasks")
+                headers = caller.rpc_headers(revision, "tools/call", "list_tasks")
                 answer = await caller.http.post("/mcp", content=body, headers=headers)
                 assert answer.status_code == status, (body, answer.text)
     assert len([body for body in asked if body]) <= 4
@@ -141,14 +141,15 @@ async def test_what_a_caller_writes_that_looks_like_a_slot_stays_what_it_is(as_a
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    params = {"name": "list_tasks", "arguments": {}, "_meta": META} | changes.pop("params", {})
-    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params} | changes
+    made = tool_request(MODERN, "list_tasks", {})
+    made["params"] |= changes.pop("params", {})
+    return made | changes
 
 
 async def test_an_envelope_is_the_same_whatever_passes_in_it() -> None:
     envelope = envelope_of(HEADERS, message())
     assert envelope is not None
-    passing = {**META, "progressToken": 2**70, "traceparent": "00-a-b-01", "client/toolUseId": "\ud800"}
+    passing = {**meta_of(), "progressToken": 2**70, "traceparent": "00-a-b-01", "client/toolUseId": "\ud800"}
     for same in (
         message(id="other"),
         message(params={"arguments": {"limit": 3}}),
@@ -161,8 +162,8 @@ async def test_an_envelope_is_the_same_whatever_passes_in_it() -> None:
 async def test_an_envelope_is_another_where_the_sdk_may_see_a_difference() -> None:
     others = [
         message(params={"name": "add_task"}),
-        message(params={"_meta": {**META, "progressToken": [1]}}),
-        message(params={"_meta": {**META, "progressToken": True}}),
+        message(params={"_meta": {**meta_of(), "progressToken": [1]}}),
+        message(params={"_meta": {**meta_of(), "progressToken": True}}),
         message(params={"more": 1}),
         message(jsonrpc="1.0"),
         message(more=1),
@@ -220,7 +221,7 @@ async def test_no_answer_shows_a_slot_whatever_is_wrong_with_the_call(
 ) -> None:
     message = {**json.loads(tool_call(revision, "list_tasks", "{}", id=rpc_id)), **change}
     message = {name: value for name, value in message.items() if value is not None}
-    headers = rpc_headers(as_alice, revision, "tools/call", "list_tasks")
+    headers = as_alice.rpc_headers(revision, "tools/call", "list_tasks")
     for _ in range(2):
         response = await as_alice.http.post("/mcp", content=json.dumps(message), headers=headers)
         slots = (frames.ID[3:11], frames.TEXT[5:13], next(iter(frames.DATA))[5:13])

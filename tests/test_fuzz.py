@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import REVISIONS
-from tests.support import META, TOOLS
-from tests.synchronous import Application, Headers, Reply
+from tests.support.application import Application, Headers, Reply
+from tests.support.mcp_messages import MODERN, REVISIONS, as_asgi, mcp_headers, meta_of
+from tests.support.tool_calls import TOOLS
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.users.models import User
@@ -51,7 +51,9 @@ methods = st.sampled_from(
 )
 params = st.one_of(
     st.fixed_dictionaries({"name": st.sampled_from(TOOLS) | values, "arguments": arguments | values}),
-    st.fixed_dictionaries({"name": st.sampled_from(TOOLS), "arguments": arguments, "_meta": st.just(META) | values}),
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(TOOLS), "arguments": arguments, "_meta": st.just(meta_of()) | values}
+    ),
     values,
 )
 messages = st.fixed_dictionaries(
@@ -82,14 +84,10 @@ def token(application: Application, alice: User) -> bytes:
 
 
 def good_headers(token: bytes, revision: str = "", method: str = "", name: str = "") -> Headers:
-    headers = [
-        (b"host", b"localhost:5000"),
-        (b"authorization", b"Bearer " + token),
-        (b"content-type", b"application/json"),
-        (b"accept", b"application/json, text/event-stream"),
-    ]
-    named = {"mcp-protocol-version": revision, "mcp-method": method, "mcp-name": name}
-    return headers + [(key.encode(), value.encode("utf-8", "replace")) for key, value in named.items() if value]
+    """Headers that are good but for what they say of the message, which is left out where it is empty."""
+    headers = mcp_headers(MODERN, method, name) | {"MCP-Protocol-Version": revision}
+    said = {name: value for name, value in headers.items() if value}
+    return as_asgi({"Host": "localhost:5000", "Authorization": f"Bearer {token.decode()}", **said})
 
 
 def check(reply: Reply) -> None:

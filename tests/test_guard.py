@@ -6,8 +6,10 @@ import httpx2
 import pytest
 from django.conf import settings
 
-from tests.conftest import MODERN, REVISIONS, Caller, Orm
-from tests.support import everything_of, rpc_headers, tool_call
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.mcp_messages import MODERN, REVISIONS, tool_call
+from tests.support.tool_calls import everything_of
 
 pytestmark = pytest.mark.anyio
 each_path = pytest.mark.parametrize("path", ["/mcp", "/mcp/", "/api/tools/add_task", "/api/tools/nope", "/api/tools/"])
@@ -21,7 +23,7 @@ async def post(
 ) -> httpx2.Response:
     """A good call, but for the headers that are changed (or said twice) and the body."""
     replaced = {name.lower() for name, _ in changed}
-    good = {**rpc_headers(caller, MODERN, "tools/call", "add_task")}
+    good = {**caller.rpc_headers(MODERN, "tools/call", "add_task")}
     headers = [(name, value) for name, value in good.items() if name.lower() not in replaced]
     call = tool_call(MODERN, "add_task", '{"title": "x"}') if path.startswith("/mcp") else '{"title": "x"}'
     sent = [
@@ -114,7 +116,7 @@ async def test_a_wrong_token_is_told_before_whatever_else_is_wrong(as_alice: Cal
     calls += [tool_call(MODERN, "add_task", '{"title": 1}'), tool_call(revision, "add_task", "[]")]
     for body in (*MALFORMED, *[call.encode() for call in calls]):
         for headers in ({}, {"Mcp-Name": "other"}, {"MCP-Protocol-Version": "2031-01-01"}, {"Accept": "text/html"}):
-            all_headers = {**rpc_headers(wrong, revision, "tools/call", "add_task"), **headers}
+            all_headers = {**wrong.rpc_headers(revision, "tools/call", "add_task"), **headers}
             response = await as_alice.http.post("/mcp", content=body, headers=all_headers)
             assert response.status_code == 401, (body, headers, response.text)
             assert challenge_of(response) == {"scope": BASIC, "error": "invalid_token"}

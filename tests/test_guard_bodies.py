@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.conftest import DOORS, REVISIONS, Caller, Orm
-from tests.support import rpc_headers, tool_call
-from tests.synchronous import Application
+from tests.support.application import Application, Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.mcp_messages import REVISIONS, tool_call
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.transports.http import request_checks
@@ -111,7 +111,7 @@ async def test_a_defect_while_the_token_is_looked_up_is_told_as_one(as_alice: Ca
             if door == "http":
                 url, headers = ("/api/tools/nope", as_alice.headers)
             else:
-                url, headers = ("/mcp", rpc_headers(as_alice, door, "tools/call", "nope"))
+                url, headers = ("/mcp", as_alice.rpc_headers(door, "tools/call", "nope"))
             answer = await as_alice.http.post(url, content=body, headers=headers)
             assert answer.status_code == 500, body
             envelope = answer.json() if door == "http" else answer.json()["error"]["data"]

@@ -7,8 +7,10 @@ import pytest
 from oauth2_provider.models import AccessToken
 
 from tasks.models import TaskEvent
-from tests.conftest import DOORS, MODERN, Caller, Orm
-from tests.support import META, rpc_headers, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.mcp_messages import MODERN, request
+from tests.support.tool_calls import send
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
 
@@ -102,9 +104,8 @@ async def test_a_request_id_that_is_no_plain_word_is_replaced(as_alice: Caller, 
 async def test_a_clients_name_is_kept_printable_and_short(as_alice: Caller, orm: Orm, door: str) -> None:
     name = "curl\t\u202e\n" + "x" * 300
     if door == MODERN:  # names the client in the body
-        meta = {**META, "io.modelcontextprotocol/clientInfo": {"name": name, "version": "1"}}
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {**ADD, "_meta": meta}})
-        await as_alice.http.post("/mcp", content=body, headers=rpc_headers(as_alice, door, "tools/call", "add_task"))
+        body = json.dumps(request(door, "tools/call", ADD, client=name))
+        await as_alice.http.post("/mcp", content=body, headers=as_alice.rpc_headers(door, "tools/call", "add_task"))
     else:
         sent = name.replace("\u202e\n", "")  # a header holds no such characters
         await send(as_alice, door, "add_task", ADD["arguments"], {"User-Agent": sent})

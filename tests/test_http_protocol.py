@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.sockets import CHUNKED, GET, Connect
-from tests.sockets import anyio_backend as anyio_backend
-from tests.sockets import connect as connect
+from tests.support.sockets import CHUNKED, GET, Connect
+from tests.support.sockets import anyio_backend as anyio_backend
+from tests.support.sockets import connect as connect
 from todo_mcp.process import http_protocol
 
 pytestmark = pytest.mark.anyio

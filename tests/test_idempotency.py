@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from tasks.models import Task
 from tasks.services import add_task
-from tests.conftest import DOORS, REVISIONS, Caller, Orm
-from tests.support import refused, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.mcp_messages import REVISIONS
+from tests.support.tool_calls import refused, send
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.idempotency.models import IdempotencyKey

@@ -10,9 +10,10 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from tasks.models import Task
-from tests.conftest import DOORS, Caller, Orm
-from tests.factories import TaskFactory, UserFactory
-from tests.support import Answer, arguments_of, everything_of, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import TaskFactory, UserFactory
+from tests.support.tool_calls import Answer, arguments_of, everything_of, send
 from todo_mcp.auth.tokens import issue_token, revoke_token
 from todo_mcp.users.models import User
 from todo_mcp.users.services import set_active

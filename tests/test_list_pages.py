@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tasks.models import Task
 from tasks.schemas import Status, TaskOut
 from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
-from tests.conftest import DOORS, Caller, Orm
-from tests.factories import TaskFactory, UserFactory
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import TaskFactory, UserFactory
 from todo_mcp.core.pagination import Position, decode
 from todo_mcp.users.models import User
 

@@ -13,8 +13,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
-from tests.conftest import MODERN, Caller, Orm
-from tests.support import TOOLS, arguments_of
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.mcp_messages import MODERN
+from tests.support.tool_calls import TOOLS, arguments_of
 from todo_mcp import __version__
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User

@@ -7,8 +7,20 @@ import httpx2
 import pytest
 
 from tasks.models import Task
-from tests.conftest import HANDSHAKE, MODERN, REVISIONS, Caller, Orm
-from tests.support import META, TOOLS, rpc_headers, tool_call
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.mcp_messages import (
+    HANDSHAKE,
+    MODERN,
+    REVISION_KEY,
+    REVISIONS,
+    meta_of,
+    notification,
+    opening,
+    request,
+    tool_call,
+)
+from tests.support.tool_calls import TOOLS
 
 pytestmark = pytest.mark.anyio
 each_revision = pytest.mark.parametrize("revision", REVISIONS)
@@ -30,7 +42,7 @@ NOT_ONE_MESSAGE = ("[]", "[1]", '"x"', "1", "true", "null", "{}", '{"jsonrpc": "
 
 
 async def post(caller: Caller, revision: str, body: str | bytes, **headers: str) -> httpx2.Response:
-    all_headers = {**rpc_headers(caller, revision, "tools/call", "add_task"), **headers}
+    all_headers = {**caller.rpc_headers(revision, "tools/call", "add_task"), **headers}
     return await caller.http.post("/mcp", content=body, headers=all_headers)
 
 
@@ -65,8 +77,8 @@ async def test_a_request_id_comes_back_as_it_was(as_alice: Caller, revision: str
 @each_revision
 async def test_a_notification_is_accepted_without_a_word(as_alice: Caller, orm: Orm, revision: str) -> None:
     for method in ("notifications/initialized", "notifications/cancelled", "notifications/none", "tools/call"):
-        params = {"name": "add_task", "arguments": {"title": "x"}, "requestId": 1, "_meta": META}
-        body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params})
+        params = {"name": "add_task", "arguments": {"title": "x"}, "requestId": 1, "_meta": meta_of()}
+        body = json.dumps(notification(revision, method, params))
         response = await post(as_alice, revision, body)
         assert (response.status_code, response.content) == (202, b"")
     assert await orm(Task.objects.count) == 0
@@ -119,16 +131,17 @@ async def test_a_cursor_that_we_never_gave_is_no_page_of_the_tools(as_alice: Cal
 
 @each_revision
 async def test_malformed_parameters_are_a_protocol_error(as_alice: Caller, orm: Orm, revision: str) -> None:
-    head = '"jsonrpc": "2.0", "id": 1, "method": "tools/call"'
-    for params in ("[]", "null", '"x"', "1", "{}", '{"name": 1}', '{"name": null}', '{"name": ["add_task"]}'):
-        response = await post(as_alice, revision, f'{{{head}, "params": {params}}}')
+    malformed: list[Any] = [[], None, "x", 1, {}, {"name": 1}, {"name": None}, {"name": ["add_task"]}]
+    for params in malformed:
+        body = json.dumps(request(revision, "tools/call", {}) | {"params": params})
+        response = await post(as_alice, revision, body)
         assert response.json()["error"]["code"] in (-32600, -32602), params
     assert await orm(Task.objects.count) == 0
 
 
 @each_revision
 async def test_only_post_is_taken(as_alice: Caller, revision: str) -> None:
-    headers = rpc_headers(as_alice, revision, "tools/list")
+    headers = as_alice.rpc_headers(revision, "tools/list")
     for method in ("GET", "DELETE", "PUT", "PATCH", "OPTIONS", "HEAD", "TRACE", "BREW"):
         for path in ("/mcp", "/mcp/"):
             response = await as_alice.http.request(method, path, headers=headers)
@@ -137,7 +150,7 @@ async def test_only_post_is_taken(as_alice: Caller, revision: str) -> None:
 
 @each_revision
 async def test_a_trailing_slash_makes_no_difference(as_alice: Caller, revision: str) -> None:
-    headers = rpc_headers(as_alice, revision, "tools/call", "list_tasks")
+    headers = as_alice.rpc_headers(revision, "tools/call", "list_tasks")
     body = tool_call(revision, "list_tasks", "{}")
     answers = [await as_alice.http.post(path, content=body, headers=headers) for path in ("/mcp", "/mcp/")]
     assert answers[0].json() == answers[1].json()
@@ -158,10 +171,9 @@ async def test_a_lone_surrogate_is_refused_by_the_name_of_its_argument(as_alice:
 
 @each_revision
 async def test_a_surrogate_elsewhere_in_the_message_does_no_harm(as_alice: Caller, revision: str) -> None:
-    call = json.loads(tool_call(revision, "list_tasks", "{}"))
-    call["params"]["_meta"] = {**META, "x": "\ud800", "\udfff": ["\ud800"]} if revision == MODERN else {"x": "\ud800"}
-    response = await post(
-        as_alice, revision, json.dumps(call), **({"Mcp-Name": "list_tasks"} if revision == MODERN else {})
+    odd = {"x": "\ud800", "\udfff": ["\ud800"]} if revision == MODERN else {"x": "\ud800"}
+    response = await as_alice.rpc(
+        "tools/call", {"name": "list_tasks", "arguments": {}, "_meta": odd}, revision=revision
     )
     assert response.json()["result"]["structuredContent"]["status"] == "success"
 
@@ -181,9 +193,8 @@ async def test_in_the_modern_revision_header_and_body_must_agree(as_alice: Calle
 
 
 async def test_an_unknown_revision_is_told_which_are_known(as_alice: Caller) -> None:
-    meta = {**META, "io.modelcontextprotocol/protocolVersion": "2031-01-01"}
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta}})
-    headers = {**rpc_headers(as_alice, MODERN, "tools/list"), "MCP-Protocol-Version": "2031-01-01"}
+    body = json.dumps(request(MODERN, "tools/list", {"_meta": {REVISION_KEY: "2031-01-01"}}))
+    headers = {**as_alice.rpc_headers(MODERN, "tools/list"), "MCP-Protocol-Version": "2031-01-01"}
     response = await as_alice.http.post("/mcp", content=body, headers=headers)
     assert response.status_code == 400
     assert MODERN in json.dumps(response.json()["error"])
@@ -191,14 +202,13 @@ async def test_an_unknown_revision_is_told_which_are_known(as_alice: Caller) -> 
 
 @pytest.mark.parametrize("revision", HANDSHAKE)
 async def test_the_handshake_settles_on_the_revision_that_was_asked_for(as_alice: Caller, revision: str) -> None:
-    client = {"protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "old", "version": "1"}}
-    response = await as_alice.rpc("initialize", client, revision=revision)
+    response = await as_alice.rpc("initialize", opening(revision), revision=revision)
     assert response.json()["result"]["protocolVersion"] == revision
     assert "mcp-session-id" not in response.headers
 
 
 async def test_a_caller_of_the_first_days_who_sends_no_revision_is_served(as_alice: Caller) -> None:
-    headers = rpc_headers(as_alice, HANDSHAKE[0], "tools/call")
+    headers = as_alice.rpc_headers(HANDSHAKE[0], "tools/call")
     del headers["MCP-Protocol-Version"]
     response = await as_alice.http.post("/mcp", content=tool_call("", "list_tasks", "{}"), headers=headers)
     assert response.json()["result"]["structuredContent"]["status"] == "success"

@@ -11,7 +11,8 @@ import pytest
 from django.db import connection
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import DOORS, MODERN, Caller
+from tests.support.caller import DOORS, Caller
+from tests.support.mcp_messages import MODERN
 from todo_mcp.core.errors import Busy
 from todo_mcp.postgres import gate as gate_module
 from todo_mcp.postgres.connection import database_time

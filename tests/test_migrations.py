@@ -16,7 +16,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 
-from tests.postgres import start
+from tests.support.postgres import start
 
 ROOT = Path(__file__).parent.parent
 DEBIAN = Path("/usr/lib/postgresql")

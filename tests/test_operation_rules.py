@@ -19,8 +19,8 @@ from conversations.models import Conversation, Message
 from tasks import queries
 from tasks.models import Task, TaskEvent
 from tasks.schemas import TaskAdded, Title
-from tests.conftest import Orm
-from tests.factories import TaskFactory
+from tests.support.application import Orm
+from tests.support.factories import TaskFactory
 from todo_mcp.auth import principal
 from todo_mcp.auth.principal import authenticate
 from todo_mcp.auth.tokens import issue_token

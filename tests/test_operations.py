@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from tests.support import TOOLS
+from tests.support.tool_calls import TOOLS
 from todo_mcp.core.arguments import Integer, Text
 from todo_mcp.core.envelope import Output
 from todo_mcp.core.errors import InvalidArguments

@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
-from tests.factories import ConversationFactory, MessageFactory, TaskFactory
-from tests.support import arguments_of
+from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory
+from tests.support.tool_calls import arguments_of
 from todo_mcp.auth.principal import authenticate
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.calls.perform import Call, bearer, perform

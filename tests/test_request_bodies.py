@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from tests.conftest import DOORS, Caller, Orm
-from tests.support import TOOLS, arguments_of, everything_of, refused, rpc_headers, send, tool_call
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.mcp_messages import tool_call
+from tests.support.tool_calls import TOOLS, arguments_of, everything_of, refused, send
 from todo_mcp.core.operations import REGISTRY
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
@@ -76,7 +78,7 @@ async def test_a_body_of_256_kib_is_read_and_one_byte_more_is_not(
 
 async def test_what_is_not_json_in_utf_8_is_refused(as_alice: Caller, orm: Orm, door: str, tool: str) -> None:
     url = f"/api/tools/{tool}" if door == "http" else "/mcp"
-    headers = as_alice.headers if door == "http" else rpc_headers(as_alice, door, "tools/call", tool)
+    headers = as_alice.headers if door == "http" else as_alice.rpc_headers(door, "tools/call", tool)
     bodies = [b"{", b"{}{}", b"{'a': 1}", b'{"a": NaN}', b'{"a": -Infinity}', b"\xef\xbb\xbf{}", b'{"a": 01}', b"\x00"]
     bodies += [b'{"a": "\xff"}', b'{"a": "\xed\xa0\x80"}', '{"a": 1}'.encode("utf-16"), b'{"title": "a\nb"}', b"{,}"]
     for body in bodies:
@@ -94,7 +96,7 @@ async def test_arguments_that_are_no_object_are_refused(as_alice: Caller, orm: O
         if door == "http":
             refused(await send(as_alice, door, tool, body), 400, "invalid_arguments", "body")
         else:
-            headers = rpc_headers(as_alice, door, "tools/call", tool)
+            headers = as_alice.rpc_headers(door, "tools/call", tool)
             response = await as_alice.http.post("/mcp", content=tool_call(door, tool, body), headers=headers)
             assert response.json()["error"]["code"] == -32602
     assert await orm(lambda: everything_of("alice")) == []

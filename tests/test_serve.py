@@ -12,7 +12,8 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from tests.processes import PATIENCE, Manage, eventually, free_port
+from tests.support.manage import Manage
+from tests.support.processes import PATIENCE, eventually, free_port
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.process import startup
 from todo_mcp.process.server import PortUnavailable, bind

@@ -9,9 +9,10 @@ import pytest
 from django.db import connection, transaction
 
 from tasks.models import Task
-from tests.conftest import DOORS, Caller, Orm
-from tests.factories import UserFactory
-from tests.support import refused, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import UserFactory
+from tests.support.tool_calls import refused, send
 from todo_mcp.auth.tokens import issue_token
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]

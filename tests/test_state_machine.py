@@ -15,10 +15,10 @@ from oauth2_provider.models import AccessToken
 
 from tasks.models import Task, TaskEvent
 from tasks.services import restore_task
-from tests.conftest import DOORS, MODERN
 from tests.model import ALL_SCOPES, Model, Refused, Token
-from tests.support import tool_call
-from tests.synchronous import Application
+from tests.support.application import Application
+from tests.support.caller import DOORS
+from tests.support.mcp_messages import as_asgi, mcp_headers, tool_call
 from todo_mcp.auth.tokens import find_token, issue_token, revoke_token
 from todo_mcp.core.errors import TaskNotFound
 from todo_mcp.users.services import create_user, set_active
@@ -35,14 +35,12 @@ statuses = st.sampled_from(["all", "pending", "completed"])
 def call(application: Application, token: str, door: str, tool: str, **arguments: Any) -> tuple[int, dict[str, Any]]:
     """The code and the data of the answer of a tool."""
     given = json.dumps({name: value for name, value in arguments.items() if value is not None})
-    headers = [(b"host", b"localhost:5000"), (b"authorization", b"Bearer " + token.encode())]
+    headers = {"Host": "localhost:5000", "Authorization": f"Bearer {token}"}
     if door == "http":
-        envelope = application.request("POST", f"/api/tools/{tool}", headers, given.encode()).json()
+        envelope = application.request("POST", f"/api/tools/{tool}", as_asgi(headers), given.encode()).json()
     else:
-        headers += [(b"content-type", b"application/json"), (b"accept", b"application/json")]
-        headers += [(b"mcp-protocol-version", door.encode())]
-        headers += [(b"mcp-method", b"tools/call"), (b"mcp-name", tool.encode())] if door == MODERN else []
-        answer = application.request("POST", "/mcp", headers, tool_call(door, tool, given).encode()).json()
+        headers |= mcp_headers(door, "tools/call", tool)
+        answer = application.request("POST", "/mcp", as_asgi(headers), tool_call(door, tool, given).encode()).json()
         envelope = answer["result"]["structuredContent"] if "result" in answer else answer["error"]["data"]
     return envelope["data"].get("error_code", 200), envelope["data"]
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import DOORS, Caller, Orm
-from tests.factories import TaskFactory
-from tests.support import arguments_of, everything_of, refused, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import TaskFactory
+from tests.support.tool_calls import arguments_of, everything_of, refused, send
 from todo_mcp.users.models import User
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]

@@ -7,9 +7,10 @@ import pytest
 
 from conversations.models import Conversation
 from tasks.models import Task
-from tests.conftest import DOORS, Caller, Orm
-from tests.factories import ConversationFactory, MessageFactory
-from tests.support import refused, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import ConversationFactory, MessageFactory
+from tests.support.tool_calls import refused, send
 from todo_mcp.users.models import User
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]

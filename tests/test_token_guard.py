@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from oauth2_provider.models import AccessToken
 
 from tasks.models import Task
-from tests.factories import TaskFactory
+from tests.support.factories import TaskFactory
 from todo_mcp.auth import principal
 from todo_mcp.auth.principal import assume, authenticate
 from todo_mcp.auth.tokens import issue_token, revoke_all, revoke_token

@@ -12,8 +12,9 @@ from django.db import connection
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
-from tests.conftest import DOORS, Caller, Orm
-from tests.support import TOOLS, arguments_of, refused, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.tool_calls import TOOLS, arguments_of, refused, send
 from todo_mcp.auth.principal import authenticate
 from todo_mcp.auth.tokens import find_token, issue_token, list_tokens, revoke_token
 from todo_mcp.core.errors import Unauthenticated, UserNotFound

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from tests.conftest import REVISIONS, Caller
-from tests.support import TOOLS, arguments_of
+from tests.support.caller import Caller
+from tests.support.mcp_messages import REVISIONS
+from tests.support.tool_calls import TOOLS, arguments_of
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.transports.mcp.endpoint import describe
 

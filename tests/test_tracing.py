@@ -24,10 +24,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.conftest import DOORS, HANDSHAKE, MODERN, Caller, Orm, application_client
-from tests.processes import scratch
-from tests.server_process import ROOT, Database, ServerProcess
-from tests.support import META, rpc_headers, tool_call
+from tests.support.application import Orm, application_client
+from tests.support.caller import DOORS, Caller
+from tests.support.mcp_messages import HANDSHAKE, MODERN, request, tool_call
+from tests.support.server_process import ROOT, Database, ServerProcess
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.telemetry import tracing
 from todo_mcp.telemetry.span_export import Discreet
@@ -47,14 +47,6 @@ def memory() -> InMemorySpanExporter:
     provider.add_span_processor(SimpleSpanProcessor(Discreet(memory)))
     trace.set_tracer_provider(provider)
     return memory
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[Database]:
-    with scratch() as directory:
-        database = Database(directory / "postgres")
-        yield database
-        database.stop()
 
 
 @asynccontextmanager
@@ -88,10 +80,9 @@ async def call(
     if door == "http":
         response = await caller.http.post(f"/api/tools/{tool}", json=arguments, headers=caller.headers | headers)
         return dict(response.json())
-    said = (META if door == MODERN else {}) | ({"traceparent": meta} if meta else {})
-    params = {"name": tool, "arguments": arguments} | ({"_meta": said} if said else {})
-    message = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}
-    headers |= rpc_headers(caller, door, "tools/call", tool)
+    params = {"name": tool, "arguments": arguments} | ({"_meta": {"traceparent": meta}} if meta else {})
+    message = request(door, "tools/call", params, id=7)
+    headers |= caller.rpc_headers(door, "tools/call", tool)
     response = await caller.http.post("/mcp", json=message, headers=headers)
     return dict(response.json()["result"]["structuredContent"])
 
@@ -208,7 +199,7 @@ async def test_nothing_that_a_caller_writes_is_in_a_span(traced: Caller, memory:
         await traced.rpc("tools/call", {"name": words, "arguments": {}}, revision=revision)
         await traced.rpc(f"tools/{words}", {words: words}, revision=revision)
         await traced.rpc("tools/list", {"cursor": words}, revision=revision)
-        headers = rpc_headers(traced, revision, "tools/call", "list_tasks")
+        headers = traced.rpc_headers(revision, "tools/call", "list_tasks")
         await traced.http.post(
             "/mcp", content=tool_call(revision, "list_tasks", "{}", id=f'"{words}"'), headers=headers
         )

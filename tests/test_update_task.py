@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from tasks.models import DESCRIPTION_MAX, TITLE_MAX, Task
-from tests.conftest import DOORS, Caller, Orm
-from tests.factories import TaskFactory
-from tests.support import CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES, everything_of, refused, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import TaskFactory
+from tests.support.tool_calls import CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES, everything_of, refused, send
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 

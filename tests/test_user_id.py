@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import DOORS, Caller, Orm
-from tests.factories import TaskFactory, UserFactory
-from tests.support import TOOLS, arguments_of, everything_of, refused, send
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import TaskFactory, UserFactory
+from tests.support.tool_calls import TOOLS, arguments_of, everything_of, refused, send
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.services import create_user, set_active
 

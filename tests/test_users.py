@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from tests.support import CONTROLS, LONE_SURROGATES
+from tests.support.tool_calls import CONTROLS, LONE_SURROGATES
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.users.models import User

@@ -16,9 +16,10 @@ from oauth2_provider import cimd
 from oauth2_provider.cimd import CIMDError
 from oauth2_provider.models import AccessToken, Application, RefreshToken
 
-from tests.auth.issuers import key_server
-from tests.auth.oauth_client import Browser, OAuthClient, answered, connected, register, registered
-from tests.conftest import Caller, Orm
+from tests.support.application import Orm
+from tests.support.auth.issuers import key_server
+from tests.support.auth.oauth_client import Browser, OAuthClient, answered, connected, register, registered
+from tests.support.caller import Caller
 from todo_mcp.auth.oauth import clients
 from todo_mcp.auth.tokens import issue_token
 
@@ -183,13 +184,13 @@ def test_a_name_that_does_not_resolve_in_time_is_not_waited_for(monkeypatch: pyt
 
 
 async def test_introspection_is_for_those_entitled(
-    browser: Browser, http: httpx2.AsyncClient, orm: Orm, client: OAuthClient
+    browser: Browser, http: httpx2.AsyncClient, orm: Orm, app: OAuthClient
 ) -> None:
-    token = (await connected(browser, client))["access_token"]
+    token = (await connected(browser, app))["access_token"]
     service = await orm(lambda: issue_token(service="chat"))
     asked = {"data": {"token": token}}
     told = await http.post("/oauth/introspect", headers={"Authorization": f"Bearer {service}"}, **asked)  # type: ignore[arg-type]
-    assert told.json()["active"] and told.json()["sub"] == "alice" and told.json()["client_id"] == client.client_id
+    assert told.json()["active"] and told.json()["sub"] == "alice" and told.json()["client_id"] == app.client_id
     unknown = await http.post(
         "/oauth/introspect", headers={"Authorization": f"Bearer {service}"}, data={"token": "todo_x"}
     )

@@ -5,8 +5,10 @@ import re
 import httpx2
 import pytest
 
-from tests.auth.oauth_client import BASIC, RESOURCE, Browser, OAuthClient, answered, connected, register
-from tests.conftest import REVISIONS, Caller, Orm
+from tests.support.application import Orm
+from tests.support.auth.oauth_client import BASIC, RESOURCE, Browser, OAuthClient, answered, connected, register
+from tests.support.caller import Caller
+from tests.support.mcp_messages import REVISIONS
 from todo_mcp.auth.tokens import issue_token
 
 pytestmark = pytest.mark.anyio
@@ -51,23 +53,23 @@ async def test_the_metadata_say_what_the_server_does(http: httpx2.AsyncClient) -
         assert resource["resource"] == RESOURCE and resource["bearer_methods_supported"] == ["header"]
 
 
-async def test_a_client_refreshes_and_revokes(browser: Browser, client: OAuthClient, http: httpx2.AsyncClient) -> None:
-    first = await connected(browser, client)
-    second = (await client.refresh(first["refresh_token"])).json()
+async def test_a_client_refreshes_and_revokes(browser: Browser, app: OAuthClient, http: httpx2.AsyncClient) -> None:
+    first = await connected(browser, app)
+    second = (await app.refresh(first["refresh_token"])).json()
     assert second["refresh_token"] != first["refresh_token"] and second["scope"] == BASIC
     assert (await Caller(http, first["access_token"]).post("list_tasks")).status_code == 401
     assert (await Caller(http, second["access_token"]).post("list_tasks")).status_code == 200
-    gone = await http.post("/oauth/revoke", data={"token": second["refresh_token"], "client_id": client.client_id})
+    gone = await http.post("/oauth/revoke", data={"token": second["refresh_token"], "client_id": app.client_id})
     assert gone.status_code == 200
     assert (await Caller(http, second["access_token"]).post("list_tasks")).status_code == 401
-    assert (await client.refresh(second["refresh_token"])).status_code == 400
+    assert (await app.refresh(second["refresh_token"])).status_code == 400
 
 
 @pytest.mark.parametrize("door", ["http", *REVISIONS])
 async def test_what_the_scopes_allow_is_what_is_listed_and_done(
-    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient, door: str
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient, door: str
 ) -> None:
-    caller = Caller(http, (await connected(browser, client, scope="tasks:read"))["access_token"])
+    caller = Caller(http, (await connected(browser, app, scope="tasks:read"))["access_token"])
     if door == "http":
         refused = await caller.post("add_task", title="x")
     else:
@@ -85,18 +87,18 @@ async def test_a_service_is_told_every_scope_that_it_needs(orm: Orm, http: httpx
     assert refused.status_code == 403 and 'scope="tasks:write tasks:act_as"' in refused.headers["www-authenticate"]
 
 
-async def test_a_person_who_denies_is_sent_back_with_the_issuer(browser: Browser, client: OAuthClient) -> None:
-    back = answered(await browser.consent(client.question(), "deny"))
+async def test_a_person_who_denies_is_sent_back_with_the_issuer(browser: Browser, app: OAuthClient) -> None:
+    back = answered(await browser.consent(app.question(), "deny"))
     assert back == {"error": "access_denied", "state": "xyz", "iss": "http://localhost:5000"}
 
 
 async def test_a_client_may_leave_out_the_resource_the_scope_and_the_state(
-    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient
 ) -> None:
-    response = await browser.consent(client.question(resource=None, scope=None, state=None))
+    response = await browser.consent(app.question(resource=None, scope=None, state=None))
     back = answered(response)
     assert "state" not in back
-    tokens = (await client.exchange(back["code"])).json()
+    tokens = (await app.exchange(back["code"])).json()
     assert tokens["scope"] == BASIC
     assert (await Caller(http, tokens["access_token"]).post("list_tasks")).status_code == 200
 
@@ -110,11 +112,11 @@ async def test_registration_tells_nothing_that_manages_it(http: httpx2.AsyncClie
 
 @pytest.mark.parametrize("named", [RESOURCE, f"{RESOURCE}/", "http://localhost:5000", "http://localhost:5000/"])
 async def test_a_client_may_write_our_address_in_its_own_way(
-    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient, named: str
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient, named: str
 ) -> None:
-    code = answered(await browser.consent(client.question(resource=named)))["code"]
-    tokens = (await client.exchange(code, resource=named)).json()
-    renewed = (await client.refresh(tokens["refresh_token"], resource=named)).json()
+    code = answered(await browser.consent(app.question(resource=named)))["code"]
+    tokens = (await app.exchange(code, resource=named)).json()
+    renewed = (await app.refresh(tokens["refresh_token"], resource=named)).json()
     assert (await Caller(http, renewed["access_token"]).post("list_tasks")).status_code == 200
-    foreign = await client.refresh(renewed["refresh_token"], resource="https://evil.example/mcp")
+    foreign = await app.refresh(renewed["refresh_token"], resource="https://evil.example/mcp")
     assert foreign.json()["error"] == "invalid_target"

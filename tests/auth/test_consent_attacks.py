@@ -8,7 +8,8 @@ import pytest
 from django.db.models import F
 from oauth2_provider.models import AccessToken, Grant
 
-from tests.auth.oauth_client import (
+from tests.support.application import Orm
+from tests.support.auth.oauth_client import (
     REDIRECT_URI,
     Browser,
     OAuthClient,
@@ -16,7 +17,6 @@ from tests.auth.oauth_client import (
     hidden,
     registered,
 )
-from tests.conftest import Orm
 
 pytestmark = pytest.mark.anyio
 
@@ -27,10 +27,10 @@ async def code_of(browser: Browser, client: OAuthClient) -> str:
     return answered(await browser.consent(client.question()))["code"]
 
 
-async def test_a_code_is_good_once(browser: Browser, client: OAuthClient) -> None:
-    code = await code_of(browser, client)
-    assert (await client.exchange(code)).status_code == 200
-    replayed = await client.exchange(code)
+async def test_a_code_is_good_once(browser: Browser, app: OAuthClient) -> None:
+    code = await code_of(browser, app)
+    assert (await app.exchange(code)).status_code == 200
+    replayed = await app.exchange(code)
     assert replayed.status_code == 400 and replayed.json()["error"] == "invalid_grant"
 
 
@@ -52,22 +52,22 @@ async def test_a_code_is_good_once(browser: Browser, client: OAuthClient) -> Non
     ids=lambda changed: "-".join(f"{name}={value[:30]}" for name, value in changed.items()),
 )
 async def test_a_token_request_that_does_not_match_is_refused(
-    browser: Browser, client: OAuthClient, orm: Orm, changed: dict[str, str]
+    browser: Browser, app: OAuthClient, orm: Orm, changed: dict[str, str]
 ) -> None:
-    answer = await client.exchange(await code_of(browser, client), **changed)
+    answer = await app.exchange(await code_of(browser, app), **changed)
     assert 400 <= answer.status_code < 500, answer.text
     assert await orm(AccessToken.objects.count) == 0
 
 
 async def test_a_code_of_another_client_and_an_old_code_are_refused(
-    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient, orm: Orm
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient, orm: Orm
 ) -> None:
     other = await registered(http)
-    other.verifier = client.verifier
-    assert (await other.exchange(await code_of(browser, client))).status_code == 400
-    code = await code_of(browser, client)
+    other.verifier = app.verifier
+    assert (await other.exchange(await code_of(browser, app))).status_code == 400
+    code = await code_of(browser, app)
     await orm(lambda: Grant.objects.update(expires=F("expires") - timedelta(seconds=61)))
-    assert (await client.exchange(code)).status_code == 400
+    assert (await app.exchange(code)).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ async def test_no_redirect_leads_to_an_address_that_is_not_registered(
 
 
 async def test_a_native_app_may_come_back_on_another_port_of_its_own_computer_alone(
-    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient
 ) -> None:
-    other_port = client.question(redirect_uri="http://127.0.0.1:50000/callback")
+    other_port = app.question(redirect_uri="http://127.0.0.1:50000/callback")
     assert (await browser.get("/oauth/authorize", params=other_port)).status_code == 200
     for host in ("localhost", "127.0.0.2", "127.0.0.1.evil.example", "0.0.0.0"):
-        question = client.question(redirect_uri=f"http://{host}:33418/callback")
+        question = app.question(redirect_uri=f"http://{host}:33418/callback")
         assert (await browser.get("/oauth/authorize", params=question)).status_code == 400
 
 
@@ -134,9 +134,9 @@ async def test_a_native_app_may_come_back_on_another_port_of_its_own_computer_al
     ],
 )
 async def test_an_error_goes_back_to_the_client_with_the_state_and_the_issuer(
-    browser: Browser, client: OAuthClient, changed: dict[str, str | None], error: str
+    browser: Browser, app: OAuthClient, changed: dict[str, str | None], error: str
 ) -> None:
-    back = answered(await browser.get("/oauth/authorize", params=client.question(**changed)))
+    back = answered(await browser.get("/oauth/authorize", params=app.question(**changed)))
     assert back["error"] in error.split("|") and back["state"] == "xyz" and back["iss"] == "http://localhost:5000"
 
 
@@ -153,40 +153,40 @@ async def test_an_error_goes_back_to_the_client_with_the_state_and_the_issuer(
     ids=str,
 )
 async def test_a_consent_form_that_was_tampered_with_gives_no_code(
-    browser: Browser, client: OAuthClient, orm: Orm, changed: dict[str, str]
+    browser: Browser, app: OAuthClient, orm: Orm, changed: dict[str, str]
 ) -> None:
-    page = await browser.get("/oauth/authorize", params=client.question())
+    page = await browser.get("/oauth/authorize", params=app.question())
     sent = await browser.post("/oauth/authorize", {**hidden(page.text), "allow": "1", **changed})
     assert sent.status_code < 500, sent.text
     assert "code=" not in sent.headers.get("location", "") and await orm(Grant.objects.count) == 0
 
 
-async def test_consent_is_asked_each_time_whatever_the_client_says(browser: Browser, client: OAuthClient) -> None:
-    assert (await client.exchange(await code_of(browser, client))).status_code == 200
+async def test_consent_is_asked_each_time_whatever_the_client_says(browser: Browser, app: OAuthClient) -> None:
+    assert (await app.exchange(await code_of(browser, app))).status_code == 200
     for said in ({"approval_prompt": "auto"}, {"prompt": "none"}):
-        page = await browser.get("/oauth/authorize", params={**client.question(), **said})
+        page = await browser.get("/oauth/authorize", params={**app.question(), **said})
         assert page.status_code == 200 or "code=" not in page.headers["location"]
 
 
 async def test_a_client_that_asks_in_silence_is_told_that_nobody_is_there(
-    client: OAuthClient, http: httpx2.AsyncClient
+    app: OAuthClient, http: httpx2.AsyncClient
 ) -> None:
-    back = answered(await http.get("/oauth/authorize", params={**client.question(), "prompt": "none"}))
+    back = answered(await http.get("/oauth/authorize", params={**app.question(), "prompt": "none"}))
     assert back == {"error": "login_required", "state": "xyz", "iss": "http://localhost:5000"}
 
 
 @pytest.mark.parametrize("path", ["token", "revoke", "introspect", "authorize"])
-async def test_a_nul_character_is_refused(client: OAuthClient, path: str) -> None:
-    for name, value in client.question(token="x", code="x", grant_type="authorization_code").items():
-        question = {**client.question(), name: f"{value}\0"}
-        assert (await client.http.post(f"/oauth/{path}", data=question)).status_code in (400, 403)
-        assert (await client.http.get(f"/oauth/{path}", params=question)).status_code in (302, 400, 405)
-    basic = await client.http.post(f"/oauth/{path}", data={"token": "x", "grant_type": "x"}, auth=("a\0", "b"))
+async def test_a_nul_character_is_refused(app: OAuthClient, path: str) -> None:
+    for name, value in app.question(token="x", code="x", grant_type="authorization_code").items():
+        question = {**app.question(), name: f"{value}\0"}
+        assert (await app.http.post(f"/oauth/{path}", data=question)).status_code in (400, 403)
+        assert (await app.http.get(f"/oauth/{path}", params=question)).status_code in (302, 400, 405)
+    basic = await app.http.post(f"/oauth/{path}", data={"token": "x", "grant_type": "x"}, auth=("a\0", "b"))
     assert 400 <= basic.status_code < 500
 
 
-async def test_consent_needs_a_form_of_ours(browser: Browser, client: OAuthClient, orm: Orm) -> None:
-    page = await browser.get("/oauth/authorize", params=client.question())
+async def test_consent_needs_a_form_of_ours(browser: Browser, app: OAuthClient, orm: Orm) -> None:
+    page = await browser.get("/oauth/authorize", params=app.question())
     fields = {**hidden(page.text), "allow": "1"}
     without = {name: value for name, value in fields.items() if name != "csrfmiddlewaretoken"}
     assert (await browser.post("/oauth/authorize", without)).status_code == 403
@@ -200,14 +200,14 @@ async def test_consent_needs_a_form_of_ours(browser: Browser, client: OAuthClien
 
 
 @pytest.mark.parametrize("path", ["authorize", "sign-in", "connections", "password", "password/reset"])
-async def test_no_page_can_be_framed_or_cached(browser: Browser, client: OAuthClient, path: str) -> None:
-    page = await browser.get(f"/oauth/{path}", params=client.question())
+async def test_no_page_can_be_framed_or_cached(browser: Browser, app: OAuthClient, path: str) -> None:
+    page = await browser.get(f"/oauth/{path}", params=app.question())
     assert page.headers["x-frame-options"] == "DENY" and page.headers["cache-control"] == "no-store"
     policy = page.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in policy and "script" not in policy.replace("script-src 'self'", "")
 
 
-async def test_signing_in_changes_the_session(http: httpx2.AsyncClient, person: Any, client: OAuthClient) -> None:
+async def test_signing_in_changes_the_session(http: httpx2.AsyncClient, person: Any, app: OAuthClient) -> None:
     """Session fixation: what an attacker planted before is worth nothing after."""
     browser = Browser(http)
     browser.cookies["sessionid"] = "planted-by-the-attacker-0123456789"
@@ -215,7 +215,7 @@ async def test_signing_in_changes_the_session(http: httpx2.AsyncClient, person: 
     assert browser.cookies["sessionid"] != "planted-by-the-attacker-0123456789"
     attacker = Browser(http)
     attacker.cookies["sessionid"] = "planted-by-the-attacker-0123456789"
-    page = await attacker.get("/oauth/authorize", params=client.question())
+    page = await attacker.get("/oauth/authorize", params=app.question())
     assert page.headers["location"].startswith("/oauth/sign-in")
 
 

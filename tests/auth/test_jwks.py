@@ -7,8 +7,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.auth.issuers import EC, OTHER_RSA, Configure, KeyServer, jwk, key_server, signed, status
-from tests.conftest import MODERN, Caller
+from tests.support.auth.issuers import EC, OTHER_RSA, Configure, KeyServer, jwk, key_server, signed, status
+from tests.support.caller import Caller
+from tests.support.mcp_messages import MODERN
 from todo_mcp.auth.jwt import key_set
 from todo_mcp.users.models import User
 

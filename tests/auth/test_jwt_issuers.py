@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives import serialization
 from django.core.exceptions import ImproperlyConfigured
 
 from tasks.models import TaskEvent
-from tests.auth.issuers import AUDIENCE, ISSUER, RSA, SECRET, Configure, claims, issuer, signed, status
-from tests.conftest import MODERN, Caller, Orm
+from tests.support.application import Orm
+from tests.support.auth.issuers import AUDIENCE, ISSUER, RSA, SECRET, Configure, claims, issuer, signed, status
+from tests.support.caller import Caller
+from tests.support.mcp_messages import MODERN
 from todo_mcp.auth.jwt.issuers import parse_issuers
 from todo_mcp.users.models import User
 from todo_mcp.users.services import set_active

@@ -16,9 +16,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from tests.auth.oauth_client import PASSWORD, Browser
-from tests.conftest import Caller, Orm, application_client
-from tests.mails import MailServer, link_in, mail_server, outbox, until
+from tests.support.application import Orm, application_client
+from tests.support.auth.mails import MailServer, link_in, mail_server, outbox, until
+from tests.support.auth.oauth_client import PASSWORD, Browser
+from tests.support.caller import Caller
 from todo_mcp import asgi
 from todo_mcp.auth.account import reset_mail
 from todo_mcp.auth.account.reset_mail import ask_for_mail

@@ -6,9 +6,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.auth.oauth_client import PASSWORD, Browser, OAuthClient, connected, hidden
-from tests.conftest import Caller, Orm
-from tests.mails import link_in, outbox
+from tests.support.application import Orm
+from tests.support.auth.mails import link_in, outbox
+from tests.support.auth.oauth_client import PASSWORD, Browser, OAuthClient, connected, hidden
+from tests.support.caller import Caller
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
@@ -18,9 +19,9 @@ NEW_PASSWORD = "another long pass phrase"
 
 
 async def test_a_person_sees_and_ends_what_is_connected(
-    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient, orm: Orm
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient, orm: Orm
 ) -> None:
-    tokens = await connected(browser, client)
+    tokens = await connected(browser, app)
     personal = await orm(lambda: issue_token(user_id="alice", name="phone"))
     page = await browser.get("/oauth/connections")
     assert "Test client" in page.text and "phone" in page.text and "See your tasks" in page.text
@@ -30,16 +31,16 @@ async def test_a_person_sees_and_ends_what_is_connected(
     done = await browser.post("/oauth/connections", fields)
     assert done.status_code == 302
     assert (await Caller(http, tokens["access_token"]).post("list_tasks")).status_code == 401
-    assert (await client.refresh(tokens["refresh_token"])).status_code == 400
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 400
     assert (await Caller(http, personal).post("list_tasks")).status_code == 200
     left = (await browser.get("/oauth/connections")).text
     assert "Test client" not in left and "Disconnected" in left
 
 
 async def test_nobody_ends_what_another_has_connected(
-    browser: Browser, client: OAuthClient, http: httpx2.AsyncClient, orm: Orm
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient, orm: Orm
 ) -> None:
-    tokens = await connected(browser, client)
+    tokens = await connected(browser, app)
     await orm(lambda: User.objects.create_user("bob", PASSWORD))
     bobs = Browser(http)
     await bobs.sign_in("bob")
@@ -57,8 +58,8 @@ async def test_a_page_of_an_account_asks_who_is_there(http: httpx2.AsyncClient, 
     assert response.headers["location"] == f"/oauth/sign-in?next=/oauth/{path}"
 
 
-async def test_another_account_can_answer_the_question(browser: Browser, client: OAuthClient) -> None:
-    page = await browser.get("/oauth/authorize", params=client.question())
+async def test_another_account_can_answer_the_question(browser: Browser, app: OAuthClient) -> None:
+    page = await browser.get("/oauth/authorize", params=app.question())
     signed_out = await browser.submit(page, "/oauth/sign-out")
     assert signed_out.headers["location"].startswith("/oauth/authorize?")
     again = await browser.get(signed_out.headers["location"])

@@ -6,8 +6,9 @@ import httpx2
 import pytest
 from oauth2_provider.models import Application
 
-from tests.auth.oauth_client import register
-from tests.conftest import Caller, Orm
+from tests.support.application import Orm
+from tests.support.auth.oauth_client import register
+from tests.support.caller import Caller
 
 pytestmark = pytest.mark.anyio
 

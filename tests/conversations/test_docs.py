@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests.processes import Manage
+from tests.support.manage import Manage
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 

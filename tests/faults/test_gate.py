@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from tests.conftest import Caller
-from tests.faults.conftest import DOORS, PLACES, closed_door, until_at_work
-from tests.processes import PATIENCE
-from tests.server_process import Database, ServerProcess
+from tests.faults.broken_database import DOORS, PLACES, closed_door, until_at_work
+from tests.support.caller import Caller
+from tests.support.processes import PATIENCE
+from tests.support.server_process import Database, ServerProcess
 from todo_mcp.core.errors import Busy, ConnectionLost
 from todo_mcp.postgres.gate import DatabaseGate
 

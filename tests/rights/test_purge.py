@@ -24,7 +24,7 @@ from conversations.models import Conversation, Message
 from conversations.retention import OLD_CONVERSATIONS
 from tasks.models import Task, TaskEvent
 from tasks.retention import DELETED_TASKS
-from tests.factories import ConversationFactory, MessageFactory, TaskFactory
+from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory
 from todo_mcp.auth.models import ResetRequest
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.idempotency.models import IdempotencyKey

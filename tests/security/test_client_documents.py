@@ -19,9 +19,8 @@ from oauth2_provider import cimd
 from oauth2_provider.cimd import CIMDError
 from oauth2_provider.models import Application
 
-from tests.auth.oauth_client import Browser, OAuthClient, connected
-from tests.conftest import Caller, Orm
-from tests.security.documents import (
+from tests.support.application import Orm
+from tests.support.auth.client_documents import (
     DocumentServer,
     Reply,
     answer,
@@ -30,6 +29,8 @@ from tests.security.documents import (
     then_endlessly,
     then_slowly,
 )
+from tests.support.auth.oauth_client import Browser, OAuthClient, connected
+from tests.support.caller import Caller
 from todo_mcp.auth.oauth import clients
 
 MIB = 1024 * 1024

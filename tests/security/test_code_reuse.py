@@ -11,8 +11,9 @@ from django.core.management import call_command
 from django.db.models import F
 from oauth2_provider.models import AccessToken, Grant, RefreshToken
 
-from tests.auth.oauth_client import Browser, OAuthClient, answered, at_once, register, registered
-from tests.conftest import Caller, Orm
+from tests.support.application import Orm
+from tests.support.auth.oauth_client import Browser, OAuthClient, answered, at_once, register, registered
+from tests.support.caller import Caller
 from todo_mcp.auth.models import UsedCode
 from todo_mcp.auth.oauth.retention import REPLAY_DAYS
 from todo_mcp.auth.tokens import checksum

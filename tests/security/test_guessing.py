@@ -14,10 +14,10 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.db import connection, transaction
 from oauth2_provider.models import Application
 
-from tests.auth.oauth_client import PASSWORD, Browser, register
-from tests.conftest import Caller, Orm
-from tests.faults.conftest import database as database
-from tests.server_process import Database, ServerProcess
+from tests.support.application import Orm
+from tests.support.auth.oauth_client import PASSWORD, Browser, register
+from tests.support.caller import Caller
+from tests.support.server_process import Database, ServerProcess
 from todo_mcp import asgi
 from todo_mcp.auth import rate_limit
 from todo_mcp.auth.account import attempts, hashers, places

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.auth.issuers import Configure, KeyServer, jwk, key_server, signed, status
-from tests.conftest import Caller
+from tests.support.auth.issuers import Configure, KeyServer, jwk, key_server, signed, status
+from tests.support.caller import Caller
 from todo_mcp.auth.jwt import key_set
 
 pytestmark = pytest.mark.anyio

@@ -14,9 +14,9 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 from oauth2_provider.models import AccessToken
 
-from tests.factories import MessageFactory, TaskFactory
-from tests.operators import LISTS
-from tests.synchronous import Application, Headers
+from tests.support.application import Application, Headers
+from tests.support.factories import MessageFactory, TaskFactory
+from tests.support.operators import LISTS
 from todo_mcp.auth import rate_limit
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User

@@ -7,8 +7,8 @@ import httpx2
 import pytest
 from axes.models import AccessAttempt, AccessFailureLog
 
-from tests.auth.oauth_client import Browser, OAuthClient, answered, hidden, register
-from tests.conftest import Orm
+from tests.support.application import Orm
+from tests.support.auth.oauth_client import Browser, OAuthClient, answered, hidden, register
 from todo_mcp.users.models import ID_MAX, User
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from oauth2_provider.models import Application
 
 from conversations.models import Message
 from tasks.models import Task
-from tests.factories import MessageFactory, TaskFactory
+from tests.support.factories import MessageFactory, TaskFactory
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.operators.user_data import export_user
 from todo_mcp.process import make_run

@@ -11,7 +11,7 @@ from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 from conversations.models import Conversation, Message
-from tests.conftest import Caller
+from tests.support.caller import Caller
 
 START = "/api/conversations"
 UNROUTED = {400, 404, 405, 406}  # of paths and methods that the document does not know

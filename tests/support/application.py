@@ -1,19 +1,24 @@
-"""The application for tests that are not asynchronous: raw ASGI requests, one at a time, each with a time limit."""
+"""The application and its ORM in the tests' own process, for tests that are asynchronous and for those that are not."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
+import httpx2
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from django.db import connection
 from starlette.types import Message
 
 from todo_mcp import asgi
 
 PATIENCE = 60.0  # seconds: longer than any limit of ours, so that what takes this long hangs
 
+T = TypeVar("T")
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -46,7 +51,10 @@ class Reply:
 
 
 class Application:
-    """Sends requests to the application, whose event loop runs in another thread."""
+    """Sends requests to the application, whose event loop runs in another thread.
+
+    They are raw ASGI requests, one at a time, each with a time limit.
+    """
 
     def __init__(self, app: asgi.Lifespan, portal: BlockingPortal) -> None:
         self._app = app
@@ -104,3 +112,27 @@ def running() -> Iterator[Application]:
     app = asgi.Lifespan()
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(app.running()):
         yield Application(app, portal)
+
+
+@asynccontextmanager
+async def application_client() -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the real ASGI application, its lifespan running; no network in between."""
+    app = asgi.Lifespan()
+    async with app.running():
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
+            yield client
+
+
+class Orm:
+    """Runs Django's synchronous code for an asynchronous test, in one thread with one connection."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+
+    async def __call__(self, function: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(lambda: self._thread.submit(function).result())
+
+    def close(self) -> None:
+        self._thread.submit(lambda: connection.close()).result()  # of that thread
+        self._thread.shutdown()

@@ -8,13 +8,9 @@ from typing import Any
 import httpx2
 
 from tasks.models import Task, TaskEvent
-from tests.conftest import MODERN, Caller
+from tests.support.caller import Caller
+from tests.support.mcp_messages import tool_call
 
-META = {
-    "io.modelcontextprotocol/protocolVersion": MODERN,
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": {"name": "pytest", "version": "1"},
-}
 TOOLS = ("add_task", "list_tasks", "complete_task", "delete_task", "update_task")
 READ_ONLY = ("list_tasks",)
 
@@ -79,26 +75,6 @@ def arguments_of(tool: str, task_id: Any = 1) -> dict[str, Any]:
     return given.get(tool, {"task_id": task_id})
 
 
-def rpc_headers(caller: Caller, revision: str, method: str, name: str = "") -> dict[str, str]:
-    """The headers of a JSON-RPC message over Streamable HTTP, as the revision wants them."""
-    headers = {
-        **caller.headers,
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "MCP-Protocol-Version": revision,
-    }
-    if revision == MODERN:
-        headers |= {"Mcp-Method": method} | ({"Mcp-Name": name} if name else {})
-    return headers
-
-
-def tool_call(revision: str, tool: str, arguments: str, *, id: str = "1") -> str:
-    """A tools/call message around the JSON text of its arguments (and of its id)."""
-    meta = f', "_meta": {json.dumps(META)}' if revision == MODERN else ""
-    params = f'{{"name": "{tool}", "arguments": {arguments}{meta}}}'
-    return f'{{"jsonrpc": "2.0", "id": {id}, "method": "tools/call", "params": {params}}}'
-
-
 async def send(
     caller: Caller, door: str, tool: str, arguments: Mapping[str, Any] | str, headers: Mapping[str, str] | None = None
 ) -> Answer:
@@ -108,7 +84,7 @@ async def send(
         all_headers = {**caller.headers, **(headers or {})}
         response = await caller.http.post(f"/api/tools/{tool}", content=text, headers=all_headers)
         return Answer(response, response.json())
-    all_headers = {**rpc_headers(caller, door, "tools/call", tool), **(headers or {})}
+    all_headers = {**caller.rpc_headers(door, "tools/call", tool), **(headers or {})}
     response = await caller.http.post("/mcp", content=tool_call(door, tool, text), headers=all_headers)
     answer = response.json()
     if "error" in answer:

@@ -12,8 +12,8 @@ from typing import Any
 
 from django.core import mail
 
-from tests.conftest import Orm
-from tests.processes import PATIENCE
+from tests.support.application import Orm
+from tests.support.processes import PATIENCE
 from todo_mcp.auth.models import ResetRequest
 
 

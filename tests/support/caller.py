@@ -6,9 +6,8 @@ from typing import Any
 
 import httpx2
 
-MODERN = "2026-07-28"
-HANDSHAKE = ("2025-03-26", "2025-06-18", "2025-11-25")
-REVISIONS = (*HANDSHAKE, MODERN)
+from tests.support.mcp_messages import MODERN, REVISIONS, mcp_headers, request
+
 DOORS = ("http", *REVISIONS)
 
 
@@ -23,22 +22,18 @@ class Caller:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 
+    def rpc_headers(self, revision: str, method: str, name: str | None = None) -> dict[str, str]:
+        """The headers of a message of MCP, with the token."""
+        return {**self.headers, **mcp_headers(revision, method, name)}
+
     async def post(self, tool: str, **arguments: Any) -> httpx2.Response:
         return await self.http.post(f"/api/tools/{tool}", json=arguments, headers=self.headers)
 
     async def rpc(self, method: str, params: dict[str, Any], *, revision: str = MODERN) -> httpx2.Response:
         """One JSON-RPC request, with the headers and the _meta that its revision wants."""
-        headers = {**self.headers, "MCP-Protocol-Version": revision, "Accept": "application/json, text/event-stream"}
-        if revision == MODERN:
-            meta = {
-                "io.modelcontextprotocol/protocolVersion": revision,
-                "io.modelcontextprotocol/clientCapabilities": {},
-                "io.modelcontextprotocol/clientInfo": {"name": "pytest", "version": "1"},
-            }
-            params = {**params, "_meta": meta}
-            headers |= {"Mcp-Method": method} | ({"Mcp-Name": params["name"]} if "name" in params else {})
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        return await self.http.post("/mcp", content=body, headers={**headers, "Content-Type": "application/json"})
+        body = json.dumps(request(revision, method, params))
+        headers = self.rpc_headers(revision, method, params.get("name"))
+        return await self.http.post("/mcp", content=body, headers=headers)
 
     async def mcp(self, tool: str, *, revision: str = MODERN, **arguments: Any) -> dict[str, Any]:
         """The envelope of a tool call over MCP; text and structured content are checked to be the same."""

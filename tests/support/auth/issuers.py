@@ -14,7 +14,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.conftest import Caller
+from tests.support.caller import Caller
 
 ISSUER = "https://login.example.com/"
 AUDIENCE = "todo"

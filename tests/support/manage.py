@@ -1,52 +1,22 @@
 """Commands of ours as real processes, each with a data directory and a port of its own."""
 
 import contextlib
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx2
 
+from tests.support.processes import PATIENCE, eventually, free_port
+from tests.support.server_process import environment_with, manage_command, status_of, wait_until_ready
 from todo_mcp.postgres.embedded.cluster import Cluster
-
-MANAGE = Path(__file__).parent.parent / "manage.py"
-PATIENCE = 60.0  # seconds; for a machine that has other things to do
-T = TypeVar("T")
 
 # What the tests' own environment, or a .env in the checkout, must not decide.
 NEUTRAL = dict.fromkeys(("DATABASE_URL", "ALLOWED_HOSTS", "METRICS_TOKEN", "SECRET_KEY", "FORWARDED_ALLOW_IPS"), "")
 UNSET = ("PUBLIC_URL", "ENVIRONMENT", "LOG_LEVEL", "DRAIN_SECONDS", "DATABASE_CONNECTIONS", "RATE_LIMIT")
-
-
-def eventually(look: Callable[[], T | None], what: str) -> T:
-    """The first true value of ``look``, asked often and for a bounded time."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return found
-
-
-@contextlib.contextmanager
-def scratch() -> Iterator[Path]:
-    """A temporary directory, but not pytest's: those that root makes there are closed by every other run of pytest."""
-    with tempfile.TemporaryDirectory(prefix="todo-mcp-test-") as directory:
-        Path(directory).chmod(0o711)  # for the account that PostgreSQL has where root runs the tests
-        yield Path(directory)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Manage:
@@ -57,11 +27,10 @@ class Manage:
         self.data_dir = data_dir or directory / "data"
         self._output = directory / f"output-{self.port}"
         settings = NEUTRAL | {"MCP_SERVER_PORT": self.port, "TODO_DATA_DIR": self.data_dir} | environment
-        kept = {name: value for name, value in os.environ.items() if name not in UNSET}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, MANAGE, *arguments],
-                env=kept | {name: str(value) for name, value in settings.items()},
+                manage_command(*arguments),
+                env=environment_with(settings, without=UNSET),
                 cwd=directory,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -82,17 +51,10 @@ class Manage:
 
     def get(self, path: str) -> int | None:
         """The status of a GET, or None where nobody answers."""
-        try:
-            return httpx2.get(f"http://localhost:{self.port}{path}", timeout=PATIENCE).status_code
-        except httpx2.TransportError:
-            return None
+        return status_of(f"http://localhost:{self.port}{path}")
 
     def wait_ready(self) -> "Manage":
-        def look() -> bool:
-            assert self.process.poll() is None, self.output()
-            return self.get("/readyz") == 200
-
-        eventually(look, "readiness")
+        wait_until_ready(self.process, f"http://localhost:{self.port}/readyz", self.output)
         return self
 
     def call(self, tool: str, token: str, **arguments: Any) -> dict[str, Any]:

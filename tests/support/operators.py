@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from tests.factories import UserFactory
+from tests.support.factories import UserFactory
 from todo_mcp.users.models import User
 
 LISTS = {

@@ -1,22 +1,27 @@
-"""A real server process on a PostgreSQL of its own, for tests that stop, kill, block and break them."""
+"""How a real server process is started: its command, its environment, and the wait until it is ready.
+
+`ServerProcess` is one on a PostgreSQL of its own, for tests that stop, kill, block and break them.
+"""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx2
 import psycopg
 
-from tests.processes import PATIENCE, eventually, free_port
+from tests.support.processes import PATIENCE, eventually, free_port
 from todo_mcp.postgres.embedded.cluster import Cluster
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 # A killed process loses nothing that the kernel has, so fsync may be off; asynchronous commit may not stay on.
 _CONF = "\nfsync = off\nfull_page_writes = off\nsynchronous_commit = on\nmax_connections = 60\n"
@@ -32,6 +37,71 @@ names = [f"user-{{n}}" for n in range(first, first + count)]
 users = {{create_user(user_id=name).pk: issue_token(user_id=name) for name in names}}
 print(json.dumps({{"users": users, "service": issue_token(service=f"chat-{{first}}")}}))
 """
+
+
+def manage_command(*arguments: object, root: Path = ROOT) -> list[str]:
+    """`manage.py` of a checkout with these arguments."""
+    return [sys.executable, str(root / "manage.py"), *map(str, arguments)]
+
+
+def serve_command(*, host: str = "", workers: int = 0, root: Path = ROOT) -> list[str]:
+    """`manage.py serve`; what is not given is left to its default."""
+    options = ["--host", host] if host else []
+    return manage_command("serve", *options, *(["--workers", workers] if workers else []), root=root)
+
+
+def environment_with(settings: Mapping[str, object], without: Collection[str] = ()) -> dict[str, str]:
+    """The tests' own environment without some of its variables, and with these settings."""
+    kept = {name: value for name, value in os.environ.items() if name not in without}
+    return kept | {name: str(value) for name, value in settings.items()}
+
+
+def run_manage(
+    *arguments: str,
+    environment: Mapping[str, str],
+    within: Callable[[list[str]], list[str]] = list,
+    seconds: float | None = PATIENCE,
+) -> str:
+    """What a management command prints; it must succeed. ``within`` makes the command that runs it elsewhere."""
+    done = subprocess.run(
+        within(manage_command(*arguments)),
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def status_of(url: str, headers: Mapping[str, str] | None = None, seconds: float = PATIENCE) -> int | None:
+    """The status of a GET, or None where nobody answers."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
+    with closing(connection), suppress(OSError, HTTPException):
+        connection.request("GET", parts.path, headers=headers or {})
+        return connection.getresponse().status
+    return None
+
+
+def wait_until_ready(
+    process: "subprocess.Popen[bytes]",
+    url: str,
+    log: Callable[[], str],
+    *,
+    headers: Mapping[str, str] | None = None,
+    ready: Callable[[int], bool] = lambda status: status == 200,
+) -> None:
+    """Come back when the address answers with such a status; the process must not end before."""
+
+    def look() -> bool:
+        code = process.poll()
+        assert code is None, f"the server ended with {code}: {log()[-2000:]}"
+        status = status_of(url, headers)
+        return status is not None and ready(status)
+
+    eventually(look, f"{url} to be ready")
 
 
 class Database:
@@ -63,15 +133,10 @@ class Database:
 
     def manage(self, *arguments: str) -> str:
         """What a management command prints."""
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=self.environment(), capture_output=True, text=True, timeout=PATIENCE
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return run_manage(*arguments, environment=self.environment())
 
     def environment(self, **settings: object) -> dict[str, str]:
-        return os.environ | {"DATABASE_URL": self.url} | {name: str(value) for name, value in settings.items()}
+        return environment_with({"DATABASE_URL": self.url} | settings)
 
     def connect(self) -> "psycopg.Connection[Any]":
         """A connection of the test's own, outside every limit of the server."""
@@ -119,25 +184,21 @@ class ServerProcess:
         self._process = self._launch()
 
     def _launch(self) -> "subprocess.Popen[bytes]":
-        command = [*self._limited, sys.executable, "manage.py", "serve", "--host", "127.0.0.1"]
+        command = [*self._limited, *serve_command(host="127.0.0.1")]
         with self._log.open("ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL, stderr=log)
         self._process = process
-        eventually(self.is_ready, "the server to be ready")
+        wait_until_ready(process, f"{self.url}/readyz", self.log)
         return process
 
-    def is_ready(self) -> bool:
-        code = self._process.poll()
-        assert code is None, f"the server ended with {code}: {self.log()[-2000:]}"
-        return self.probe("/readyz") == 200
+    def client(self) -> httpx2.AsyncClient:
+        """With as many connections as there are calls at once."""
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+        return httpx2.AsyncClient(base_url=self.url, timeout=PATIENCE, limits=limits)
 
     def probe(self, path: str) -> int | None:
         """The status of a GET, or None where nobody listens."""
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
-        with closing(connection), suppress(OSError, HTTPException):
-            connection.request("GET", path)
-            return connection.getresponse().status
-        return None
+        return status_of(f"{self.url}{path}")
 
     def restart(self) -> None:
         """Start it again, on the same port and log, after it ended."""
