@@ -17,8 +17,8 @@ from django.conf import settings
 from django.core.management import call_command
 
 from tests.support.postgres import start
+from tests.support.server_process import ROOT
 
-ROOT = Path(__file__).parent.parent
 DEBIAN = Path("/usr/lib/postgresql")
 OURS = ("access", "conversations", "idempotency", "statistics", "tasks", "users")
 # Run in a process of its own, since Django has one database for life.

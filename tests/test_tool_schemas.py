@@ -1,6 +1,7 @@
 """What tools/list says of each tool: as reviewed, fit for every client, and small.
 
-After a change that is meant: ``UPDATE_SNAPSHOTS=1 make test``, then read the difference in ``tests/snapshots``.
+After a change that is meant: ``UPDATE_SNAPSHOTS=1 make test``, then read the difference in ``snapshots`` beside
+this file.
 """
 
 import json

@@ -12,10 +12,11 @@ import pytest
 from django.db import connection
 
 from tests.support.manage import Manage
+from tests.support.server_process import ROOT
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "chat-backend.md"
+PAGE = ROOT / "docs" / "chat-backend.md"
 EXAMPLES = re.findall(r"```sh\n(.*?)```\n\n```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 

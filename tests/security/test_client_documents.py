@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 import tracemalloc
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,30 +20,24 @@ from oauth2_provider.models import Application
 
 from tests.support.application import Orm
 from tests.support.auth.client_documents import (
+    INFLATED,
+    MIB,
     DocumentServer,
     Reply,
     answer,
     certificates,
+    deflated,
     document_server,
     then_endlessly,
     then_slowly,
+    twice,
 )
 from tests.support.auth.oauth_client import Browser, OAuthClient, connected
 from tests.support.caller import Caller
 from todo_mcp.auth.oauth import clients
 
-MIB = 1024 * 1024
-INFLATED = 64 * MIB  # what a bomb would become
 PEAK_MAX = 8 * MIB  # what a fetch may hold at once; a head alone may have 100 lines of 64 KiB
 PROMPTLY = 2.0  # seconds
-
-
-def deflated(body: bytes) -> bytes:
-    return zlib.compress(body, 9)
-
-
-def twice(body: bytes) -> bytes:
-    return gzip.compress(gzip.compress(body))
 
 
 def chunked(body: bytes, size: int = 7) -> bytes:

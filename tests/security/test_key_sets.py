@@ -8,8 +8,7 @@ from collections.abc import Callable
 import pytest
 import urllib3
 
-from tests.security.test_client_documents import INFLATED, MIB, deflated, twice
-from tests.support.auth.client_documents import DocumentServer, Reply, answer
+from tests.support.auth.client_documents import INFLATED, MIB, DocumentServer, Reply, answer, deflated, twice
 from tests.support.auth.issuers import jwk
 from todo_mcp.auth.jwt.key_set import DOCUMENT_MAX, JsonWebKeySet
 

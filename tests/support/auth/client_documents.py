@@ -2,11 +2,13 @@
 
 import contextlib
 import datetime
+import gzip
 import ipaddress
 import json
 import socket
 import ssl
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from cryptography.x509.oid import NameOID
 
 REDIRECT_URI = "http://127.0.0.1:33418/callback"
 DRIP_SECONDS = 0.02  # between two bytes of a slow answer
+MIB = 1024 * 1024
+INFLATED = 64 * MIB  # what a bomb would become
 
 Send = Callable[[bytes], None]
 Reply = bytes | Callable[["DocumentServer", Send], None]
@@ -157,3 +161,11 @@ def certificates(
     )
     key_file.write_bytes(private + leaf.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     return ca_file, key_file
+
+
+def deflated(body: bytes) -> bytes:
+    return zlib.compress(body, 9)
+
+
+def twice(body: bytes) -> bytes:
+    return gzip.compress(gzip.compress(body))
