@@ -11,7 +11,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from tasks.services import list_tasks
-from tests.test_compiled import PREPARED, ask
+from tests.postgres.test_compiled import PREPARED, ask
 from todo_mcp.postgres.gate import SESSION
 from todo_mcp.postgres.url import PREPARE_AFTER, database_settings
 from todo_mcp.process import startup

@@ -17,7 +17,7 @@ from conversations.models import Conversation, Message
 from conversations.transcript import Asked, message_page
 from tasks.models import Task
 from tasks.retention import DELETED_TASKS
-from tests.plans import complaints
+from tests.postgres.plans import complaints
 from todo_mcp.auth.principal import assume, authenticate
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import InvalidArguments, TodoError
