@@ -15,7 +15,7 @@ from oauth2_provider.models import AccessToken
 
 from tasks.models import Task, TaskEvent
 from tasks.services import restore_task
-from tests.model import ALL_SCOPES, Model, Refused, Token
+from tests.calls.model import ALL_SCOPES, Model, Refused, Token
 from tests.support.application import Application
 from tests.support.caller import DOORS
 from tests.support.mcp_messages import as_asgi, mcp_headers, tool_call
