@@ -1,4 +1,4 @@
-"""What /metrics tells of one process; tests/test_serve.py asks several workers."""
+"""What /metrics tells of one process; tests/process/test_serve.py asks several workers."""
 
 import asyncio
 import time
