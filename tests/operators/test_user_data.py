@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection
 
 from tasks.models import TaskEvent
 from tasks.services import update_task
-from tests.rights.support import NOBODYS, counts, fill, rows_with, tables
+from tests.operators.user_rows import NOBODYS, counts, fill, rows_with, tables
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.operators.user_data import SECRETS, delete_user, export_user
 from todo_mcp.postgres.history import history_context
