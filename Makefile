@@ -32,7 +32,7 @@ test: install ## Run every test, against a real PostgreSQL that the tests start
 	@$(VENV_PYTHON) -m pytest -n auto $(ARGS)
 
 attack: install ## Attack the edge for longer: 50,000 HTTP streams compared with h11, and every fuzz
-	@TODO_TEST_FRAMING_ROUNDS=1000 HYPOTHESIS_PROFILE=nightly $(VENV_PYTHON) -m pytest tests/security tests/security/test_fuzz.py $(ARGS)
+	@TODO_TEST_FRAMING_ROUNDS=1000 HYPOTHESIS_PROFILE=nightly $(VENV_PYTHON) -m pytest tests/security $(ARGS)
 
 e2e: install ## Run the tests that drive a real server from outside
 	@$(VENV_PYTHON) -m pytest tests/e2e $(ARGS)

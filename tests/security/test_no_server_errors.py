@@ -1,6 +1,6 @@
 """Whatever a stranger, a user or an operator sends to any route: no answer of 500 and up, and no ERROR in the log.
 
-The tools and MCP have a fuzz of their own (tests/security/test_fuzz.py); the forms of OAuth have too.
+The tools and MCP have a fuzz of their own (`test_fuzz`); the forms of OAuth have too.
 """
 
 import logging
