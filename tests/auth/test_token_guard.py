@@ -176,9 +176,7 @@ def test_a_token_that_has_ended_costs_its_former_user_no_calls_and_is_noted_as_u
     assert answers == ["success"] * 4 + ["error"], "one call, that in which the end was found out, was counted"
 
 
-def test_a_limit_on_calls_counts_each_call_once_and_holds_under_a_guard_too(
-    own: int, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_limit_on_calls_counts_each_call_once_and_holds_under_a_guard_too(own: int, settings: Any) -> None:
     settings.RATE_LIMIT = 4
     token = issue_token(user_id="alice")
     answers = [call_of(token, "delete_task", task_id=999_999)[0]["data"]["error"] for _ in range(6)]

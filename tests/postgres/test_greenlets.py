@@ -86,7 +86,7 @@ async def test_work_whose_caller_goes_away_is_done_to_its_end() -> None:
     done = begun(work)
     done.cancel()
     async with asyncio.timeout(5):
-        await ended.wait()
+        assert await ended.wait()
 
 
 def test_sleep_in_a_thread_of_its_own_is_the_ordinary_one() -> None:

@@ -355,7 +355,7 @@ async def test_who_would_wait_too_long_for_a_name_is_told_to_come_again(sign_in:
 
 @pytest.mark.parametrize("basic", [True, False])
 async def test_a_client_has_so_many_wrong_secrets_a_minute_and_the_right_one_passes(
-    sign_in: SignIn, orm: Orm, basic: bool, monkeypatch: pytest.MonkeyPatch
+    committed: None, basic: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oauth_limits, "CLIENT_ADDRESS_MAX", 10**6)
     app = asgi.Lifespan()

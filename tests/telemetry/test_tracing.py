@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -347,4 +347,5 @@ def test_a_traced_connection_can_be_made_again_as_after_the_embedded_server_was_
     wrapper = connections.create_connection(DEFAULT_DB_ALIAS)
     parameters = wrapper.get_connection_params()
     for _ in range(2):
-        wrapper.get_new_connection(parameters).close()
+        with closing(wrapper.get_new_connection(parameters)) as made:
+            assert made.execute("SELECT 1").fetchone() == (1,)

@@ -177,7 +177,7 @@ async def test_what_workers_died_of_or_is_an_hour_old_is_given_up(
 
 
 async def test_a_full_queue_is_answered_alike_and_takes_no_more(
-    orm: Orm, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    orm: Orm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(reset_mail, "QUEUE_MAX", 2)
     later = timezone.now() + timedelta(hours=1)

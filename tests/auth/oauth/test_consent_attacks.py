@@ -109,7 +109,7 @@ async def test_no_redirect_leads_to_an_address_that_is_not_registered(
 
 
 async def test_a_native_app_may_come_back_on_another_port_of_its_own_computer_alone(
-    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient
+    browser: Browser, app: OAuthClient
 ) -> None:
     other_port = app.question(redirect_uri="http://127.0.0.1:50000/callback")
     assert (await browser.get("/oauth/authorize", params=other_port)).status_code == 200
