@@ -258,7 +258,7 @@ def test_a_handshake_that_stands_still_is_given_up(documents: DocumentServer, mo
             while not server.closing.wait(0.05):
                 connection.sendall(b"\0")
 
-    monkeypatch.setattr("tests.security.documents._serve", drip)
+    monkeypatch.setattr("tests.support.auth.client_documents._serve", drip)
     with pytest.raises(CIMDError):
         clients.MetadataFetcher().fetch(documents.address())
     assert is_over()
