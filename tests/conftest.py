@@ -1,12 +1,8 @@
 """Fixtures of all tests: the cast, their tokens, and the real ASGI application with clients that speak to it."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncIterator, Iterator
 
-import anyio.to_thread
 import httpx2
 import pytest
 from django.db import connection, transaction
@@ -14,20 +10,17 @@ from django.test.utils import setup_databases, teardown_databases
 from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import DjangoDbBlocker
 
-from tests.caller import DOORS as DOORS
-from tests.caller import HANDSHAKE as HANDSHAKE
-from tests.caller import MODERN as MODERN
-from tests.caller import REVISIONS as REVISIONS
-from tests.caller import Caller as Caller
-from tests.factories import UserFactory
-from tests.synchronous import Application, running
-from todo_mcp import asgi
+from tests.support.application import Application, Orm, application_client, running
+from tests.support.caller import Caller
+from tests.support.factories import UserFactory
+from tests.support.processes import scratch
+from tests.support.server_process import Database
 from todo_mcp.auth import rate_limit
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.process.installation import install
 from todo_mcp.users.models import User
 
-T = TypeVar("T")
+pytest_plugins = ["tests.support.auth.fixtures"]
 
 # HYPOTHESIS_PROFILE=nightly looks longer. No deadline: a loaded machine is slow, not wrong.
 hypothesis_settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
@@ -92,20 +85,6 @@ def committed(clear_tables: str, django_db_blocker: DjangoDbBlocker) -> Iterator
         connection.close()
 
 
-class Orm:
-    """Runs Django's synchronous code for an asynchronous test, in one thread with one connection."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
-
-    async def __call__(self, function: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(lambda: self._thread.submit(function).result())
-
-    def close(self) -> None:
-        self._thread.submit(lambda: connection.close()).result()  # of that thread
-        self._thread.shutdown()
-
-
 @pytest.fixture
 def orm(committed: None) -> Iterator[Orm]:
     orm = Orm()
@@ -135,16 +114,6 @@ def operator() -> User:
     return User.objects.create_superuser("operator", "correct horse battery staple")
 
 
-@asynccontextmanager
-async def application_client() -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the real ASGI application, its lifespan running; no network in between."""
-    app = asgi.Lifespan()
-    async with app.running():
-        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
-            yield client
-
-
 @pytest.fixture
 async def http(committed: None, anyio_backend: str) -> AsyncIterator[httpx2.AsyncClient]:
     async with application_client() as client:
@@ -172,3 +141,12 @@ def as_bob(http: httpx2.AsyncClient, bob: User) -> Caller:
 def as_service(http: httpx2.AsyncClient) -> Caller:
     """A chat backend that may act for any user."""
     return Caller(http, issue_token(service="chat"))
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Database]:
+    """A migrated PostgreSQL for servers that are processes of their own."""
+    with scratch() as directory:
+        database = Database(directory / "postgres")
+        yield database
+        database.stop()

@@ -12,9 +12,11 @@ import httpx2
 import pytest
 from oauth2_provider.models import AccessToken
 
-from tests.auth.issuers import AUDIENCE, EC, ISSUER, OTHER_RSA, PEM, claims, issuer, raw, signed
-from tests.conftest import MODERN, Caller, Orm
-from tests.factories import UserFactory
+from tests.support.application import Orm
+from tests.support.auth.issuers import AUDIENCE, EC, ISSUER, OTHER_RSA, PEM, claims, issuer, raw, signed
+from tests.support.caller import Caller
+from tests.support.factories import UserFactory
+from tests.support.mcp_messages import HANDSHAKE, MODERN, mcp_headers, tool_request
 from todo_mcp.auth.jwt.issuers import parse_issuers
 from todo_mcp.auth.tokens import checksum, issue_token, revoke_token
 from todo_mcp.users.models import User
@@ -185,8 +187,8 @@ async def assert_refused(http: httpx2.AsyncClient, authorization: str) -> None:
     """401 with the same words and the same challenge, over HTTP and over MCP."""
     headers = {"Authorization": authorization}
     rest = await http.post("/api/tools/list_tasks", json={"no_such": 1}, headers=headers)
-    rpc = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_tasks", "arguments": {}}}
-    mcp = await http.post("/mcp", json=rpc, headers={**headers, "Accept": "application/json, text/event-stream"})
+    rpc_headers = {**headers, **mcp_headers(HANDSHAKE[-1], "tools/call")}
+    mcp = await http.post("/mcp", json=tool_request(HANDSHAKE[-1], "list_tasks", {}), headers=rpc_headers)
     for response in (rest, mcp):
         assert response.status_code == 401, response.text
         assert response.headers["www-authenticate"] == f'{CHALLENGE}, error="invalid_token"'

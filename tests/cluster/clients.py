@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx2
 
-from tests.acknowledged import Acknowledged
-from tests.caller import Caller
+from tests.support.acknowledged import Acknowledged
+from tests.support.caller import Caller
 
 PAUSE = 0.1  # seconds between two calls of a client
 AGAIN = 0.2  # seconds before a call that nobody answered is sent again

@@ -4,18 +4,15 @@ The configuration files and the limits of the role are those of the documents, n
 """
 
 import datetime
-import os
 import re
 import shlex
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx2
 import psycopg
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.cluster.network import DISK, Host
-from tests.processes import PATIENCE, eventually
-from tests.server_process import ROOT
+from tests.support.processes import PATIENCE, eventually
+from tests.support.server_process import ROOT, environment_with, run_manage, serve_command, wait_until_ready
 from todo_mcp.postgres.embedded.account import account_for
 from todo_mcp.postgres.embedded.cluster import INITDB, SUPERUSER, find_programs
 
@@ -163,21 +160,16 @@ class TodoHost:
 
     def manage(self, *arguments: str) -> str:
         """What a command prints that speaks to the primary itself."""
-        done = subprocess.run(
-            self.host.command([sys.executable, "manage.py", *arguments]),
-            **{"cwd": ROOT, "env": os.environ | self._settings | self._past_the_pooler},  # type: ignore[call-overload]
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout)
+        environment = environment_with(self._settings | self._past_the_pooler)
+        return run_manage(*arguments, environment=environment, within=self.host.command)
 
     def start(self) -> None:
-        command = [sys.executable, str(ROOT / "manage.py"), *shlex.split("serve --host 0.0.0.0 --workers 2")]
-        self._process = self.host.start(command, environment=os.environ | self._settings)
+        command = serve_command(host="0.0.0.0", workers=2)
+        self._process = self.host.start(command, environment=environment_with(self._settings))
 
     def wait_until_ready(self) -> None:
-        eventually(self._is_ready, f"{self.host.name} to be ready")
+        url = f"http://{self.host.address}:5000/readyz"
+        wait_until_ready(self._process, url, self.host.log.read_text, headers={"Host": SITE})
 
     def restart(self) -> None:
         """SIGTERM, which must end well, and a new start."""
@@ -186,14 +178,6 @@ class TodoHost:
         assert code == 0, f"{self.host.name} ended with {code}"
         self.start()
         self.wait_until_ready()
-
-    def _is_ready(self) -> bool:
-        assert self._process.poll() is None, self.host.log.read_text()[-2000:]
-        try:
-            url = f"http://{self.host.address}:5000/readyz"
-            return httpx2.get(url, headers={"Host": SITE}, timeout=5).status_code == 200
-        except httpx2.TransportError:
-            return False
 
 
 class Balancer:

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 
 import httpx2
 
-from tests.acknowledged import Acknowledged
-from tests.caller import HANDSHAKE, MODERN, Caller
 from tests.cluster.clients import Client, tally_since
 from tests.cluster.machines import SITE, Balancer, Pooler, Postgres, TodoHost
 from tests.cluster.network import DISK, Host, make_lan
-from tests.server_process import CAST
+from tests.support.acknowledged import Acknowledged
+from tests.support.caller import Caller
+from tests.support.mcp_messages import HANDSHAKE, MODERN
+from tests.support.server_process import CAST
 
 DOORS = ("http", MODERN, HANDSHAKE[-1], HANDSHAKE[0])
 CALM = 4  # seconds of calls before, between and after the troubles

@@ -9,9 +9,10 @@ import pytest
 from django.utils import timezone
 
 from conversations.models import Message
-from tests.conftest import Caller, Orm
-from tests.conversations.support import START, append, messages_of, refused, rows_in_all, send, start, stored
-from tests.factories import MessageFactory
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.chat_backend import START, append, messages_of, refused, rows_in_all, send, start, stored
+from tests.support.factories import MessageFactory
 from todo_mcp.idempotency.models import IdempotencyKey
 
 pytestmark = pytest.mark.anyio

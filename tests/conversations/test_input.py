@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Caller, Orm
-from tests.conversations.support import START, append, messages_of, post_text, refused, rows_in_all, send, start, stored
-from tests.support import CONTROLS, LONE_SURROGATES
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.chat_backend import START, append, messages_of, post_text, refused, rows_in_all, send, start, stored
+from tests.support.tool_calls import CONTROLS, LONE_SURROGATES
 
 pytestmark = pytest.mark.anyio
 MESSAGE = {"role": "user", "content": "Hello"}

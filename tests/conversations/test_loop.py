@@ -5,7 +5,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.conftest import Caller
+from tests.support.caller import Caller
 
 pytestmark = pytest.mark.anyio
 

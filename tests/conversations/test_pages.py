@@ -10,9 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from conversations import services
 from conversations.models import Conversation, Message
 from conversations.schemas import MessageIn
-from tests.conftest import Caller, Orm
-from tests.conversations.support import START, append, messages_of, refused, send, start
-from tests.factories import ConversationFactory, MessageFactory
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.chat_backend import START, append, messages_of, refused, send, start
+from tests.support.factories import ConversationFactory, MessageFactory
 from todo_mcp.core.errors import ConversationNotFound
 from todo_mcp.users.models import User
 

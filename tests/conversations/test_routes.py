@@ -5,8 +5,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.conftest import Caller, Orm
-from tests.conversations.support import START, append, messages_of, refused, send, start, stored
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.chat_backend import START, append, messages_of, refused, send, start, stored
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 

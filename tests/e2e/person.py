@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Request, sync_playwright
 
-from tests.server_process import Database
+from tests.support.server_process import Database
 
 PASSWORD = "correct horse battery staple"
 CALLBACK = "http://127.0.0.1:33418/callback"  # nobody need listen there: where the browser is sent is what counts

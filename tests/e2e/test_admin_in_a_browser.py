@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.server_process import Database, ServerProcess
+from tests.support.server_process import Database, ServerProcess
 
 OPERATOR, PASSWORD = "operator", "correct horse battery staple"
 # As root there is no sandbox; the rest keeps the browser from calling its maker.

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import HANDSHAKE, MODERN
-from tests.e2e.conftest import attempt
+from tests.e2e.programs import attempt
+from tests.support.mcp_messages import HANDSHAKE, MODERN
 
 ALLOWED = {
     "it calls a tool of the suite's own example server": [

@@ -2,19 +2,15 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.conftest import HANDSHAKE, MODERN
-from tests.e2e.conftest import check_walk, run
-from tests.server_process import ServerProcess
-
-META = {
-    "io.modelcontextprotocol/protocolVersion": MODERN,
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": {"name": "curl", "version": "1"},
-}
+from tests.e2e.programs import run
+from tests.e2e.walk import check_walk
+from tests.support.mcp_messages import HANDSHAKE, MODERN, mcp_headers, opening, request
+from tests.support.server_process import ServerProcess
 
 
 @pytest.fixture(autouse=True)
@@ -23,21 +19,20 @@ def _needs_curl() -> None:
         pytest.fail("These tests need curl; install it, then run them again.")
 
 
-def curl(url: str, token: str, body: dict[str, Any], *headers: str) -> tuple[int, dict[str, Any]]:
+def curl(
+    url: str, token: str, body: dict[str, Any], headers: Mapping[str, str] | None = None
+) -> tuple[int, dict[str, Any]]:
     """The status and the JSON of a POST."""
-    sent = [f"Authorization: Bearer {token}", "Content-Type: application/json", *headers]
-    options = [word for header in sent for word in ("-H", header)]
+    sent = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", **(headers or {})}
+    options = [word for name, value in sent.items() for word in ("-H", f"{name}: {value}")]
     printed = run("curl", "-sS", "-w", "\n%{http_code}", *options, "-d", json.dumps(body), url)
     answer, _, status = printed.rpartition("\n")
     return int(status), json.loads(answer)
 
 
 def rpc(url: str, token: str, revision: str, method: str, params: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    headers = [f"MCP-Protocol-Version: {revision}", "Accept: application/json, text/event-stream"]
-    if revision == MODERN:
-        params = {**params, "_meta": META}
-        headers += [f"Mcp-Method: {method}"] + ([f"Mcp-Name: {params['name']}"] if "name" in params else [])
-    return curl(url, token, {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, *headers)
+    headers = mcp_headers(revision, method, params.get("name"))
+    return curl(url, token, request(revision, method, params, client="curl"), headers)
 
 
 @pytest.mark.parametrize("revision", [HANDSHAKE[-1], MODERN])
@@ -48,8 +43,7 @@ def test_curl_uses_every_tool_over_mcp(url: str, token: str, revision: str) -> N
         result: dict[str, Any] = answer["result"]
         return result
 
-    opening = {"protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "curl", "version": "1"}}
-    method, params = ("server/discover", {}) if revision == MODERN else ("initialize", opening)
+    method, params = ("server/discover", {}) if revision == MODERN else ("initialize", opening(revision, "curl"))
     opened = rpc(url, token, revision, method, params)[1]["result"]
     results = {"add": call("add_task", title="Buy milk", description="2 litres")}
     task_id = results["add"]["structuredContent"]["data"]["task_id"]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import HANDSHAKE, MODERN
-from tests.e2e.conftest import attempt, check_walk, last_json, run
+from tests.e2e.programs import attempt, last_json, run
+from tests.e2e.walk import check_walk
+from tests.support.mcp_messages import HANDSHAKE, MODERN
 
 INSPECTOR = "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
 

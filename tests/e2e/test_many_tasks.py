@@ -12,9 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.conftest import Caller
-from tests.processes import PATIENCE, scratch
-from tests.server_process import Database, ServerProcess
+from tests.support.caller import Caller
+from tests.support.processes import scratch
+from tests.support.server_process import Database, ServerProcess
 
 pytestmark = pytest.mark.anyio
 USERS, TASKS = 1000, 100_000
@@ -36,10 +36,6 @@ INSERT INTO tasks (user_id, title, description, completed, created_at, updated_a
     SELECT %(user)s, 'Task ' || n, '', false, now() - n / 3 * interval '1 second', now()  -- three at each moment
     FROM generate_series(1, %(tasks)s) n
 """
-
-
-def client_of(server: ServerProcess) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE)
 
 
 async def _pages(caller: Caller, after_each: Callable[[], Awaitable[None]]) -> list[int]:
@@ -65,7 +61,7 @@ async def test_pages_hold_every_task_once_while_another_client_adds_and_deletes(
     before = [task_id for (task_id,) in found]
     doomed = before[::7]
     removed = iter(doomed)
-    async with client_of(server) as http:
+    async with server.client() as http:
         reader, writer = Caller(http, token), Caller(http, token)
 
         async def disturb() -> None:
@@ -101,7 +97,7 @@ async def test_calls_cost_the_same_with_a_hundred_thousand_tasks_as_with_a_hundr
     server: ServerProcess, database: Database, large: tuple[ServerProcess, Database]
 ) -> None:
     """The two servers are asked in turn, so that a machine which has other things to do slows both down."""
-    async with client_of(server) as http, client_of(large[0]) as other_http:
+    async with server.client() as http, large[0].client() as other_http:
         asked = [_Asked(http, database), _Asked(other_http, large[1])]
         for n in range(SAMPLES):
             for one in asked:

@@ -17,11 +17,11 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
 
-from tests.conftest import HANDSHAKE, MODERN
-from tests.e2e.conftest import HERE, SECONDS, run
 from tests.e2e.person import CALLBACK, Person
-from tests.processes import free_port
-from tests.server_process import Database, ServerProcess
+from tests.e2e.programs import HERE, SECONDS, run
+from tests.support.mcp_messages import HANDSHAKE, MODERN
+from tests.support.processes import free_port
+from tests.support.server_process import Database, ServerProcess
 
 TOOLS = ["add_task", "list_tasks", "complete_task", "delete_task", "update_task"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx2
 
-from tests.e2e.conftest import run
-from tests.server_process import ServerProcess
+from tests.e2e.programs import run
+from tests.support.server_process import ServerProcess
 
 # Not among the requirements of the other tests: they bring 80 MB, rich among it.
 _RUN = (sys.executable, "-m", "uv", "tool", "run", "--quiet", "--from")

@@ -10,8 +10,8 @@ import pytest
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.conftest import HANDSHAKE, MODERN
-from tests.e2e.conftest import check_walk
+from tests.e2e.walk import check_walk
+from tests.support.mcp_messages import HANDSHAKE, MODERN
 
 pytestmark = pytest.mark.anyio
 

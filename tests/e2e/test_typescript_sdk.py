@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import HANDSHAKE, MODERN, REVISIONS
-from tests.e2e.conftest import check_walk, run
+from tests.e2e.programs import run
+from tests.e2e.walk import check_walk
+from tests.support.mcp_messages import HANDSHAKE, MODERN, REVISIONS
 
 
 def test_version_1_uses_every_tool(node: Path, url: str, token: str) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conftest import Caller
-from tests.faults.conftest import DOORS, PLACES, closed_door, freeze, until_at_work
-from tests.processes import eventually
-from tests.server_process import Database, ServerProcess
+from tests.faults.broken_database import DOORS, PLACES, closed_door, freeze, until_at_work
+from tests.support.caller import Caller
+from tests.support.processes import eventually
+from tests.support.server_process import Database, ServerProcess
 
 pytestmark = pytest.mark.anyio
 

@@ -7,10 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from tests.conftest import Caller
-from tests.faults.conftest import DOORS
-from tests.processes import eventually
-from tests.server_process import Database, ServerProcess
+from tests.faults.broken_database import DOORS
+from tests.support.caller import Caller
+from tests.support.processes import eventually
+from tests.support.server_process import Database, ServerProcess
 
 pytestmark = pytest.mark.anyio
 BUSY = {"error_code": 503, "error": "busy", "retry_after": 1}

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from tests.conftest import Caller
-from tests.faults.conftest import DOORS, PLACES, closed_door, until_at_work
-from tests.processes import PATIENCE
-from tests.server_process import Database, ServerProcess
+from tests.faults.broken_database import DOORS, PLACES, closed_door, until_at_work
+from tests.support.caller import Caller
+from tests.support.processes import PATIENCE
+from tests.support.server_process import Database, ServerProcess
 from todo_mcp.core.errors import Busy, ConnectionLost
 from todo_mcp.postgres.gate import DatabaseGate
 
@@ -67,7 +67,7 @@ def _call_and_go_away(server: ServerProcess, caller: Caller, title: str) -> None
 
 
 async def test_of_two_hundred_clients_at_once_those_without_a_place_are_told_and_nothing_is_lost(
-    caller: Caller, database: Database
+    caller: Caller,
 ) -> None:
     """A call takes 0.2 s in the database here, so some twenty of the two hundred get in within the second."""
     answers = await asyncio.gather(*(caller.post("add_task", title=f"nap {n}") for n in range(CLIENTS)))

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import httpx2
 import pytest
 
-from tests.acknowledged import Acknowledged
-from tests.conftest import Caller
-from tests.faults.conftest import PLACES, client_of, closed_door, freeze, until_at_work
-from tests.server_process import Database, ServerProcess
+from tests.faults.broken_database import PLACES, closed_door, freeze, until_at_work
+from tests.support.acknowledged import Acknowledged
+from tests.support.caller import Caller
+from tests.support.server_process import Database, ServerProcess
 
 pytestmark = pytest.mark.anyio
 KILLS = int(os.environ.get("TODO_TEST_KILLS", "2"))
@@ -89,7 +89,7 @@ async def test_no_write_is_lost_or_doubled_when_the_server_is_killed(
         await asyncio.to_thread(own_server.restart)
 
     user_id, token = database.new_user()
-    async with client_of(own_server) as client:
+    async with own_server.client() as client:
         writers = await _write_meanwhile(Caller(client, token), kill)
     assert writers.unanswered, "the kills hit calls"
     _check(writers, database, user_id)
@@ -103,7 +103,7 @@ async def test_no_write_is_lost_or_doubled_when_the_database_is_killed(
         await asyncio.to_thread(database.start)
 
     user_id, token = database.new_user()
-    async with client_of(server) as client:
+    async with server.client() as client:
         writers = await _write_meanwhile(Caller(client, token), kill)
     assert not writers.unanswered, "the server itself stayed"
     _check(writers, database, user_id)
@@ -135,7 +135,7 @@ async def test_no_call_is_cut_when_the_server_is_asked_to_end_under_load(
     """Half of the clients keep their connection, the others make a new one for each call."""
     user_id, token = database.new_user()
     calls = Calls()
-    async with client_of(own_server) as keeping, client_of(own_server) as closing, asyncio.TaskGroup() as group:
+    async with own_server.client() as keeping, own_server.client() as closing, asyncio.TaskGroup() as group:
         closing.headers["Connection"] = "close"
         for n in range(WRITERS):
             group.create_task(calls.make(Caller((keeping, closing)[n % 2], token)))
@@ -151,7 +151,7 @@ async def test_no_call_is_cut_when_the_server_is_asked_to_end_under_load(
 async def test_a_server_whose_database_stands_still_ends_all_the_same_when_it_is_asked_to(
     own_server: ServerProcess, database: Database
 ) -> None:
-    async with client_of(own_server) as client:
+    async with own_server.client() as client:
         caller = Caller(client, database.new_user()[1])
         with closed_door(database):
             calls = [asyncio.create_task(caller.post("add_task", title="hold on")) for _ in range(PLACES)]

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.auth.oauth_client import Browser
-from tests.faults.conftest import client_of
-from tests.mails import mail_server, until
-from tests.processes import eventually, scratch
-from tests.server_process import Database, ServerProcess
+from tests.support.auth.mails import mail_server, until
+from tests.support.auth.oauth_client import Browser
+from tests.support.processes import eventually, scratch
+from tests.support.server_process import Database, ServerProcess
 
 pytestmark = pytest.mark.anyio
 MAKE = """
@@ -38,7 +37,7 @@ async def test_a_mail_that_was_asked_for_is_sent_after_kill_9_and_a_mail_server_
         url = f"smtp://127.0.0.1:{mails.port}"
         server = await asyncio.to_thread(ServerProcess, database, log, EMAIL_URL=url, DATABASE_CONNECTIONS=2)
         try:
-            async with client_of(server) as http:
+            async with server.client() as http:
                 browser = Browser(http)
                 page = await browser.get("/oauth/password/reset")
                 assert (await browser.submit(page, email="forgetful@example.com")).status_code == 302

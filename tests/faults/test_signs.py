@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import HANDSHAKE, MODERN, Caller
-from tests.faults.conftest import METRICS_TOKEN, client_of
-from tests.server_process import Database, ServerProcess
+from tests.faults.broken_database import METRICS_TOKEN
+from tests.support.caller import Caller
+from tests.support.mcp_messages import HANDSHAKE, MODERN, tool_request
+from tests.support.server_process import Database, ServerProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +25,7 @@ def strict_server(database: Database, tmp_path: Path) -> Iterator[ServerProcess]
 
 @pytest.fixture
 async def limited(strict_server: ServerProcess, database: Database, anyio_backend: str) -> AsyncIterator[Caller]:
-    async with client_of(strict_server) as client:
+    async with strict_server.client() as client:
         yield Caller(client, database.new_user()[1])
 
 
@@ -68,14 +69,8 @@ async def test_control_characters_that_a_client_sends_cannot_forge_a_line_of_the
     caller: Caller, server: ServerProcess
 ) -> None:
     name = 'evil\n{"level": "CRITICAL"}\x1b[2J\x7f\u2028\u202e'
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": name, "version": "1"},
-    }
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_tasks", "_meta": meta}}
-    headers = {"MCP-Protocol-Version": MODERN, "Mcp-Method": "tools/call", "Mcp-Name": "list_tasks"}
-    headers |= {"Accept": "application/json, text/event-stream", **caller.headers}
+    body = tool_request(MODERN, "list_tasks", {}, client=name)
+    headers = caller.rpc_headers(MODERN, "tools/call", "list_tasks")
     answer = await caller.http.post("/mcp", json=body, headers=headers)
     assert answer.status_code == 200
     (line,) = server.log_lines(answer.headers["x-request-id"])

@@ -4,8 +4,9 @@ import httpx2
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from tests.auth.oauth_client import PASSWORD, Browser
-from tests.conftest import Caller, Orm
+from tests.support.application import Orm
+from tests.support.auth.oauth_client import PASSWORD, Browser
+from tests.support.caller import Caller
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.users.models import User

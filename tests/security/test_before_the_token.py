@@ -9,8 +9,9 @@ import httpx2
 import pytest
 from starlette.types import Message, Scope
 
-from tests.conftest import Caller, Orm
-from tests.support import rpc_headers
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.mcp_messages import HANDSHAKE, tool_request
 from todo_mcp import asgi
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.errors import Busy
@@ -92,9 +93,8 @@ async def test_a_large_body_with_a_good_token_is_served(as_alice: Caller, path: 
     text = json.dumps(arguments) + " " * (100 * KIB)
     headers = as_alice.headers
     if path == "/mcp":
-        params = {"name": "add_task", "arguments": arguments}
-        text = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}) + " " * (100 * KIB)
-        headers = rpc_headers(as_alice, "2025-11-25", "tools/call", "add_task")
+        text = json.dumps(tool_request(HANDSHAKE[-1], "add_task", arguments)) + " " * (100 * KIB)
+        headers = as_alice.rpc_headers(HANDSHAKE[-1], "tools/call", "add_task")
     response = await as_alice.http.post(path, content=text, headers=headers)
     assert response.status_code == 200, response.text
     malformed = await as_alice.http.post(path, content=text + "}", headers=headers)

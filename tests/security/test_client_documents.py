@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 import tracemalloc
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,31 +18,26 @@ from oauth2_provider import cimd
 from oauth2_provider.cimd import CIMDError
 from oauth2_provider.models import Application
 
-from tests.auth.oauth_client import Browser, OAuthClient, connected
-from tests.conftest import Caller, Orm
-from tests.security.documents import (
+from tests.support.application import Orm
+from tests.support.auth.client_documents import (
+    INFLATED,
+    MIB,
     DocumentServer,
     Reply,
     answer,
     certificates,
+    deflated,
     document_server,
     then_endlessly,
     then_slowly,
+    twice,
 )
+from tests.support.auth.oauth_client import Browser, OAuthClient, connected
+from tests.support.caller import Caller
 from todo_mcp.auth.oauth import clients
 
-MIB = 1024 * 1024
-INFLATED = 64 * MIB  # what a bomb would become
 PEAK_MAX = 8 * MIB  # what a fetch may hold at once; a head alone may have 100 lines of 64 KiB
 PROMPTLY = 2.0  # seconds
-
-
-def deflated(body: bytes) -> bytes:
-    return zlib.compress(body, 9)
-
-
-def twice(body: bytes) -> bytes:
-    return gzip.compress(gzip.compress(body))
 
 
 def chunked(body: bytes, size: int = 7) -> bytes:
@@ -264,7 +258,7 @@ def test_a_handshake_that_stands_still_is_given_up(documents: DocumentServer, mo
             while not server.closing.wait(0.05):
                 connection.sendall(b"\0")
 
-    monkeypatch.setattr("tests.security.documents._serve", drip)
+    monkeypatch.setattr("tests.support.auth.client_documents._serve", drip)
     with pytest.raises(CIMDError):
         clients.MetadataFetcher().fetch(documents.address())
     assert is_over()

@@ -14,10 +14,10 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.db import connection, transaction
 from oauth2_provider.models import Application
 
-from tests.auth.oauth_client import PASSWORD, Browser, register
-from tests.conftest import Caller, Orm
-from tests.faults.conftest import database as database
-from tests.server_process import Database, ServerProcess
+from tests.support.application import Orm
+from tests.support.auth.oauth_client import PASSWORD, Browser, register
+from tests.support.caller import Caller
+from tests.support.server_process import Database, ServerProcess
 from todo_mcp import asgi
 from todo_mcp.auth import rate_limit
 from todo_mcp.auth.account import attempts, hashers, slots
@@ -356,7 +356,7 @@ async def test_who_would_wait_too_long_for_a_name_is_told_to_come_again(sign_in:
 
 @pytest.mark.parametrize("basic", [True, False])
 async def test_a_client_has_so_many_wrong_secrets_a_minute_and_the_right_one_passes(
-    sign_in: SignIn, orm: Orm, basic: bool, monkeypatch: pytest.MonkeyPatch
+    committed: None, basic: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oauth_limits, "CLIENT_ADDRESS_MAX", 10**6)
     app = asgi.Lifespan()

@@ -12,9 +12,9 @@ from typing import Any
 import h11
 import pytest
 
-from tests.sockets import GET, Connect, Connection
-from tests.sockets import anyio_backend as anyio_backend
-from tests.sockets import connect as connect
+from tests.support.sockets import GET, Connect, Connection
+from tests.support.sockets import anyio_backend as anyio_backend
+from tests.support.sockets import connect as connect
 from todo_mcp.process.http_protocol import HttpProtocol
 
 pytestmark = pytest.mark.anyio

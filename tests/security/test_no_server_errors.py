@@ -1,6 +1,6 @@
 """Whatever a stranger, a user or an operator sends to any route: no answer of 500 and up, and no ERROR in the log.
 
-The tools and MCP have a fuzz of their own (tests/test_fuzz.py); the forms of OAuth have too.
+The tools and MCP have a fuzz of their own (`test_fuzz`); the forms of OAuth have too.
 """
 
 import logging
@@ -14,9 +14,9 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 from oauth2_provider.models import AccessToken
 
-from tests.factories import MessageFactory, TaskFactory
-from tests.operators import LISTS
-from tests.synchronous import Application, Headers
+from tests.support.application import Application, Headers
+from tests.support.factories import MessageFactory, TaskFactory
+from tests.support.operators import LISTS
 from todo_mcp.auth import rate_limit
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User

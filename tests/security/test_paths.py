@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from tests.conftest import Caller
-from tests.synchronous import Application
+from tests.support.application import Application
+from tests.support.caller import Caller
 from todo_mcp.transports.http.paths import canonical_path
 
 pytestmark = pytest.mark.anyio

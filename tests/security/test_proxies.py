@@ -12,10 +12,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.faults.conftest import database as database
-from tests.processes import PATIENCE, eventually, free_port
 from tests.security.test_paths import others
-from tests.server_process import ROOT, Database, ServerProcess
+from tests.support.processes import PATIENCE, eventually, free_port
+from tests.support.server_process import ROOT, Database, ServerProcess
 
 HOST = "todo.example.com"
 NGINX = """

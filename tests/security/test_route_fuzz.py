@@ -16,9 +16,9 @@ import httpx2
 import pytest
 from django.urls import URLPattern, URLResolver
 
-from tests.auth.oauth_client import PASSWORD, REDIRECT_URI, RESOURCE, Browser, OAuthClient
-from tests.conftest import Orm
-from tests.security.documents import DocumentServer
+from tests.support.application import Orm
+from tests.support.auth.client_documents import DocumentServer
+from tests.support.auth.oauth_client import PASSWORD, REDIRECT_URI, RESOURCE, Browser, OAuthClient
 from todo_mcp.auth.account import attempts
 from todo_mcp.auth.oauth import clients
 from todo_mcp.auth.oauth import limits as oauth_limits

@@ -10,11 +10,10 @@ import httpx2
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from tests.faults.conftest import database as database
-from tests.server_process import Database, ServerProcess
-from tests.sockets import CHUNKED, GET, Connect
-from tests.sockets import anyio_backend as anyio_backend
-from tests.sockets import connect as connect
+from tests.support.server_process import Database, ServerProcess
+from tests.support.sockets import CHUNKED, GET, Connect
+from tests.support.sockets import anyio_backend as anyio_backend
+from tests.support.sockets import connect as connect
 from todo_mcp.process import http_closing, http_connections, http_protocol, server
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,6 @@
 import io
 import json
 import unicodedata
-from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -13,7 +12,7 @@ from oauth2_provider.models import Application
 
 from conversations.models import Message
 from tasks.models import Task
-from tests.factories import MessageFactory, TaskFactory
+from tests.support.factories import MessageFactory, TaskFactory
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.operators.user_data import export_user
 from todo_mcp.process import make_run
@@ -83,9 +82,7 @@ def test_tokens_are_listed_one_a_line_in_six_columns(nasty: User) -> None:
     assert len(line.split("\t")) == 6
 
 
-def test_an_erased_user_is_named_without_harm(
-    nasty: User, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_erased_user_is_named_without_harm(nasty: User, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or nasty.pk)  # type: ignore[func-returns-value]
     printed = run("delete_user", nasty.pk)
@@ -102,7 +99,7 @@ def test_an_error_is_one_line_without_harm(nasty: User, command: str) -> None:
     assert not unsafe(str(refused.value)) and "\n" not in str(refused.value)
 
 
-def test_what_make_run_prints_names_its_user_without_harm(nasty: User, settings: Any) -> None:
+def test_what_make_run_prints_names_its_user_without_harm(nasty: User) -> None:
     printed = make_run.instructions(make_run.Access(nasty.pk, "token", password=None))
     assert not unsafe(printed)
 

@@ -5,9 +5,11 @@ import json
 import httpx2
 import pytest
 
-from tests.conftest import DOORS, HANDSHAKE, Caller, Orm
-from tests.statistics.support import count, rows
-from tests.support import rpc_headers, send, tool_call
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.mcp_messages import HANDSHAKE, MODERN, tool_call, tool_request
+from tests.support.statistics import count, rows
+from tests.support.tool_calls import send
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.statistics.flushing import flush
 from todo_mcp.statistics.recorder import CLIENTS_MAX, KEYS_MAX, OTHER, Recorder
@@ -83,10 +85,9 @@ def test_there_are_at_most_a_thousand_keys_between_flushes() -> None:
 
 
 async def test_a_hostile_clients_name_is_stored_cleaned(as_alice: Caller, orm: Orm) -> None:
-    message = json.loads(tool_call("2026-07-28", "list_tasks", "{}"))
     name = "\x00evil\u202e\ud800\r\n\x1b[31m<script>" + "x" * 1000
-    message["params"]["_meta"]["io.modelcontextprotocol/clientInfo"]["name"] = name
-    headers = rpc_headers(as_alice, "2026-07-28", "tools/call", "list_tasks")
+    message = tool_request(MODERN, "list_tasks", {}, client=name)
+    headers = as_alice.rpc_headers(MODERN, "tools/call", "list_tasks")
     response = await as_alice.http.post("/mcp", content=json.dumps(message), headers=headers)
     assert response.status_code == 200, response.text
     await orm(flush)
@@ -98,8 +99,8 @@ async def test_a_hostile_clients_name_is_stored_cleaned(as_alice: Caller, orm: O
 
 async def test_a_made_up_revision_is_not_stored(as_alice: Caller, orm: Orm) -> None:
     for revision in ("2031-01-01", "x" * 500, "' OR 1=1"):
-        headers = rpc_headers(as_alice, revision, "tools/call")
-        await as_alice.http.post("/mcp", content=tool_call("2025-11-25", "list_tasks", "{}"), headers=headers)
+        headers = as_alice.rpc_headers(revision, "tools/call")
+        await as_alice.http.post("/mcp", content=tool_call(HANDSHAKE[-1], "list_tasks", "{}"), headers=headers)
     await orm(flush)
     assert {row["revision"] for row in await orm(rows)} <= {""}
 
@@ -110,7 +111,7 @@ async def test_statistics_hold_no_text_and_no_token(as_alice: Caller, orm: Orm) 
         await send(as_alice, door, "add_task", {"title": secret, "idempotency_key": "secret-key-1"})
         await send(as_alice, door, "add_task", {"title": "", secret: secret})
         await send(as_alice, door, "add_task", {"user_id": secret, "title": secret})
-        await as_alice.http.post("/mcp", content="{", headers=rpc_headers(as_alice, door, secret))
+        await as_alice.http.post("/mcp", content="{", headers=as_alice.rpc_headers(door, secret))
         await as_alice.http.get(f"/api/tools/{secret}?token={as_alice.token}", headers=as_alice.headers)
     await orm(flush)
     stored = str(await orm(rows))

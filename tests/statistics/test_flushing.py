@@ -12,8 +12,9 @@ from django.db import DatabaseError, connection
 from django.db.models import Sum
 from pytest_django import DjangoAssertNumQueries
 
-from tests.conftest import Caller, Orm
-from tests.statistics.support import another_session, count, rows
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.statistics import another_session, count, rows
 from todo_mcp import asgi
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.calls.bearer import bearer

@@ -6,8 +6,9 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from tests.conftest import DOORS, Caller, Orm
-from tests.statistics.support import another_session
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.statistics import another_session
 from todo_mcp.auth.tokens import find_token, issue_token, list_tokens, revoke_token
 from todo_mcp.statistics.flushing import flush
 from todo_mcp.statistics.models import TokenUse

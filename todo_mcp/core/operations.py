@@ -110,7 +110,7 @@ def operation(
     """Register a service function as a tool, or in another registry.
 
     The function follows three rules. ``RuleBroken`` stops a call that breaks the first or the last of them, and
-    ``tests/test_operation_rules.py`` holds every registered operation to the second.
+    ``tests/core/test_operation_rules.py`` holds every registered operation to the second.
 
     1. It may run twice: after a deadlock, or when the caller's token must be looked up again. So all its changes are
        one transaction, and it does not change its arguments.

@@ -1,0 +1,181 @@
+"""What an operator changes: through the services, asked first where it destroys, recorded under the operator's id."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from oauth2_provider.models import AccessToken
+
+from conversations.models import Conversation
+from tasks import services
+from tasks.models import Task, TaskEvent
+from tests.support.factories import MessageFactory, TaskFactory
+from tests.support.operators import LISTS, act, sign_in
+from todo_mcp.admin_kit import actions
+from todo_mcp.auth.tokens import find_token, issue_token
+from todo_mcp.users.models import User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def client(operator: User) -> Client:
+    return sign_in(operator)
+
+
+def latest_event(task: Task) -> dict[str, Any]:
+    return TaskEvent.objects.filter(pgh_obj=task).order_by("-pgh_id").values().first() or {}
+
+
+def rows() -> dict[str, tuple[Any, str]]:
+    """For each list the key of a row of Alice's, and an action that destroys it."""
+    token = issue_token(user_id="alice")
+    return {
+        "tasks": (TaskFactory.create(user_id="alice").pk, "delete_task"),
+        "conversations": (MessageFactory.create(conversation__user_id="alice").conversation_id, "delete_conversation"),
+        "tokens": (getattr(find_token(token), "pk", 0), "revoke_token"),
+        "users": ("alice", "delete_user"),
+    }
+
+
+def there() -> tuple[int, ...]:
+    living = Task.objects.filter(deleted_at=None)
+    return living.count(), Conversation.objects.count(), AccessToken.objects.count(), User.objects.count()
+
+
+def test_a_get_never_triggers_an_action(client: Client, alice: User) -> None:
+    targets = rows()
+    before = there()
+    for name, (key, action) in targets.items():
+        client.get(LISTS[name], {"action": action, "_selected_action": key, "index": "0", "confirmed": "yes"})
+        assert client.get(f"{LISTS[name]}{key}/delete/").status_code == 403
+    assert there() == before
+
+
+def test_djangos_own_delete_is_closed_to_a_post_too(client: Client, alice: User) -> None:
+    for name, (key, _) in rows().items():
+        assert client.post(f"{LISTS[name]}{key}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_what_destroys_is_asked_first_and_then_done(client: Client, alice: User) -> None:
+    for name, (key, action) in rows().items():
+        before = there()
+        asked = act(client, name, action, key)
+        assert asked.status_code == 200 and 'name="confirmed"' in asked.content.decode(), name
+        assert there() == before, name
+        assert act(client, name, action, key, confirmed=True, typed="alice").status_code == 302
+        assert there() < before, name
+
+
+def test_an_action_needs_the_csrf_token(operator: User, alice: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(operator, backend="django.contrib.auth.backends.ModelBackend")
+    assert act(client, "tasks", "delete_task", TaskFactory.create(user=alice).pk, confirmed=True).status_code == 403
+
+
+def test_a_tasks_history_names_the_operator_and_the_action(client: Client, alice: User) -> None:
+    task = TaskFactory.create(user=alice)
+    for action, state in [("complete_task", "completed"), ("delete_task", "deleted_at"), ("restore_task", "completed")]:
+        act(client, "tasks", action, task.pk, confirmed=True)
+        event = latest_event(task)
+        assert event[state]
+        assert event["pgh_context"].items() >= {"user": "operator", "client": "admin", "tool": action}.items()
+    page = client.get(f"{LISTS['tasks']}{task.pk}/change/").content.decode()
+    assert re.findall("<strong>(.*?)</strong>", page) == ["Restored", "Deleted", "Completed", "Added"]
+
+
+def test_an_action_on_many_leaves_those_it_does_not_fit(client: Client, alice: User) -> None:
+    tasks = [TaskFactory.create(user=alice) for _ in range(3)]
+    services.complete_task(user_id="alice", task_id=tasks[0].pk)
+    page = act(client, "tasks", "complete_task", *[task.pk for task in tasks])
+    told = [str(message) for message in client.get(page.headers["Location"]).context["messages"]]
+    assert told == ["Completed 2 tasks.", "Skipped 1: “Complete” does not apply."]
+
+
+def test_an_action_takes_no_more_rows_than_the_bound(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "ACTION_MAX", 2)
+    tasks = [TaskFactory.create(user=alice) for _ in range(3)]
+    act(client, "tasks", "delete_task", tasks[0].pk, confirmed=True, select_across="1")
+    assert not Task.objects.filter(deleted_at__isnull=False).exists()
+
+
+def test_an_action_from_a_tasks_page_comes_back_to_it(client: Client, alice: User) -> None:
+    task = TaskFactory.create(user=alice)
+    page = client.get(f"{LISTS['tasks']}{task.pk}/change/").content.decode()
+    assert re.findall('name="action" value="(.*?)"', page) == ["complete_task", "delete_task"]
+    assert act(client, "tasks", "complete_task", task.pk, from_row="yes").headers["Location"].endswith("/change/")
+
+
+def test_an_edit_sends_only_what_the_operator_changed(client: Client, alice: User) -> None:
+    task = TaskFactory.create(user=alice, title="Milk", description="Two litres")
+    Task.objects.filter(pk=task.pk).update(title="Oat milk")  # by a client, while the form is open
+    form = {
+        "title": "Milk",
+        "initial-title": "Milk",
+        "description": "Three\r\nlitres",
+        "initial-description": "Two litres",
+    }
+    assert client.post(f"{LISTS['tasks']}{task.pk}/change/", form).status_code == 302
+    event = latest_event(task)
+    assert (event["title"], event["description"]) == ("Oat milk", "Three\nlitres")
+    assert event["pgh_context"]["tool"] == "edit" and event["pgh_context"]["user"] == "operator"
+
+
+@pytest.mark.parametrize("title", ["", "\u200b", "a" * 201, "bell \x07"])
+def test_an_edit_is_held_to_the_rules_of_the_tool(client: Client, alice: User, title: str) -> None:
+    task = TaskFactory.create(user=alice, title="Milk")
+    form = {"title": title, "initial-title": "Milk", "description": "", "initial-description": ""}
+    assert client.post(f"{LISTS['tasks']}{task.pk}/change/", form).status_code == 200
+    assert Task.objects.get().title == "Milk"
+
+
+@pytest.mark.parametrize("service", ["complete_task", "update_task"])
+def test_a_task_that_goes_meanwhile_is_told_of(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    task, real = TaskFactory.create(user=alice, title="Milk"), getattr(services, service)
+
+    def overtaken(**arguments: Any) -> Any:
+        services.delete_task(user_id="alice", task_id=task.pk)
+        return real(**arguments)
+
+    monkeypatch.setattr(services, service, overtaken)
+    if service == "complete_task":
+        response = act(client, "tasks", service, task.pk)
+    else:
+        form = {"title": "Bread", "initial-title": "Milk", "description": "", "initial-description": ""}
+        response = client.post(f"{LISTS['tasks']}{task.pk}/change/", form)
+    told = client.get(response.headers["Location"]).context["messages"]
+    assert f"No task {task.pk}. Call list_tasks to see valid ids." in [str(message) for message in told]
+
+
+def test_a_deleted_task_is_read_only_until_it_is_restored(client: Client, alice: User) -> None:
+    task = TaskFactory.create(user=alice)
+    services.delete_task(user_id="alice", task_id=task.pk)
+    url = f"{LISTS['tasks']}{task.pk}/change/"
+    assert client.post(url, {"title": "New", "initial-title": task.title}).status_code == 403
+    assert re.findall('name="action" value="(.*?)"', client.get(url).content.decode()) == ["restore_task"]
+
+
+def test_nobody_adds_or_edits_what_was_said(client: Client) -> None:
+    message = MessageFactory.create()
+    assert client.get(f"{LISTS['conversations']}add/").status_code == 403
+    assert client.post(f"{LISTS['conversations']}{message.conversation_id}/change/", {"user": "x"}).status_code == 403
+
+
+def test_djangos_log_says_who_did_what_without_the_words_of_a_task(client: Client, alice: User) -> None:
+    task = TaskFactory.create(user=alice, title="Secret")
+    act(client, "tasks", "complete_task", task.pk)
+    form = {"title": "Hidden", "initial-title": "Secret", "description": "", "initial-description": ""}
+    told = client.post(f"{LISTS['tasks']}{task.pk}/change/", form, follow=True).context["messages"]
+    assert not any("Hidden" in str(message) for message in told)
+    entries = LogEntry.objects.values_list("user_id", "object_repr", "change_message")
+    assert set(entries) == {
+        ("operator", f"task {task.pk}", "Completed"),
+        ("operator", f"task {task.pk}", '[{"changed": {"fields": ["Title"]}}]'),
+    }
+    assert "Completed" in (home := client.get("/admin/").content.decode()) and "Hidden" not in home

@@ -1,0 +1,60 @@
+"""Dynamic registration: whom we do not serve, how often, and that it gives nobody a token."""
+
+from typing import Any
+
+import httpx2
+import pytest
+from oauth2_provider.models import Application
+
+from tests.support.application import Orm
+from tests.support.auth.oauth_client import register
+from tests.support.caller import Caller
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"grant_types": ["client_credentials"]},
+        {"grant_types": ["password"]},
+        {"grant_types": ["implicit"]},
+        {"grant_types": []},
+        {"redirect_uris": []},
+        {"redirect_uris": ["http://evil.example/cb"]},
+        {"redirect_uris": ["https://app.example/cb#x"]},
+        {"redirect_uris": ["javascript:alert(1)"]},
+        {"redirect_uris": ["myapp://callback"]},
+        {"redirect_uris": "https://app.example/cb"},
+        {"redirect_uris": ["https://app.example/cb https://evil.example"]},
+        {"client_name": "x" * 256},
+        {"client_name": 7},
+        {"client_name": "x" * 20_000},
+    ],
+    ids=lambda metadata: str(metadata)[:60],
+)
+async def test_a_client_that_we_do_not_serve_cannot_register(
+    http: httpx2.AsyncClient, orm: Orm, metadata: dict[str, Any]
+) -> None:
+    answer = await register(http, **metadata)
+    assert answer.status_code == 400 and answer.json()["error"].startswith("invalid_"), answer.text
+    assert await orm(Application.objects.count) == 0
+
+
+@pytest.mark.parametrize("body", ["", "[]", "null", "{", "[" * 100_000, "7"], ids=lambda body: body[:4] or "empty")
+async def test_registration_takes_an_object(http: httpx2.AsyncClient, body: str) -> None:
+    assert (await http.post("/oauth/register", content=body)).status_code == 400
+
+
+async def test_registrations_from_one_address_are_limited(http: httpx2.AsyncClient) -> None:
+    statuses = [(await register(http)).status_code for _ in range(61)]
+    assert statuses[:60] == [201] * 60 and statuses[60] == 429
+
+
+async def test_a_self_made_client_gives_its_owner_no_token(http: httpx2.AsyncClient) -> None:
+    secret = (await register(http, token_endpoint_auth_method="client_secret_post")).json()
+    sent = {"client_id": secret["client_id"], "client_secret": secret["client_secret"]}
+    answer = await http.post("/oauth/token", data={"grant_type": "client_credentials", **sent})
+    assert answer.status_code == 400
+    refused = await Caller(http, secret["client_secret"]).post("list_tasks")
+    assert refused.status_code == 401

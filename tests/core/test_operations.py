@@ -1,0 +1,177 @@
+"""What a declaration makes of a function: the arguments that it takes, their schema, and the words of a refusal."""
+
+import inspect
+import json
+from typing import Annotated, Any, Literal
+
+import pytest
+from django.conf import settings
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from tests.support.tool_calls import TOOLS
+from todo_mcp.core.arguments import Integer, Text
+from todo_mcp.core.envelope import Output
+from todo_mcp.core.errors import InvalidArguments
+from todo_mcp.core.operations import MAX_FIELDS, REGISTRY, RESOURCES, Operation, operation
+
+Word = Annotated[str, Text(description="A word.", minimum=1, maximum=10)]
+Count = Annotated[int, Integer(description="How many.", minimum=1, maximum=9)]
+Colour = Annotated[Literal["red", "blue"], Field(description="Which.")]
+SENTINEL = "the-words-of-a-task"
+
+nested = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+class Painted(Output):
+    count: int
+
+    def message(self) -> str:
+        return f"Painted {self.count}."
+
+
+def declare(**options: Any) -> Operation:
+    registry: dict[str, Operation] = {}
+
+    @operation(title="Paint", scope="tasks:write", example={}, registry=registry, **options)
+    def paint(*, user_id: str, word: Word, count: Count = 1, colour: Colour | None = None) -> Painted:
+        """Paint a word."""
+        return Painted(count=count)
+
+    return registry["paint"]
+
+
+def fields(declared: Operation, **arguments: Any) -> dict[str, str]:
+    with pytest.raises(InvalidArguments) as refused:
+        declared.validate(arguments)
+    told: dict[str, str] = refused.value.details["fields"]
+    assert refused.value.message.startswith("Nothing was done. Correct these and call again: ")
+    assert all(f"{name}: {reason}" in refused.value.message for name, reason in told.items())
+    return told
+
+
+def test_what_was_given_is_returned_normalised_and_nothing_else() -> None:
+    assert declare().validate({"word": "a"}) == {"word": "a"}
+    given_all = {"user_id": "me", "word": "a", "count": "5", "colour": "red"}
+    assert declare().validate(given_all) == {**given_all, "count": 5}
+
+
+def test_each_wrong_argument_is_told_with_its_reason() -> None:
+    assert fields(declare()) == {"word": "is required"}
+    assert fields(declare(), word="a" * 11, count=0, colour="green", user_id=1, size=3) == {
+        "user_id": "must be a string",
+        "word": "must be 1 to 10 characters long, and this is 11",
+        "count": "must be from 1 to 9",
+        "colour": "must be one of 'red' or 'blue'",
+        "size": "unknown argument; allowed are user_id, word, count, colour",
+    }
+
+
+def test_an_argument_that_may_be_left_out_may_not_be_null() -> None:
+    assert set(fields(declare(), word="a", count=None, colour=None, user_id=None)) == {"count", "colour", "user_id"}
+
+
+def test_at_least_one_of_the_named_arguments_must_be_given() -> None:
+    declared = declare(at_least_one=("count", "colour"))
+    reason = "give at least one of count or colour"
+    assert fields(declared, word="a") == {"count": reason, "colour": reason}
+    assert declared.validate({"word": "a", "count": 1}) == {"word": "a", "count": 1}
+
+
+def test_a_name_that_a_caller_made_up_is_told_back_escaped_and_short() -> None:
+    told = fields(declare(), word="a", **{"é\n\ud800": 1, "x" * 500: 1, "\u202e": 1})
+    assert set(told) == {"\\xe9\\n\\ud800", "x" * 64, "\\u202e"}
+
+
+def test_many_wrong_arguments_do_not_make_a_long_answer() -> None:
+    told = fields(declare(), **{f"x{n}": 1 for n in range(5000)})
+    assert len(told) == MAX_FIELDS
+
+
+@given(st.dictionaries(st.sampled_from(["word", "count", "colour", "user_id"]), nested))
+def test_any_json_is_taken_or_refused_by_name(arguments: dict[str, Any]) -> None:
+    try:
+        taken = declare().validate(arguments)
+    except InvalidArguments as refused:
+        assert set(refused.details["fields"]) <= {"word", "count", "colour", "user_id"}
+        json.dumps(refused.data()).encode()
+    else:
+        assert set(taken) == set(arguments)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_refusal_never_repeats_what_was_sent_as_a_value(tool: str) -> None:
+    for value in (SENTINEL, SENTINEL * 100, [SENTINEL], {SENTINEL: SENTINEL}, f"\x00{SENTINEL}"):
+        for name in REGISTRY[tool].arguments.model_fields:
+            try:
+                REGISTRY[tool].validate({name: value})
+            except InvalidArguments as refused:
+                assert SENTINEL not in json.dumps(refused.data()) + refused.message
+
+
+def test_a_name_is_registered_once() -> None:
+    registry: dict[str, Operation] = {}
+
+    def register() -> None:
+        @operation(title="Paint", scope="tasks:write", example={}, registry=registry)
+        def paint(*, user_id: str) -> Painted:
+            """Paint."""
+            return Painted(count=1)
+
+    register()
+    with pytest.raises(AssertionError, match="paint is registered twice"):
+        register()
+
+
+def test_an_argument_without_description_is_a_mistake_of_ours() -> None:
+    registry: dict[str, Operation] = {}
+
+    @operation(title="Paint", scope="tasks:write", example={}, registry=registry)
+    def paint(*, user_id: str, bare: str) -> Painted:
+        """Paint."""
+        return Painted(count=1)
+
+    with pytest.raises(AssertionError, match=r"paint\.bare has no description"):
+        _ = registry["paint"].input_schema
+
+
+def test_the_schema_of_the_arguments_is_flat_and_says_which_are_required() -> None:
+    schema = declare().input_schema
+    assert schema == {
+        "type": "object",
+        "properties": {
+            "user_id": schema["properties"]["user_id"],
+            "word": {"type": "string", "minLength": 1, "maxLength": 10, "description": "A word."},
+            "count": {"type": "integer", "minimum": 1, "maximum": 9, "description": "How many.", "default": 1},
+            "colour": {"type": "string", "enum": ["red", "blue"], "description": "Which."},
+        },
+        "required": ["word"],
+        "additionalProperties": False,
+    }
+
+
+def test_the_tools_are_exactly_five_in_this_order() -> None:
+    assert tuple(REGISTRY) == TOOLS
+
+
+@pytest.mark.parametrize("declared", [*REGISTRY.values(), *RESOURCES.values()], ids=lambda declared: declared.name)
+def test_a_declaration_keeps_the_rules_of_the_house(declared: Operation) -> None:
+    parameters = inspect.signature(declared.function).parameters
+    assert next(iter(parameters)) == "user_id"
+    assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
+    assert parameters["user_id"].default is inspect.Parameter.empty
+    assert declared.scope in settings.SCOPES
+    assert declared.title
+    assert declared.description
+    assert not (declared.read_only and declared.destructive)
+    assert declared.name in REGISTRY or declared.name in RESOURCES
+
+
+@pytest.mark.parametrize("declared", REGISTRY.values(), ids=lambda declared: declared.name)
+def test_the_example_of_a_tool_is_a_good_call(declared: Operation) -> None:
+    assert declared.validate(declared.example)

@@ -1,0 +1,47 @@
+"""docs/chat-backend.md: its commands are run in a shell against a real server, and their answers compared."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from tests.support.manage import Manage
+from tests.support.server_process import ROOT
+from todo_mcp.auth.tokens import issue_token
+from todo_mcp.users.models import User
+
+PAGE = ROOT / "docs" / "chat-backend.md"
+EXAMPLES = re.findall(r"```sh\n(.*?)```\n\n```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def without_times(text: str) -> Any:
+    return json.loads(re.sub(r'"20[0-9-]+T[0-9:.]+Z"', '"a time"', text))
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_every_command_of_the_page_answers_as_it_says(committed: None, tmp_path: Path, alice: User) -> None:
+    token = issue_token(service="chat")
+    connection.ensure_connection()
+    info = connection.connection.info
+    url = f"postgresql://{info.user}@/{info.dbname}?host={info.host}&port={info.port}"
+    server = Manage(tmp_path, "serve", DATABASE_URL=url).wait_ready()
+    assert len(EXAMPLES) == PAGE.read_text().count("curl -sS") == 5
+    try:
+        for command, answer in EXAMPLES:
+            done = subprocess.run(
+                ["sh", "-c", command.replace("localhost:5000", f"localhost:{server.port}")],
+                env=os.environ | {"TODO_TOKEN": token},
+                capture_output=True,
+                text=True,
+                timeout=30,
+            )
+            assert done.returncode == 0, done.stderr
+            assert without_times(done.stdout) == without_times(answer)
+    finally:
+        server.clean_up()

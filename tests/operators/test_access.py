@@ -1,0 +1,93 @@
+"""Users, operators and tokens in the admin: who may make whom, and that a token is shown once."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from oauth2_provider.models import AccessToken
+
+from tests.support.factories import TaskFactory, UserFactory
+from tests.support.operators import LISTS, act, sign_in, staff_with
+from todo_mcp.auth.tokens import find_token
+from todo_mcp.users.models import User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def client(operator: User) -> Client:
+    return sign_in(operator)
+
+
+def test_an_issued_token_is_shown_once_and_works(client: Client, alice: User) -> None:
+    form = {"user_id": "alice", "name": "phone", "scopes": ["tasks:read"], "days": "0"}
+    response = client.post(f"{LISTS['tokens']}add/", form)
+    token = re.search(r"todo_[\w-]{20,}", response.content.decode())
+    assert token and "no-store" in response.headers["Cache-Control"]
+    record = find_token(token[0])
+    assert record and record.user_id == "alice" and record.scope == "tasks:read"
+    for url in (LISTS["tokens"], f"{LISTS['tokens']}{record.pk}/change/"):
+        page = client.get(url).content.decode()
+        assert token[0] not in page and record.token_checksum not in page and "never" in page
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"user_id": "nobody", "name": "x", "scopes": ["tasks:read"]},
+        {"user_id": "alice", "name": "x", "scopes": ["tasks:act_as"]},
+        {"user_id": "", "name": "", "scopes": ["tasks:read"]},
+        {"user_id": "alice", "name": "x", "scopes": []},
+    ],
+)
+def test_a_token_is_not_issued_without_someone_to_use_it(client: Client, alice: User, form: dict[str, Any]) -> None:
+    assert client.post(f"{LISTS['tokens']}add/", {**form, "days": "30"}).status_code == 200
+    assert not AccessToken.objects.exists()
+
+
+def test_a_user_is_added_with_or_without_a_password(client: Client) -> None:
+    url, password = f"{LISTS['users']}add/", "a long enough pass phrase"
+    client.post(url, {"id": "erin", "name": "Erin", "usable_password": "false"})
+    client.post(url, {"id": "frank", "usable_password": "true", "password1": password, "password2": password})
+    assert not User.objects.get(pk="erin").has_usable_password()
+    assert User.objects.get(pk="frank").check_password(password)
+    assert client.post(url, {"id": "me", "usable_password": "false"}).status_code == 200
+
+
+def test_a_user_is_renamed_and_deactivated_and_nobody_locks_themselves_out(client: Client, alice: User) -> None:
+    client.post(f"{LISTS['users']}alice/change/", {"name": "Alice B", "email": "alice@example.com"})
+    act(client, "users", "deactivate_user", "alice", "operator", confirmed=True)
+    alice.refresh_from_db()
+    assert (alice.name, alice.is_active, alice.is_staff) == ("Alice B", False, False)
+    assert User.objects.get(pk="operator").is_active
+
+
+def test_staff_cannot_make_or_change_operators(operator: User, alice: User) -> None:
+    client = staff_with("view_user", "change_user", "delete_user", "change_group", "view_group")
+    client.post(f"{LISTS['users']}alice/change/", {"name": "A", "is_staff": "on", "is_superuser": "on"})
+    alice.refresh_from_db()
+    assert alice.name == "A" and not alice.is_staff and not alice.is_superuser
+    for operators in ("operator", "dave"):
+        assert client.post(f"{LISTS['users']}{operators}/change/", {"name": "x"}).status_code == 403
+        assert client.get(f"{LISTS['users']}{operators}/password/").status_code == 403
+    act(client, "users", "delete_user", "operator", confirmed=True)
+    assert User.objects.filter(pk="operator").exists()
+    assert client.get(f"/admin/auth/group/{Group.objects.create(name='all').pk}/change/").status_code == 403
+
+
+def test_staff_act_only_within_their_permissions(alice: User) -> None:
+    task = TaskFactory.create(user=alice)
+    client = staff_with("view_task", "change_task")
+    act(client, "tasks", "delete_task", task.pk, confirmed=True)
+    act(client, "tasks", "complete_task", task.pk)
+    task.refresh_from_db()
+    assert task.completed and task.deleted_at is None
+
+
+def test_a_users_page_leads_to_what_is_theirs(client: Client) -> None:
+    UserFactory.create(id="a&b/c d")
+    page = client.get(f"{LISTS['users']}a_26b_2Fc d/change/").content.decode()
+    for name in ("tasks", "conversations", "tokens"):
+        assert f"{LISTS[name]}?user=a%26b%2Fc+d" in page

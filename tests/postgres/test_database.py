@@ -1,0 +1,136 @@
+"""What the database itself refuses and records, whoever speaks to it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, IntegrityError, connection, transaction
+
+from conversations.models import Conversation
+from tasks.models import Task, TaskEvent
+from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory, UserFactory
+from todo_mcp.postgres.history import history_context
+from todo_mcp.users.models import User
+
+pytestmark = pytest.mark.django_db
+
+TASK = {"title": "Buy milk", "description": "", "completed": False, "completed_at": None}
+MESSAGE = {"role": "user", "content": "Hello"}
+
+
+def run(sql: str, *params: Any) -> None:
+    """One statement, and all constraints checked at its end."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def insert(table: str, **columns: Any) -> None:
+    run(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})", *columns.values())
+
+
+def insert_task(**columns: Any) -> None:
+    now = "2026-03-01T12:00:00Z"
+    insert("tasks", **{"user_id": "alice", **TASK, "created_at": now, "updated_at": now, **columns})
+
+
+def constraint_of(work: Callable[[], None]) -> str:
+    """The name of the constraint that refuses the work."""
+    with pytest.raises(IntegrityError) as refused:
+        work()
+    name: str = refused.value.__cause__.diag.constraint_name  # type: ignore[union-attr]
+    return name
+
+
+@pytest.mark.parametrize(
+    ("columns", "constraint"),
+    [
+        ({"title": ""}, "tasks_title_length"),
+        ({"title": "x" * 200, "description": "x" * 1001}, "tasks_description_length"),
+        ({"completed": True}, "tasks_completed_at_with_completed"),
+        ({"completed_at": "2026-03-01T12:00:00Z"}, "tasks_completed_at_with_completed"),
+        ({"conversation_id": 10**6}, "tasks_conversation_user"),
+        ({"message_id": 10**6}, "tasks_message_with_conversation"),
+    ],
+)
+def test_a_task_that_no_service_would_write_is_refused(alice: User, columns: dict[str, Any], constraint: str) -> None:
+    assert constraint_of(lambda: insert_task(**columns)) == constraint
+    assert not Task.objects.exists()
+
+
+def test_a_title_of_201_characters_does_not_fit(alice: User) -> None:
+    insert_task(title="🥛" * 200, description="🥛" * 1000)
+    with pytest.raises(DatabaseError, match="too long"):
+        insert_task(title="x" * 201)
+
+
+def test_a_task_belongs_to_a_user_who_exists(alice: User) -> None:
+    assert "user_id" in constraint_of(lambda: insert_task(user_id="no-one"))
+
+
+def test_ids_of_users_compare_byte_for_byte_and_are_not_empty(alice: User) -> None:
+    names = ("Alice", "alice ", "alice\u0301", "alic\u00e9", "alice\u00ad")
+    for name in names:
+        UserFactory.create(id=name)
+    assert User.objects.count() == 1 + len(names)
+    assert list(User.objects.filter(id="alice")) == [alice]
+    assert [user.id for user in User.objects.order_by("id")] == sorted(["alice", *names], key=str.encode)
+    columns = {"password": "", "name": "", "email": "", "created_at": "2026-03-01T12:00:00Z"}
+    flags = {"is_active": True, "is_staff": False, "is_superuser": False}
+    assert constraint_of(lambda: insert("users", id="", **columns, **flags)) == "users_id_not_empty"
+
+
+@pytest.fixture
+def conversation(alice: User) -> Conversation:
+    return ConversationFactory.create(user=alice)
+
+
+@pytest.mark.parametrize(
+    ("columns", "constraint"),
+    [
+        ({"role": "system"}, "messages_role"),
+        ({"role": "User"}, "messages_role"),
+        ({"role": ""}, "messages_role"),
+        ({"content": ""}, "messages_content_length"),
+        ({"content": "x" * 100_001}, "messages_content_length"),
+        ({"user_id": "bob"}, "messages_conversation_user"),
+        ({"conversation_id": 10**6}, "messages_conversation_user"),
+    ],
+)
+def test_a_message_that_no_service_would_write_is_refused(
+    conversation: Conversation, bob: User, columns: dict[str, Any], constraint: str
+) -> None:
+    place = {"conversation_id": conversation.pk, "user_id": "alice", "created_at": "2026-03-01T12:00:00Z"}
+    insert("messages", **{**MESSAGE, **place, "content": "x" * 100_000})
+    assert constraint_of(lambda: insert("messages", **{**MESSAGE, **place, **columns})) == constraint
+
+
+def test_a_conversation_cannot_change_hands_while_it_has_messages(conversation: Conversation, bob: User) -> None:
+    MessageFactory.create(conversation=conversation)
+    update = "UPDATE conversations SET user_id = 'bob' WHERE id = %s"
+    assert constraint_of(lambda: run(update, conversation.pk)) == "messages_conversation_user"
+
+
+def test_a_task_cannot_point_at_another_users_conversation(conversation: Conversation, bob: User) -> None:
+    task = TaskFactory.create(user=bob)
+    update = "UPDATE tasks SET conversation_id = %s WHERE id = %s"
+    assert constraint_of(lambda: run(update, conversation.pk, task.pk)) == "tasks_conversation_user"
+
+
+def test_raw_sql_is_recorded_too_though_nobody_knows_by_whom(alice: User) -> None:
+    insert_task(title="By hand")
+    run("UPDATE tasks SET title = 'Changed by hand'")
+    run("UPDATE tasks SET title = 'Changed by hand'")  # changes nothing, and is no version
+    run("DELETE FROM tasks")
+    events = TaskEvent.objects.order_by("pgh_id").values_list("pgh_label", "title", "pgh_context")
+    assert list(events) == [
+        ("insert", "By hand", None),
+        ("update", "Changed by hand", None),
+        ("delete", "Changed by hand", None),
+    ]
+
+
+def test_whoever_says_who_it_is_is_recorded_even_with_raw_sql(alice: User) -> None:
+    with history_context(user="alice", tool="psql"):
+        insert_task()
+    assert TaskEvent.objects.get().pgh_context == {"user": "alice", "tool": "psql"}

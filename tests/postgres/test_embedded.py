@@ -1,0 +1,203 @@
+"""The embedded PostgreSQL: what may happen to a data directory, and to the processes that use it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from psycopg.pq import Ping
+
+from tests.support.processes import PATIENCE, eventually, scratch
+from todo_mcp.postgres.embedded.cluster import Cluster, find_programs
+from todo_mcp.postgres.embedded.server import EmbeddedServer
+
+USER = """
+import sys
+from pathlib import Path
+from todo_mcp.postgres.embedded.server import embedded_server
+embedded_server(Path(sys.argv[1])).ensure_running()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="session")
+def made() -> Iterator[Path]:
+    """A data directory to copy, with one row in it; its server is stopped."""
+    with scratch() as directory:
+        server = EmbeddedServer(directory / "postgres")
+        with connect(server) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
+        server.release()
+        yield directory / "postgres"
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with scratch() as directory:
+        yield directory
+
+
+@pytest.fixture
+def pgdata(made: Path, directory: Path) -> Iterator[Path]:
+    pgdata = directory / "postgres"
+    shutil.copytree(made, pgdata, symlinks=True)
+    yield pgdata
+    if (pgdata / "postmaster.pid").exists():
+        Cluster(pgdata).stop()
+
+
+@pytest.fixture
+def server(pgdata: Path) -> Iterator[EmbeddedServer]:
+    server = EmbeddedServer(pgdata)
+    yield server
+    server.release()
+
+
+def connect(server: EmbeddedServer) -> "psycopg.Connection[Any]":
+    host, port = server.ensure_running()
+    return psycopg.connect(host=host, port=port, user="postgres", dbname="todo_mcp", autocommit=True)
+
+
+def kept_number(server: EmbeddedServer) -> int:
+    with connect(server) as connection:
+        (number,) = connection.execute("SELECT number FROM kept").fetchall()[0]
+    return int(number)
+
+
+def postmaster(pgdata: Path) -> int:
+    return int((pgdata / "postmaster.pid").read_text().split()[0])
+
+
+def kill(pgdata: Path) -> int:
+    """``kill -9``; the lock file stays. The pid that was killed."""
+    pid = postmaster(pgdata)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: Cluster(pgdata).ping() is Ping.NO_RESPONSE, "the end of PostgreSQL")
+    return pid
+
+
+def test_a_killed_postgres_is_started_again_with_its_data(server: EmbeddedServer, pgdata: Path) -> None:
+    server.ensure_running()
+    killed = kill(pgdata)
+    assert kept_number(server) == 7
+    assert postmaster(pgdata) != killed
+
+
+def test_it_starts_where_another_process_has_the_killed_ones_pid(server: EmbeddedServer, pgdata: Path) -> None:
+    server.ensure_running()
+    kill(pgdata)
+    with subprocess.Popen(["sleep", "60"], user=pgdata.stat().st_uid) as other:
+        lock_file = pgdata / "postmaster.pid"
+        lock_file.write_text(f"{other.pid}\n" + lock_file.read_text().partition("\n")[2])
+        assert kept_number(server) == 7
+        assert other.poll() is None
+        other.kill()
+
+
+@pytest.mark.parametrize("text", ["", "\x00\x00\x00"], ids=["empty", "zeros"])
+def test_it_starts_after_a_crash_that_cut_off_the_lock_file(server: EmbeddedServer, pgdata: Path, text: str) -> None:
+    (pgdata / "postmaster.pid").write_text(text)
+    assert kept_number(server) == 7
+
+
+def test_a_copy_of_a_live_directory_has_a_server_of_its_own(server: EmbeddedServer, pgdata: Path) -> None:
+    with connect(server) as connection:
+        shutil.copytree(pgdata, pgdata.with_name("copy"), ignore=shutil.ignore_patterns(".s.PGSQL*"))
+        connection.execute("UPDATE kept SET number = 8")
+    copy = EmbeddedServer(pgdata.with_name("copy"))
+    assert kept_number(copy) == 7
+    copy.release()
+    assert kept_number(server) == 8
+
+
+def test_a_path_too_long_for_a_socket_works(pgdata: Path) -> None:
+    deep = pgdata.parent / ("deep " * 12) / ("deeper" * 12) / "postgres"
+    deep.parent.mkdir(parents=True)
+    pgdata.rename(deep)
+    server = EmbeddedServer(deep)
+    assert kept_number(server) == 7
+    elsewhere = Path(server.address().host)
+    assert elsewhere.stat().st_mode & 0o777 == 0o700
+    server.release()
+    assert not elsewhere.exists()
+
+
+def test_an_interrupted_initdb_leaves_nothing_in_the_way(directory: Path) -> None:
+    half_made = directory / "postgres.new-1234"
+    half_made.mkdir()
+    (half_made / "PG_VERSION").write_text("18\n")
+    server = EmbeddedServer(directory / "postgres")
+    server.ensure_running()
+    server.release()
+    assert not half_made.exists()
+
+
+def test_an_incomplete_directory_is_left_alone_and_told(server: EmbeddedServer, pgdata: Path) -> None:
+    (pgdata / "global" / "pg_control").unlink()
+    with pytest.raises(ImproperlyConfigured, match=r"is not a complete PostgreSQL data directory\. Move it away"):
+        server.ensure_running()
+    assert (pgdata / "PG_VERSION").exists()
+
+
+def test_data_of_another_major_version_are_told(server: EmbeddedServer, pgdata: Path) -> None:
+    (pgdata / "PG_VERSION").write_text("16\n")
+    with pytest.raises(ImproperlyConfigured, match=r"holds data of PostgreSQL 16, which .* 18 cannot read\. Move it"):
+        server.ensure_running()
+
+
+def test_a_server_that_cannot_start_says_its_last_words(server: EmbeddedServer, pgdata: Path) -> None:
+    with (pgdata / "postgresql.conf").open("a") as conf:
+        conf.write("nonsense = 1\n")
+    with pytest.raises(ImproperlyConfigured, match=r"does not start: configuration file .* contains errors"):
+        server.ensure_running()
+
+
+def test_a_data_directory_that_cannot_be_made_is_told(directory: Path) -> None:
+    (directory / "file").touch()
+    with pytest.raises(ImproperlyConfigured, match=r"file cannot be used .*Set TODO_DATA_DIR"):
+        EmbeddedServer(directory / "file" / "postgres").ensure_running()
+
+
+def test_a_platform_without_programs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("todo_mcp.postgres.embedded.cluster.MAJOR", 99)
+    with pytest.raises(ImproperlyConfigured, match="no embedded PostgreSQL for this platform"):
+        find_programs()
+
+
+def test_the_log_has_no_words_of_a_refused_statement(server: EmbeddedServer, pgdata: Path) -> None:
+    with connect(server) as connection:
+        connection.execute("CREATE TABLE once (word text UNIQUE); INSERT INTO once VALUES ('secret')")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("INSERT INTO once VALUES ('secret')")
+    log = (pgdata / "server.log").read_text()
+    assert "duplicate key" in log
+    assert "secret" not in log
+
+
+def test_the_last_one_out_stops_it_and_the_killed_do_not_count(pgdata: Path) -> None:
+    def user() -> "subprocess.Popen[str]":
+        pipe = subprocess.PIPE
+        process = subprocess.Popen([sys.executable, "-c", USER, pgdata], stdin=pipe, stdout=pipe, text=True)
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        return process
+
+    def ping() -> Ping:
+        return Cluster(pgdata).ping()
+
+    with user() as first, user() as second:
+        with user() as third:
+            third.communicate(timeout=PATIENCE)  # ends in order
+        assert ping() is Ping.OK
+        first.kill()
+        first.communicate(timeout=PATIENCE)
+        assert ping() is Ping.OK
+        second.communicate(timeout=PATIENCE)
+        assert ping() is Ping.NO_RESPONSE

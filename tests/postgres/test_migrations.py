@@ -1,0 +1,163 @@
+"""Migrations go forward and back, none is missing, and the five operations run on every PostgreSQL that we promise."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+
+from tests.support.postgres import start
+from tests.support.server_process import ROOT
+
+DEBIAN = Path("/usr/lib/postgresql")
+OURS = ("access", "conversations", "idempotency", "statistics", "tasks", "users")
+# Run in a process of its own, since Django has one database for life.
+_BEGIN = """
+import json
+import django
+django.setup()
+from django.core.management import call_command
+from django.db import connection
+migrate = lambda *arguments: call_command("migrate", *arguments, verbosity=0)
+tables = lambda: sorted(connection.introspection.table_names())
+"""
+_OPERATIONS = """
+from todo_mcp.auth.principal import local_principal
+from todo_mcp.core.envelope import to_json
+from todo_mcp.core.operations import REGISTRY
+from todo_mcp.calls.call import Call
+from todo_mcp.calls.perform import perform
+from todo_mcp.users.services import create_user
+migrate()
+create_user(user_id="alice")
+def call(tool, **arguments):
+    made = Call(operation=REGISTRY[tool], arguments=arguments, transport="http", request_id="x" * 8)
+    return json.loads(to_json(perform(made, lambda target: local_principal("alice"))[0]))
+added = [call("add_task", title="Buy milk", idempotency_key="a-key-of-my-own") for _ in range(2)]
+id = added[0]["data"]["task_id"]
+answers = [
+    *added,
+    call("update_task", task_id=id, title="Buy oats"),
+    call("complete_task", task_id=id),
+    call("list_tasks", status="completed"),
+    call("delete_task", task_id=id),
+    call("list_tasks"),
+]
+from tasks.models import TaskEvent
+events = list(TaskEvent.objects.order_by("pgh_id").values_list("pgh_label", "pgh_context__tool"))
+seen = {"version": connection.pg_version // 10000, "answers": answers, "events": events, "complete": tables()}
+"""
+_BACK_AND_FORTH = """
+for label in ("users", "statistics", "access"):  # and with users whatever refers to them
+    migrate(label, "zero")
+seen["gone"] = tables()
+migrate()
+seen["again"] = tables()
+"""
+
+
+def run(url: str, script: str) -> Any:
+    """What a script has seen on this database."""
+    environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "todo_mcp.settings"}
+    command = [sys.executable, "-c", f"{_BEGIN}{script}print(json.dumps(seen))"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _from_wheel(version: int) -> Callable[[Path], tuple[str, Callable[[], None]]]:
+    def begin(directory: Path) -> tuple[str, Callable[[], None]]:
+        server = start(directory, version)
+        return server.get_uri(), server.cleanup
+
+    return begin
+
+
+def _from_debian(version: int) -> Callable[[Path], tuple[str, Callable[[], None]]]:
+    programs = DEBIAN / str(version) / "bin"
+
+    def begin(directory: Path) -> tuple[str, Callable[[], None]]:
+        if not (programs / "initdb").exists():
+            pytest.skip(f"PostgreSQL {version} is not installed in {programs}")
+        data = directory / "data"
+        as_owner = {"user": "postgres"} if os.geteuid() == 0 else {}
+        if as_owner:
+            shutil.chown(directory, "postgres")
+            directory.chmod(0o700)
+
+        def call(*command: str) -> None:
+            subprocess.run(command, check=True, capture_output=True, cwd="/", **as_owner)  # type: ignore[call-overload]
+
+        call(str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
+        options = f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off"
+        call(str(programs / "pg_ctl"), "-D", str(data), "-l", f"{directory}/log", "-o", options, "-w", "start")
+        stop = (str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        return f"postgresql://postgres@/postgres?host={directory}", lambda: call(*stop)
+
+    return begin
+
+
+SERVERS = {"15": _from_debian(15), "16": _from_wheel(16), "18": _from_wheel(18)}
+
+
+@contextmanager
+def server(version: str) -> Iterator[str]:
+    """The URL of a throw-away PostgreSQL of this major version, empty."""
+    directory = Path(tempfile.mkdtemp(prefix="todo-mcp-pg-", dir="/tmp"))
+    directory.chmod(0o755)
+    url, stop = SERVERS[version](directory)
+    try:
+        yield url
+    finally:
+        stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def check_operations(seen: dict[str, Any], version: str) -> None:
+    assert str(seen["version"]) == version
+    answers = seen["answers"]
+    assert {answer["status"] for answer in answers} == {"success"}
+    assert answers[0]["data"] == answers[1]["data"]
+    (completed,) = answers[4]["data"]["tasks"]
+    assert (completed["title"], completed["completed"]) == ("Buy oats", True)
+    assert answers[6]["data"]["total"] == 0
+    changes = [["update", f"{verb}_task"] for verb in ("update", "complete", "delete")]
+    assert seen["events"] == [["insert", "add_task"], *changes]
+
+
+@pytest.mark.parametrize("version", ["15", "16"])
+def test_migrations_and_the_five_operations_work_on_older_postgresql(version: str) -> None:
+    with server(version) as url:
+        check_operations(run(url, _OPERATIONS), version)
+
+
+def test_every_migration_of_ours_goes_forward_back_to_nothing_with_data_there_and_forward_again() -> None:
+    with server("18") as url:
+        seen = run(url, _OPERATIONS + _BACK_AND_FORTH)
+    check_operations(seen, "18")
+    ours = {model._meta.db_table for label in OURS for model in apps.get_app_config(label).get_models()}
+    assert ours <= set(seen["complete"])
+    assert not ours & set(seen["gone"])
+    assert seen["again"] == seen["complete"]
+
+
+@pytest.mark.django_db
+def test_no_migration_is_missing() -> None:
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_every_app_of_ours_with_tables_is_among_those_that_go_back() -> None:
+    with_tables = {config.label for config in apps.get_app_configs() if list(config.get_models())}
+    theirs = {"admin", "auth", "contenttypes", "sessions", "oauth2_provider", "axes", "pghistory"}
+    assert with_tables - theirs == set(OURS)
+    assert settings.DEFAULT_AUTO_FIELD.endswith("BigAutoField")

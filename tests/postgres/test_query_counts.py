@@ -1,0 +1,137 @@
+"""How many statements each piece of work sends to PostgreSQL, and which: a number that only a decision may change."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
+from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory
+from tests.support.tool_calls import arguments_of
+from todo_mcp.auth.authentication import authenticate
+from todo_mcp.auth.tokens import issue_token
+from todo_mcp.calls.bearer import bearer
+from todo_mcp.calls.call import Call
+from todo_mcp.calls.perform import perform
+from todo_mcp.core.errors import IdempotencyConflict, TaskNotFound, Unauthenticated
+from todo_mcp.core.operations import REGISTRY
+from todo_mcp.core.pagination import Position
+from todo_mcp.users.models import User
+
+KEY = "a-key-of-my-own"
+
+
+@pytest.fixture
+def task_id(committed: None, alice: User) -> int:
+    return int(TaskFactory.create(user=alice).pk)
+
+
+@pytest.fixture
+def statements(committed: None) -> Iterator[Callable[[Callable[[], Any]], list[str]]]:
+    """Runs something and gives the verbs that it sent; `SELECT … , UPDATE` in one string is one round trip."""
+    connection.ensure_connection()
+
+    def run(work: Callable[[], Any]) -> list[str]:
+        with CaptureQueriesContext(connection) as captured:
+            work()
+        return [re.sub(r"^SELECT set_config.*?; ", "", query["sql"]).split()[0] for query in captured.captured_queries]
+
+    yield run
+
+
+Statements = Callable[[Callable[[], Any]], list[str]]
+
+
+def test_authenticating_is_one_statement(alice: User, statements: Statements) -> None:
+    token, service = issue_token(user_id="alice"), issue_token(service="chat")
+    # The token with its user and its application.
+    assert statements(lambda: authenticate(token)) == ["SELECT"]
+    # The same, and the user whom a service wants to act for.
+    assert statements(lambda: authenticate(service, target="alice")) == ["SELECT"]
+
+
+def test_a_token_that_cannot_be_one_is_refused_without_a_statement(statements: Statements) -> None:
+    def refused(token: str) -> None:
+        with pytest.raises(Unauthenticated):
+            authenticate(token)
+
+    assert statements(lambda: refused("x" * 8193)) == statements(lambda: refused("é")) == []
+    assert statements(lambda: refused("unknown")) == ["SELECT"]
+
+
+def test_adding_is_one_statement(alice: User, statements: Statements) -> None:
+    assert statements(lambda: add_task(user_id="alice", title="Buy milk")) == ["INSERT"]
+
+
+def test_adding_with_a_key_is_one_transaction(alice: User, statements: Statements) -> None:
+    # Is the key there? The task; the key.
+    add = ["SELECT", "BEGIN", "INSERT", "INSERT", "COMMIT"]
+    assert statements(lambda: add_task(user_id="alice", title="Buy milk", idempotency_key=KEY)) == add
+    # The key is there.
+    assert statements(lambda: add_task(user_id="alice", title="Buy milk", idempotency_key=KEY)) == ["SELECT"]
+
+    def conflict() -> None:
+        with pytest.raises(IdempotencyConflict):
+            add_task(user_id="alice", title="Other", idempotency_key=KEY)
+
+    assert statements(conflict) == ["SELECT"]
+
+
+def test_adding_from_a_conversation_asks_for_the_message_alone(alice: User, statements: Statements) -> None:
+    conversation = ConversationFactory.create(user=alice).pk
+    message = MessageFactory.create(conversation_id=conversation, user=alice).pk
+    # The foreign key is the check of the conversation.
+    origin: dict[str, Any] = {"user_id": "alice", "title": "Buy milk", "conversation_id": conversation}
+    assert statements(lambda: add_task(**origin)) == ["INSERT"]
+    # Is it a message of this conversation?
+    assert statements(lambda: add_task(**origin, message_id=message)) == ["SELECT", "INSERT"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 60])
+def test_listing_is_one_statement_however_long_the_list(alice: User, statements: Statements, count: int) -> None:
+    TaskFactory.create_batch(count, user=alice)
+    # A page with the total.
+    assert statements(lambda: list_tasks(user_id="alice")) == ["SELECT"]
+    assert statements(lambda: list_tasks(user_id="alice", status="pending", limit=1)) == ["SELECT"]
+
+
+def test_an_empty_page_after_the_last_costs_one_more_for_the_total(task_id: int, statements: Statements) -> None:
+    cursor = Position(TaskFactory.create().created_at.replace(year=1999), 1)
+    assert statements(lambda: list_tasks(user_id="alice", cursor=cursor)) == ["SELECT", "SELECT"]
+
+
+def test_completing_is_one_statement_the_first_time(task_id: int, statements: Statements) -> None:
+    # UPDATE … RETURNING
+    assert statements(lambda: complete_task(user_id="alice", task_id=task_id)) == ["UPDATE"]
+    # Nothing to update: is it completed, or not there?
+    assert statements(lambda: complete_task(user_id="alice", task_id=task_id)) == ["UPDATE", "SELECT"]
+
+    def missing() -> None:
+        with pytest.raises(TaskNotFound):
+            complete_task(user_id="bob", task_id=task_id)
+
+    assert statements(missing) == ["UPDATE", "SELECT"]
+
+
+def test_updating_and_deleting_are_one_statement_each(task_id: int, statements: Statements) -> None:
+    # UPDATE … RETURNING
+    assert statements(lambda: update_task(user_id="alice", task_id=task_id, title="New")) == ["UPDATE"]
+    assert statements(lambda: delete_task(user_id="alice", task_id=task_id)) == ["UPDATE"]
+
+
+@pytest.mark.parametrize("tool", ["add_task", "list_tasks", "complete_task"])
+def test_a_whole_call_is_the_token_and_the_operation(task_id: int, statements: Statements, tool: str) -> None:
+    token = issue_token(user_id="alice")
+    call = Call(operation=REGISTRY[tool], arguments=arguments_of(tool, task_id), transport="http", request_id="x" * 8)
+    operation = {"add_task": "INSERT", "list_tasks": "SELECT", "complete_task": "UPDATE"}[tool]
+    # The token; the operation, whose history's context travels in the same statement.
+    assert statements(lambda: perform(call, bearer(token))) == ["SELECT", operation]
+
+
+def test_a_bad_argument_costs_the_token_alone(alice: User, statements: Statements) -> None:
+    token = issue_token(user_id="alice")
+    call = Call(operation=REGISTRY["add_task"], arguments={"title": ""}, transport="http", request_id="x" * 8)
+    assert statements(lambda: perform(call, bearer(token))) == ["SELECT"]

@@ -1,0 +1,194 @@
+"""How PostgreSQL carries out what the operations ask of a large database: by index, and no more than a page needs.
+
+Every operation is called with every combination of its arguments, so that a new one, or a new argument, is in it too.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
+from itertools import product
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django.plugin import DjangoDbBlocker
+
+from conversations.models import Conversation, Message
+from conversations.transcript import PageRequest, message_page
+from tasks.models import Task
+from tasks.retention import DELETED_TASKS
+from tests.postgres.plans import complaints
+from todo_mcp.auth.authentication import authenticate, recall
+from todo_mcp.auth.tokens import find_token, issue_token
+from todo_mcp.core.errors import InvalidArguments, TodoError
+from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
+from todo_mcp.core.pagination import Position
+from todo_mcp.idempotency.services import EXPIRED_KEYS
+from todo_mcp.postgres.operation_run import Unmet, operation_run
+from todo_mcp.postgres.purging import Purge
+from todo_mcp.statistics.token_use import write_uses
+
+STRANGER = "user-1"  # has little
+USER = "user-7"  # has 10,000 tasks, of which 3,000 are deleted and 10 pending, and a conversation of 5,000 messages
+LEFT_OUT = object()
+
+_FILL = """
+ALTER TABLE tasks DISABLE TRIGGER USER;  -- no history of these, which takes PostgreSQL most of the time
+INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at)
+    SELECT 'user-' || n, '!', '', '', true, false, false, now() FROM generate_series(0, 1999) n;
+INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at)
+    SELECT 'user-' || n % 2000, 'Task ' || n, '', false, now() - n * interval '1 minute', now()
+    FROM generate_series(1, 20000) n;
+INSERT INTO idempotency_keys (user_id, operation, key, fingerprint, result, created_at)
+    SELECT 'user-' || n % 20, 'add_task', 'key number ' || n, '', '{}', now() FROM generate_series(1, 5000) n;
+INSERT INTO conversations (user_id, created_at, updated_at)
+    SELECT CASE WHEN n % 5 = 0 THEN 'user-7' ELSE 'user-' || n % 1990 + 10 END, now(),
+        now() - n * interval '1 minute' - CASE WHEN n % 5 = 0 THEN interval '1 year' ELSE interval '0' END
+    FROM generate_series(1, 2500) n;
+INSERT INTO tasks (
+    user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at, conversation_id
+)
+    SELECT 'user-7', 'Task ' || n, '', n <= 9990, CASE WHEN n <= 9990 THEN now() END,
+        now() - n * interval '1 minute', now(), CASE WHEN n <= 3000 THEN now() END, id
+    FROM generate_series(1, 10000) n
+    JOIN (SELECT id, row_number() OVER () AS place FROM conversations WHERE user_id = 'user-7') c
+        ON place = n % 500 + 1;
+INSERT INTO messages (conversation_id, user_id, role, content, created_at)
+    SELECT c.id, c.user_id, 'user', 'Words', now() FROM generate_series(1, 5000) n,
+        (SELECT id, user_id FROM conversations WHERE user_id = 'user-7' ORDER BY updated_at DESC LIMIT 1) c;
+INSERT INTO messages (conversation_id, user_id, role, content, created_at)
+    SELECT c.id, c.user_id, 'user', 'Words', now() FROM conversations c, generate_series(1, 20) n;
+"""
+_MORE = """
+CREATE TEMPORARY TABLE more AS SELECT t.*, n FROM {table} t, generate_series(1, 5000) n;
+UPDATE more SET id = -n, {column} = md5(n::text) || md5(n::text);
+ALTER TABLE more DROP COLUMN n;
+INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM more;
+DROP TABLE more;
+"""
+_FINISH = """
+SET CONSTRAINTS ALL IMMEDIATE;  -- what waits for the commit
+SET CONSTRAINTS ALL DEFERRED;
+ALTER TABLE tasks ENABLE TRIGGER USER;
+ANALYZE;
+"""
+
+
+@pytest.fixture(scope="module")
+def token(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A database with 2,000 users, 30,000 tasks and more of the rest, analysed; and the token of one user."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_FILL)
+            token = issue_token(user_id=USER)
+            cursor.execute(_MORE.format(table="oauth2_provider_application", column="client_id"))
+            cursor.execute(_MORE.format(table="oauth2_provider_accesstoken", column="token_checksum"))
+            cursor.execute(_FINISH)
+        yield token
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def given(token: str) -> dict[str, list[Any]]:
+    """For each argument that an operation may take the values that it is called with."""
+    task = Task.objects.filter(user_id=USER, deleted_at=None).order_by("created_at")[5]
+    long = Conversation.objects.filter(user_id=USER).order_by("-updated_at")[0]
+    short = Conversation.objects.filter(user_id=USER).order_by("-updated_at")[300]
+    message = Message.objects.filter(conversation=long).order_by("id")[2500]
+    return {
+        "title": ["New"],
+        "description": ["New"],
+        "idempotency_key": ["key number 7", "key number -1"],
+        "conversation_id": [long.pk, short.pk],
+        "message_id": [message.pk],
+        "task_id": [task.pk, Task.objects.filter(user_id=USER, deleted_at=None, completed=True)[0].pk],
+        "status": ["all", "pending", "completed"],
+        "limit": [1, 100],
+        "last": [100],
+        # Among the oldest tasks; in the midst of the conversations, and of the messages.
+        "cursor": [Position(task.created_at, task.pk).encode(), Position(short.updated_at, message.pk).encode()],
+        "messages": [[{"role": "user", "content": "Words"}]],
+    }
+
+
+def combinations(operation: Operation, given: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Arguments of the operation: each that is optional left out and given, with each of the others."""
+    fields = {name: field for name, field in operation.arguments.model_fields.items() if name != "user_id"}
+    choices = [given[name] + ([] if field.is_required() else [LEFT_OUT]) for name, field in fields.items()]
+    for values in product(*choices):
+        arguments = {name: value for name, value in zip(fields, values, strict=True) if value is not LEFT_OUT}
+        try:
+            yield operation.validate(arguments)
+        except InvalidArguments:
+            continue
+
+
+def performed(
+    operation: Operation, arguments: dict[str, Any], user_id: str = USER, *, token: str = ""
+) -> Callable[[], None]:
+    """Do the operation; with a token, that it is good is made sure of in the operation's own statement."""
+
+    def perform() -> None:
+        recalled = recall(token) if token else None
+        # What is refused has been looked for too.
+        with (
+            suppress(TodoError, Unmet),
+            transaction.atomic(),
+            operation_run(recalled[1]) if recalled else nullcontext(),
+        ):
+            operation.function(user_id=user_id, **arguments)
+
+    return perform
+
+
+@pytest.mark.parametrize("operation", [*REGISTRY.values(), *RESOURCES.values()], ids=lambda one: one.name)
+def test_an_operation_reads_by_index_no_more_than_it_needs(
+    token: str, given: dict[str, list[Any]], operation: Operation
+) -> None:
+    if operation.name == "delete_conversation":
+        del given["conversation_id"][0]  # as much work as it has messages
+    calls = list(combinations(operation, given))
+    assert calls
+    authenticate(token)  # so that it is remembered
+    for arguments, (user_id, shown) in product(calls, ((USER, ""), (STRANGER, ""), (USER, token))):
+        found = complaints(performed(operation, arguments, user_id, token=shown))
+        assert not found, (arguments, user_id, found)
+
+
+@pytest.mark.parametrize("where", ["before", "after", "at", "only", ""])
+def test_a_transcript_is_read_by_index(token: str, given: dict[str, list[Any]], where: str) -> None:
+    request = PageRequest(**{where: given["message_id"][0]} if where else {})
+    assert not complaints(lambda: message_page(given["conversation_id"][0], request))
+
+
+@pytest.mark.parametrize("service", [False, True])
+def test_a_caller_is_looked_up_by_index(token: str, service: bool) -> None:
+    target = USER if service else None
+    shown = issue_token(service="chat") if service else token
+    assert not complaints(lambda: authenticate(shown, target=target))
+    found = find_token(shown)
+    assert found
+    assert not complaints(lambda: write_uses({found.pk: timezone.now()}))
+
+
+@pytest.mark.parametrize("purge", [DELETED_TASKS, EXPIRED_KEYS], ids=lambda one: one.name)
+def test_what_is_to_be_purged_is_found_by_index(token: str, purge: Purge) -> None:
+    assert not complaints(lambda: list(purge.due()[:10]))
+
+
+@pytest.mark.parametrize(
+    ("index", "tool"),
+    [
+        ("tasks_newest", "list_tasks"),
+        ("tasks_newest_by_state", "list_tasks"),
+        ("messages_in_order", "list_messages"),
+        ("conversations_newest", "list_conversations"),
+    ],
+)
+def test_an_index_that_is_missing_is_noticed(token: str, given: dict[str, list[Any]], index: str, tool: str) -> None:
+    operation = {**REGISTRY, **RESOURCES}[tool]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX {index}")
+        found = [complaints(performed(operation, arguments)) for arguments in combinations(operation, given)]
+        transaction.set_rollback(True)
+    assert any(found)

@@ -1,0 +1,171 @@
+"""A real HTTPS server for client documents, with a certificate of a CA of its own, that can misbehave in every way."""
+
+import contextlib
+import datetime
+import gzip
+import ipaddress
+import json
+import socket
+import ssl
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+REDIRECT_URI = "http://127.0.0.1:33418/callback"
+DRIP_SECONDS = 0.02  # between two bytes of a slow answer
+MIB = 1024 * 1024
+INFLATED = 64 * MIB  # what a bomb would become
+
+Send = Callable[[bytes], None]
+Reply = bytes | Callable[["DocumentServer", Send], None]
+
+
+class DocumentServer:
+    """Answers each path with bytes, or lets a function send what it likes. ``asked`` holds the heads of requests."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.replies: dict[str, Reply] = {}
+        self.asked: list[str] = []
+        self.closing = threading.Event()
+
+    def address(self, path: str = "/client.json") -> str:
+        return f"https://localhost:{self.port}{path}"
+
+    def document(self, path: str = "/client.json", **changed: Any) -> dict[str, Any]:
+        """A good document for this path."""
+        return {
+            "client_id": self.address(path),
+            "client_name": "Document client",
+            "redirect_uris": [REDIRECT_URI],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "token_endpoint_auth_method": "none",
+            **changed,
+        }
+
+    def text(self, path: str = "/client.json", **changed: Any) -> bytes:
+        return json.dumps(self.document(path, **changed)).encode()
+
+    def serve(self, reply: Reply, path: str = "/client.json") -> str:
+        """Answer so from now on; the address."""
+        self.replies[path] = reply
+        return self.address(path)
+
+
+def answer(body: bytes, *headers: str, status: str = "200 OK", content_type: str = "application/json") -> bytes:
+    """A whole response; its length is announced unless a header does."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", *headers]
+    if not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in headers):
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def then_slowly(begun: bytes, endless: bytes = b"x") -> Reply:
+    """A reply that begins at once, then comes on byte by byte for ever."""
+
+    def reply(server: DocumentServer, send: Send) -> None:
+        send(begun)
+        while not server.closing.wait(DRIP_SECONDS):
+            send(endless)
+
+    return reply
+
+
+def then_endlessly(begun: bytes, piece: bytes) -> Reply:
+    """A reply that never ends, as fast as it is read."""
+
+    def reply(server: DocumentServer, send: Send) -> None:
+        send(begun)
+        while not server.closing.is_set():
+            send(piece)
+
+    return reply
+
+
+@contextlib.contextmanager
+def document_server(certificate: Path) -> Iterator[DocumentServer]:
+    server = DocumentServer()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+    server.port = listening.getsockname()[1]
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                threading.Thread(target=_serve, args=(server, context, connection), daemon=True).start()
+
+    accepting = threading.Thread(target=accept, daemon=True)
+    accepting.start()
+    try:
+        yield server
+    finally:
+        server.closing.set()
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        accepting.join(5)
+
+
+def _serve(server: DocumentServer, context: ssl.SSLContext, connection: socket.socket) -> None:
+    connection.settimeout(10)
+    with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            received = secured.recv(8192)
+            if not received:
+                return
+            head += received
+        server.asked.append(head.decode("latin-1"))
+        reply = server.replies.get(head.split(b" ")[1].decode("latin-1"), answer(b"", status="404 Not Found"))
+        if isinstance(reply, bytes):
+            secured.sendall(reply)
+        else:
+            reply(server, secured.sendall)
+
+
+def certificates(
+    directory: Path, *, hosts: tuple[str, ...] = ("localhost",), expired: bool = False
+) -> tuple[Path, Path]:
+    """Files in PEM: a new CA, and a key with a certificate that it has signed for these hosts."""
+    now = datetime.datetime.now(datetime.UTC)
+    ends = now + datetime.timedelta(days=-1 if expired else 1)
+    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test CA")])
+
+    def builder(name: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(ca_name)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=2))
+            .not_valid_after(ends)
+        )
+
+    authority = builder(ca_name, ca_key.public_key()).add_extension(x509.BasicConstraints(True, None), critical=True)
+    names = [x509.DNSName(host) for host in hosts] + [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    leaf = builder(x509.Name([]), key.public_key()).add_extension(x509.SubjectAlternativeName(names), critical=True)
+    ca_file, key_file = directory / "ca.pem", directory / "server.pem"
+    ca_file.write_bytes(authority.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    key_file.write_bytes(private + leaf.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    return ca_file, key_file
+
+
+def deflated(body: bytes) -> bytes:
+    return zlib.compress(body, 9)
+
+
+def twice(body: bytes) -> bytes:
+    return gzip.compress(gzip.compress(body))

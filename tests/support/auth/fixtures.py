@@ -1,0 +1,70 @@
+"""Alice with a password and her browser, a client that has registered itself, an issuer, and client documents."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from django.core.cache import cache
+from oauth2_provider import cimd
+
+from tests.support.application import Orm
+from tests.support.auth.client_documents import DocumentServer, certificates, document_server
+from tests.support.auth.issuers import Configure, issuer
+from tests.support.auth.oauth_client import PASSWORD, Browser, OAuthClient, registered
+from todo_mcp.auth.jwt.issuers import parse_issuers
+from todo_mcp.users.models import User
+
+
+@pytest.fixture(autouse=True)
+def nothing_failed() -> None:
+    """Each test begins with no failed fetches on record."""
+    cache.clear()
+
+
+@pytest.fixture
+async def person(http: httpx2.AsyncClient, orm: Orm) -> User:
+    return await orm(lambda: User.objects.create_user("alice", PASSWORD, name="Alice", email="alice@example.com"))
+
+
+@pytest.fixture
+async def browser(http: httpx2.AsyncClient, person: User) -> Browser:
+    """Alice's, signed in."""
+    browser = Browser(http)
+    response = await browser.sign_in("alice")
+    assert response.status_code == 302, response.text
+    return browser
+
+
+@pytest.fixture
+async def app(http: httpx2.AsyncClient) -> OAuthClient:
+    """A public client that has registered itself."""
+    return await registered(http)
+
+
+@pytest.fixture
+def configure(settings: Any) -> Configure:
+    """Makes the issuer, so changed, the only one."""
+
+    def configure(**changed: Any) -> None:
+        settings.JWT_ISSUERS = parse_issuers(json.dumps([issuer(**changed)]), list(settings.SCOPES))
+
+    return configure
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of "localhost", by a CA that this process trusts."""
+    trusted, certificate = certificates(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    return certificate
+
+
+@pytest.fixture
+def documents(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DocumentServer]:
+    """A server on this computer, whose address counts as a public one; nothing else of a fetch is changed."""
+    monkeypatch.setattr(cimd, "_ip_is_public", lambda ip: True)
+    with document_server(certificate) as server:
+        yield server

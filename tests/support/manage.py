@@ -1,0 +1,107 @@
+"""Commands of ours as real processes, each with a data directory and a port of its own."""
+
+import contextlib
+import re
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.support.processes import PATIENCE, eventually, free_port
+from tests.support.server_process import environment_with, manage_command, status_of, wait_until_ready
+from todo_mcp.postgres.embedded.cluster import Cluster
+
+# What the tests' own environment, or a .env in the checkout, must not decide.
+NEUTRAL = dict.fromkeys(("DATABASE_URL", "ALLOWED_HOSTS", "METRICS_TOKEN", "SECRET_KEY", "FORWARDED_ALLOW_IPS"), "")
+UNSET = ("PUBLIC_URL", "ENVIRONMENT", "LOG_LEVEL", "DRAIN_SECONDS", "DATABASE_CONNECTIONS", "RATE_LIMIT")
+
+
+class Manage:
+    """``manage.py`` with these arguments, running, from a directory that is not the checkout."""
+
+    def __init__(self, directory: Path, *arguments: str, data_dir: Path | None = None, **environment: object) -> None:
+        self.port = free_port()
+        self.data_dir = data_dir or directory / "data"
+        self._output = directory / f"output-{self.port}"
+        settings = NEUTRAL | {"MCP_SERVER_PORT": self.port, "TODO_DATA_DIR": self.data_dir} | environment
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                manage_command(*arguments),
+                env=environment_with(settings, without=UNSET),
+                cwd=directory,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def line(self, beginning: str) -> str:
+        """The rest of the line that begins so, once it is printed."""
+
+        def look() -> "re.Match[str] | None":
+            found = re.search(f"^{re.escape(beginning)}(.*)\n", self.output(), re.MULTILINE)
+            assert found or self.process.poll() is None, self.output()
+            return found
+
+        return eventually(look, beginning)[1]
+
+    def get(self, path: str) -> int | None:
+        """The status of a GET, or None where nobody answers."""
+        return status_of(f"http://localhost:{self.port}{path}")
+
+    def wait_ready(self) -> "Manage":
+        wait_until_ready(self.process, f"http://localhost:{self.port}/readyz", self.output)
+        return self
+
+    def call(self, tool: str, token: str, **arguments: Any) -> dict[str, Any]:
+        """The envelope of a tool call over HTTP."""
+        url, headers = f"http://localhost:{self.port}/api/tools/{tool}", {"Authorization": f"Bearer {token}"}
+        envelope: dict[str, Any] = httpx2.post(url, json=arguments, headers=headers, timeout=PATIENCE).json()
+        return envelope
+
+    def begin_call(self, token: str) -> "CallUnderWay":
+        return CallUnderWay(self.port, token)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait; the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def refusal(self) -> str:
+        """What a command that fails prints: one line, and no traceback."""
+        assert self.process.wait(PATIENCE) == 1, self.output()
+        (line,) = self.output().strip().splitlines()
+        return line
+
+    def clean_up(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(PATIENCE)
+        if (self.data_dir / "postgres" / "postmaster.pid").exists():
+            Cluster(self.data_dir / "postgres").stop()
+
+
+class CallUnderWay:
+    """add_task, of which the server has begun to read the body; it takes as long as we like to send the rest."""
+
+    BODY = b'{"title": "Slow"}'
+
+    def __init__(self, port: int, token: str) -> None:
+        self._socket = socket.create_connection(("localhost", port), PATIENCE)
+        head = f"POST /api/tools/add_task HTTP/1.1\r\nHost: localhost:{port}\r\nAuthorization: Bearer {token}\r\n"
+        head += f"Content-Length: {len(self.BODY)}\r\nExpect: 100-continue\r\n\r\n"
+        self._socket.sendall(head.encode())
+        assert self._socket.recv(1000).startswith(b"HTTP/1.1 100 ")
+
+    def finish(self) -> bytes:
+        """Send the rest; the answer, or nothing if the connection was cut off."""
+        answer = bytearray()
+        with self._socket, contextlib.suppress(ConnectionError):
+            self._socket.sendall(self.BODY)
+            while piece := self._socket.recv(1000):
+                answer += piece
+        return bytes(answer)

@@ -1,0 +1,35 @@
+"""Operators of the admin and where its lists are."""
+
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from tests.support.factories import UserFactory
+from todo_mcp.users.models import User
+
+LISTS = {
+    "tasks": "/admin/tasks/task/",
+    "conversations": "/admin/conversations/conversation/",
+    "users": "/admin/users/user/",
+    "tokens": "/admin/oauth2_provider/accesstoken/",
+}
+
+
+def sign_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def staff_with(*permissions: str) -> Client:
+    """An operator who is no superuser and may do this much."""
+    user = UserFactory.create(id="dave", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return sign_in(user)
+
+
+def act(client: Client, name: str, action: str, *keys: Any, confirmed: bool = False, **more: str) -> Any:
+    """Do an action to rows as the list's form does; ``confirmed`` as the confirmation does."""
+    data = {"action": action, "_selected_action": [str(key) for key in keys], **more}
+    return client.post(LISTS[name], data | ({"confirmed": "yes"} if confirmed else {"index": "0"}))

@@ -1,0 +1,107 @@
+"""What the tests of several operations share: one call through any door as raw JSON, and what an answer must be."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from tasks.models import Task, TaskEvent
+from tests.support.caller import Caller
+from tests.support.mcp_messages import tool_call
+
+TOOLS = ("add_task", "list_tasks", "complete_task", "delete_task", "update_task")
+READ_ONLY = ("list_tasks",)
+
+# Every control but tab and newline, C0, DEL and C1; the first and last surrogates; what shows nothing.
+CONTROLS = tuple(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n")
+LONE_SURROGATES = ("\ud800", "\udbff", "\udc00", "\udfff", "a\udc00\ud800b")
+LEFT_OPEN = (
+    "\u202eabc",
+    "a\u2066b",
+    "\u202a\u202b\u202c",
+    "\u2067\u202d\u202c",
+    "\u202a\u2069",
+    "\u2068\u202ca",
+    "\u202e\n",
+)
+CLOSED = (
+    "\u202eabc\u202c",
+    "a\u2066b\u2069",
+    "\u202a\u202b\u202c\u202cx",
+    "\u2067\u202da\u2069",
+    "a\u2069\u202c",
+    "\u200fabc\u200e",
+)
+INVISIBLE = (
+    "",
+    " \t\n",
+    "\u00a0\u2003\u3000",  # wide and narrow spaces
+    "\u200b\u200c\u200d\ufeff\u2060",  # zero width
+    "\u202e\u2066\u2069\u202c\u200f",  # bidirectional controls
+    "\u115f\u1160\u3164\uffa0",  # Hangul fillers
+    "\u2800",  # the empty braille pattern
+    "\u00ad\u034f\u061c\u180e",  # soft hyphen, grapheme joiner, Arabic letter mark, Mongolian vowel separator
+    "\ufe0f\ufe0e",  # variation selectors without what they vary
+    "\U000e0041\U000e007f",  # tags
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of a tool, whatever carried it."""
+
+    response: httpx2.Response
+    envelope: dict[str, Any]
+
+    @property
+    def code(self) -> int:
+        """200, or the error's code."""
+        return int(self.envelope["data"].get("error_code", 200))
+
+    @property
+    def error(self) -> str:
+        return str(self.envelope["data"].get("error", ""))
+
+    @property
+    def fields(self) -> list[str]:
+        return sorted(self.envelope["data"].get("fields", {}))
+
+
+def arguments_of(tool: str, task_id: Any = 1) -> dict[str, Any]:
+    """Good arguments of a tool."""
+    given = {"add_task": {"title": "Buy milk"}, "list_tasks": {}, "update_task": {"task_id": task_id, "title": "New"}}
+    return given.get(tool, {"task_id": task_id})
+
+
+async def send(
+    caller: Caller, door: str, tool: str, arguments: Mapping[str, Any] | str, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Call a tool with these arguments, or with this JSON text for them, which need not be good."""
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    if door == "http":
+        all_headers = {**caller.headers, **(headers or {})}
+        response = await caller.http.post(f"/api/tools/{tool}", content=text, headers=all_headers)
+        return Answer(response, response.json())
+    all_headers = {**caller.rpc_headers(door, "tools/call", tool), **(headers or {})}
+    response = await caller.http.post("/mcp", content=tool_call(door, tool, text), headers=all_headers)
+    answer = response.json()
+    if "error" in answer:
+        return Answer(response, answer["error"]["data"])
+    return Answer(response, answer["result"]["structuredContent"])
+
+
+def refused(answer: Answer, code: int, error: str, *fields: str) -> None:
+    """Check that the answer is this refusal, naming exactly these fields, and says what to do."""
+    assert answer.envelope["status"] == "error"
+    assert (answer.code, answer.error, answer.fields) == (code, error, sorted(fields)), answer.envelope
+    assert answer.envelope["message"].endswith(".")
+    assert set(answer.envelope) == {"status", "data", "message"}
+
+
+def everything_of(user_id: str) -> list[dict[str, Any]]:
+    """Every column of the user's tasks, deleted ones too, and of their history."""
+    tasks = Task.objects.filter(user_id=user_id).order_by("id").values()
+    events = TaskEvent.objects.filter(user_id=user_id).order_by("pgh_id").values()
+    return [*tasks, *events]

@@ -1,0 +1,146 @@
+"""Walking the pages of list_tasks while the list changes: nothing that was there throughout is skipped or repeated."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tasks.models import Task
+from tasks.schemas import Status, TaskOut
+from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import TaskFactory, UserFactory
+from todo_mcp.core.pagination import Position, decode
+from todo_mcp.users.models import User
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+# What happens between two pages: to the task at this place of the list, where there is one.
+change = st.tuples(st.sampled_from(["add", "delete", "complete", "update"]), st.integers(0, 20))
+moments = st.lists(st.integers(0, 3), min_size=1, max_size=12)
+
+
+def happen(user_id: str, what: str, place: int) -> None:
+    living = list(Task.objects.filter(user_id=user_id, deleted_at=None).values_list("pk", flat=True))
+    if what == "add" or not living:
+        add_task(user_id=user_id, title="Added meanwhile")
+        return
+    task_id = living[place % len(living)]
+    if what == "delete":
+        delete_task(user_id=user_id, task_id=task_id)
+    elif what == "complete":
+        complete_task(user_id=user_id, task_id=task_id)
+    else:
+        update_task(user_id=user_id, task_id=task_id, title="Updated meanwhile")
+
+
+def matching(user_id: str, status: str) -> set[int]:
+    completed = {"all": [True, False], "pending": [False], "completed": [True]}[status]
+    return set(
+        Task.objects.filter(user_id=user_id, deleted_at=None, completed__in=completed).values_list("pk", flat=True)
+    )
+
+
+def walk(user_id: str, status: str, limit: int, between: Callable[[], None]) -> tuple[list[TaskOut], set[int]]:
+    """Every task that the pages showed, and the ids of those that were there throughout."""
+    shown: list[TaskOut] = []
+    throughout = matching(user_id, status)
+    page = list_tasks(user_id=user_id, status=status, limit=limit)  # type: ignore[arg-type]
+    while True:
+        assert page.returned == len(page.tasks) <= limit
+        assert page.has_more == (page.next_cursor is not None)
+        assert page.total == len(matching(user_id, status))
+        shown += page.tasks
+        if page.next_cursor is None:
+            return shown, throughout & matching(user_id, status)
+        between()
+        throughout &= matching(user_id, status)
+        cursor = decode(page.next_cursor)
+        page = list_tasks(user_id=user_id, status=status, limit=limit, cursor=cursor)  # type: ignore[arg-type]
+
+
+@pytest.mark.django_db
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moments, st.lists(change, max_size=30), st.sampled_from(["all", "pending", "completed"]), st.integers(1, 4))
+def test_no_page_skips_or_repeats_a_task_that_was_there_throughout(
+    created: list[int], changes: list[tuple[str, int]], status: str, limit: int
+) -> None:
+    user = UserFactory.create()
+    for n, second in enumerate(created):
+        done = NOON if n % 3 == 0 else None
+        at = NOON + timedelta(seconds=second)
+        TaskFactory.create(user=user, created_at=at, completed=bool(done), completed_at=done)
+    coming = iter(changes)
+
+    def between() -> None:
+        for what, place in [next(coming, ("update", 0)) for _ in range(2)]:
+            happen(user.pk, what, place)
+
+    shown, throughout = walk(user.pk, status, limit, between)
+    places = [(task["created_at"], task["task_id"]) for task in shown]
+    assert places == sorted(set(places), reverse=True)
+    assert throughout <= {task["task_id"] for task in shown}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", ["all", "pending"])
+def test_pages_of_any_size_show_the_same_list(status: str) -> None:
+    user = UserFactory.create()
+    for n in range(25):
+        TaskFactory.create(user=user, created_at=NOON + timedelta(seconds=n // 10))
+    whole = [task["task_id"] for task in list_tasks(user_id=user.pk).tasks]
+    for limit in (1, 2, 5, 9, 24, 25, 26):
+        shown, _ = walk(user.pk, status, limit, lambda: None)
+        assert [task["task_id"] for task in shown] == whole
+
+
+@pytest.mark.django_db
+def test_a_cursor_past_the_last_task_gives_an_empty_page_that_still_counts() -> None:
+    user = UserFactory.create()
+    TaskFactory.create_batch(3, user=user)
+    page = list_tasks(user_id=user.pk, cursor=Position(datetime.min.replace(tzinfo=UTC), 1))
+    assert (page.tasks, page.returned, page.total, page.has_more, page.next_cursor) == ([], 0, 3, False, None)
+    assert page.message() == "Showing 0 of 3. This is the last page."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", ["all", "pending"])
+def test_a_total_is_exact_up_to_a_thousand_and_beyond_says_that_there_are_more(status: Status) -> None:
+    user = UserFactory.create()
+    Task.objects.bulk_create(Task(user=user, title=f"Task {n}", created_at=NOON) for n in range(1000))
+    page = list_tasks(user_id=user.pk, status=status)
+    assert (page.total, page.message().split(".")[0]) == (1000, "Showing 50 of 1000")
+    oldest = decode(page.next_cursor or "")
+    TaskFactory.create(user=user)
+    page = list_tasks(user_id=user.pk, status=status)
+    assert (page.total, page.message().split(".")[0]) == (1000, "Showing 50 of more than 1000")
+    assert "uncounted" not in page.data()
+    page = list_tasks(user_id=user.pk, status=status, cursor=Position(oldest.at, 1))
+    assert (page.returned, page.total) == (0, 1000)
+    assert page.message() == "Showing 0 of more than 1000. This is the last page."
+
+
+@pytest.mark.django_db
+def test_a_cursor_before_the_first_task_gives_the_first_page() -> None:
+    user = UserFactory.create()
+    TaskFactory.create_batch(3, user=user)
+    cursor = Position(datetime.max.replace(tzinfo=UTC), 2**63 - 1)
+    assert list_tasks(user_id=user.pk, cursor=cursor).tasks == list_tasks(user_id=user.pk).tasks
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("door", DOORS)
+async def test_the_cursor_is_what_the_next_page_takes(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
+    made = await orm(lambda: [task.pk for task in TaskFactory.create_batch(7, user=alice, created_at=NOON)])
+    shown: list[int] = []
+    cursor: dict[str, str] = {}
+    while True:
+        data = (await as_alice.call(door, "list_tasks", limit=3, **cursor))["data"]
+        shown += [task["task_id"] for task in data["tasks"]]
+        if not data["has_more"]:
+            break
+        cursor = {"cursor": data["next_cursor"]}
+    assert shown == sorted(made, reverse=True)

@@ -1,0 +1,156 @@
+"""list_tasks: what a page holds, in which order, and what is refused. Walking the pages has a file of its own."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tasks.models import Task
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import TaskFactory
+from tests.support.tool_calls import refused, send
+from todo_mcp.auth.tokens import issue_token
+from todo_mcp.users.models import User
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BAD: dict[str, list[Any]] = {
+    "limit": [0, -1, 101, 2**63, 1.0, 1.5, True, None, "", "ten", "+5", " 5", "\uff15", "0x5", [5], {}],
+    "status": ["", "All", "done", "all ", None, True, 0, ["all"], {}],
+    "cursor": [None, 0, True, [], {}, "", "x", "MTcuMQ==", "\ud800"],
+    "page": [2],
+    "task_id": [1],
+}
+
+
+def ids(envelope: dict[str, Any]) -> list[int]:
+    return [task["task_id"] for task in envelope["data"]["tasks"]]
+
+
+async def test_a_list_shows_every_field_of_each_task_newest_first(as_alice: Caller, door: str) -> None:
+    first = (await as_alice.call(door, "add_task", title="Buy milk", description="Two litres"))["data"]
+    second = (await as_alice.call(door, "add_task", title="Call Eve"))["data"]
+    done = (await as_alice.call(door, "complete_task", task_id=first["task_id"]))["data"]
+    envelope = await as_alice.call(door, "list_tasks")
+    newest = {**second, "description": "", "completed": False, "updated_at": second["created_at"]}
+    oldest = {**first, "description": "Two litres", "completed": True, "updated_at": done["updated_at"]}
+    assert envelope == {
+        "status": "success",
+        "data": {"tasks": [newest, oldest], "returned": 2, "total": 2, "has_more": False, "next_cursor": None},
+        "message": "Showing all 2.",
+    }
+
+
+async def test_an_empty_list_says_so(as_alice: Caller, door: str) -> None:
+    envelope = await as_alice.call(door, "list_tasks")
+    assert envelope["data"] == {"tasks": [], "returned": 0, "total": 0, "has_more": False, "next_cursor": None}
+    assert envelope["message"] == "No tasks."
+
+
+async def test_times_are_rfc_3339_in_utc(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
+    at = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+    whole_seconds, microseconds = at, at + timedelta(microseconds=1)
+    await orm(lambda: TaskFactory.create(user=alice, created_at=whole_seconds, updated_at=microseconds))
+    (task,) = (await as_alice.call(door, "list_tasks"))["data"]["tasks"]
+    assert (task["created_at"], task["updated_at"]) == ("2026-03-01T09:30:00Z", "2026-03-01T09:30:00.000001Z")
+
+
+async def test_tasks_of_one_moment_are_listed_by_id(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
+    made = await orm(lambda: [task.pk for task in TaskFactory.create_batch(5, user=alice, created_at=NOON)])
+    assert ids(await as_alice.call(door, "list_tasks")) == sorted(made, reverse=True)
+
+
+async def test_a_status_selects_and_its_total_counts_that_status(
+    as_alice: Caller, alice: User, orm: Orm, door: str
+) -> None:
+    pending = await orm(lambda: TaskFactory.create(user=alice).pk)
+    done = await orm(lambda: TaskFactory.create(user=alice, completed=True, completed_at=NOON).pk)
+    for status, expected in {"all": [done, pending], "pending": [pending], "completed": [done]}.items():
+        envelope = await as_alice.call(door, "list_tasks", status=status)
+        assert (ids(envelope), envelope["data"]["total"]) == (expected, len(expected))
+
+
+async def test_deleted_tasks_are_in_no_list_and_no_total(as_alice: Caller, door: str) -> None:
+    kept, gone, done = [
+        (await as_alice.call(door, "add_task", title=title))["data"]["task_id"] for title in ("a", "b", "c")
+    ]
+    await as_alice.call(door, "complete_task", task_id=done)
+    for task_id in (gone, done):
+        await as_alice.call(door, "delete_task", task_id=task_id)
+    for status, expected in {"all": [kept], "pending": [kept], "completed": []}.items():
+        envelope = await as_alice.call(door, "list_tasks", status=status)
+        assert (ids(envelope), envelope["data"]["total"]) == (expected, len(expected))
+
+
+async def test_a_list_that_is_cut_says_so_in_words_and_numbers(
+    as_alice: Caller, alice: User, orm: Orm, door: str
+) -> None:
+    await orm(lambda: TaskFactory.create_batch(57, user=alice))
+    first = await as_alice.call(door, "list_tasks")
+    assert (first["data"]["returned"], first["data"]["total"], first["data"]["has_more"]) == (50, 57, True)
+    assert first["message"].startswith("Showing 50 of 57.")
+    last = await as_alice.call(door, "list_tasks", cursor=first["data"]["next_cursor"])
+    assert (last["data"]["returned"], last["data"]["total"], last["data"]["has_more"]) == (7, 57, False)
+    assert last["data"]["next_cursor"] is None
+    assert last["message"] == "Showing 7 of 57. This is the last page."
+
+
+async def test_a_limit_is_kept_to_from_1_to_100(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
+    await orm(lambda: TaskFactory.create_batch(101, user=alice))
+    for limit, returned in ((1, 1), (100, 100), ("2", 2), ("007", 7)):
+        data = (await as_alice.call(door, "list_tasks", limit=limit))["data"]
+        assert (data["returned"], data["total"], data["has_more"]) == (returned, 101, True)
+
+
+async def test_a_page_that_ends_exactly_at_the_end_has_no_next(
+    as_alice: Caller, alice: User, orm: Orm, door: str
+) -> None:
+    await orm(lambda: TaskFactory.create_batch(2, user=alice))
+    data = (await as_alice.call(door, "list_tasks", limit=2))["data"]
+    assert (data["returned"], data["has_more"], data["next_cursor"]) == (2, False, None)
+
+
+async def test_a_bad_argument_is_named(as_alice: Caller, door: str) -> None:
+    for field, values in BAD.items():
+        for value in values:
+            answer = await send(as_alice, door, "list_tasks", {field: value})
+            refused(answer, 400, "invalid_arguments", field)
+
+
+async def test_bob_sees_nothing_of_alices_list_nor_of_a_cursor_of_hers(
+    as_alice: Caller, as_bob: Caller, alice: User, bob: User, orm: Orm, door: str
+) -> None:
+    await orm(lambda: TaskFactory.create_batch(3, user=alice))
+    his = await orm(lambda: TaskFactory.create(user=bob, created_at=NOON).pk)
+    cursor = (await as_alice.call(door, "list_tasks", limit=1))["data"]["next_cursor"]
+    refused(await send(as_bob, door, "list_tasks", {"user_id": "alice"}), 403, "forbidden")
+    assert ids(await as_bob.call(door, "list_tasks")) == [his]
+    assert ids(await as_bob.call(door, "list_tasks", cursor=cursor)) == [his]
+
+
+async def test_a_service_sees_the_list_of_the_user_whom_it_names(
+    as_service: Caller, alice: User, bob: User, orm: Orm, door: str
+) -> None:
+    hers = await orm(lambda: TaskFactory.create(user=alice).pk)
+    assert ids(await as_service.call(door, "list_tasks", user_id="alice")) == [hers]
+    assert ids(await as_service.call(door, "list_tasks", user_id="bob")) == []
+    refused(await send(as_service, door, "list_tasks", {}), 400, "invalid_arguments", "user_id")
+    refused(await send(as_service, door, "list_tasks", {"user_id": "no-one"}), 404, "user_not_found")
+
+
+async def test_reading_needs_the_scope_to_read(as_alice: Caller, orm: Orm, door: str) -> None:
+    write, read = await orm(lambda: [issue_token(user_id="alice", scopes=[f"tasks:{s}"]) for s in ("write", "read")])
+    answer = await send(Caller(as_alice.http, write), door, "list_tasks", {})
+    refused(answer, 403, "forbidden")
+    assert answer.response.status_code == 403
+    assert 'error="insufficient_scope", scope="tasks:read"' in answer.response.headers["www-authenticate"]
+    assert (await Caller(as_alice.http, read).call(door, "list_tasks"))["status"] == "success"
+
+
+async def test_a_list_changes_nothing(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
+    await orm(lambda: TaskFactory.create(user=alice))
+    before = await orm(lambda: list(Task.objects.values()))
+    await as_alice.call(door, "list_tasks")
+    assert await orm(lambda: list(Task.objects.values())) == before

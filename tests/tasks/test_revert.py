@@ -1,0 +1,107 @@
+"""Going back in a task's history: asked first, done by a service, and a version itself."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tasks import services
+from tasks.history import revert_task
+from tasks.models import Task, TaskEvent
+from tests.support.factories import TaskFactory
+from tests.support.operators import LISTS, sign_in, staff_with
+from todo_mcp.core.errors import TaskNotFound
+from todo_mcp.users.models import User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def client(operator: User) -> Client:
+    return sign_in(operator)
+
+
+@pytest.fixture
+def task(alice: User) -> Task:
+    """A task of Alice's with three versions."""
+    task: Task = TaskFactory.create(user=alice, title="Milk", description="Two litres")
+    services.update_task(user_id="alice", task_id=task.pk, title="Oat milk", description="")
+    services.complete_task(user_id="alice", task_id=task.pk)
+    return task
+
+
+def versions(task: Task) -> list[dict[str, Any]]:
+    return list(TaskEvent.objects.filter(pgh_obj_id=task.pk).order_by("pgh_id").values())
+
+
+def url(task: Task) -> str:
+    return f"{LISTS['tasks']}{task.pk}/revert/"
+
+
+def test_it_is_offered_for_every_version_that_differs_and_never_by_get(client: Client, task: Task) -> None:
+    first, second, _ = versions(task)
+    page = client.get(f"{LISTS['tasks']}{task.pk}/change/").content.decode()
+    assert re.findall(r'name="version" value="(\d+)"', page) == [str(second["pgh_id"]), str(first["pgh_id"])]
+    assert client.get(url(task), {"version": first["pgh_id"], "confirmed": "yes"}).status_code == 405
+    assert len(versions(task)) == 3
+
+
+def test_it_is_asked_first_with_what_will_change(client: Client, task: Task) -> None:
+    first = versions(task)[0]
+    asked = client.post(url(task), {"version": first["pgh_id"]}).content.decode()
+    assert "Opened again" in asked
+    assert "<del><bdi>Oat milk</bdi></del>" in asked and "<ins><bdi>Milk</bdi></ins>" in asked
+    assert len(versions(task)) == 3
+
+
+def test_it_brings_back_words_and_state_as_a_new_version(client: Client, task: Task) -> None:
+    first = versions(task)[0]
+    done = client.post(url(task), {"version": first["pgh_id"], "confirmed": "yes"})
+    assert done.headers["Location"] == f"{LISTS['tasks']}{task.pk}/change/"
+    task.refresh_from_db()
+    assert (task.title, task.description, task.completed, task.completed_at) == ("Milk", "Two litres", False, None)
+    *_, latest = versions(task)
+    assert latest["title"] == "Milk" and len(versions(task)) == 4
+    assert latest["pgh_context"].items() >= {"user": "operator", "client": "admin", "tool": "revert_task"}.items()
+    assert task.updated_at == latest["updated_at"] > first["updated_at"]
+
+
+def test_it_can_itself_be_reverted(client: Client, task: Task) -> None:
+    first, _, third = versions(task)
+    for version in (first, third):
+        client.post(url(task), {"version": version["pgh_id"], "confirmed": "yes"})
+    task.refresh_from_db()
+    assert (task.title, task.completed, task.completed_at) == ("Oat milk", True, third["completed_at"])
+
+
+@pytest.mark.parametrize("version", ["0", "x", "999999999", "", "99999999999999999"])
+def test_a_version_that_is_not_there_is_told_of(client: Client, task: Task, version: str) -> None:
+    done = client.post(url(task), {"version": version, "confirmed": "yes"})
+    assert done.status_code == 302 and len(versions(task)) == 3
+
+
+def test_a_version_of_another_task_is_none_of_this_one(client: Client, task: Task, bob: User) -> None:
+    other = TaskFactory.create(user=bob, title="Bread")
+    client.post(url(task), {"version": versions(other)[0]["pgh_id"], "confirmed": "yes"})
+    with pytest.raises(TaskNotFound):
+        revert_task(user_id="bob", task_id=task.pk, version_id=versions(task)[0]["pgh_id"])
+    assert len(versions(task)) == 3
+
+
+def test_a_deleted_task_is_restored_first(client: Client, task: Task) -> None:
+    services.delete_task(user_id="alice", task_id=task.pk)
+    form = {"version": versions(task)[0]["pgh_id"], "confirmed": "yes"}
+    assert client.post(url(task), form).status_code == 403
+    assert 'name="version"' not in client.get(f"{LISTS['tasks']}{task.pk}/change/").content.decode()
+
+
+def test_who_may_only_look_cannot_revert(task: Task) -> None:
+    form = {"version": versions(task)[0]["pgh_id"], "confirmed": "yes"}
+    assert staff_with("view_task").post(url(task), form).status_code == 403
+    assert len(versions(task)) == 3
+
+
+def test_a_task_that_is_not_there_cannot_be_reverted(client: Client) -> None:
+    for key in ("0", "x", "99999999999999999999"):
+        assert client.post(f"{LISTS['tasks']}{key}/revert/", {"version": "1"}).status_code == 403

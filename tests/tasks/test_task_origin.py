@@ -1,0 +1,70 @@
+"""Where a task came from: add_task's conversation_id and message_id, which a chat backend sets."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from conversations.models import Conversation
+from tasks.models import Task
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import ConversationFactory, MessageFactory
+from tests.support.tool_calls import refused, send
+from todo_mcp.users.models import User
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
+
+
+@pytest.fixture
+def conversation(committed: None, alice: User) -> Conversation:
+    return ConversationFactory.create(user=alice)
+
+
+@pytest.fixture(params=[False, True], ids=["without key", "with key"])
+def titled(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
+    """Arguments, with an idempotency_key or without."""
+    key = {"idempotency_key": "a-key-of-my-own"} if request.param else {}
+    return lambda **origin: {"title": "Buy milk", **key, **origin}
+
+
+async def test_a_task_remembers_its_conversation_and_message(
+    as_alice: Caller, conversation: Conversation, orm: Orm, door: str, titled: Callable[..., dict[str, Any]]
+) -> None:
+    message = await orm(lambda: MessageFactory.create(conversation=conversation).pk)
+    origin = {"conversation_id": conversation.pk, "message_id": str(message)}
+    assert (await send(as_alice, door, "add_task", titled(**origin))).code == 200
+    task = await orm(Task.objects.get)
+    assert (task.conversation_id, task.message_id) == (conversation.pk, message)
+
+
+async def test_bobs_conversation_is_to_alice_what_no_conversation_is(
+    as_alice: Caller, as_bob: Caller, bob: User, orm: Orm, door: str, titled: Callable[..., dict[str, Any]]
+) -> None:
+    his = await orm(lambda: ConversationFactory.create(user=bob).pk)
+    foreign = await send(as_alice, door, "add_task", titled(conversation_id=his))
+    missing = await send(as_alice, door, "add_task", titled(conversation_id=his + 1))
+    refused(foreign, 404, "conversation_not_found")
+    said = missing.envelope["message"].replace(str(his + 1), str(his))
+    assert {**missing.envelope, "message": said} == foreign.envelope
+    assert await orm(Task.objects.count) == 0
+
+
+async def test_a_message_must_be_one_of_that_conversation(
+    as_alice: Caller,
+    conversation: Conversation,
+    bob: User,
+    orm: Orm,
+    door: str,
+    titled: Callable[..., dict[str, Any]],
+) -> None:
+    message = await orm(lambda: MessageFactory.create(conversation=conversation).pk)
+    other = await orm(lambda: MessageFactory.create(conversation__user=conversation.user).pk)
+    his = await orm(lambda: MessageFactory.create(conversation__user=bob).pk)
+    for wrong in (other, his, 10**6):
+        answer = await send(as_alice, door, "add_task", titled(conversation_id=conversation.pk, message_id=wrong))
+        refused(answer, 400, "invalid_arguments", "message_id")
+        said = answer.envelope["data"]["fields"]["message_id"]
+        assert said == "is not a message of this conversation"
+    refused(await send(as_alice, door, "add_task", titled(message_id=message)), 400, "invalid_arguments", "message_id")
+    assert await orm(Task.objects.count) == 0

@@ -1,0 +1,149 @@
+"""update_task: what is given changes, what is left out stays, for its owner alone."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tasks.models import DESCRIPTION_MAX, TITLE_MAX, Task
+from tests.support.application import Orm
+from tests.support.caller import DOORS, Caller
+from tests.support.factories import TaskFactory
+from tests.support.tool_calls import CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES, everything_of, refused, send
+from todo_mcp.auth.tokens import issue_token
+from todo_mcp.users.models import User
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
+
+
+@pytest.fixture
+def task(committed: None, alice: User) -> Task:
+    return TaskFactory.create(user=alice, title="Buy milk", description="Two litres")
+
+
+async def test_what_is_given_changes_and_what_is_left_out_stays(
+    as_alice: Caller, task: Task, orm: Orm, door: str
+) -> None:
+    steps: list[tuple[dict[str, str], list[str], str, tuple[str, str]]] = [
+        ({"title": "Buy oats"}, ["title"], "title", ("Buy oats", "Two litres")),
+        ({"description": "Soon"}, ["description"], "description", ("Buy oats", "Soon")),
+        ({"description": ""}, ["description"], "description", ("Buy oats", "")),
+        ({"title": "Buy", "description": "x"}, ["title", "description"], "title and description", ("Buy", "x")),
+    ]
+    for arguments, fields, said, expected in steps:
+        envelope = await as_alice.call(door, "update_task", task_id=task.pk, **arguments)
+        row = await orm(Task.objects.get)
+        assert (row.title, row.description) == expected
+        at = row.updated_at.isoformat().replace("+00:00", "Z")
+        assert envelope == {
+            "status": "success",
+            "data": {"task_id": task.pk, "title": row.title, "updated_fields": fields, "updated_at": at},
+            "message": f"Updated {said} of task {task.pk}: {row.title}.",
+        }
+
+
+async def test_an_update_touches_nothing_but_its_fields_and_updated_at(
+    as_alice: Caller, task: Task, orm: Orm, door: str
+) -> None:
+    await as_alice.call(door, "complete_task", task_id=task.pk)
+    before: dict[str, Any] = await orm(lambda: dict(Task.objects.values().get()))
+    await as_alice.call(door, "update_task", task_id=task.pk, title="New")
+    after: dict[str, Any] = await orm(lambda: dict(Task.objects.values().get()))
+    assert {name for name in after if after[name] != before[name]} == {"title", "updated_at"}
+    assert after["updated_at"] > before["updated_at"]
+
+
+async def test_two_clients_that_edit_different_fields_at_once_both_keep_their_edit(
+    as_alice: Caller, task: Task, orm: Orm, door: str
+) -> None:
+    edits = [{field: f"{field} {n}"} for n in range(10) for field in ("title", "description")]
+    await asyncio.gather(*(as_alice.call(door, "update_task", task_id=task.pk, **edit) for edit in edits))
+    row = await orm(Task.objects.get)
+    assert (row.title[:-1], row.description[:-1]) == ("title ", "description ")
+
+
+async def test_a_title_is_trimmed_and_its_length_counts_code_points(
+    as_alice: Caller, task: Task, orm: Orm, door: str
+) -> None:
+    longest = {"title": f" {'🥛' * TITLE_MAX}\n", "description": "🥛" * DESCRIPTION_MAX}
+    assert (await send(as_alice, door, "update_task", {"task_id": task.pk, **longest})).code == 200
+    before = await orm(Task.objects.get)
+    assert (before.title, before.description) == ("🥛" * TITLE_MAX, "🥛" * DESCRIPTION_MAX)
+    too_long = {"title": "x" * (TITLE_MAX + 1), "description": "x" * (DESCRIPTION_MAX + 1)}
+    answer = await send(as_alice, door, "update_task", {"task_id": task.pk, **too_long})
+    refused(answer, 400, "invalid_arguments", "title", "description")
+    assert (await orm(Task.objects.get)).updated_at == before.updated_at
+
+
+async def test_text_that_nobody_could_see_or_store_is_refused_by_the_name_of_its_field(
+    as_alice: Caller, task: Task, orm: Orm, door: str
+) -> None:
+    before = await orm(lambda: everything_of("alice"))
+    unseen = [({"title": title}, "title") for title in INVISIBLE]
+    fields = ("title", "description")
+    unstorable = [
+        ({field: f"a{char}b"}, field) for char in (*CONTROLS, *LONE_SURROGATES, *LEFT_OPEN) for field in fields
+    ]
+    for arguments, field in unseen + unstorable:
+        answer = await send(as_alice, door, "update_task", {"task_id": task.pk, **arguments})
+        refused(answer, 400, "invalid_arguments", field)
+    assert await orm(lambda: everything_of("alice")) == before
+
+
+async def test_arguments_that_it_does_not_take_are_named(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+    bad: list[tuple[dict[str, Any], list[str]]] = [
+        ({}, ["task_id"]),
+        ({"title": "New"}, ["task_id"]),
+        ({"task_id": task.pk}, ["description", "title"]),
+        ({"task_id": task.pk, "user_id": "me"}, ["description", "title"]),
+        ({"task_id": task.pk, "title": None}, ["title"]),
+        ({"task_id": task.pk, "title": "New", "description": None}, ["description"]),
+        ({"task_id": task.pk, "title": 7, "description": ["x"]}, ["description", "title"]),
+        ({"task_id": task.pk, "completed": True}, ["completed"]),
+        ({"task_id": task.pk, "title": "New", "updated_at": "now"}, ["updated_at"]),
+    ]
+    before = await orm(lambda: everything_of("alice"))
+    for arguments, fields in bad:
+        refused(await send(as_alice, door, "update_task", arguments), 400, "invalid_arguments", *fields)
+    assert await orm(lambda: everything_of("alice")) == before
+
+
+async def test_a_deleted_task_cannot_be_updated(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+    await as_alice.call(door, "delete_task", task_id=task.pk)
+    refused(await send(as_alice, door, "update_task", {"task_id": task.pk, "title": "New"}), 404, "task_not_found")
+    assert (await orm(Task.objects.get)).title == "Buy milk"
+
+
+async def test_bob_cannot_update_alices_task_and_is_told_what_he_is_told_of_no_task(
+    as_bob: Caller, task: Task, orm: Orm, door: str
+) -> None:
+    before = await orm(lambda: everything_of("alice"))
+    foreign = await send(as_bob, door, "update_task", {"task_id": task.pk, "title": "His"})
+    missing = await send(as_bob, door, "update_task", {"task_id": task.pk + 1, "title": "His"})
+    refused(foreign, 404, "task_not_found")
+    said = missing.envelope["message"].replace(str(task.pk + 1), str(task.pk))
+    assert {**missing.envelope, "message": said} == foreign.envelope
+    named = {"task_id": task.pk, "title": "His", "user_id": "alice"}
+    refused(await send(as_bob, door, "update_task", named), 403, "forbidden")
+    assert await orm(lambda: everything_of("alice")) == before
+
+
+async def test_a_service_updates_for_the_user_whom_it_names(
+    as_service: Caller, task: Task, bob: User, orm: Orm, door: str
+) -> None:
+    new = {"task_id": task.pk, "title": "From the chat"}
+    refused(await send(as_service, door, "update_task", new), 400, "invalid_arguments", "user_id")
+    refused(await send(as_service, door, "update_task", {**new, "user_id": "no-one"}), 404, "user_not_found")
+    refused(await send(as_service, door, "update_task", {**new, "user_id": "bob"}), 404, "task_not_found")
+    assert (await orm(Task.objects.get)).title == "Buy milk"
+    await as_service.call(door, "update_task", **new, user_id="alice")
+    assert (await orm(Task.objects.get)).title == "From the chat"
+
+
+async def test_a_token_that_may_only_read_updates_nothing(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+    token = await orm(lambda: issue_token(user_id="alice", scopes=["tasks:read"]))
+    answer = await send(Caller(as_alice.http, token), door, "update_task", {"task_id": task.pk, "title": "New"})
+    refused(answer, 403, "forbidden")
+    assert answer.response.status_code == 403
+    assert 'scope="tasks:write"' in answer.response.headers["www-authenticate"]
+    assert (await orm(Task.objects.get)).title == "Buy milk"

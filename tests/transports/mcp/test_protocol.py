@@ -1,0 +1,223 @@
+"""The protocol byte by byte: what is no good message, and how it is told, in every revision."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from tasks.models import Task
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.mcp_messages import (
+    HANDSHAKE,
+    MODERN,
+    REVISION_KEY,
+    REVISIONS,
+    meta_of,
+    notification,
+    opening,
+    request,
+    tool_call,
+)
+from tests.support.tool_calls import TOOLS
+
+pytestmark = pytest.mark.anyio
+each_revision = pytest.mark.parametrize("revision", REVISIONS)
+
+# The id of a request, as JSON, that cannot be told back or that JSON-RPC does not allow.
+BAD_IDS = ("null", "1.5", "1.0", "true", "false", "[]", "[1]", "{}", '{"a": 1}', '"\\ud800"', '"a\\udfffb"', "1e2")
+GOOD_IDS = (
+    "0",
+    "-1",
+    "1",
+    '""',
+    '"a"',
+    '"\\u00e9 \\ud83e\\udd5b"',
+    "9007199254740993",
+    "1" + "0" * 400,
+    '"' + "x" * 5000 + '"',
+)
+NOT_ONE_MESSAGE = ("[]", "[1]", '"x"', "1", "true", "null", "{}", '{"jsonrpc": "2.0"}', '{"jsonrpc": "2.0", "id": 7}')
+
+
+async def post(caller: Caller, revision: str, body: str | bytes, **headers: str) -> httpx2.Response:
+    all_headers = {**caller.rpc_headers(revision, "tools/call", "add_task"), **headers}
+    return await caller.http.post("/mcp", content=body, headers=all_headers)
+
+
+def error_of(response: httpx2.Response) -> tuple[int, int, Any]:
+    """HTTP status, JSON-RPC code and id."""
+    answer = response.json()
+    assert answer["jsonrpc"] == "2.0"
+    return response.status_code, answer["error"]["code"], answer["id"]
+
+
+@each_revision
+async def test_a_request_id_that_is_no_string_or_integer_is_refused_and_nothing_is_done(
+    as_alice: Caller, orm: Orm, revision: str
+) -> None:
+    for bad in BAD_IDS:
+        response = await post(as_alice, revision, tool_call(revision, "add_task", '{"title": "x"}', id=bad))
+        assert error_of(response) == (400, -32600, None)
+        assert response.json()["error"]["message"] == "The request id must be a string or an integer."
+    assert await orm(Task.objects.count) == 0
+
+
+@each_revision
+async def test_a_request_id_comes_back_as_it_was(as_alice: Caller, revision: str) -> None:
+    for good in GOOD_IDS:
+        response = await post(as_alice, revision, tool_call(revision, "add_task", '{"title": "x"}', id=good))
+        answer = response.json()
+        assert answer["id"] == json.loads(good)
+        assert type(answer["id"]) is type(json.loads(good))
+        assert answer["result"]["isError"] is False
+
+
+@each_revision
+async def test_a_notification_is_accepted_without_a_word(as_alice: Caller, orm: Orm, revision: str) -> None:
+    for method in ("notifications/initialized", "notifications/cancelled", "notifications/none", "tools/call"):
+        params = {"name": "add_task", "arguments": {"title": "x"}, "requestId": 1, "_meta": meta_of()}
+        body = json.dumps(notification(revision, method, params))
+        response = await post(as_alice, revision, body)
+        assert (response.status_code, response.content) == (202, b"")
+    assert await orm(Task.objects.count) == 0
+
+
+@each_revision
+async def test_what_is_not_one_message_is_refused(as_alice: Caller, orm: Orm, revision: str) -> None:
+    call = tool_call(revision, "add_task", '{"title": "x"}')
+    odd = ('"jsonrpc": "1.0"', '"jsonrpc": 2.0', '"jsonrpc": null')
+    for body in (
+        *NOT_ONE_MESSAGE,
+        f"[{call}]",
+        f"[{call}, {call}]",
+        *(call.replace('"jsonrpc": "2.0"', o) for o in odd),
+    ):
+        response = await post(as_alice, revision, body)
+        assert response.status_code == 400, body
+        assert response.json()["error"]["code"] in (-32600, -32602)
+    assert await orm(Task.objects.count) == 0
+
+
+@each_revision
+async def test_an_empty_body_is_a_parse_error(as_alice: Caller, revision: str) -> None:
+    for body in ("", " ", "\n\t"):
+        assert error_of(await post(as_alice, revision, body)) == (400, -32700, None)
+
+
+@each_revision
+async def test_an_unknown_method_is_told(as_alice: Caller, revision: str) -> None:
+    for method in ("nope", "tools/nope", "resources/list", "prompts/list", "tools", ""):
+        answer = (await as_alice.rpc(method, {}, revision=revision)).json()
+        assert answer["error"]["code"] == -32601
+        assert answer["id"] == 1
+
+
+@each_revision
+async def test_an_unknown_tool_is_a_protocol_error_that_names_the_tools(as_alice: Caller, revision: str) -> None:
+    for name in ("nope", "ADD_TASK", "add_task ", "tasks/add", "", "__init__"):
+        answer = (await as_alice.rpc("tools/call", {"name": name, "arguments": {}}, revision=revision)).json()
+        assert answer["error"]["code"] == -32602
+        assert answer["error"]["message"] == f"Unknown tool. The tools are {', '.join(TOOLS)}."
+
+
+@each_revision
+async def test_a_cursor_that_we_never_gave_is_no_page_of_the_tools(as_alice: Caller, revision: str) -> None:
+    for cursor in ("", "x", "MTcuMQ"):
+        answer = (await as_alice.rpc("tools/list", {"cursor": cursor}, revision=revision)).json()
+        assert answer["error"]["code"] == -32602
+
+
+@each_revision
+async def test_malformed_parameters_are_a_protocol_error(as_alice: Caller, orm: Orm, revision: str) -> None:
+    malformed: list[Any] = [[], None, "x", 1, {}, {"name": 1}, {"name": None}, {"name": ["add_task"]}]
+    for params in malformed:
+        body = json.dumps(request(revision, "tools/call", {}) | {"params": params})
+        response = await post(as_alice, revision, body)
+        assert response.json()["error"]["code"] in (-32600, -32602), params
+    assert await orm(Task.objects.count) == 0
+
+
+@each_revision
+async def test_only_post_is_taken(as_alice: Caller, revision: str) -> None:
+    headers = as_alice.rpc_headers(revision, "tools/list")
+    for method in ("GET", "DELETE", "PUT", "PATCH", "OPTIONS", "HEAD", "TRACE", "BREW"):
+        for path in ("/mcp", "/mcp/"):
+            response = await as_alice.http.request(method, path, headers=headers)
+            assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+
+@each_revision
+async def test_a_trailing_slash_makes_no_difference(as_alice: Caller, revision: str) -> None:
+    headers = as_alice.rpc_headers(revision, "tools/call", "list_tasks")
+    body = tool_call(revision, "list_tasks", "{}")
+    answers = [await as_alice.http.post(path, content=body, headers=headers) for path in ("/mcp", "/mcp/")]
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].json()["result"]["structuredContent"]["status"] == "success"
+
+
+@each_revision
+async def test_a_lone_surrogate_is_refused_by_the_name_of_its_argument(as_alice: Caller, revision: str) -> None:
+    for arguments, field in (
+        ('{"title": "\\ud800"}', "title"),
+        ('{"title": "x", "description": "a\\udfffb"}', "description"),
+        ('{"title": "x", "user_id": "\\udc00\\ud800"}', "user_id"),
+        ('{"title": "x", "\\ud800": 1}', "\\ud800"),
+    ):
+        response = await post(as_alice, revision, tool_call(revision, "add_task", arguments))
+        assert list(response.json()["result"]["structuredContent"]["data"]["fields"]) == [field]
+
+
+@each_revision
+async def test_a_surrogate_elsewhere_in_the_message_does_no_harm(as_alice: Caller, revision: str) -> None:
+    odd = {"x": "\ud800", "\udfff": ["\ud800"]} if revision == MODERN else {"x": "\ud800"}
+    response = await as_alice.rpc(
+        "tools/call", {"name": "list_tasks", "arguments": {}, "_meta": odd}, revision=revision
+    )
+    assert response.json()["result"]["structuredContent"]["status"] == "success"
+
+
+async def test_in_the_modern_revision_header_and_body_must_agree(as_alice: Caller, orm: Orm) -> None:
+    call = tool_call(MODERN, "add_task", '{"title": "x"}')
+    for headers in (
+        {"Mcp-Name": "list_tasks"},
+        {"Mcp-Method": "tools/list"},
+        {"MCP-Protocol-Version": "2031-01-01"},
+        {"Mcp-Name": ""},
+    ):
+        assert error_of(await post(as_alice, MODERN, call, **headers)) == (400, -32020, 1)
+    handshake = tool_call(HANDSHAKE[0], "add_task", '{"title": "x"}')  # without the _meta that says the revision
+    assert error_of(await post(as_alice, MODERN, handshake)) == (400, -32602, 1)
+    assert await orm(Task.objects.count) == 0
+
+
+async def test_an_unknown_revision_is_told_which_are_known(as_alice: Caller) -> None:
+    body = json.dumps(request(MODERN, "tools/list", {"_meta": {REVISION_KEY: "2031-01-01"}}))
+    headers = {**as_alice.rpc_headers(MODERN, "tools/list"), "MCP-Protocol-Version": "2031-01-01"}
+    response = await as_alice.http.post("/mcp", content=body, headers=headers)
+    assert response.status_code == 400
+    assert MODERN in json.dumps(response.json()["error"])
+
+
+@pytest.mark.parametrize("revision", HANDSHAKE)
+async def test_the_handshake_settles_on_the_revision_that_was_asked_for(as_alice: Caller, revision: str) -> None:
+    response = await as_alice.rpc("initialize", opening(revision), revision=revision)
+    assert response.json()["result"]["protocolVersion"] == revision
+    assert "mcp-session-id" not in response.headers
+
+
+async def test_a_caller_of_the_first_days_who_sends_no_revision_is_served(as_alice: Caller) -> None:
+    headers = as_alice.rpc_headers(HANDSHAKE[0], "tools/call")
+    del headers["MCP-Protocol-Version"]
+    response = await as_alice.http.post("/mcp", content=tool_call("", "list_tasks", "{}"), headers=headers)
+    assert response.json()["result"]["structuredContent"]["status"] == "success"
+
+
+@each_revision
+async def test_the_answer_is_json_for_every_client_that_takes_json(as_alice: Caller, revision: str) -> None:
+    call = tool_call(revision, "add_task", '{"title": "x"}')
+    for accept in ("application/json, text/event-stream", "application/json", "*/*", "application/*"):
+        response = await post(as_alice, revision, call, Accept=accept)
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    assert (await post(as_alice, revision, call, Accept="text/html")).status_code == 406
