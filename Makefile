@@ -16,7 +16,8 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test attack e2e kills cluster bench bench-mechanisms bench-admin flat soak lint ruff mypy imports django lock shell
+.PHONY: help install run test attack e2e kills cluster bench bench-mechanisms bench-admin flat soak \
+	lint ruff mypy imports django lock shell
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
