@@ -1,7 +1,7 @@
 """`make bench-mechanisms`: what each special mechanism of the server buys, in one run.
 
-For each mechanism, one server runs without it (``tests.benchmarks.without``). The load comes in short rounds. Each round
-stands between two rounds of the full server and is compared with the mean of the two. The medians of these ratios
+For each mechanism, one server runs without it (``tests.benchmarks.without``). The load comes in short rounds. Each
+round stands between two rounds of the full server and is compared with the mean of the two. The medians of these ratios
 become a table in Markdown. The row "nothing" has the full server on both sides, so it shows the noise. CPU has less
 noise than calls per second, so the verdict depends on it.
 """

@@ -76,7 +76,7 @@ def _plain_line(self: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 def _replace(owner: Any, name: str, value: object) -> None:
-    """Replace an attribute that exists. After a rename in the server it fails, instead of measuring an unchanged server."""
+    """Replace an attribute that exists. It fails after a rename, instead of measuring an unchanged server."""
     if not hasattr(owner, name):
         raise AttributeError(f"{owner.__name__} has no {name}; it was renamed, so adapt {__file__}.")
     setattr(owner, name, value)
