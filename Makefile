@@ -16,7 +16,8 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test attack e2e kills cluster bench bench-admin flat soak lint ruff mypy imports django lock shell
+.PHONY: help install run test attack e2e kills cluster bench bench-mechanisms bench-admin flat soak \
+	lint ruff mypy imports django lock shell
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -61,6 +62,9 @@ cluster: install ## Rehearse failures of two hosts, a pooler and a replica; need
 
 bench: install ## Compare the speed with a plain design on one PostgreSQL; needs wrk; make bench ARGS="--workers 1"
 	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.run $(ARGS)
+
+bench-mechanisms: install ## Measure what each special mechanism of the server buys, with and without it; needs wrk
+	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.mechanisms $(ARGS)
 
 bench-admin: install ## Time the admin's pages with a million tasks and messages, in a separate database
 	@TODO_DATA_DIR=.data/bench-admin DATABASE_URL= $(VENV_PYTHON) -m tests.benchmarks.admin_pages
