@@ -116,6 +116,6 @@ class Connection(psycopg.Connection[Any]):
             self._loop.remove_writer(self._watched)
         work, self._waiting = self._waiting, None
         if work is not None:
-            work.resume(ready)
+            work.resume_soon(ready)
         elif ready is Ready.R:  # the connection is idle: see ``is_stale``
             self.unwatch()

@@ -48,6 +48,14 @@ class Work(greenlet):
         finally:
             asyncio._set_running_loop(self.loop)
 
+    def resume_soon(self, value: Any = None) -> None:
+        """Call ``resume`` from the loop's queue. A callback of a socket or a timer must use this.
+
+        libuv keeps pointers into its stack while it calls back, and a greenlet overwrites that stack. libuv then
+        crashes as soon as the greenlet adds or removes a socket.
+        """
+        self.loop.call_soon(self.resume, value)
+
     def pause(self) -> Any:
         """Within the function: release the thread until ``resume`` is called; returns its value."""
         assert self.parent is not None
@@ -102,5 +110,5 @@ def sleep(seconds: float) -> None:
     if work is None:
         time.sleep(seconds)
     else:
-        work.loop.call_later(seconds, work.resume)
+        work.loop.call_later(seconds, work.resume_soon)
         work.pause()
