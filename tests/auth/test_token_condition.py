@@ -18,7 +18,7 @@ from todo_mcp.calls.perform import perform_for
 from todo_mcp.core.envelope import Envelope
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.operations import REGISTRY
-from todo_mcp.postgres.operation_run import Unmet, operation_run
+from todo_mcp.postgres.operation_run import OperationRun, Unmet
 from todo_mcp.statistics.token_use import token_uses
 from todo_mcp.users.models import User
 
@@ -142,7 +142,7 @@ def test_no_other_statement_passes_a_guard_that_is_not_met(own: int) -> None:
     authenticate(token)
     recalled = recall(token)
     assert recalled is not None
-    with operation_run(recalled[1]):
+    with OperationRun(recalled[1]):
         with pytest.raises(Unmet):
             Task.objects.count()
         with pytest.raises(Unmet):

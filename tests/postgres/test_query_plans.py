@@ -24,7 +24,7 @@ from todo_mcp.core.errors import InvalidArguments, TodoError
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
 from todo_mcp.core.pagination import Position
 from todo_mcp.idempotency.services import EXPIRED_KEYS
-from todo_mcp.postgres.operation_run import Unmet, operation_run
+from todo_mcp.postgres.operation_run import OperationRun, Unmet
 from todo_mcp.postgres.purging import Purge
 from todo_mcp.statistics.token_use import write_uses
 
@@ -134,7 +134,7 @@ def performed(
         with (
             suppress(TodoError, Unmet),
             transaction.atomic(),
-            operation_run(recalled[1]) if recalled else nullcontext(),
+            OperationRun(recalled[1]) if recalled else nullcontext(),
         ):
             operation.function(user_id=user_id, **arguments)
 

@@ -28,7 +28,7 @@ from todo_mcp.core.errors import (
 )
 from todo_mcp.postgres.connection import database_time
 from todo_mcp.postgres.history import history_context
-from todo_mcp.postgres.operation_run import Condition, Unmet, operation_run
+from todo_mcp.postgres.operation_run import Condition, OperationRun, Unmet
 from todo_mcp.statistics.recorder import recorder
 from todo_mcp.telemetry.logs import describe_error
 from todo_mcp.telemetry.metrics import count_call
@@ -157,7 +157,7 @@ class _Work:
             transport=self.call.transport,
             request_id=self.call.request_id,
         )
-        with operation_run(condition), history:  # in this order: the run sees statements before pghistory adds to them
+        with OperationRun(condition), history:  # in this order: the run sees statements before pghistory adds to them
             return self.call.operation.function(user_id=user_id, **self._arguments)
 
 

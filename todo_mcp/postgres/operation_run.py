@@ -1,8 +1,7 @@
 """One run of an operation, whose statements are held to the rules of ``core.operations.operation``."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -33,12 +32,23 @@ class Unmet(Exception):
     """The condition is false, or a statement cannot carry it. Nothing was done."""
 
 
-class Run:
-    """The statements of one run: which kinds there were, and whether a change is committed."""
+class OperationRun:
+    """A context for the statements of one run. They carry the condition until it is met."""
 
     def __init__(self, condition: Condition | None) -> None:
         self.condition = condition
         self._began_compiled = self._began_with_orm = self._has_committed = False
+
+    def __enter__(self) -> None:
+        if self.condition:
+            self.condition.is_met = False
+        self._outer = _current.set(self)
+        self._wrappers: list[Any] = connections[DEFAULT_DB_ALIAS].execute_wrappers
+        self._wrappers.append(self.execute_by_orm)
+
+    def __exit__(self, *raised: object) -> None:
+        self._wrappers.pop()
+        _current.reset(self._outer)
 
     def begin_compiled(self) -> Condition | None:
         """A compiled statement follows; returns the condition that it must carry."""
@@ -63,7 +73,7 @@ class Run:
             self._note_commit()
 
     def execute_by_orm(self, execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        """Execute a statement of Django's cursors. It is a wrapper for ``connection.execute_wrapper``.
+        """Execute a statement of Django's cursors, as one of the connection's ``execute_wrappers``.
 
         Raises:
             Unmet: there is a condition, which such a statement cannot carry.
@@ -85,23 +95,9 @@ class Run:
         self._has_committed = True
 
 
-_current: ContextVar[Run | None] = ContextVar("operation_run", default=None)
+_current: ContextVar[OperationRun | None] = ContextVar("operation_run", default=None)
 
 
-def current_run() -> Run | None:
+def current_run() -> OperationRun | None:
     """The run that the caller is in; None outside of operations."""
     return _current.get()
-
-
-@contextmanager
-def operation_run(condition: Condition | None) -> Iterator[None]:
-    """One run of an operation. Its statements carry the condition until it is met."""
-    if condition:
-        condition.is_met = False
-    run = Run(condition)
-    outer = _current.set(run)
-    try:
-        with connections[DEFAULT_DB_ALIAS].execute_wrapper(run.execute_by_orm):
-            yield
-    finally:
-        _current.reset(outer)

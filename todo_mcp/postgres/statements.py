@@ -15,7 +15,7 @@ from django.db.models.expressions import Expression, Subquery
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 from todo_mcp.postgres.history import current_metadata
-from todo_mcp.postgres.operation_run import Condition, Unmet, current_run
+from todo_mcp.postgres.operation_run import Unmet, current_run
 
 Sql = tuple[str, Sequence[Any]]  # with a %s for each parameter, and the parameters
 
@@ -43,6 +43,31 @@ USER_ID = Parameter("user_id")
 UserId = Parameter | Subquery  # the id of the call's user, or the query that selects it under a condition
 
 
+class CompiledSql:
+    """SQL with a ``%s`` for each parameter. ``slots`` tells where each value comes from."""
+
+    def __init__(self, text: str, params: Sequence[Any]) -> None:
+        self.text = text
+        self._constants = dict(enumerate(params))
+        self._slots = [_slot(param, position) for position, param in enumerate(params)]
+        self.has_condition = any(source == _CONDITION for source, _ in self._slots)
+
+    def values(self, values: Mapping[str, Any], of_condition: Mapping[str, Any]) -> list[Any]:
+        """The values of the parameters in their order."""
+        sources: tuple[Mapping[Any, Any], ...] = (values, of_condition, self._constants)
+        return [sources[source][key] for source, key in self._slots]
+
+
+_VALUES, _CONDITION, _CONSTANTS = range(3)  # the sources of values
+
+
+def _slot(param: Any, position: int) -> tuple[int, str | int]:
+    """The source of a parameter's value, and its key there."""
+    if isinstance(param, ConditionParameter):
+        return _CONDITION, param.name
+    return (_VALUES, param.name) if isinstance(param, Parameter) else (_CONSTANTS, position)
+
+
 class Statement:
     """A statement with parameters. Called with their values by name, it returns the rows.
 
@@ -52,15 +77,19 @@ class Statement:
 
     def __init__(self, write: Callable[[UserId], Sql]) -> None:
         self._write = write
-        self._compiled: dict[Callable[[], Any] | None, Sql] = {}  # by the query of the condition
+        self._compiled: dict[Callable[[], Any] | None, CompiledSql] = {}  # by the query of the condition
 
     def __call__(self, **values: Any) -> list[tuple[Any, ...]]:
         run = current_run()
         condition = run.begin_compiled() if run else None
         if condition is None:
-            return _fetch(*_filled(self._sql(None), values, {}))
+            sql = self._sql(None)
+            return _fetch(sql.text, sql.values(values, {}))
+        sql = self._sql(condition.user)
+        if not sql.has_condition:
+            raise Unmet  # the statement is about no user
         try:
-            rows = _fetch(*_filled(self._sql(condition), values, condition.values))
+            rows = _fetch(sql.text, sql.values(values, condition.values))
         except IntegrityError as error:
             if isinstance(error.__cause__, psycopg.errors.NotNullViolation):  # an INSERT for the user NULL
                 raise Unmet from None
@@ -68,19 +97,12 @@ class Statement:
         condition.is_met = bool(rows)
         return rows
 
-    def _sql(self, condition: Condition | None) -> Sql:
-        """The SQL, with or without a condition.
-
-        Raises:
-            Unmet: the statement is about no user, so it cannot carry a condition.
-        """
-        key = condition.user if condition else None
-        if key not in self._compiled:
-            self._compiled[key] = self._write(Subquery(key()) if key else USER_ID)
-        sql, params = self._compiled[key]
-        if condition and not any(isinstance(param, ConditionParameter) for param in params):
-            raise Unmet
-        return sql, params
+    def _sql(self, user: Callable[[], models.QuerySet[Any, Any]] | None) -> CompiledSql:
+        """The SQL for the parameter ``user_id``, or for the query of a condition."""
+        sql = self._compiled.get(user)
+        if sql is None:
+            sql = self._compiled[user] = CompiledSql(*self._write(Subquery(user()) if user else USER_ID))
+        return sql
 
 
 class RecordedStatement(Statement):
@@ -145,16 +167,6 @@ def _returning(sql: str, params: Sequence[Any], model: type[models.Model], names
     columns = [connections[DEFAULT_DB_ALIAS].ops.quote_name(column_of[name]) for name in names]
     set_author = f"set_config('{_METADATA}', %s, true)"
     return f"{sql} RETURNING {', '.join([*columns, set_author])}", [*params, Parameter("metadata")]
-
-
-def _filled(sql: Sql, values: Mapping[str, Any], of_condition: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    text, params = sql
-    return text, [
-        (of_condition if isinstance(param, ConditionParameter) else values)[param.name]
-        if isinstance(param, Parameter)
-        else param
-        for param in params
-    ]
 
 
 def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:

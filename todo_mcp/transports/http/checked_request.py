@@ -1,8 +1,7 @@
 """What ``RequestChecks`` learned of an HTTP request. It travels in the ASGI scope to whoever answers."""
 
 import re
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.types import Scope
 
@@ -10,8 +9,7 @@ _KEY = "todo_mcp.checked_request"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True)
-class CheckedRequest:
+class CheckedRequest(NamedTuple):
     """The request's id, its bearer token and its JSON body.
 
     ``message`` is the value of the body; ``has_body`` tells an empty body from ``null``. ``has_escapes`` says that the
@@ -25,7 +23,7 @@ class CheckedRequest:
     has_escapes: bool = False
 
     def with_body(self, message: Any, body: bytes) -> "CheckedRequest":
-        return replace(self, message=message, has_body=True, has_escapes=b"\\u" in body)
+        return CheckedRequest(self.request_id, self.token, message, has_body=True, has_escapes=b"\\u" in body)
 
     @property
     def rpc_id(self) -> str | int | None:

@@ -59,9 +59,10 @@ class RequestChecks:
     async def _check(self, scope: Scope, receive: Receive, send: Send, headers: RequestHeaders) -> None:
         try:
             check_sender(scope, headers)
-            body = RequestBody(receive, headers.one(b"content-length"), _body_max(scope["path"]))
+            is_call = takes_calls(scope["path"])
+            body = RequestBody(receive, headers.one(b"content-length"), _body_max(scope["path"], is_call=is_call))
             is_small = await body.read(SMALL_MAX)
-            if is_call := takes_calls(scope["path"]):
+            if is_call:
                 await self._take_token(scope, headers)
             elif scope["path"] == INTROSPECTION:
                 await prepare_keys(headers.one(b"authorization").partition(" ")[2].strip())
@@ -143,13 +144,11 @@ class RequestChecks:
         self._forms.close()
 
 
-def _body_max(path: str) -> int:
+def _body_max(path: str, *, is_call: bool) -> int:
     """Bytes."""
-    maximum: int = settings.PAGE_BODY_MAX
+    maximum: int = settings.BODY_MAX if is_call else settings.PAGE_BODY_MAX
     if is_conversation(path):
         maximum = settings.CONVERSATION_BODY_MAX
-    elif takes_calls(path):
-        maximum = settings.BODY_MAX
     return maximum
 
 

@@ -1,6 +1,6 @@
 """Calls of tools over MCP: which messages are calls, and what becomes of one."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -15,8 +15,7 @@ from todo_mcp.transports.http.refusals import count_refusal
 from todo_mcp.transports.mcp.call_shapes import Sender
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a tool call: the JSON of its envelope, or a refusal that HTTP tells.
 
     ``has_valid_token`` is False if the token was not valid. ``has_run`` says that the tool ran to its end, so the frame
