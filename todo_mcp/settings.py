@@ -56,7 +56,7 @@ if _public.scheme not in ("http", "https") or not _public.hostname or _public.pa
         f"PUBLIC_URL is {PUBLIC_URL!r}; set it to scheme and host, like https://todo.example.com."
     )
 
-# Limits. docs/architecture.md gives the reasons for the numbers.
+# Limits. docs/architecture.md lists all limits.
 DATABASE_CONNECTIONS = _integer("DATABASE_CONNECTIONS", 16, 1, 1000)  # per worker; also the limit of concurrent calls
 RATE_LIMIT = _integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls per minute, user and worker; 0: no limit
 DRAIN_SECONDS = _integer("DRAIN_SECONDS", 0, 0, 300)  # /readyz fails for this long after SIGTERM before the port closes

@@ -1,4 +1,4 @@
-"""The one way of a call through every transport: token, scope, arguments, user, operation, envelope.
+"""The one way of a call through every transport: arguments, token, rate, scope, user, operation, envelope.
 
 ``perform`` runs behind the gate (``postgres.gate``), or in a command. Logs and counts are the same for all.
 """
