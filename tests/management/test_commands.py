@@ -57,9 +57,9 @@ def test_a_misleading_or_existing_id_is_refused(alice: User, user_id: str, reaso
 
 
 def test_issue_token_prints_only_the_token_and_the_token_acts_for_its_user(alice: User) -> None:
-    printed = run("issue_token", "--user", "alice")
-    assert printed == printed.strip() + "\n"
-    principal = authenticate(printed.strip())
+    output = run("issue_token", "--user", "alice")
+    assert output == output.strip() + "\n"
+    principal = authenticate(output.strip())
     assert principal.user_id == "alice"
     assert principal.scopes == {"tasks:read", "tasks:write", "conversations:read", "conversations:write"}
 

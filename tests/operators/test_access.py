@@ -1,4 +1,4 @@
-"""Users, operators and tokens in the admin: who may create whom, and that a token is shown once."""
+"""Users, operators and tokens in the admin: who may create and change them, and that a token is shown once."""
 
 import re
 from typing import Any

@@ -52,7 +52,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def data_dir(first_run: FirstRun, directory: Path) -> Path:
-    """A copy of what the first start left."""
+    """A copy of the data directory of the first start."""
     return shutil.copytree(first_run.data_dir, directory / "data")
 
 

@@ -76,9 +76,9 @@ def test_a_second_ctrl_c_ends_the_server_at_once(start: Start, url: str, alices_
     call = server.begin_call(alices_token)
     server.process.send_signal(signal.SIGINT)
     eventually(lambda: server.get("/readyz") == 503, "readiness to fail")
-    begun = time.monotonic()
+    start_time = time.monotonic()
     server.end(signal.SIGINT)
-    assert time.monotonic() - begun < 5  # it waits neither 10 s for the call nor 60 s for draining
+    assert time.monotonic() - start_time < 5  # it waits neither 10 s for the call nor 60 s for draining
     assert call.finish() == b""
 
 

@@ -1,4 +1,4 @@
-"""JWTs of configured issuers: whom they act for, what they allow, and which configurations are refused."""
+"""JWTs of configured issuers: for which users they act, what they allow, and which configurations are refused."""
 
 import json
 import time

@@ -218,8 +218,8 @@ async def test_a_client_with_a_secret_can_introspect_its_own_token(browser: Brow
 
 
 async def test_purge_removes_unused_clients(browser: Browser, http: httpx2.AsyncClient, orm: Orm) -> None:
-    used, unused = await registered(http), await registered(http)
-    await connected(browser, used)
+    used_client, unused_client = await registered(http), await registered(http)
+    await connected(browser, used_client)
 
     def purge_after(days: int) -> set[str]:
         Application.objects.update(updated=F("updated") - timedelta(days=days))
@@ -228,8 +228,8 @@ async def test_purge_removes_unused_clients(browser: Browser, http: httpx2.Async
         call_command("purge")
         return set(Application.objects.values_list("client_id", flat=True))
 
-    assert await orm(lambda: purge_after(29)) == {used.client_id, unused.client_id}
-    assert await orm(lambda: purge_after(2)) == {used.client_id}
+    assert await orm(lambda: purge_after(29)) == {used_client.client_id, unused_client.client_id}
+    assert await orm(lambda: purge_after(2)) == {used_client.client_id}
     await orm(lambda: purge_after(90))
     assert await orm(lambda: purge_after(31)) == set()
     assert await orm(AccessToken.objects.count) == 0

@@ -175,8 +175,8 @@ async def test_our_own_origin_may_call(as_alice: Caller) -> None:
 @each_path
 async def test_headers_of_16_kib_are_accepted_and_longer_ones_are_refused(as_alice: Caller, path: str) -> None:
     bare = await post(as_alice, path)
-    used = sum(len(name) + len(value) + 4 for name, value in bare.request.headers.raw)
-    room = 16 * 1024 - used - len("x-big") - 4
+    size = sum(len(name) + len(value) + 4 for name, value in bare.request.headers.raw)
+    room = 16 * 1024 - size - len("x-big") - 4
     assert (await post(as_alice, path, ("X-Big", "x" * room))).status_code == bare.status_code
     assert (await post(as_alice, path, ("X-Big", "x" * (room + 1)))).status_code == 431
 
