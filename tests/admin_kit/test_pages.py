@@ -83,7 +83,7 @@ def test_a_list_makes_few_queries_even_with_many_rows(
     client: Client, name: str, queries: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     url = LISTS[name]
-    client.get(url)  # caches content types and the like
+    client.get(url)  # fills caches, for example of content types
     for count in (3, 30):
         User.objects.exclude(pk="operator").delete()
         add_rows(count)

@@ -98,7 +98,7 @@ def test_a_dry_run_says_what_it_would_remove_and_removes_nothing(due_and_recent_
 
 
 def test_a_locked_name_stays_locked(committed: None) -> None:
-    """Five wrong passwords in the last 15 minutes lock a name from an address."""
+    """Five wrong passwords in the last 15 minutes lock a name for an address."""
     client = Client()
     form = {"username": "alice", "password": "wrong"}
     for _ in range(5):

@@ -14,7 +14,7 @@ from todo_mcp.transports.mcp.call_shapes import SHAPE_MAX, SHAPES_MAX, CallShape
 
 pytestmark = pytest.mark.anyio
 HEADERS = [(b"accept", b"application/json"), (b"mcp-protocol-version", b"2026-07-28"), (b"authorization", b"Bearer a")]
-ERROR = '{"task_id": 404}'  # of complete_task: it answers with an error
+ERROR = '{"task_id": 404}'  # with these arguments complete_task answers with an error
 
 
 @pytest.fixture
