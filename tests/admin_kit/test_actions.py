@@ -1,4 +1,4 @@
-"""What an operator changes: through the services, asked first where it destroys, recorded under the operator's id."""
+"""Admin actions call the services, ask before they destroy data, and record the operator's id in the history."""
 
 import re
 from typing import Any
@@ -30,7 +30,7 @@ def latest_event(task: Task) -> dict[str, Any]:
 
 
 def rows() -> dict[str, tuple[Any, str]]:
-    """For each list the key of a row of Alice's, and an action that destroys it."""
+    """For each list: the key of one of Alice's rows, and an action that destroys that row."""
     token = issue_token(user_id="alice")
     return {
         "tasks": (TaskFactory.create(user_id="alice").pk, "delete_task"),
@@ -40,33 +40,33 @@ def rows() -> dict[str, tuple[Any, str]]:
     }
 
 
-def there() -> tuple[int, ...]:
-    living = Task.objects.filter(deleted_at=None)
-    return living.count(), Conversation.objects.count(), AccessToken.objects.count(), User.objects.count()
+def row_counts() -> tuple[int, ...]:
+    undeleted = Task.objects.filter(deleted_at=None)
+    return undeleted.count(), Conversation.objects.count(), AccessToken.objects.count(), User.objects.count()
 
 
 def test_a_get_never_triggers_an_action(client: Client, alice: User) -> None:
     targets = rows()
-    before = there()
+    before = row_counts()
     for name, (key, action) in targets.items():
         client.get(LISTS[name], {"action": action, "_selected_action": key, "index": "0", "confirmed": "yes"})
         assert client.get(f"{LISTS[name]}{key}/delete/").status_code == 403
-    assert there() == before
+    assert row_counts() == before
 
 
-def test_djangos_own_delete_is_closed_to_a_post_too(client: Client, alice: User) -> None:
+def test_djangos_own_delete_page_refuses_a_post(client: Client, alice: User) -> None:
     for name, (key, _) in rows().items():
         assert client.post(f"{LISTS[name]}{key}/delete/", {"post": "yes"}).status_code == 403
 
 
-def test_what_destroys_is_asked_first_and_then_done(client: Client, alice: User) -> None:
+def test_a_destructive_action_asks_for_confirmation_before_it_runs(client: Client, alice: User) -> None:
     for name, (key, action) in rows().items():
-        before = there()
-        asked = act(client, name, action, key)
-        assert asked.status_code == 200 and 'name="confirmed"' in asked.content.decode(), name
-        assert there() == before, name
+        before = row_counts()
+        confirmation = act(client, name, action, key)
+        assert confirmation.status_code == 200 and 'name="confirmed"' in confirmation.content.decode(), name
+        assert row_counts() == before, name
         assert act(client, name, action, key, confirmed=True, typed="alice").status_code == 302
-        assert there() < before, name
+        assert row_counts() < before, name
 
 
 def test_an_action_needs_the_csrf_token(operator: User, alice: User) -> None:
@@ -86,15 +86,15 @@ def test_a_tasks_history_names_the_operator_and_the_action(client: Client, alice
     assert re.findall("<strong>(.*?)</strong>", page) == ["Restored", "Deleted", "Completed", "Added"]
 
 
-def test_an_action_on_many_leaves_those_it_does_not_fit(client: Client, alice: User) -> None:
+def test_an_action_on_many_tasks_skips_those_it_does_not_apply_to(client: Client, alice: User) -> None:
     tasks = [TaskFactory.create(user=alice) for _ in range(3)]
     services.complete_task(user_id="alice", task_id=tasks[0].pk)
     page = act(client, "tasks", "complete_task", *[task.pk for task in tasks])
-    told = [str(message) for message in client.get(page.headers["Location"]).context["messages"]]
-    assert told == ["Completed 2 tasks.", "Skipped 1: “Complete” does not apply."]
+    messages = [str(message) for message in client.get(page.headers["Location"]).context["messages"]]
+    assert messages == ["Completed 2 tasks.", "Skipped 1: “Complete” does not apply."]
 
 
-def test_an_action_takes_no_more_rows_than_the_bound(
+def test_an_action_refuses_more_rows_than_the_limit(
     client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(actions, "ACTION_MAX", 2)
@@ -103,16 +103,16 @@ def test_an_action_takes_no_more_rows_than_the_bound(
     assert not Task.objects.filter(deleted_at__isnull=False).exists()
 
 
-def test_an_action_from_a_tasks_page_comes_back_to_it(client: Client, alice: User) -> None:
+def test_an_action_on_a_tasks_page_returns_to_that_page(client: Client, alice: User) -> None:
     task = TaskFactory.create(user=alice)
     page = client.get(f"{LISTS['tasks']}{task.pk}/change/").content.decode()
     assert re.findall('name="action" value="(.*?)"', page) == ["complete_task", "delete_task"]
     assert act(client, "tasks", "complete_task", task.pk, from_row="yes").headers["Location"].endswith("/change/")
 
 
-def test_an_edit_sends_only_what_the_operator_changed(client: Client, alice: User) -> None:
+def test_an_edit_saves_only_the_fields_that_the_operator_changed(client: Client, alice: User) -> None:
     task = TaskFactory.create(user=alice, title="Milk", description="Two litres")
-    Task.objects.filter(pk=task.pk).update(title="Oat milk")  # by a client, while the form is open
+    Task.objects.filter(pk=task.pk).update(title="Oat milk")  # a client edits while the form is open
     form = {
         "title": "Milk",
         "initial-title": "Milk",
@@ -126,7 +126,7 @@ def test_an_edit_sends_only_what_the_operator_changed(client: Client, alice: Use
 
 
 @pytest.mark.parametrize("title", ["", "\u200b", "a" * 201, "bell \x07"])
-def test_an_edit_is_held_to_the_rules_of_the_tool(client: Client, alice: User, title: str) -> None:
+def test_an_edit_obeys_the_validation_rules_of_the_tool(client: Client, alice: User, title: str) -> None:
     task = TaskFactory.create(user=alice, title="Milk")
     form = {"title": title, "initial-title": "Milk", "description": "", "initial-description": ""}
     assert client.post(f"{LISTS['tasks']}{task.pk}/change/", form).status_code == 200
@@ -134,23 +134,23 @@ def test_an_edit_is_held_to_the_rules_of_the_tool(client: Client, alice: User, t
 
 
 @pytest.mark.parametrize("service", ["complete_task", "update_task"])
-def test_a_task_that_goes_meanwhile_is_told_of(
+def test_an_error_message_appears_if_the_task_is_deleted_meanwhile(
     client: Client, alice: User, monkeypatch: pytest.MonkeyPatch, service: str
 ) -> None:
-    task, real = TaskFactory.create(user=alice, title="Milk"), getattr(services, service)
+    task, original = TaskFactory.create(user=alice, title="Milk"), getattr(services, service)
 
-    def overtaken(**arguments: Any) -> Any:
+    def delete_then_call(**arguments: Any) -> Any:
         services.delete_task(user_id="alice", task_id=task.pk)
-        return real(**arguments)
+        return original(**arguments)
 
-    monkeypatch.setattr(services, service, overtaken)
+    monkeypatch.setattr(services, service, delete_then_call)
     if service == "complete_task":
         response = act(client, "tasks", service, task.pk)
     else:
         form = {"title": "Bread", "initial-title": "Milk", "description": "", "initial-description": ""}
         response = client.post(f"{LISTS['tasks']}{task.pk}/change/", form)
-    told = client.get(response.headers["Location"]).context["messages"]
-    assert f"No task {task.pk}. Call list_tasks to see valid ids." in [str(message) for message in told]
+    messages = client.get(response.headers["Location"]).context["messages"]
+    assert f"No task {task.pk}. Call list_tasks to see valid ids." in [str(message) for message in messages]
 
 
 def test_a_deleted_task_is_read_only_until_it_is_restored(client: Client, alice: User) -> None:
@@ -161,18 +161,18 @@ def test_a_deleted_task_is_read_only_until_it_is_restored(client: Client, alice:
     assert re.findall('name="action" value="(.*?)"', client.get(url).content.decode()) == ["restore_task"]
 
 
-def test_nobody_adds_or_edits_what_was_said(client: Client) -> None:
+def test_operators_cannot_add_or_edit_conversations(client: Client) -> None:
     message = MessageFactory.create()
     assert client.get(f"{LISTS['conversations']}add/").status_code == 403
     assert client.post(f"{LISTS['conversations']}{message.conversation_id}/change/", {"user": "x"}).status_code == 403
 
 
-def test_djangos_log_says_who_did_what_without_the_words_of_a_task(client: Client, alice: User) -> None:
+def test_djangos_log_names_operator_and_action_but_not_the_text_of_a_task(client: Client, alice: User) -> None:
     task = TaskFactory.create(user=alice, title="Secret")
     act(client, "tasks", "complete_task", task.pk)
     form = {"title": "Hidden", "initial-title": "Secret", "description": "", "initial-description": ""}
-    told = client.post(f"{LISTS['tasks']}{task.pk}/change/", form, follow=True).context["messages"]
-    assert not any("Hidden" in str(message) for message in told)
+    messages = client.post(f"{LISTS['tasks']}{task.pk}/change/", form, follow=True).context["messages"]
+    assert not any("Hidden" in str(message) for message in messages)
     entries = LogEntry.objects.values_list("user_id", "object_repr", "change_message")
     assert set(entries) == {
         ("operator", f"task {task.pk}", "Completed"),

@@ -1,4 +1,4 @@
-"""The admin's pages: who sees them, that hostile text stays text, and that they stay fast with many rows."""
+"""The admin's pages: who may open them, hostile text is escaped, and they stay fast with many rows."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 
 def add_rows(count: int) -> None:
-    """Rows for every list, each with a user of its own."""
+    """Add rows to every list, each with its own user."""
     for number in range(count):
         user = UserFactory.create(id=f"user-{number}")
         TaskFactory.create(user=user)
@@ -43,7 +43,7 @@ def client(operator: User) -> Client:
 
 @pytest.fixture
 def hostile_pages(alice: User) -> dict[str, str]:
-    """Each list and the page of one of its rows, every text in them hostile."""
+    """The URL of each list and of the page of one of its rows. Every text on these pages is hostile."""
     User.objects.update(name=HOSTILE)
     with history_context(user="alice", tool="add_task", client=HOSTILE, token_name=HOSTILE):
         task = TaskFactory.create(user=alice, title=HOSTILE, description=HOSTILE)
@@ -63,41 +63,41 @@ def test_every_page_escapes_and_isolates_hostile_text(client: Client, hostile_pa
         assert "<script>alert(1)" not in page, name
         title = re.search("<title>(.*?)</title>", page, re.DOTALL)
         assert title and "\u202e" not in title[1], name
-        isolated = (ISOLATED, ISOLATED.replace("</bdi>", "!</bdi>"), f'dir="auto">{escape(HOSTILE)}')
-        assert name == "one of users" or any(text in page for text in isolated), name
+        isolated_texts = (ISOLATED, ISOLATED.replace("</bdi>", "!</bdi>"), f'dir="auto">{escape(HOSTILE)}')
+        assert name == "one of users" or any(text in page for text in isolated_texts), name
 
 
 @pytest.mark.parametrize(
     "path", ["", "auth/group/", "auth/group/add/", "users/user/add/", "oauth2_provider/accesstoken/add/"]
 )
-def test_the_other_pages_are_there(client: Client, path: str) -> None:
+def test_the_other_pages_open(client: Client, path: str) -> None:
     assert client.get(f"/admin/{path}").status_code == 200
 
 
 @pytest.mark.parametrize(
     ("name", "queries"),
-    # session, operator, bounded count, rows; and for tokens when they were last used
+    # session, operator, bounded count, rows; for tokens also their last use
     [("tasks", 4), ("conversations", 4), ("users", 4), ("tokens", 5)],
 )
-def test_a_list_makes_few_queries_however_long_it_is(
+def test_a_list_makes_few_queries_even_with_many_rows(
     client: Client, name: str, queries: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     url = LISTS[name]
-    client.get(url)  # content types and the like are remembered
-    for more in (3, 30):
+    client.get(url)  # fills caches, for example of content types
+    for count in (3, 30):
         User.objects.exclude(pk="operator").delete()
-        add_rows(more)
+        add_rows(count)
         with django_assert_num_queries(queries):
             page = client.get(url).content.decode()
-        assert page.count('name="_selected_action"') >= more
+        assert page.count('name="_selected_action"') >= count
 
 
 @pytest.mark.parametrize(
     ("name", "queries"),
-    # session, operator, row, and what the page lists; of a user also groups to choose, tokens and their last use
+    # session, operator, row, what the page lists; for a user also the group choices, tokens and their last use
     [("tasks", 4), ("conversations", 5), ("users", 9), ("tokens", 5)],
 )
-def test_a_page_makes_few_queries_however_much_it_lists(
+def test_a_page_makes_few_queries_even_with_many_rows(
     client: Client,
     hostile_pages: dict[str, str],
     name: str,
@@ -114,7 +114,7 @@ def test_a_page_makes_few_queries_however_much_it_lists(
 
 
 @pytest.mark.parametrize("url", LISTS.values(), ids=LISTS)
-def test_a_search_or_filter_costs_few_queries(
+def test_a_search_or_filter_makes_few_queries(
     client: Client, url: str, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     add_rows(5)
@@ -131,7 +131,7 @@ def test_no_page_offers_a_drop_down_of_users(client: Client, hostile_pages: dict
         )
 
 
-def test_counting_stops_at_a_bound(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_stops_at_a_limit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "COUNT_MAX", 5)
     add_rows(7)
     assert "5+ tasks" in client.get(LISTS["tasks"]).content.decode()
@@ -177,17 +177,17 @@ def test_a_list_refuses_lookups_that_its_filters_do_not_offer(client: Client, na
 
 @pytest.mark.parametrize("key", ["0", "x", "%00", "99999999999999999999999"])
 @pytest.mark.parametrize("url", LISTS.values(), ids=LISTS)
-def test_a_row_that_is_not_there_leads_home(client: Client, url: str, key: str) -> None:
+def test_the_page_of_a_missing_row_redirects_to_the_home_page(client: Client, url: str, key: str) -> None:
     assert client.get(f"{url}{key}/change/").status_code == 302
 
 
 @pytest.mark.parametrize("url", LISTS.values(), ids=LISTS)
-def test_staff_without_permission_and_strangers_are_refused(url: str) -> None:
+def test_strangers_and_staff_without_permission_are_refused(url: str) -> None:
     assert Client().get(url).status_code == 302
     assert staff_with().get(url).status_code == 403
 
 
-def test_staff_who_may_only_look_get_pages_without_buttons(operator: User, hostile_pages: dict[str, str]) -> None:
+def test_staff_who_may_only_view_get_pages_without_buttons(operator: User, hostile_pages: dict[str, str]) -> None:
     client = staff_with("view_task", "view_conversation", "view_user", "view_accesstoken")
     for name, url in hostile_pages.items():
         response = client.get(url)
@@ -195,9 +195,9 @@ def test_staff_who_may_only_look_get_pages_without_buttons(operator: User, hosti
         assert not re.search('name="(action|_save)"', response.content.decode()), name
 
 
-def test_the_tables_of_the_sign_in_flows_are_not_shown() -> None:
-    shown = {model._meta.label for model in admin.site._registry}
-    assert shown == {
+def test_the_admin_does_not_show_the_tables_of_the_sign_in_flows() -> None:
+    registered_models = {model._meta.label for model in admin.site._registry}
+    assert registered_models == {
         "tasks.Task",
         "conversations.Conversation",
         "users.User",
@@ -213,11 +213,11 @@ def test_static_files_are_found(path: str) -> None:
     assert finders.find(path)
 
 
-def test_renaming_tokens_for_operators_asks_for_no_migration() -> None:
+def test_the_admins_own_name_for_tokens_needs_no_migration() -> None:
     call_command("makemigrations", "oauth2_provider", check=True, dry_run=True, verbosity=0)
 
 
-def test_pages_load_nothing_from_elsewhere(client: Client, hostile_pages: dict[str, str]) -> None:
-    loads: Callable[[str], list[str]] = re.compile('(?:<script[^>]+src|<link[^>]+href)="([^"]+)"').findall
+def test_pages_load_nothing_from_other_sites(client: Client, hostile_pages: dict[str, str]) -> None:
+    find_links: Callable[[str], list[str]] = re.compile('(?:<script[^>]+src|<link[^>]+href)="([^"]+)"').findall
     for url in hostile_pages.values():
-        assert all(link.startswith("/") for link in loads(client.get(url).content.decode()))
+        assert all(link.startswith("/") for link in find_links(client.get(url).content.decode()))

@@ -1,4 +1,4 @@
-"""What protects operators and what protects from them: groups, sessions, the script policy, the lock, typed words."""
+"""Protection of operators and from operators: groups, sessions, script policy, lockout, typed confirmation."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def client(operator: User) -> Client:
 
 @pytest.fixture
 def rows(alice: User) -> dict[str, Any]:
-    """For each list the key of a row of Alice's."""
+    """For each list, the key of one of Alice's rows."""
     task = TaskFactory.create(user=alice, title="Milk")
     services.update_task(user_id="alice", task_id=task.pk, title="Bread")
     token = find_token(issue_token(user_id="alice"))
@@ -54,8 +54,8 @@ def member_of(group: str) -> Client:
 
 def state() -> list[Any]:
     """Everything that an operator could change."""
-    kept = [Task, TaskEvent, Conversation, AccessToken, User, Group]
-    rows = [list(model.objects.order_by("pk").values()) for model in kept]
+    models = [Task, TaskEvent, Conversation, AccessToken, User, Group]
+    rows = [list(model.objects.order_by("pk").values()) for model in models]
     return [*rows, list(User.groups.through.objects.values()), list(User.user_permissions.through.objects.values())]
 
 
@@ -90,7 +90,7 @@ def test_read_only_operators_see_everything_and_change_nothing_by_url_or_action(
     assert state() == before
 
 
-def test_operators_do_their_work_and_make_no_operators(rows: dict[str, Any]) -> None:
+def test_operators_can_do_their_work_but_cannot_create_operators(rows: dict[str, Any]) -> None:
     client = member_of("Operators")
     act(client, "tasks", "delete_task", rows["tasks"], confirmed=True)
     act(client, "tokens", "revoke_token", rows["tokens"], confirmed=True)
@@ -106,10 +106,10 @@ def test_operators_do_their_work_and_make_no_operators(rows: dict[str, Any]) -> 
 
 
 def test_a_user_is_erased_only_after_the_id_is_typed(client: Client, rows: dict[str, Any]) -> None:
-    asked = act(client, "users", "delete_user", "alice").content.decode()
-    assert 'name="typed"' in asked and "Nothing was done" not in asked
-    refused = act(client, "users", "delete_user", "alice", confirmed=True, typed="Alice")
-    assert "Nothing was done" in refused.content.decode() and User.objects.filter(pk="alice").exists()
+    confirmation = act(client, "users", "delete_user", "alice").content.decode()
+    assert 'name="typed"' in confirmation and "Nothing was done" not in confirmation
+    refusal = act(client, "users", "delete_user", "alice", confirmed=True, typed="Alice")
+    assert "Nothing was done" in refusal.content.decode() and User.objects.filter(pk="alice").exists()
     UserFactory.create(id="bob")
     act(client, "users", "delete_user", "alice", "bob", confirmed=True, typed="alice")
     assert User.objects.filter(pk__in=["alice", "bob"]).count() == 2
@@ -117,54 +117,54 @@ def test_a_user_is_erased_only_after_the_id_is_typed(client: Client, rows: dict[
     assert not User.objects.filter(pk="alice").exists() and not TaskEvent.objects.exists()
 
 
-def test_an_export_holds_everything_and_is_on_record(client: Client, rows: dict[str, Any]) -> None:
+def test_an_export_contains_everything_and_is_logged(client: Client, rows: dict[str, Any]) -> None:
     url = f"{LISTS['users']}alice/export/"
     assert client.get(url).status_code == 405
     response = client.post(url)
-    exported = json.loads(response.content)
-    assert exported["user"]["id"] == "alice" and exported["conversations"] and exported["tasks"] and exported["tokens"]
+    export = json.loads(response.content)
+    assert export["user"]["id"] == "alice" and export["conversations"] and export["tasks"] and export["tokens"]
     assert response.headers["Content-Disposition"] == 'attachment; filename="alice.json"'
     assert "no-store" in response.headers["Cache-Control"]
     assert LogEntry.objects.get().change_message == "Exported"
     assert client.post(f"{LISTS['users']}nobody/export/").status_code == 403
 
 
-def test_who_may_not_see_all_of_a_user_may_not_export_it(rows: dict[str, Any]) -> None:
+def test_staff_who_cannot_view_all_data_of_a_user_cannot_export_it(rows: dict[str, Any]) -> None:
     client = staff_with("view_user", "change_user", "view_task", "view_conversation")
     assert client.post(f"{LISTS['users']}alice/export/").status_code == 403
     assert "/export/" not in client.get(f"{LISTS['users']}alice/change/").content.decode()
 
 
-def test_a_users_page_shows_tokens_and_comes_back_after_revoking(client: Client, rows: dict[str, Any]) -> None:
+def test_a_users_page_shows_tokens_and_revoking_one_returns_to_the_page(client: Client, rows: dict[str, Any]) -> None:
     page = f"{LISTS['users']}alice/change/"
     assert f'name="_selected_action" value="{rows["tokens"]}"' in client.get(page).content.decode()
-    asked = act(client, "tokens", "revoke_token", rows["tokens"], next=page).content.decode()
-    assert f'name="next" value="{page}"' in asked
-    done = act(client, "tokens", "revoke_token", rows["tokens"], confirmed=True, next=page)
-    assert done.headers["Location"] == page and not AccessToken.objects.exists()
+    confirmation = act(client, "tokens", "revoke_token", rows["tokens"], next=page).content.decode()
+    assert f'name="next" value="{page}"' in confirmation
+    response = act(client, "tokens", "revoke_token", rows["tokens"], confirmed=True, next=page)
+    assert response.headers["Location"] == page and not AccessToken.objects.exists()
 
 
-def test_an_action_leads_to_no_other_site(client: Client, rows: dict[str, Any]) -> None:
-    for following in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):
-        done = act(client, "tasks", "complete_task", rows["tasks"], next=following)
-        assert done.headers["Location"].startswith(LISTS["tasks"])
+def test_an_action_never_redirects_to_another_site(client: Client, rows: dict[str, Any]) -> None:
+    for next_url in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):
+        response = act(client, "tasks", "complete_task", rows["tasks"], next=next_url)
+        assert response.headers["Location"].startswith(LISTS["tasks"])
 
 
-def test_when_a_token_was_last_used_is_told(client: Client, rows: dict[str, Any]) -> None:
+def test_three_pages_show_when_a_token_was_last_used(client: Client, rows: dict[str, Any]) -> None:
     urls = (LISTS["tokens"], f"{LISTS['tokens']}{rows['tokens']}/change/", f"{LISTS['users']}alice/change/")
-    used = timezone.now() - timedelta(days=400)
-    assert not any(f"{used:%Y-%m-%d %H:%M}" in client.get(url).content.decode() for url in urls)
-    write_uses({rows["tokens"]: used})
-    assert all(f"{used:%Y-%m-%d %H:%M}" in client.get(url).content.decode() for url in urls)
+    last_use = timezone.now() - timedelta(days=400)
+    assert not any(f"{last_use:%Y-%m-%d %H:%M}" in client.get(url).content.decode() for url in urls)
+    write_uses({rows["tokens"]: last_use})
+    assert all(f"{last_use:%Y-%m-%d %H:%M}" in client.get(url).content.decode() for url in urls)
 
 
-def test_signing_in_makes_a_new_session_that_ends_after_twelve_hours(operator: User) -> None:
+def test_signing_in_creates_a_new_session_that_ends_after_twelve_hours(operator: User) -> None:
     client = Client()
-    client.cookies["sessionid"] = planted = "a" * 32
-    done = client.post("/admin/login/", {"username": "operator", "password": PASSWORD})
-    assert done.headers["Location"] == "/admin/"
+    client.cookies["sessionid"] = planted_key = "a" * 32
+    response = client.post("/admin/login/", {"username": "operator", "password": PASSWORD})
+    assert response.headers["Location"] == "/admin/"
     session = Session.objects.get()
-    assert session.session_key != planted and client.cookies["sessionid"].value == session.session_key
+    assert session.session_key != planted_key and client.cookies["sessionid"].value == session.session_key
     assert abs(session.expire_date - timezone.now() - timedelta(hours=12)) < timedelta(minutes=1)
     cookie = client.cookies["sessionid"]
     assert cookie["httponly"] and cookie["samesite"] == "Lax"
@@ -172,7 +172,7 @@ def test_signing_in_makes_a_new_session_that_ends_after_twelve_hours(operator: U
     assert not Session.objects.exists()
 
 
-def test_in_production_cookies_are_sent_over_https_to_this_host_alone() -> None:
+def test_production_cookies_are_sent_only_over_https_and_only_to_this_host() -> None:
     names = ("SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_NAME", "CSRF_COOKIE_SECURE", "DEBUG")
     production = {
         "ENVIRONMENT": "production",
@@ -181,8 +181,8 @@ def test_in_production_cookies_are_sent_over_https_to_this_host_alone() -> None:
         "SECRET_KEY": "0123456789" * 6,
     }
     code = f"from todo_mcp import settings; print([getattr(settings, name) for name in {names}])"
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | production, capture_output=True, text=True)
-    assert done.stdout.strip() == "['__Host-sessionid', True, '__Host-csrftoken', True, False]", done.stderr
+    result = subprocess.run([sys.executable, "-c", code], env=os.environ | production, capture_output=True, text=True)
+    assert result.stdout.strip() == "['__Host-sessionid', True, '__Host-csrftoken', True, False]", result.stderr
 
 
 def test_a_deactivated_operator_and_one_with_a_new_password_are_signed_out(operator: User) -> None:
@@ -195,7 +195,7 @@ def test_a_deactivated_operator_and_one_with_a_new_password_are_signed_out(opera
     assert client.get("/admin/").status_code == 302
 
 
-def test_after_five_wrong_passwords_sign_in_is_locked_with_a_readable_page(operator: User) -> None:
+def test_five_wrong_passwords_lock_sign_in_and_show_a_readable_page(operator: User) -> None:
     client = Client()
     for _ in range(5):
         response = client.post("/admin/login/", {"username": "operator", "password": "wrong"})
@@ -205,7 +205,7 @@ def test_after_five_wrong_passwords_sign_in_is_locked_with_a_readable_page(opera
     assert not Session.objects.exists()
 
 
-def test_no_page_lets_an_inline_script_run(client: Client, rows: dict[str, Any]) -> None:
+def test_no_page_allows_inline_scripts(client: Client, rows: dict[str, Any]) -> None:
     urls = ["/admin/", "/admin/login/", "/api/docs", *LISTS.values()]
     urls += [f"{LISTS[name]}{key}/change/" for name, key in rows.items()]
     for url in urls:

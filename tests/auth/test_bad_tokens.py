@@ -1,4 +1,4 @@
-"""Every bad token is refused in the same words, through every door, before anything else is looked at."""
+"""Every bad token is refused with the same message over every transport, before anything else is checked."""
 
 import base64
 import hmac
@@ -51,7 +51,7 @@ def headed(**headers: Any) -> Callable[[], str]:
 
 
 def twice(name: str, first: Any) -> Callable[[], str]:
-    """A token whose payload holds a claim twice, first a bad one."""
+    """A token whose payload contains a claim twice; the first value is bad."""
     return lambda: raw(HEADER, f'{{"{name}": {json.dumps(first)}, {json.dumps(claims())[1:]}')
 
 
@@ -132,8 +132,8 @@ JWTS: dict[str, Callable[[], str]] = {
 }
 
 
-def confused() -> str:
-    """What algorithm confusion makes: the public key taken for a shared secret."""
+def algorithm_confusion() -> str:
+    """The token of an algorithm confusion attack: it is signed with the public key as a shared secret."""
     signing_input = f"{b64({'alg': 'HS256'})}.{b64(claims())}"
     digest = hmac.digest(PEM.encode(), signing_input.encode(), "sha256")
     return f"{signing_input}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
@@ -147,7 +147,7 @@ OPAQUE: dict[str, Callable[[], str]] = {
     "cut": lambda: issue_token(user_id="alice")[:-1],
     "with more": lambda: issue_token(user_id="alice") + "x",
     "expired": lambda: issue_token(user_id="alice", expires_in=timedelta(seconds=-1)),
-    "revoked": lambda: revoked(),
+    "revoked": lambda: revoked_token(),
     "of a deactivated user": lambda: issue_token(user_id="gone"),
     "for another audience": lambda: bound_to("https://evil.example/mcp"),
     "for an audience that begins with ours": lambda: bound_to("http://localhost:5000/mcp-other"),
@@ -161,7 +161,7 @@ OPAQUE: dict[str, Callable[[], str]] = {
 HEADERS = ("Bearer", "Bearer ", "Basic YWxpY2U6eA==", "Token x", "bearer\tx", "Digest x", "x", "Bearer=x", "DPoP x")
 
 
-def revoked() -> str:
+def revoked_token() -> str:
     token = issue_token(user_id="alice")
     revoke_token(token_id=AccessToken.objects.get(token_checksum=checksum(token)).pk)
     return token
@@ -179,12 +179,12 @@ def one_issuer(settings: Any) -> None:
 
 
 @pytest.fixture
-def deactivated(alice: User) -> User:
+def deactivated_user(alice: User) -> User:
     return UserFactory.create(id="gone", is_active=False)
 
 
 async def assert_refused(http: httpx2.AsyncClient, authorization: str) -> None:
-    """401 with the same words and the same challenge, over HTTP and over MCP."""
+    """Check for 401 with the same message and the same challenge, over HTTP and over MCP."""
     headers = {"Authorization": authorization}
     rest = await http.post("/api/tools/list_tasks", json={"no_such": 1}, headers=headers)
     rpc_headers = {**headers, **mcp_headers(HANDSHAKE[-1], "tools/call")}
@@ -192,22 +192,22 @@ async def assert_refused(http: httpx2.AsyncClient, authorization: str) -> None:
     for response in (rest, mcp):
         assert response.status_code == 401, response.text
         assert response.headers["www-authenticate"] == f'{CHALLENGE}, error="invalid_token"'
-    said = {"error_code": 401, "error": "unauthenticated"}
+    data = {"error_code": 401, "error": "unauthenticated"}
     message = "Send a valid token: Authorization: Bearer <token>."
-    assert rest.json() == {"status": "error", "data": said, "message": message}
+    assert rest.json() == {"status": "error", "data": data, "message": message}
     assert mcp.json()["error"] == {"code": -32600, "message": message, "data": rest.json()}
 
 
-@pytest.mark.parametrize("make", [*JWTS.values(), confused], ids=[*JWTS, "public key as a shared secret"])
+@pytest.mark.parametrize("make", [*JWTS.values(), algorithm_confusion], ids=[*JWTS, "public key as a shared secret"])
 async def test_a_jwt_that_breaks_a_rule_is_refused(
-    http: httpx2.AsyncClient, deactivated: User, make: Callable[[], str]
+    http: httpx2.AsyncClient, deactivated_user: User, make: Callable[[], str]
 ) -> None:
     await assert_refused(http, f"Bearer {make()}")
 
 
 @pytest.mark.parametrize("make", OPAQUE.values(), ids=OPAQUE)
-async def test_a_bad_token_of_ours_is_refused(
-    http: httpx2.AsyncClient, deactivated: User, orm: Orm, make: Callable[[], str]
+async def test_a_bad_opaque_token_is_refused(
+    http: httpx2.AsyncClient, deactivated_user: User, orm: Orm, make: Callable[[], str]
 ) -> None:
     await assert_refused(http, f"Bearer {await orm(make)}")
 
@@ -217,16 +217,16 @@ async def test_a_malformed_header_is_refused(http: httpx2.AsyncClient, alice: Us
     await assert_refused(http, authorization)
 
 
-async def test_no_token_is_told_apart_from_a_bad_one(http: httpx2.AsyncClient) -> None:
+async def test_a_missing_token_gets_another_challenge_than_a_bad_one(http: httpx2.AsyncClient) -> None:
     for path in ("/mcp", "/api/tools/list_tasks", "/api/conversations"):
         response = await http.post(path, json={})
         assert response.status_code == 401 and response.headers["www-authenticate"] == CHALLENGE
 
 
-async def test_a_token_is_taken_from_the_header_alone(http: httpx2.AsyncClient, alice: User) -> None:
+async def test_a_token_is_accepted_only_in_the_header(http: httpx2.AsyncClient, alice: User) -> None:
     token = signed()
-    for sent in ({"params": {"access_token": token}}, {"data": {"access_token": token}}, {"json": {"token": token}}):
-        response = await http.post("/api/tools/list_tasks", **sent)  # type: ignore[arg-type]
+    for request in ({"params": {"access_token": token}}, {"data": {"access_token": token}}, {"json": {"token": token}}):
+        response = await http.post("/api/tools/list_tasks", **request)  # type: ignore[arg-type]
         assert response.status_code == 401 and response.headers["www-authenticate"] == CHALLENGE
 
 
@@ -236,11 +236,11 @@ async def test_two_authorization_headers_are_refused(http: httpx2.AsyncClient, a
         assert (await http.post(path, json={}, headers=pair)).status_code == 400
 
 
-async def test_a_good_jwt_is_good_through_every_door(http: httpx2.AsyncClient, alice: User) -> None:
+async def test_a_good_jwt_works_over_http_and_mcp(http: httpx2.AsyncClient, alice: User) -> None:
     caller = Caller(http, signed())
     assert (await caller.call("http", "add_task", title="x"))["status"] == "success"
     assert (await caller.call(MODERN, "list_tasks"))["data"]["total"] == 1
 
 
-def test_there_are_more_than_sixty_of_them() -> None:
+def test_there_are_more_than_sixty_bad_tokens() -> None:
     assert len(JWTS) + len(OPAQUE) + len(HEADERS) > 60

@@ -1,4 +1,4 @@
-"""Tokens: made once, kept as a hash, refused from the next call on when they end, good for their scopes alone."""
+"""Tokens: stored only as hashes, limited to their scopes, and refused from the first call after they end."""
 
 import hashlib
 from collections.abc import Callable
@@ -36,16 +36,16 @@ def everything_in_the_database() -> str:
 
 
 @pytest.mark.django_db
-def test_a_token_is_stored_as_its_hash_and_nowhere_else(alice: User) -> None:
+def test_a_token_is_stored_only_as_its_hash(alice: User) -> None:
     for token in (
         issue_token(user_id="alice"),
         issue_token(service="chat"),
         issue_token(user_id="alice", name="laptop"),
     ):
-        kept = everything_in_the_database()
-        assert hashlib.sha256(token.encode()).hexdigest() in kept
+        rows = everything_in_the_database()
+        assert hashlib.sha256(token.encode()).hexdigest() in rows
         for part in (token, token.removeprefix("todo_"), token[:20], token[-20:]):
-            assert part not in kept
+            assert part not in rows
 
 
 @pytest.mark.django_db
@@ -56,12 +56,12 @@ def test_tokens_are_long_random_and_recognisable(alice: User) -> None:
 
 
 @pytest.mark.django_db
-def test_a_personal_token_is_its_users_and_a_services_is_nobodys(alice: User) -> None:
-    hers, unnamed = (
+def test_a_personal_token_belongs_to_its_user_and_a_service_token_to_no_user(alice: User) -> None:
+    named, unnamed = (
         authenticate(issue_token(user_id="alice", name="laptop")),
         authenticate(issue_token(user_id="alice")),
     )
-    assert (hers.user_id, hers.token_name, sorted(hers.scopes)) == ("alice", "laptop", sorted(FOR_A_USER))
+    assert (named.user_id, named.token_name, sorted(named.scopes)) == ("alice", "laptop", sorted(FOR_A_USER))
     assert unnamed.token_name == "personal"
     service = authenticate(issue_token(service="chat"))
     assert (service.user_id, service.token_name, sorted(service.scopes)) == (None, "chat", sorted(settings.SCOPES))
@@ -82,32 +82,32 @@ def test_a_personal_token_is_its_users_and_a_services_is_nobodys(alice: User) ->
     ],
     ids=str,
 )
-def test_a_token_that_makes_no_sense_is_not_made(alice: User, wrong: dict[str, Any], words: str) -> None:
+def test_a_token_with_wrong_arguments_is_not_issued(alice: User, wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=f"^{words}"):
         issue_token(**wrong)
     assert not AccessToken.objects.exists()
 
 
 @pytest.mark.django_db
-def test_a_token_for_nobody_is_not_made() -> None:
+def test_a_token_for_an_unknown_user_is_not_issued() -> None:
     for user_id in ("no-one", "", "me"):
         with pytest.raises(UserNotFound):
             issue_token(user_id=user_id)
 
 
 @pytest.mark.django_db
-def test_only_the_very_token_is_taken(alice: User) -> None:
+def test_only_the_exact_token_is_accepted(alice: User) -> None:
     token = issue_token(user_id="alice")
     assert find_token(token) is not None
     for wrong in (token.upper(), token[:-1], token + "x", token.removeprefix("todo_"), " " + token, "", "todo_", "é"):
         with pytest.raises(Unauthenticated):
             authenticate(wrong)
     with pytest.raises(Unauthenticated):
-        authenticate(hashlib.sha256(token.encode()).hexdigest())  # a thief of the table has no token
+        authenticate(hashlib.sha256(token.encode()).hexdigest())  # whoever steals the table has no token
 
 
 @pytest.mark.django_db
-def test_a_list_of_tokens_holds_the_living_ones_newest_first_without_their_values(alice: User, bob: User) -> None:
+def test_a_list_of_tokens_contains_the_valid_ones_newest_first(alice: User, bob: User) -> None:
     issue_token(user_id="alice")
     issue_token(user_id="bob")
     issue_token(service="chat")
@@ -120,14 +120,14 @@ def test_a_list_of_tokens_holds_the_living_ones_newest_first_without_their_value
 
 
 @pytest.mark.django_db
-def test_revoking_ends_that_token_alone(alice: User) -> None:
-    kept, ended = issue_token(user_id="alice"), issue_token(user_id="alice")
-    record = find_token(ended)
+def test_revoking_a_token_leaves_other_tokens_valid(alice: User) -> None:
+    valid_token, revoked_token = issue_token(user_id="alice"), issue_token(user_id="alice")
+    record = find_token(revoked_token)
     assert record is not None
     assert revoke_token(token_id=record.pk)
     assert not revoke_token(token_id=record.pk)
-    assert find_token(ended) is None
-    assert authenticate(kept).user_id == "alice"
+    assert find_token(revoked_token) is None
+    assert authenticate(valid_token).user_id == "alice"
 
 
 def expire() -> None:
@@ -146,7 +146,7 @@ def revoke() -> None:
     [expire, revoke, partial(set_active, user_id="alice", active=False), partial(delete_user, user_id="alice")],
     ids=["expired", "revoked", "deactivated", "erased"],
 )
-async def test_a_token_is_refused_from_the_very_next_call_on(
+async def test_an_ended_token_is_refused_from_the_next_call_on(
     as_alice: Caller, orm: Orm, door: str, end: Callable[[], object]
 ) -> None:
     task_id = (await as_alice.call(door, "add_task", title="Buy milk"))["data"]["task_id"]
@@ -160,7 +160,7 @@ async def test_a_token_is_refused_from_the_very_next_call_on(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_user_who_is_activated_again_may_use_the_old_token(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_a_reactivated_user_may_use_the_old_token(as_alice: Caller, orm: Orm, door: str) -> None:
     for active, code in ((False, 401), (True, 200)):
         await orm(partial(set_active, user_id="alice", active=active))
         assert (await send(as_alice, door, "list_tasks", {})).code == code
@@ -168,22 +168,22 @@ async def test_a_user_who_is_activated_again_may_use_the_old_token(as_alice: Cal
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_token_does_what_its_scopes_say_and_no_more(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_a_token_allows_exactly_what_its_scopes_allow(as_alice: Caller, orm: Orm, door: str) -> None:
     for scope in FOR_A_USER:
         caller = Caller(as_alice.http, await orm(partial(issue_token, user_id="alice", scopes=[scope])))
         for tool in TOOLS:
-            needed = "tasks:read" if tool == "list_tasks" else "tasks:write"
+            required_scope = "tasks:read" if tool == "list_tasks" else "tasks:write"
             task_id = (await as_alice.call("http", "add_task", title="Buy milk"))["data"]["task_id"]
             answer = await send(caller, door, tool, arguments_of(tool, task_id))
-            assert answer.code == (200 if scope == needed else 403)
+            assert answer.code == (200 if scope == required_scope else 403)
             if answer.code == 403:
-                assert needed in answer.envelope["message"]
-                assert f'scope="{needed}"' in answer.response.headers["www-authenticate"]
+                assert required_scope in answer.envelope["message"]
+                assert f'scope="{required_scope}"' in answer.response.headers["www-authenticate"]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_missing_scope_is_told_before_what_else_is_wrong(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_a_missing_scope_is_reported_before_other_errors(as_alice: Caller, orm: Orm, door: str) -> None:
     caller = Caller(as_alice.http, await orm(partial(issue_token, user_id="alice", scopes=["tasks:read"])))
     for arguments in ({}, {"title": ""}, {"x": 1}, {"title": "x", "user_id": "bob"}):
         refused(await send(caller, door, "add_task", arguments), 403, "forbidden")

@@ -1,4 +1,4 @@
-"""What an operator types: users, tokens and calls, with one sentence for each mistake."""
+"""Commands for operators: users, tokens and calls, with one sentence for each mistake."""
 
 import json
 import uuid
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.django_db
 
 
 def run(*arguments: str) -> str:
-    """What the command prints on standard output."""
+    """Return what the command prints on standard output."""
     out = StringIO()
     call_command(*arguments, stdout=out)
     return out.getvalue()
 
 
-def test_a_user_is_made_with_what_is_said_of_them() -> None:
+def test_create_user_stores_the_name_and_the_email_address() -> None:
     assert "issue_token --user alice" in run("create_user", "alice", "--name", "Alice", "--email", "alice@example.com")
     alice = User.objects.get(pk="alice")
     assert (alice.name, alice.email, alice.is_staff, alice.has_usable_password()) == (
@@ -38,7 +38,7 @@ def test_a_user_is_made_with_what_is_said_of_them() -> None:
     )
 
 
-def test_without_a_terminal_an_operator_is_made_without_a_password_and_that_is_said(
+def test_without_a_terminal_an_operator_is_created_without_a_password_and_the_command_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.stdin", StringIO())
@@ -50,27 +50,27 @@ def test_without_a_terminal_an_operator_is_made_without_a_password_and_that_is_s
 @pytest.mark.parametrize(
     ("user_id", "reason"), [("me", "reserved"), ("alice", "already exists"), (" bob", "space"), ("b\nob", "control")]
 )
-def test_an_id_that_could_mislead_is_refused(alice: User, user_id: str, reason: str) -> None:
+def test_a_misleading_or_existing_id_is_refused(alice: User, user_id: str, reason: str) -> None:
     with pytest.raises(CommandError, match=reason):
         run("create_user", user_id)
     assert User.objects.count() == 1
 
 
-def test_the_token_is_printed_alone_and_acts_for_its_user(alice: User) -> None:
-    printed = run("issue_token", "--user", "alice")
-    assert printed == printed.strip() + "\n"
-    principal = authenticate(printed.strip())
+def test_issue_token_prints_only_the_token_and_the_token_acts_for_its_user(alice: User) -> None:
+    output = run("issue_token", "--user", "alice")
+    assert output == output.strip() + "\n"
+    principal = authenticate(output.strip())
     assert principal.user_id == "alice"
     assert principal.scopes == {"tasks:read", "tasks:write", "conversations:read", "conversations:write"}
 
 
-def test_a_services_token_acts_for_any_user() -> None:
+def test_a_service_token_acts_for_any_user() -> None:
     principal = authenticate(run("issue_token", "--service", "chat").strip())
     assert principal.user_id is None
     assert "tasks:act_as" in principal.scopes
 
 
-def test_scopes_and_expiry_are_as_asked(alice: User) -> None:
+def test_issue_token_applies_the_requested_scopes_and_expiry(alice: User) -> None:
     token = run("issue_token", "--user", "alice", "--scopes", "tasks:read,tasks:write", "--expires", "30d").strip()
     record = find_token(token)
     assert record
@@ -89,26 +89,26 @@ def test_scopes_and_expiry_are_as_asked(alice: User) -> None:
         (["--user", "alice", "--service", "chat"], "not allowed with"),
     ],
 )
-def test_a_token_that_must_not_be_is_refused_in_one_sentence(alice: User, arguments: list[str], reason: str) -> None:
+def test_issue_token_refuses_bad_arguments_in_one_sentence(alice: User, arguments: list[str], reason: str) -> None:
     with pytest.raises(CommandError, match=reason):
         run("issue_token", *arguments)
     assert not AccessToken.objects.exists()
 
 
-def test_tokens_are_listed_with_whose_they_are_and_without_their_value(alice: User) -> None:
+def test_list_tokens_shows_owners_and_never_the_value_of_a_token(alice: User) -> None:
     secrets = [
         run("issue_token", "--user", "alice", "--name", "laptop").strip(),
         run("issue_token", "--service", "chat"),
     ]
-    listed = run("list_tokens")
-    assert "user alice\tlaptop" in listed and "service chat" in listed
-    assert not any(secret.strip() in listed for secret in secrets)
+    listing = run("list_tokens")
+    assert "user alice\tlaptop" in listing and "service chat" in listing
+    assert not any(secret.strip() in listing for secret in secrets)
     assert "chat" not in run("list_tokens", "--user", "alice")
     assert "alice" not in run("list_tokens", "--service", "chat")
 
 
 def test_tokens_are_revoked_by_id_by_user_and_by_service(alice: User) -> None:
-    by_id, mine, chat = (
+    by_id, by_user, by_service = (
         run("issue_token", "--user", "alice").strip(),
         run("issue_token", "--user", "alice").strip(),
         run("issue_token", "--service", "chat").strip(),
@@ -116,20 +116,20 @@ def test_tokens_are_revoked_by_id_by_user_and_by_service(alice: User) -> None:
     record = find_token(by_id)
     assert record
     run("revoke_token", str(record.pk))
-    assert (find_token(by_id), bool(find_token(mine)), bool(find_token(chat))) == (None, True, True)
+    assert (find_token(by_id), bool(find_token(by_user)), bool(find_token(by_service))) == (None, True, True)
     assert run("revoke_token", "--user", "alice") == "Revoked 1.\n"
     assert run("revoke_token", "--service", "chat") == "Revoked 1.\n"
-    for token in (mine, chat):
+    for token in (by_user, by_service):
         with pytest.raises(Unauthenticated):
             authenticate(token)
 
 
-def test_revoking_what_is_not_there_says_so() -> None:
+def test_revoking_an_unknown_token_says_so() -> None:
     with pytest.raises(CommandError, match="No token 4711"):
         run("revoke_token", "4711")
 
 
-def test_a_call_prints_the_envelope_and_leaves_history_of_the_command_line(alice: User) -> None:
+def test_a_call_prints_the_envelope_and_its_history_names_the_command_line(alice: User) -> None:
     envelope = json.loads(run("call", "add_task", '{"title": "Buy milk"}', "--user", "alice"))
     assert envelope["status"] == "success"
     assert Task.objects.get().title == "Buy milk"
@@ -146,22 +146,22 @@ def test_a_call_prints_the_envelope_and_leaves_history_of_the_command_line(alice
         (["list_tasks", "--user", "nobody"], "user_not_found"),
     ],
 )
-def test_a_call_that_is_refused_prints_its_envelope_and_exits_with_1(
+def test_a_refused_call_prints_its_envelope_and_exits_with_1(
     alice: User, arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_error:
         call_command("call", *arguments)
-    assert ended.value.code == 1
+    assert exit_error.value.code == 1
     assert json.loads(capsys.readouterr().out)["data"]["error"] == error
 
 
-@pytest.mark.parametrize("said", ["{", "[]", '{"title": "a", "title": "b"}', "nonsense"])
-def test_arguments_that_are_no_object_are_refused_before_anything_runs(alice: User, said: str) -> None:
+@pytest.mark.parametrize("text", ["{", "[]", '{"title": "a", "title": "b"}', "nonsense"])
+def test_arguments_that_are_not_an_object_are_refused_before_anything_runs(alice: User, text: str) -> None:
     with pytest.raises(CommandError, match=r"arguments"):
-        run("call", "add_task", said, "--user", "alice")
+        run("call", "add_task", text, "--user", "alice")
 
 
-def test_revoking_a_users_tokens_ends_a_connection_that_its_client_would_renew(alice: User) -> None:
+def test_revoking_a_users_tokens_also_revokes_their_refresh_tokens(alice: User) -> None:
     run("issue_token", "--user", "alice")
     access = AccessToken.objects.get()
     AccessToken.objects.update(expires=timezone.now() - timedelta(minutes=1))

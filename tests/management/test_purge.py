@@ -1,4 +1,4 @@
-"""`manage.py purge`: what is due goes, in batches, and nothing else; a progress bar for people alone."""
+"""`manage.py purge` removes due rows in batches and nothing else. It draws a progress bar only on a terminal."""
 
 import contextlib
 import io
@@ -37,32 +37,34 @@ def ago(**length: float) -> datetime:
 
 
 @pytest.fixture
-def due_and_not(committed: None, alice: User, settings: Settings) -> None:
-    """Of each kind three rows that are due and two that are not yet."""
+def due_and_recent_rows(committed: None, alice: User, settings: Settings) -> None:
+    """Three rows of each kind that are due, and two that are not due yet."""
     settings.CONVERSATION_DAYS = 7
     for n, due in enumerate((True, True, True, False, False)):
         TaskFactory.create(user=alice, deleted_at=ago(days=31 if due else 29))
         conversation = ConversationFactory.create(user=alice, updated_at=ago(days=8 if due else 6))
         MessageFactory.create_batch(2, conversation=conversation)
-        kept = {"operation": "add_task", "key": f"{n}", "fingerprint": b"x" * 32, "result": {}}
-        IdempotencyKey.objects.create(user=alice, created_at=ago(hours=25 if due else 23), **kept)
+        key_fields = {"operation": "add_task", "key": f"{n}", "fingerprint": b"x" * 32, "result": {}}
+        IdempotencyKey.objects.create(user=alice, created_at=ago(hours=25 if due else 23), **key_fields)
         issue_token(user_id="alice", expires_in=timedelta(days=-1 if due else 1))
         Session.objects.create(session_key=f"{n}", session_data="", expire_date=ago(days=1 if due else -1))
-        counted = {"tool": "add_task", "outcome": "success", "transport": "mcp", "calls": 1}
+        call_fields = {"tool": "add_task", "outcome": "success", "transport": "mcp", "calls": 1}
         times = {"milliseconds_total": 1.0, "milliseconds_max": 1.0}
-        CallStatistics.objects.create(hour=ago(days=91 if due else 89), client=f"{n}", **counted, **times)
+        CallStatistics.objects.create(hour=ago(days=91 if due else 89), client=f"{n}", **call_fields, **times)
         ResetRequest.objects.create(email=f"{n}@example.com", asked_at=ago(hours=25 if due else 23))
-        signed_in(f"{n}", failed_at=ago(minutes=24 * 60 + (16 if due else 14)), logged_at=ago(days=91 if due else 89))
+        add_sign_ins(
+            f"{n}", failed_at=ago(minutes=24 * 60 + (16 if due else 14)), logged_at=ago(days=91 if due else 89)
+        )
     TaskFactory.create(user=alice)
 
 
-def signed_in(username: str, *, failed_at: datetime, logged_at: datetime) -> None:
-    """A wrong password and a right one, as django-axes keeps them; it sets the time of a new row itself."""
-    about = {"username": username, "ip_address": "127.0.0.1", "path_info": "/oauth/sign-in"}
-    attempt = AccessAttempt.objects.create(**about, failures_since_start=1)
+def add_sign_ins(username: str, *, failed_at: datetime, logged_at: datetime) -> None:
+    """Add a failed and a successful sign-in. django-axes sets the time of a new row, so it is updated afterwards."""
+    fields = {"username": username, "ip_address": "127.0.0.1", "path_info": "/oauth/sign-in"}
+    attempt = AccessAttempt.objects.create(**fields, failures_since_start=1)
     AccessAttempt.objects.filter(pk=attempt.pk).update(attempt_time=failed_at)
     for model in (AccessFailureLog, AccessLog):
-        model.objects.filter(pk=model.objects.create(**about).pk).update(attempt_time=logged_at)
+        model.objects.filter(pk=model.objects.create(**fields).pk).update(attempt_time=logged_at)
 
 
 MODELS: tuple[Any, ...] = (Task, Conversation, IdempotencyKey, AccessToken, Session, CallStatistics)
@@ -79,39 +81,41 @@ def purge(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_what_is_due_goes_and_nothing_else(due_and_not: None) -> None:
-    told = purge()
+def test_purge_removes_due_rows_and_nothing_else(due_and_recent_rows: None) -> None:
+    output = purge()
     assert counts() == [3] + [2] * 9
     assert Message.objects.count() == 4
     assert set(TaskEvent.objects.values_list("pgh_obj_id", flat=True)) == set(Task.objects.values_list("pk", flat=True))
-    assert told.count("Removed 3 ") == 10
+    assert output.count("Removed 3 ") == 10
     assert all(line.startswith("Removed 0 ") for line in purge().splitlines())
 
 
-def test_a_dry_run_says_what_would_go_and_removes_nothing(due_and_not: None) -> None:
+def test_a_dry_run_says_what_it_would_remove_and_removes_nothing(due_and_recent_rows: None) -> None:
     before = counts()
-    told = purge("--dry-run")
+    output = purge("--dry-run")
     assert counts() == before
-    assert told.count("Would remove 3 ") == 10
+    assert output.count("Would remove 3 ") == 10
 
 
-def test_a_name_that_is_locked_stays_locked(committed: None) -> None:
-    """Five wrong passwords in the last 15 minutes lock a name from an address."""
+def test_a_locked_name_stays_locked(committed: None) -> None:
+    """Five wrong passwords in the last 15 minutes lock a name for an address."""
     client = Client()
-    sent = {"username": "alice", "password": "wrong"}
+    form = {"username": "alice", "password": "wrong"}
     for _ in range(5):
-        client.post("/oauth/sign-in", sent)
+        client.post("/oauth/sign-in", form)
     purge()
-    assert client.post("/oauth/sign-in", sent).status_code == 429
+    assert client.post("/oauth/sign-in", form).status_code == 429
 
 
-def test_conversations_stay_for_ever_unless_the_operator_says_how_long(due_and_not: None, settings: Settings) -> None:
+def test_conversations_stay_forever_unless_the_operator_sets_a_number_of_days(
+    due_and_recent_rows: None, settings: Settings
+) -> None:
     settings.CONVERSATION_DAYS = 0
     assert "Removed 0 old conversations." in purge()
     assert Conversation.objects.count() == 5
 
 
-def test_a_task_stays_without_the_link_when_its_conversation_goes(due_and_not: None, alice: User) -> None:
+def test_a_task_loses_only_its_link_when_its_conversation_is_removed(due_and_recent_rows: None, alice: User) -> None:
     message = Message.objects.order_by("id")[0]
     task = TaskFactory.create(user=alice, conversation=message.conversation, message=message)
     purge()
@@ -119,40 +123,42 @@ def test_a_task_stays_without_the_link_when_its_conversation_goes(due_and_not: N
     assert (task.conversation_id, task.message_id) == (None, None)
 
 
-def test_every_batch_is_a_transaction_of_its_own(due_and_not: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_batch_is_its_own_transaction(due_and_recent_rows: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("todo_mcp.postgres.purging.BATCH", 2)
     with CaptureQueriesContext(connection) as captured:
         assert list(DELETED_TASKS.run()) == [2, 1]
-    said = [query["sql"].split()[0] for query in captured.captured_queries]
-    assert said.count("BEGIN") == said.count("COMMIT") == 3  # the last finds nothing
+    verbs = [query["sql"].split()[0] for query in captured.captured_queries]
+    assert verbs.count("BEGIN") == verbs.count("COMMIT") == 3  # the last one finds no rows
 
 
-def test_rows_that_somebody_holds_are_left_for_the_next_time(due_and_not: None) -> None:
-    held = Conversation.objects.earliest("updated_at").pk
+def test_locked_rows_are_left_for_the_next_run(due_and_recent_rows: None) -> None:
+    locked_id = Conversation.objects.earliest("updated_at").pk
     with psycopg.connect(**connection.get_connection_params()) as other:
-        other.execute("SELECT FROM conversations WHERE id = %s FOR UPDATE", [held])
+        other.execute("SELECT FROM conversations WHERE id = %s FOR UPDATE", [locked_id])
         assert sum(OLD_CONVERSATIONS.run()) == 2
     assert sum(OLD_CONVERSATIONS.run()) == 1
 
 
-def test_removing_conversations_does_not_read_what_was_said(due_and_not: None) -> None:
+def test_removing_conversations_does_not_read_the_messages(due_and_recent_rows: None) -> None:
     with CaptureQueriesContext(connection) as captured:
         assert sum(OLD_CONVERSATIONS.run()) == 3
     assert not [query for query in captured.captured_queries if '"content"' in query["sql"]]
 
 
-def test_the_bar_is_drawn_on_a_terminal(due_and_not: None) -> None:
+def test_the_progress_bar_is_drawn_on_a_terminal(due_and_recent_rows: None) -> None:
     screen, line = pty.openpty()
     termios.tcsetwinsize(line, (24, 80))
-    os.set_blocking(screen, False)  # a bar that is not drawn is a failure, not a wait
+    os.set_blocking(screen, False)  # without a bar, fail instead of waiting
     with os.fdopen(line, "w") as stderr, contextlib.redirect_stderr(stderr):
         purge()
-        drawn = os.read(screen, 65536).decode()
+        output = os.read(screen, 65536).decode()
     os.close(screen)
-    assert "deleted tasks" in drawn
-    assert "%|" in drawn
+    assert "deleted tasks" in output
+    assert "%|" in output
 
 
-def test_no_bar_is_drawn_elsewhere(due_and_not: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_progress_bar_is_drawn_without_a_terminal(
+    due_and_recent_rows: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     purge()
     assert capsys.readouterr().err == ""

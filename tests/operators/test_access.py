@@ -1,4 +1,4 @@
-"""Users, operators and tokens in the admin: who may make whom, and that a token is shown once."""
+"""Users, operators and tokens in the admin: who may create and change them, and that a token is shown once."""
 
 import re
 from typing import Any
@@ -42,7 +42,9 @@ def test_an_issued_token_is_shown_once_and_works(client: Client, alice: User) ->
         {"user_id": "alice", "name": "x", "scopes": []},
     ],
 )
-def test_a_token_is_not_issued_without_someone_to_use_it(client: Client, alice: User, form: dict[str, Any]) -> None:
+def test_no_token_is_issued_for_an_unknown_user_or_without_allowed_scopes(
+    client: Client, alice: User, form: dict[str, Any]
+) -> None:
     assert client.post(f"{LISTS['tokens']}add/", {**form, "days": "30"}).status_code == 200
     assert not AccessToken.objects.exists()
 
@@ -56,7 +58,7 @@ def test_a_user_is_added_with_or_without_a_password(client: Client) -> None:
     assert client.post(url, {"id": "me", "usable_password": "false"}).status_code == 200
 
 
-def test_a_user_is_renamed_and_deactivated_and_nobody_locks_themselves_out(client: Client, alice: User) -> None:
+def test_operators_can_rename_and_deactivate_users_but_not_lock_themselves_out(client: Client, alice: User) -> None:
     client.post(f"{LISTS['users']}alice/change/", {"name": "Alice B", "email": "alice@example.com"})
     act(client, "users", "deactivate_user", "alice", "operator", confirmed=True)
     alice.refresh_from_db()
@@ -64,14 +66,14 @@ def test_a_user_is_renamed_and_deactivated_and_nobody_locks_themselves_out(clien
     assert User.objects.get(pk="operator").is_active
 
 
-def test_staff_cannot_make_or_change_operators(operator: User, alice: User) -> None:
+def test_staff_cannot_create_or_change_operators(operator: User, alice: User) -> None:
     client = staff_with("view_user", "change_user", "delete_user", "change_group", "view_group")
     client.post(f"{LISTS['users']}alice/change/", {"name": "A", "is_staff": "on", "is_superuser": "on"})
     alice.refresh_from_db()
     assert alice.name == "A" and not alice.is_staff and not alice.is_superuser
-    for operators in ("operator", "dave"):
-        assert client.post(f"{LISTS['users']}{operators}/change/", {"name": "x"}).status_code == 403
-        assert client.get(f"{LISTS['users']}{operators}/password/").status_code == 403
+    for user_id in ("operator", "dave"):
+        assert client.post(f"{LISTS['users']}{user_id}/change/", {"name": "x"}).status_code == 403
+        assert client.get(f"{LISTS['users']}{user_id}/password/").status_code == 403
     act(client, "users", "delete_user", "operator", confirmed=True)
     assert User.objects.filter(pk="operator").exists()
     assert client.get(f"/admin/auth/group/{Group.objects.create(name='all').pk}/change/").status_code == 403
@@ -86,7 +88,7 @@ def test_staff_act_only_within_their_permissions(alice: User) -> None:
     assert task.completed and task.deleted_at is None
 
 
-def test_a_users_page_leads_to_what_is_theirs(client: Client) -> None:
+def test_a_users_page_links_to_their_tasks_conversations_and_tokens(client: Client) -> None:
     UserFactory.create(id="a&b/c d")
     page = client.get(f"{LISTS['users']}a_26b_2Fc d/change/").content.decode()
     for name in ("tasks", "conversations", "tokens"):

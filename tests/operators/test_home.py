@@ -1,4 +1,4 @@
-"""The admin's first page: what is counted, for whom, and at what cost."""
+"""The admin's first page: what it counts, for whom, and at what cost."""
 
 import re
 from datetime import timedelta
@@ -38,7 +38,7 @@ def count_calls(tool: str, outcome: str, calls: int, slowest: float = 5.0) -> No
     )
 
 
-def test_it_counts_by_day_what_was_added_and_completed(client: Client, alice: User) -> None:
+def test_the_page_counts_added_and_completed_tasks_by_day(client: Client, alice: User) -> None:
     now = timezone.now()
     for days in (0, 1, 1, 13, 14, 400):
         TaskFactory.create(user=alice, created_at=now - timedelta(days=days))
@@ -49,7 +49,7 @@ def test_it_counts_by_day_what_was_added_and_completed(client: Client, alice: Us
     assert re.search(rf"<td>{yesterday}</td><td>2</td><td>0</td>", page)
 
 
-def test_it_tells_calls_refusals_failures_slow_calls_and_clients(client: Client) -> None:
+def test_the_page_shows_calls_refusals_failures_slow_calls_and_clients(client: Client) -> None:
     count_calls("add_task", "success", 1200)
     count_calls("add_task", "invalid_arguments", 30)
     count_calls("add_task", "internal_error", 2, slowest=812)
@@ -59,7 +59,9 @@ def test_it_tells_calls_refusals_failures_slow_calls_and_clients(client: Client)
     assert "abc123" in page and "&lt;b&gt;Inspector" in page and "<b>Inspector" not in page
 
 
-def test_a_large_table_is_estimated_and_marked_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_count_of_a_large_table_is_an_estimate_and_marked_as_one(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dashboard, "COUNT_MAX", 3)
     for _ in range(5):
         TaskFactory.create()
@@ -67,7 +69,7 @@ def test_a_large_table_is_estimated_and_marked_so(client: Client, monkeypatch: p
     assert "≈ " in page and "estimate" in page
 
 
-def test_it_makes_eleven_queries_however_much_there_is(
+def test_the_page_makes_eleven_queries_whatever_the_amount_of_data(
     client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     client.get("/admin/")
@@ -75,17 +77,17 @@ def test_it_makes_eleven_queries_however_much_there_is(
         MessageFactory.create()
         TaskFactory.create()
         count_calls(f"tool_{number}", "success", 1)
-    # session, operator, sizes; tasks added, completed, conversations, users by day; three of calls; the log
+    # session, operator, sizes; tasks added, completed, conversations, users by day; three for calls; the log
     with django_assert_num_queries(11):
         client.get("/admin/")
 
 
-def test_an_operator_sees_counts_only_of_what_they_may_look_into() -> None:
+def test_an_operator_sees_counts_only_of_tables_that_they_may_view() -> None:
     page = staff_with("view_task").get("/admin/").content.decode()
     assert "<h2>Tasks</h2>" in page
     assert not any(f"<h2>{title}</h2>" in page for title in ("Conversations", "Users", "By tool"))
     assert "todo-plot" not in sign_in(UserFactory.create(id="erin", is_staff=True)).get("/admin/").content.decode()
 
 
-def test_the_groups_of_operators_are_there() -> None:
+def test_the_groups_of_operators_exist() -> None:
     assert set(Group.objects.values_list("name", flat=True)) >= {"Read-only operators", "Operators"}

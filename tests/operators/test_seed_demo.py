@@ -1,4 +1,4 @@
-"""``seed_demo`` makes data to look at: the same for the same seed, and never where it would be in the way."""
+"""``seed_demo`` creates sample data, the same for the same seed. It refuses where the data would be in the way."""
 
 import re
 import time
@@ -20,15 +20,15 @@ from todo_mcp.users.models import User
 pytestmark = pytest.mark.django_db
 
 
-def words() -> list[Any]:
+def all_texts() -> list[Any]:
     tasks = [(task.user_id, task.title, task.completed, bool(task.deleted_at)) for task in Task.objects.order_by("id")]
     return [*tasks, *Message.objects.order_by("id").values_list("user_id", "role", "content")]
 
 
-def test_the_data_looks_alive(capsys: pytest.CaptureFixture[str]) -> None:
-    started = time.perf_counter()
+def test_the_data_looks_like_real_use(capsys: pytest.CaptureFixture[str]) -> None:
+    start = time.perf_counter()
     call_command("seed_demo")
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - start < 5
     assert re.match(r"Added 5 users, (1[89]|2\d)\d tasks, ", capsys.readouterr().out)
     assert set(User.objects.values_list("pk", flat=True)) == set(USERS)
     assert Task.objects.filter(completed=True).exists() and Task.objects.filter(completed=False).exists()
@@ -37,7 +37,7 @@ def test_the_data_looks_alive(capsys: pytest.CaptureFixture[str]) -> None:
     assert not Conversation.objects.filter(messages=None).exists()
 
 
-def test_every_task_has_a_history_that_fits_it() -> None:
+def test_every_task_has_a_matching_history() -> None:
     call_command("seed_demo")
     assert not TaskEvent.objects.exclude(pgh_created_at=F("updated_at")).exists()
     assert all(event.pgh_context["user"] == event.user_id for event in TaskEvent.objects.all())
@@ -46,26 +46,26 @@ def test_every_task_has_a_history_that_fits_it() -> None:
     assert tools == {"add_task", "update_task", "complete_task", "delete_task"}
 
 
-def test_some_tasks_came_from_what_a_user_said_and_a_week_of_calls_was_counted() -> None:
+def test_some_tasks_come_from_messages_and_calls_are_counted() -> None:
     call_command("seed_demo")
-    made = Task.objects.exclude(message=None)
-    assert made.exists() and not made.filter(created_at__lt=F("message__created_at")).exists()
+    tasks = Task.objects.exclude(message=None)
+    assert tasks.exists() and not tasks.filter(created_at__lt=F("message__created_at")).exists()
     assert CallStatistics.objects.exclude(outcome="success").exists()
     assert len(last_used(AccessToken.objects.values_list("pk", flat=True))) == 5
 
 
-def test_the_same_seed_gives_the_same_words() -> None:
-    seen = []
+def test_the_same_seed_gives_the_same_texts() -> None:
+    results = []
     for seed in (7, 7, 8):
         call_command("seed_demo", seed=seed)
-        seen.append(words())
+        results.append(all_texts())
         Task.objects.all().delete()
         Conversation.objects.all().delete()
         User.objects.all().delete()
-    assert seen[0] == seen[1] != seen[2]
+    assert results[0] == results[1] != results[2]
 
 
-def test_it_refuses_where_the_demo_users_exist_and_adds_more_when_forced() -> None:
+def test_it_refuses_if_the_demo_users_exist_and_adds_more_if_forced() -> None:
     call_command("seed_demo")
     with pytest.raises(CommandError, match="alice, bob, charlie, dave, erin exist already"):
         call_command("seed_demo")

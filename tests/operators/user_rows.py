@@ -1,4 +1,4 @@
-"""Two users of whom there is something in every table, and where an id is found in the database."""
+"""Users with rows in every table, and a search for an id in all tables of the database."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,38 +24,40 @@ from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import User
 
 LATER = timezone.now() + timedelta(days=1)
-# Nobody's: what Django and the migrations keep, the counts of calls, and what hangs on a row of another table.
-NOBODYS = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
-NOBODYS |= {"call_statistics", "pghistory_context", "axes_accessattemptexpiration", "token_uses"}
-NOBODYS |= {"used_codes"}  # hashes of codes
+# No row belongs to a user: tables of Django and its migrations, call counts, and rows that depend on another table.
+UNOWNED_TABLES = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
+UNOWNED_TABLES |= {"call_statistics", "pghistory_context", "axes_accessattemptexpiration", "token_uses"}
+UNOWNED_TABLES |= {"used_codes"}  # hashes of codes
 
 
 def fill(user: User, operator: User) -> None:
-    """Make something of the user in every table that can hold it."""
-    _use(user)
-    _sign_in(user)
-    _connect(user)
+    """Add a row of the user to every table that can hold one."""
+    _add_tasks_and_messages(user)
+    _add_sign_ins(user)
+    _add_tokens(user)
     for row in (user, Task.objects.filter(user=user)[0], AccessToken.objects.filter(user=user)[0]):
-        _log(operator, row, f"{user.pk}: {row.pk}")
-    _log(operator, Conversation.objects.filter(user=user)[0], "Conversation")
-    _log(user, operator, operator.pk)
+        _add_log_entry(operator, row, f"{user.pk}: {row.pk}")
+    _add_log_entry(operator, Conversation.objects.filter(user=user)[0], "Conversation")
+    _add_log_entry(user, operator, operator.pk)
     user.groups.add(Group.objects.get_or_create(name="staff")[0])
     user.user_permissions.add(Permission.objects.all()[0])
 
 
-def _use(user: User) -> None:
+def _add_tasks_and_messages(user: User) -> None:
     with history_context(user=user.pk, tool="add_task"):
         for n in range(3):
-            task = add_task(user_id=user.pk, title=f"Task of {user.pk}", idempotency_key=f"key-{user.pk}-{n}").task_id
-        complete_task(user_id=user.pk, task_id=task)
-        delete_task(user_id=user.pk, task_id=task)
-    conversation = create_conversation(user_id=user.pk).id
-    said = [MessageIn(role="user", content=f"{user.pk} speaks")]
-    message = append_messages(user_id=user.pk, conversation_id=conversation, messages=said).messages[0].id
-    add_task(user_id=user.pk, title="From a chat", conversation_id=conversation, message_id=message)
+            task_id = add_task(
+                user_id=user.pk, title=f"Task of {user.pk}", idempotency_key=f"key-{user.pk}-{n}"
+            ).task_id
+        complete_task(user_id=user.pk, task_id=task_id)
+        delete_task(user_id=user.pk, task_id=task_id)
+    conversation_id = create_conversation(user_id=user.pk).id
+    messages = [MessageIn(role="user", content=f"{user.pk} speaks")]
+    message_id = append_messages(user_id=user.pk, conversation_id=conversation_id, messages=messages).messages[0].id
+    add_task(user_id=user.pk, title="From a chat", conversation_id=conversation_id, message_id=message_id)
 
 
-def _sign_in(user: User) -> None:
+def _add_sign_ins(user: User) -> None:
     session = SessionStore()
     session["_auth_user_id"] = user.pk
     session.save()
@@ -63,31 +65,31 @@ def _sign_in(user: User) -> None:
     user.email = f"{user.pk}@example.com"
     user.save()
     ResetRequest.objects.create(email=user.email)
-    about = {"username": user.pk, "ip_address": "127.0.0.1", "path_info": "/admin/login/"}
-    attempt = AccessAttempt.objects.create(**about, failures_since_start=1)
+    fields = {"username": user.pk, "ip_address": "127.0.0.1", "path_info": "/admin/login/"}
+    attempt = AccessAttempt.objects.create(**fields, failures_since_start=1)
     AccessAttemptExpiration.objects.create(access_attempt=attempt, expires_at=LATER)
-    AccessFailureLog.objects.create(**about)
-    AccessLog.objects.create(**about)
+    AccessFailureLog.objects.create(**fields)
+    AccessLog.objects.create(**fields)
 
 
-def _connect(user: User) -> None:
+def _add_tokens(user: User) -> None:
     issue_token(user_id=user.pk, name=f"laptop of {user.pk}")
     application = Application.objects.get(user=user)
-    given: dict[str, Any] = {"user": user, "application": application, "expires": LATER}
-    issued = AccessToken.objects.get(user=user)
-    write_uses({issued.pk: timezone.now()})
-    Grant.objects.create(**given, code=f"code-{user.pk}", redirect_uri="https://example.com/")
-    RefreshToken.objects.create(user=user, application=application, access_token=issued, token=f"refresh-{user.pk}")
-    IDToken.objects.create(**given)
+    fields: dict[str, Any] = {"user": user, "application": application, "expires": LATER}
+    token = AccessToken.objects.get(user=user)
+    write_uses({token.pk: timezone.now()})
+    Grant.objects.create(**fields, code=f"code-{user.pk}", redirect_uri="https://example.com/")
+    RefreshToken.objects.create(user=user, application=application, access_token=token, token=f"refresh-{user.pk}")
+    IDToken.objects.create(**fields)
     DeviceGrant.objects.create(
         user=user, device_code=f"d-{user.pk}", user_code=user.pk[:8], client_id=application.client_id, expires=LATER
     )
 
 
-def _log(who: User, row: Any, name: str) -> None:
-    about = ContentType.objects.get_for_model(row)
+def _add_log_entry(user: User, row: Any, name: str) -> None:
+    kind = ContentType.objects.get_for_model(row)
     LogEntry.objects.create(
-        user=who, content_type=about, object_id=str(row.pk), object_repr=name, action_flag=CHANGE, change_message=name
+        user=user, content_type=kind, object_id=str(row.pk), object_repr=name, action_flag=CHANGE, change_message=name
     )
 
 
@@ -97,22 +99,22 @@ def tables() -> list[str]:
 
 
 def rows_with(text: str) -> dict[str, int]:
-    """In how many rows of each table the text stands, in whatever column; sessions are opened for it."""
-    found = {}
+    """For each table, the number of rows that contain the text in any column. Sessions are decoded first."""
+    row_counts = {}
     with connection.cursor() as cursor:
         for table in tables():
             cursor.execute(f'SELECT count(*) FROM "{table}" AS row WHERE row::text LIKE %s', [f"%{text}%"])
-            found[table] = cursor.fetchone()[0]
+            row_counts[table] = cursor.fetchone()[0]
         cursor.execute("SELECT session_data FROM django_session")
-        opened = [SessionStore().decode(data) for (data,) in cursor.fetchall()]
-    found["django_session"] = sum(session.get("_auth_user_id") == text for session in opened)
-    return {table: count for table, count in found.items() if count}
+        sessions = [SessionStore().decode(data) for (data,) in cursor.fetchall()]
+    row_counts["django_session"] = sum(session.get("_auth_user_id") == text for session in sessions)
+    return {table: count for table, count in row_counts.items() if count}
 
 
 def counts() -> dict[str, int]:
     with connection.cursor() as cursor:
-        counted = {}
+        row_counts = {}
         for table in tables():
             cursor.execute(f'SELECT count(*) FROM "{table}"')
-            counted[table] = cursor.fetchone()[0]
-    return counted
+            row_counts[table] = cursor.fetchone()[0]
+    return row_counts

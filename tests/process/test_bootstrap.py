@@ -1,4 +1,4 @@
-"""`make run` as a newcomer meets it: the first start, the second, and what may have happened in between."""
+"""`make run` for a newcomer: the first start, the second, and events between them."""
 
 import os
 import re
@@ -27,7 +27,7 @@ Start = Callable[..., Manage]
 
 @dataclass
 class FirstRun:
-    data_dir: Path  # as it was left; its server has ended
+    data_dir: Path  # as the first start left it; its server has ended
     port: int
     output: str
     token: str
@@ -52,25 +52,25 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def data_dir(first_run: FirstRun, directory: Path) -> Path:
-    """A copy of what the first start left."""
+    """A copy of the data directory of the first start."""
     return shutil.copytree(first_run.data_dir, directory / "data")
 
 
 @pytest.fixture
 def start(directory: Path) -> Iterator[Start]:
-    started: list[Manage] = []
+    processes: list[Manage] = []
 
     def start(*arguments: str, **environment: object) -> Manage:
-        started.append(Manage(directory, *arguments, **environment))  # type: ignore[arg-type]
-        return started[-1]
+        processes.append(Manage(directory, *arguments, **environment))  # type: ignore[arg-type]
+        return processes[-1]
 
     yield start
-    for process in started:
+    for process in processes:
         process.clean_up()
 
 
 @pytest.fixture
-def own_data_dir(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def process_data_dir(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data directory of this process."""
     monkeypatch.setenv("LOGNAME", "zoe")
     settings.TODO_DATA_DIR = tmp_path / "data"
@@ -90,7 +90,7 @@ def test_the_first_start_prints_how_to_connect(first_run: FirstRun) -> None:
     assert f'claude mcp add --transport http todo {url}/mcp --header "Authorization: Bearer ' in first_run.output
 
 
-def test_what_lets_one_in_can_be_read_by_its_owner_alone(first_run: FirstRun) -> None:
+def test_only_the_owner_can_read_the_token_the_key_and_the_data(first_run: FirstRun) -> None:
     for name in ("token", "secret_key"):
         assert (first_run.data_dir / name).stat().st_mode & 0o777 == 0o600
     assert (first_run.data_dir / "postgres").stat().st_mode & 0o777 == 0o700
@@ -109,21 +109,19 @@ def test_a_second_start_has_the_same_data_and_token_and_shows_no_password(
     assert (data_dir / "secret_key").read_text() == secret_key
 
 
-def test_the_call_after_postgres_was_killed_works(first_run: FirstRun, data_dir: Path, start: Start) -> None:
+def test_the_next_call_works_after_postgres_was_killed(first_run: FirstRun, data_dir: Path, start: Start) -> None:
     server = start("run_local", data_dir=data_dir).wait_ready()
     assert titles(server, first_run.token) == ["Buy milk"]
     os.kill(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
     assert titles(server, first_run.token) == ["Buy milk"]
 
 
-def test_a_killed_server_leaves_nothing_behind_that_the_next_does_not_clear_up(
-    first_run: FirstRun, data_dir: Path, start: Start
-) -> None:
+def test_the_next_command_cleans_up_after_a_killed_server(first_run: FirstRun, data_dir: Path, start: Start) -> None:
     server = start("run_local", data_dir=data_dir).wait_ready()
     server.process.kill()
     server.process.wait()
     cluster = Cluster(data_dir / "postgres")
-    assert cluster.ping() is Ping.OK  # nobody was left to stop it
+    assert cluster.ping() is Ping.OK  # no process was left to stop it
     command = start("list_tokens", data_dir=data_dir)
     assert command.process.wait(30) == 0, command.output()
     assert cluster.ping() is Ping.NO_RESPONSE
@@ -141,14 +139,14 @@ def test_a_command_beside_a_server_shares_its_postgres_and_leaves_it_running(
     eventually(lambda: Cluster(data_dir / "postgres").ping() is Ping.NO_RESPONSE, "PostgreSQL to stop")
 
 
-def test_a_fault_of_the_data_directory_is_one_line_without_traceback(data_dir: Path, start: Start) -> None:
+def test_an_unusable_data_directory_is_reported_in_one_line_without_traceback(data_dir: Path, start: Start) -> None:
     (data_dir / "postgres" / "PG_VERSION").write_text("16\n")
     line = start("run_local", data_dir=data_dir).refusal()
     assert line.startswith(f"todo-mcp: {data_dir}/postgres holds data of PostgreSQL 16, which the embedded ")
 
 
 @pytest.mark.django_db
-def test_a_token_that_was_revoked_is_replaced(own_data_dir: Path) -> None:
+def test_a_revoked_token_is_replaced(process_data_dir: Path) -> None:
     first = make_run.ensure_access()
     assert first.password is not None
     assert make_run.ensure_access() == make_run.Access("zoe", first.token, password=None)
@@ -157,24 +155,24 @@ def test_a_token_that_was_revoked_is_replaced(own_data_dir: Path) -> None:
     second = make_run.ensure_access()
     assert second.user_id == "zoe"
     assert second.token != first.token
-    assert (own_data_dir / "token").read_text() == f"{second.token}\n"
+    assert (process_data_dir / "token").read_text() == f"{second.token}\n"
 
 
 @pytest.mark.django_db
-def test_a_token_of_another_database_or_expired_is_replaced(own_data_dir: Path) -> None:
-    own_data_dir.mkdir()
+def test_an_expired_token_and_a_token_of_another_database_are_replaced(process_data_dir: Path) -> None:
+    process_data_dir.mkdir()
     for stale in ("todo_of-another-database", ""):
-        (own_data_dir / "token").write_text(stale)
+        (process_data_dir / "token").write_text(stale)
         assert make_run.ensure_access().token != stale
     expired = issue_token(user_id="zoe", expires_in=timedelta(seconds=-1))
-    (own_data_dir / "token").write_text(expired)
+    (process_data_dir / "token").write_text(expired)
     assert make_run.ensure_access().token != expired
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("login", "user_id"), [("me", "alice"), ("Ω", "alice"), ("a b", "ab"), ("root", "root")])
-def test_the_first_user_has_the_name_of_the_systems(
-    own_data_dir: Path, monkeypatch: pytest.MonkeyPatch, login: str, user_id: str
+def test_the_first_user_is_named_after_the_user_of_the_system(
+    process_data_dir: Path, monkeypatch: pytest.MonkeyPatch, login: str, user_id: str
 ) -> None:
     monkeypatch.setenv("LOGNAME", login)
     assert make_run.ensure_access().user_id == user_id
@@ -182,7 +180,7 @@ def test_the_first_user_has_the_name_of_the_systems(
 
 
 @pytest.mark.django_db
-def test_a_deactivated_user_is_told(own_data_dir: Path) -> None:
+def test_a_deactivated_user_is_reported(process_data_dir: Path) -> None:
     make_run.ensure_access()
     set_active(user_id="zoe", active=False)
     with pytest.raises(CommandError, match="The user zoe is deactivated"):
@@ -190,7 +188,7 @@ def test_a_deactivated_user_is_told(own_data_dir: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_a_data_directory_that_cannot_be_written_is_told(own_data_dir: Path) -> None:
-    own_data_dir.touch()
+def test_a_data_directory_that_cannot_be_written_is_reported(process_data_dir: Path) -> None:
+    process_data_dir.touch()
     with pytest.raises(CommandError, match=r"cannot be used .*Set TODO_DATA_DIR"):
         make_run.ensure_access()

@@ -1,4 +1,4 @@
-"""What a connection may send, and how slowly, against a real server on a real socket."""
+"""What a connection may send, and how slowly, with a real server on a real socket."""
 
 import asyncio
 
@@ -20,15 +20,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET / HT", GET[:-2], CHUNKED, CHUNKED + b"2\r\nh"])
-async def test_a_request_that_does_not_become_complete_is_hung_up_on(connect: Connect, sent: bytes) -> None:
+@pytest.mark.parametrize("data", [b"", b"\r\n", b"GET / HT", GET[:-2], CHUNKED, CHUNKED + b"2\r\nh"])
+async def test_a_connection_with_an_incomplete_request_is_closed(connect: Connect, data: bytes) -> None:
     connection = await connect()
-    await connection.send(sent)
+    await connection.send(data)
     assert await connection.closed() == b""
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_no_half_open_connection_stays(connect: Connect) -> None:
+async def test_no_half_open_connection_stays_open(connect: Connect) -> None:
     connections = [await connect() for _ in range(100)]
     for connection in connections:
         await connection.send(GET[:20])
@@ -36,7 +36,7 @@ async def test_no_half_open_connection_stays(connect: Connect) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_trickle_does_not_wind_the_clock(connect: Connect) -> None:
+async def test_sending_byte_by_byte_does_not_extend_the_time_limit(connect: Connect) -> None:
     connection = await connect()
 
     async def trickle() -> None:
@@ -51,7 +51,7 @@ async def test_a_trickle_does_not_wind_the_clock(connect: Connect) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_an_idle_connection_is_kept_and_the_clock_starts_anew_with_the_next_request(connect: Connect) -> None:
+async def test_an_idle_connection_stays_open_and_the_next_request_gets_a_new_time_limit(connect: Connect) -> None:
     connection = await connect()
     for _ in range(2):
         await connection.send(GET)
@@ -62,13 +62,13 @@ async def test_an_idle_connection_is_kept_and_the_clock_starts_anew_with_the_nex
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_slow_answer_is_not_the_clients_fault(connect: Connect) -> None:
+async def test_a_slow_answer_does_not_count_as_a_slow_request(connect: Connect) -> None:
     connection = await connect()
     await connection.send(GET.replace(b"/ ", b"/?0.8 "))
     assert await connection.answer() == (200, "0")
 
 
-async def test_a_head_of_16_kib_is_served_and_one_byte_more_is_431(connect: Connect) -> None:
+async def test_a_head_of_16_kib_is_served_and_one_byte_more_gets_431(connect: Connect) -> None:
     head = GET[:-2] + b"X: " + b"x" * (MAX - len(GET) - 5) + b"\r\n\r\n"
     assert len(head) == MAX
     connection = await connect()
@@ -81,7 +81,7 @@ async def test_a_head_of_16_kib_is_served_and_one_byte_more_is_431(connect: Conn
     assert text == "The request's headers are too large; send no more than 16 KiB."
 
 
-async def test_20_mb_of_header_are_answered_431_while_they_come(connect: Connect) -> None:
+async def test_20_mb_of_headers_get_431_while_they_arrive(connect: Connect) -> None:
     connection = await connect()
 
     async def flood() -> None:
@@ -95,14 +95,14 @@ async def test_20_mb_of_header_are_answered_431_while_they_come(connect: Connect
 
 
 @pytest.mark.parametrize("flood", [b"0\r\nX: ", b"2;"], ids=["trailer", "chunk extension"])
-async def test_what_is_no_body_cannot_accumulate_after_the_head_either(connect: Connect, flood: bytes) -> None:
+async def test_trailers_and_chunk_extensions_are_limited_too(connect: Connect, flood: bytes) -> None:
     connection = await connect()
     await connection.send(CHUNKED + flood + b"x" * (2 * MAX))
     assert (await connection.answer())[0] == 431
     assert await connection.closed() == b""
 
 
-async def test_large_bodies_and_pipelined_requests_pass(connect: Connect) -> None:
+async def test_large_bodies_and_pipelined_requests_are_served(connect: Connect) -> None:
     connection = await connect()
     body = b"%x\r\n%b\r\n0\r\n\r\n" % (200_000, b"x" * 200_000)
     await connection.send((CHUNKED + body + GET) * 3)
@@ -110,7 +110,7 @@ async def test_large_bodies_and_pipelined_requests_pass(connect: Connect) -> Non
     assert answers == [(200, "200000"), (200, "0")] * 3
 
 
-async def test_an_upgrade_that_we_do_not_know_is_served_as_the_request_it_also_is(connect: Connect) -> None:
+async def test_an_unknown_upgrade_is_ignored_and_the_request_is_served(connect: Connect) -> None:
     connection = await connect()
     await connection.send(GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
     assert await connection.answer() == (200, "0")

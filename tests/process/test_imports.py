@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-LOOK = """
+SCRIPT = """
 import gc, json, logging, sys, threading
 import httptools, prometheus_client, uvicorn.supervisors.multiprocess, uvicorn.protocols.http.httptools_impl as impl
 import django
@@ -43,8 +43,8 @@ import importlib, pkgutil
 importlib.import_module("todo_mcp.urls")  # Django registers admin modules in the order of the apps
 for package in OWN:
     module = importlib.import_module(package)
-    for found in pkgutil.walk_packages(module.__path__, f"{package}."):
-        importlib.import_module(found.name)
+    for submodule in pkgutil.walk_packages(module.__path__, f"{package}."):
+        importlib.import_module(submodule.name)
 after = state()
 from todo_mcp.process.installation import install
 install()
@@ -54,9 +54,9 @@ print(json.dumps([before, after, installed, state()]))
 """
 
 
-def test_importing_every_module_changes_nothing_and_installing_twice_is_installing_once() -> None:
+def test_importing_every_module_changes_nothing_and_a_second_install_changes_nothing() -> None:
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "todo_mcp.settings"}
-    command = [sys.executable, "-W", "ignore", "-c", LOOK]
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT]
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     before, after, installed, again = json.loads(output.splitlines()[-1])
 

@@ -1,4 +1,4 @@
-"""No cache keeps an answer, and no browser takes one for another type: on every route, for everybody."""
+"""No cache stores an answer and no browser guesses another content type, on every route and for every caller."""
 
 import httpx2
 import pytest
@@ -12,7 +12,7 @@ from todo_mcp.core.operations import REGISTRY
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio
-FILLED = {
+PATH_VALUES = {
     "conversation_id": "1",
     "object_id": "1",
     "uidb64": "MQ",
@@ -22,30 +22,30 @@ FILLED = {
 }
 
 
-def patterns(found: URLResolver, prefix: str = "") -> list[str]:
-    """Every path of the URL configuration, with something in place of its parameters."""
+def patterns(resolver: URLResolver, prefix: str = "") -> list[str]:
+    """Every path of the URL configuration, with values in place of its parameters."""
     paths = []
-    for entry in found.url_patterns:
+    for entry in resolver.url_patterns:
         if isinstance(entry, URLPattern):
             route = prefix + str(entry.pattern).lstrip("^").rstrip("$").removesuffix("\\Z")
-            paths.append("/" + _filled(route))
+            paths.append("/" + _with_values(route))
         else:
             paths += patterns(entry, prefix + str(entry.pattern).lstrip("^"))
     return paths
 
 
-def _filled(route: str) -> str:
+def _with_values(route: str) -> str:
     parts = []
     for part in route.split("/"):
         name = part.strip("<>").rpartition(":")[2] if part.startswith("<") else ""
-        parts.append(FILLED.get(name, "1") if name else part.replace("(?P<app_label>auth|tasks)", "tasks"))
+        parts.append(PATH_VALUES.get(name, "1") if name else part.replace("(?P<app_label>auth|tasks)", "tasks"))
     return "/".join(parts)
 
 
 def every_path() -> list[str]:
-    own = ["/mcp", "/healthz", "/readyz", "/metrics", "/static/todo_mcp/account.css", "/static/", "/static/nothing"]
-    own += ["/", "/nothing", "//", *(f"/api/tools/{tool}" for tool in [*REGISTRY, "nothing"])]
-    return [*own, *sorted(set(patterns(get_resolver())))]
+    paths = ["/mcp", "/healthz", "/readyz", "/metrics", "/static/todo_mcp/account.css", "/static/", "/static/nothing"]
+    paths += ["/", "/nothing", "//", *(f"/api/tools/{tool}" for tool in [*REGISTRY, "nothing"])]
+    return [*paths, *sorted(set(patterns(get_resolver())))]
 
 
 def check(response: httpx2.Response) -> None:
@@ -64,7 +64,9 @@ async def operator_cookies(http: httpx2.AsyncClient, orm: Orm) -> str:
     return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
 
 
-async def test_no_answer_may_be_kept_whoever_asks(http: httpx2.AsyncClient, orm: Orm, operator_cookies: str) -> None:
+async def test_no_answer_may_be_cached_for_any_caller(
+    http: httpx2.AsyncClient, orm: Orm, operator_cookies: str
+) -> None:
     token = await orm(lambda: issue_token(user_id="alice"))
     callers: tuple[dict[str, str], ...] = (
         {},
@@ -72,18 +74,18 @@ async def test_no_answer_may_be_kept_whoever_asks(http: httpx2.AsyncClient, orm:
         {"Authorization": "Bearer x"},
         {"Cookie": operator_cookies},
     )
-    seen = set()
+    statuses = set()
     for path in every_path():
         for headers in callers:
             for method in ("GET", "POST", "OPTIONS"):
                 response = await http.request(method, path, headers=headers)
                 check(response)
-                seen.add(response.status_code)
-    assert seen >= {200, 302, 400, 401, 403, 404, 405}
+                statuses.add(response.status_code)
+    assert statuses >= {200, 302, 400, 401, 403, 404, 405}
 
 
-async def test_neither_may_what_is_refused_at_the_door(as_alice: Caller) -> None:
-    good = as_alice.headers
+async def test_no_answer_of_the_request_checks_may_be_cached(as_alice: Caller) -> None:
+    good_headers = as_alice.headers
     for headers, body in (
         ({"Host": "evil.example"}, b""),
         ({"Origin": "https://evil.example"}, b""),
@@ -93,6 +95,6 @@ async def test_neither_may_what_is_refused_at_the_door(as_alice: Caller) -> None
         ({"Content-Length": "9" * 15}, b""),
     ):
         for path in ("/mcp", "/api/tools/add_task", "/api/conversations"):
-            response = await as_alice.http.post(path, headers={**good, **headers}, content=body)
+            response = await as_alice.http.post(path, headers={**good_headers, **headers}, content=body)
             check(response)
             assert response.status_code >= 400 or path == "/api/conversations"

@@ -1,4 +1,4 @@
-"""What a request costs us before its token is known to be good: little, whatever it contains."""
+"""A request costs little before its token is verified, whatever the request contains."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ PATHS = ("/mcp", "/api/tools/add_task", "/api/conversations", "/api/conversation
 
 
 class Body:
-    """A body that comes in pieces of a KiB, and remembers how much of it was read."""
+    """A body that arrives in pieces of 1 KiB and records how much of it was read."""
 
     def __init__(self, size: int) -> None:
         self.left, self.read = size, 0
@@ -46,7 +46,7 @@ async def app(committed: None, anyio_backend: str) -> AsyncIterator[asgi.Lifespa
         yield app
 
 
-async def ask(app: asgi.Lifespan, path: str, body: Body, *headers: tuple[bytes, bytes]) -> int:
+async def post_body(app: asgi.Lifespan, path: str, body: Body, *headers: tuple[bytes, bytes]) -> int:
     scope: Scope = {
         "type": "http",
         "method": "POST",
@@ -69,21 +69,21 @@ async def ask(app: asgi.Lifespan, path: str, body: Body, *headers: tuple[bytes, 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("token", [b"", b"Bearer todo_wrong"], ids=["no token", "wrong token"])
 @pytest.mark.parametrize("declared", [True, False])
-async def test_no_more_than_16_kib_are_read_for_a_stranger(
+async def test_no_more_than_16_kib_of_a_strangers_body_are_read(
     app: asgi.Lifespan, path: str, token: bytes, declared: bool
 ) -> None:
     body = Body(200 * KIB)
     headers = [(b"authorization", token)] if token else []
     if declared:
         headers.append((b"content-length", b"%d" % body.left))
-    assert await ask(app, path, body, *headers) == 401
+    assert await post_body(app, path, body, *headers) == 401
     assert body.read <= (0 if declared else SMALL_MAX + KIB)
 
 
-async def test_a_form_of_a_stranger_is_128_kib_at_most(app: asgi.Lifespan) -> None:
+async def test_a_form_of_a_stranger_may_have_at_most_128_kib(app: asgi.Lifespan) -> None:
     for path in ("/oauth/token", "/oauth/register", "/oauth/sign-in", "/admin/login/", "/static/x", "/nothing"):
         body = Body(MIB)
-        assert await ask(app, path, body) == 413
+        assert await post_body(app, path, body) == 413
         assert body.read <= 129 * KIB
 
 
@@ -109,11 +109,11 @@ async def test_a_body_of_any_size_in_any_pieces_is_read(
     token = await orm(lambda: issue_token(user_id="alice"))
     for headers in ([], [(b"content-length", b"%d" % size)]):
         body = Pieces(b'{"title": "x"}'.ljust(size), pieces)
-        assert await ask(app, PATHS[1], body, (b"authorization", f"Bearer {token}".encode()), *headers) == 200
+        assert await post_body(app, PATHS[1], body, (b"authorization", f"Bearer {token}".encode()), *headers) == 200
 
 
 class Pieces(Body):
-    """So many pieces of a text."""
+    """A text that arrives in this number of pieces."""
 
     def __init__(self, text: bytes, pieces: int) -> None:
         step = -(-len(text) // pieces)
@@ -126,7 +126,7 @@ class Pieces(Body):
         return {"type": "http.request", "body": piece, "more_body": bool(self._pieces)}
 
 
-async def test_a_large_body_is_parsed_beside_the_event_loop(as_alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_body_is_parsed_outside_the_event_loop(as_alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(body: bytes) -> object:
         time.sleep(0.5)
         return parse(body)
@@ -141,7 +141,7 @@ async def test_a_large_body_is_parsed_beside_the_event_loop(as_alice: Caller, mo
     assert (await call).status_code == 201
 
 
-async def test_large_bodies_share_their_room_and_nobody_has_more_than_half() -> None:
+async def test_large_bodies_share_limited_room_and_no_caller_gets_more_than_half() -> None:
     bodies = LargeBodies(100, wait=0.05)
     async with bodies.room(40, "alice"), bodies.room(50, "bob"):
         for size, owner in ((11, "alice"), (1, "bob"), (11, "charlie")):
@@ -149,9 +149,9 @@ async def test_large_bodies_share_their_room_and_nobody_has_more_than_half() -> 
                 async with bodies.room(size, owner):
                     pass
         async with bodies.room(10, "alice"):
-            waiting = asyncio.create_task(_pass_through(bodies, 10))
+            task = asyncio.create_task(_pass_through(bodies, 10))
             await asyncio.sleep(0)
-        await waiting
+        await task
     assert (bodies._free, bodies._held) == (100, {})
     bodies.close()
 
@@ -161,24 +161,24 @@ async def _pass_through(bodies: LargeBodies, size: int) -> None:
         pass
 
 
-async def test_a_client_that_sends_slowly_does_not_keep_others_from_sending(
+async def test_a_client_that_sends_slowly_does_not_block_other_clients(
     app: asgi.Lifespan, alice: User, bob: User, orm: Orm
 ) -> None:
     tokens = [await orm(lambda name=name: issue_token(user_id=name)) for name in ("alice", "bob")]  # type: ignore[misc]
     hanging = [
-        asyncio.create_task(ask(app, PATHS[2], Stalled(), (b"authorization", f"Bearer {tokens[0]}".encode())))
+        asyncio.create_task(post_body(app, PATHS[2], Stalled(), (b"authorization", f"Bearer {tokens[0]}".encode())))
         for _ in range(3)
     ]
     await asyncio.sleep(0.3)
     good = Body(100 * KIB)
-    assert await ask(app, PATHS[2], good, (b"authorization", f"Bearer {tokens[1]}".encode())) == 400
+    assert await post_body(app, PATHS[2], good, (b"authorization", f"Bearer {tokens[1]}".encode())) == 400
     assert good.read == 100 * KIB
     for task in hanging:
         task.cancel()
 
 
 class Stalled(Body):
-    """Says that much will come, and sends little of it."""
+    """A body that announces more than it sends."""
 
     def __init__(self) -> None:
         super().__init__(20 * KIB)
@@ -198,14 +198,14 @@ class Stalled(Body):
     ],
     ids=["lists", "objects", "numbers", "after a string"],
 )
-def test_a_body_of_more_values_than_anybody_needs_is_refused_before_it_is_parsed(body: bytes) -> None:
+def test_a_body_with_too_many_values_is_refused_before_it_is_parsed(body: bytes) -> None:
     began = time.process_time()
     with pytest.raises(BadJson, match="values"):
         parse(body)
     assert time.process_time() - began < 1
 
 
-def test_marks_within_strings_are_no_values() -> None:
+def test_punctuation_within_strings_does_not_count_as_values() -> None:
     for text in ("," * 2 * VALUES_MAX, '["' * VALUES_MAX, "{\\" * VALUES_MAX):
         assert parse(json.dumps({"content": text}).encode()) == {"content": text}
 
@@ -221,7 +221,7 @@ def test_counting_values_takes_no_longer_for_hostile_strings() -> None:
     assert max(seconds) < 3
 
 
-async def test_four_strangers_with_large_bodies_do_not_hold_up_anybody(http: httpx2.AsyncClient) -> None:
+async def test_large_bodies_of_strangers_cost_little_time(http: httpx2.AsyncClient) -> None:
     body = b"[" + b"[]," * (MIB // 3) + b"1]"
     began = time.process_time()
     answers = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""Client documents over real HTTPS: an honest one connects a client, and no other costs more than its few bytes."""
+"""Client documents over real HTTPS: an honest one connects its client, and no other costs more than a few bytes."""
 
 import contextlib
 import gzip
@@ -36,7 +36,7 @@ from tests.support.auth.oauth_client import Browser, OAuthClient, connected
 from tests.support.caller import Caller
 from todo_mcp.auth.oauth import clients
 
-PEAK_MAX = 8 * MIB  # what a fetch may hold at once; a head alone may have 100 lines of 64 KiB
+PEAK_MAX = 8 * MIB  # memory of one fetch; the head alone may have 100 lines of 64 KiB
 PROMPTLY = 2.0  # seconds
 
 
@@ -45,17 +45,17 @@ def chunked(body: bytes, size: int = 7) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
-def fetching() -> int:
-    """How many threads fetch a document, also those that nobody waits for any more."""
+def count_fetching_threads() -> int:
+    """The number of threads that fetch a document, including those that no caller waits for any more."""
     return sum(thread.name == clients.THREAD for thread in threading.enumerate())
 
 
-def is_over() -> bool:
-    """Whether every such thread ends promptly."""
+def fetching_threads_end() -> bool:
+    """Whether every thread that fetches a document ends promptly."""
     ends = time.monotonic() + PROMPTLY
-    while fetching() and time.monotonic() < ends:
+    while count_fetching_threads() and time.monotonic() < ends:
         time.sleep(0.01)
-    return not fetching()
+    return not count_fetching_threads()
 
 
 def fetch(server: DocumentServer, reply: Reply) -> dict[str, Any]:
@@ -157,7 +157,7 @@ BAD: dict[str, Callable[[DocumentServer], Reply]] = {
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("how", BAD)
-async def test_no_other_document_makes_a_client_or_costs_much(
+async def test_no_other_document_creates_a_client_or_costs_much(
     browser: Browser,
     http: httpx2.AsyncClient,
     documents: DocumentServer,
@@ -171,33 +171,33 @@ async def test_no_other_document_makes_a_client_or_costs_much(
     try:
         started = time.monotonic()
         page = await browser.get("/oauth/authorize", params=client.question())
-        took = time.monotonic() - started
+        elapsed = time.monotonic() - started
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert page.status_code == 400 and "cannot be connected" in page.text
     assert peak < PEAK_MAX, f"{peak / MIB:.1f} MiB"
-    assert took < PROMPTLY
+    assert elapsed < PROMPTLY
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(documents.asked) == 1
-    again = await client.exchange("x")  # the failure is remembered for a while
-    assert again.status_code == 401 and again.json()["error"] == "invalid_client"
+    refusal = await client.exchange("x")  # the failure is remembered for a while
+    assert refusal.status_code == 401 and refusal.json()["error"] == "invalid_client"
     assert len(documents.asked) == 1
     assert await orm(Application.objects.count) == 0
 
 
 @pytest.mark.anyio
-async def test_the_token_endpoint_does_not_unpack_a_bomb_either(
+async def test_the_token_endpoint_does_not_decompress_a_bomb_either(
     http: httpx2.AsyncClient, documents: DocumentServer, committed: None
 ) -> None:
     client = OAuthClient(http, documents.serve(BAD["gzip, gzip bomb"](documents)))
     tracemalloc.start()
     try:
-        refused = await client.exchange("x")
+        refusal = await client.exchange("x")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert refused.status_code == 401 and len(documents.asked) == 1
+    assert refusal.status_code == 401 and len(documents.asked) == 1
     assert peak < PEAK_MAX, f"{peak / MIB:.1f} MiB"
 
 
@@ -214,7 +214,7 @@ SLOW: dict[str, Callable[[DocumentServer], Reply]] = {
 
 
 @pytest.mark.parametrize("how", SLOW)
-def test_a_slow_document_is_given_up_with_its_thread_and_its_connection(
+def test_fetching_a_slow_document_is_abandoned_and_its_thread_and_connection_end(
     documents: DocumentServer, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(clients, "FETCH_SECONDS", 0.3)
@@ -222,34 +222,34 @@ def test_a_slow_document_is_given_up_with_its_thread_and_its_connection(
     with pytest.raises(CIMDError):
         fetch(documents, SLOW[how](documents))
     assert time.monotonic() - started < PROMPTLY
-    assert is_over()
+    assert fetching_threads_end()
 
 
-def test_slow_documents_do_not_shut_out_others_for_longer_than_their_time(
+def test_slow_documents_block_other_documents_only_until_they_time_out(
     documents: DocumentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clients, "FETCH_SECONDS", 0.5)
     address = documents.serve(SLOW["a head byte by byte"](documents), "/slow")
-    said: list[str] = []
+    messages: list[str] = []
 
     def wait() -> None:
         try:
             clients.MetadataFetcher().fetch(address)
         except CIMDError as error:
-            said.append(str(error))
+            messages.append(str(error))
 
     threads = [threading.Thread(target=wait) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(PROMPTLY)
-    assert sum("too many" in words for words in said) == 20 - clients.FETCHES_MAX
-    assert len(said) == 20 and is_over()
+    assert sum("too many" in message for message in messages) == 20 - clients.FETCHES_MAX
+    assert len(messages) == 20 and fetching_threads_end()
     monkeypatch.setattr(clients, "FETCH_SECONDS", 3.0)
     assert fetch(documents, answer(documents.text()))["client_id"] == documents.address()
 
 
-def test_a_handshake_that_stands_still_is_given_up(documents: DocumentServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_handshake_is_abandoned(documents: DocumentServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "FETCH_SECONDS", 0.3)
 
     def drip(server: DocumentServer, context: Any, connection: socket.socket) -> None:
@@ -261,7 +261,7 @@ def test_a_handshake_that_stands_still_is_given_up(documents: DocumentServer, mo
     monkeypatch.setattr("tests.support.auth.client_documents._serve", drip)
     with pytest.raises(CIMDError):
         clients.MetadataFetcher().fetch(documents.address())
-    assert is_over()
+    assert fetching_threads_end()
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_a_document_behind_a_wrong_certificate_is_not_read(
     assert server.asked == []
 
 
-def test_a_document_of_an_unknown_authority_is_not_read(
+def test_a_document_behind_a_certificate_of_an_unknown_authority_is_not_read(
     documents: DocumentServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other"
@@ -311,21 +311,21 @@ def test_a_document_of_an_unknown_authority_is_not_read(
     ids=ascii,
 )
 @pytest.mark.anyio
-async def test_an_address_that_is_none_is_an_unknown_client(
+async def test_an_invalid_address_is_an_unknown_client(
     http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture, address: str
 ) -> None:
-    refused = await OAuthClient(http, address).exchange("x")
-    assert refused.status_code == 401 and refused.json()["error"] == "invalid_client"
+    refusal = await OAuthClient(http, address).exchange("x")
+    assert refusal.status_code == 401 and refusal.json()["error"] == "invalid_client"
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_a_null_is_as_good_as_nothing(documents: DocumentServer) -> None:
+def test_a_null_value_counts_as_missing(documents: DocumentServer) -> None:
     nulls: dict[str, Any] = {
         "client_name": None,
         "grant_types": None,
         "scope": None,
         "token_endpoint_auth_method": None,
     }
-    found = fetch(documents, answer(documents.text(**nulls)))
-    assert found == {"client_id": documents.address(), "redirect_uris": ["http://127.0.0.1:33418/callback"]}
+    document = fetch(documents, answer(documents.text(**nulls)))
+    assert document == {"client_id": documents.address(), "redirect_uris": ["http://127.0.0.1:33418/callback"]}
     assert json.loads(documents.text(**nulls))["scope"] is None

@@ -1,4 +1,4 @@
-"""Whatever is sent, through any door: an answer, with a request id, that is never a fault of ours.
+"""Any input over any transport gets an answer with a request id, and never an internal error.
 
 HYPOTHESIS_PROFILE=nightly sends a hundred thousand requests.
 """
@@ -84,14 +84,14 @@ def token(application: Application, alice: User) -> bytes:
 
 
 def good_headers(token: bytes, revision: str = "", method: str = "", name: str = "") -> Headers:
-    """Headers that are good but for what they say of the message, which is left out where it is empty."""
+    """Good headers, with these values about the message. A header with an empty value is left out."""
     headers = mcp_headers(MODERN, method, name) | {"MCP-Protocol-Version": revision}
-    said = {name: value for name, value in headers.items() if value}
-    return as_asgi({"Host": "localhost:5000", "Authorization": f"Bearer {token.decode()}", **said})
+    present = {name: value for name, value in headers.items() if value}
+    return as_asgi({"Host": "localhost:5000", "Authorization": f"Bearer {token.decode()}", **present})
 
 
 def check(reply: Reply) -> None:
-    """An answer that no client could complain of."""
+    """Check that the answer is valid and not an internal error."""
     assert reply.status < 500, reply
     assert len(reply.header(b"x-request-id")) >= 8
     if reply.body and dict(reply.headers).get(b"content-type", b"").startswith(b"application/json"):
@@ -113,9 +113,9 @@ def test_any_bytes_are_answered(application: Application, token: bytes, body: by
 
 
 @fuzzed
-@given(sent=arguments | values, tool=st.sampled_from(TOOLS))
-def test_any_json_is_answered_over_http(application: Application, token: bytes, sent: Any, tool: str) -> None:
-    check(application.request("POST", f"/api/tools/{tool}", good_headers(token), to_bytes(sent)))
+@given(payload=arguments | values, tool=st.sampled_from(TOOLS))
+def test_any_json_is_answered_over_http(application: Application, token: bytes, payload: Any, tool: str) -> None:
+    check(application.request("POST", f"/api/tools/{tool}", good_headers(token), to_bytes(payload)))
 
 
 @fuzzed
@@ -126,8 +126,8 @@ def test_any_json_is_answered_over_mcp(
     method = message.get("method") if isinstance(message, dict) else None
     inner = message.get("params") if isinstance(message, dict) else None
     name = inner.get("name") if isinstance(inner, dict) else None
-    said = [part if agreeing and isinstance(part, str) else "" for part in (method, name)]
-    check(application.request("POST", "/mcp", good_headers(token, revision, *said), to_bytes(message)))
+    method_and_name = [part if agreeing and isinstance(part, str) else "" for part in (method, name)]
+    check(application.request("POST", "/mcp", good_headers(token, revision, *method_and_name), to_bytes(message)))
 
 
 @fuzzed

@@ -1,4 +1,4 @@
-"""Every byte of a request is read as what it is: what is sent as a body is never served as a request."""
+"""The body of a request is always read as a body and never served as another request."""
 
 import asyncio
 import contextlib
@@ -39,18 +39,18 @@ def post(headers: bytes, framing: bytes, path: bytes = b"/seen") -> bytes:
     return b"POST %b HTTP/1.1\r\nHost: localhost\r\n%b%b" % (path, headers, framing)
 
 
-async def seen(connection: Connection) -> tuple[str, str, list[str], str]:
-    """What reached the application: method, path, headers and body."""
+async def received_request(connection: Connection) -> tuple[str, str, list[str], str]:
+    """What the application received: method, path, headers and body."""
     status, text = await connection.answer()
     assert status == 200, text
     method, path, *headers, body = json.loads(text)
     return method, path, headers, body
 
 
-async def nothing_more(connection: Connection) -> None:
-    """Nothing else is answered, and the connection still serves what is asked next, or is closed."""
+async def assert_nothing_more(connection: Connection) -> None:
+    """Check that no other answer arrives before the answer to the next request."""
     await connection.send(GET.replace(b"/ ", b"/seen?0.1 "))
-    method, path, _, body = await seen(connection)
+    method, path, _, body = await received_request(connection)
     assert (method, path, body) == ("GET", "/seen", "")
 
 
@@ -68,14 +68,14 @@ async def test_a_request_with_an_upgrade_keeps_its_body(
         await connection.send(body)
     else:
         await connection.send(post(upgrade, head) + body)
-    method, path, headers, read = await seen(connection)
-    assert (method, path, read) == ("POST", "/seen", SMUGGLED.decode())
+    method, path, headers, body_received = await received_request(connection)
+    assert (method, path, body_received) == ("POST", "/seen", SMUGGLED.decode())
     assert not any(header.startswith("upgrade=") for header in headers)
-    await nothing_more(connection)
+    await assert_nothing_more(connection)
 
 
 @pytest.mark.parametrize("upgrade", UPGRADES)
-async def test_an_upgrade_in_any_pieces_and_pipelined_with_others_is_one_request(
+async def test_a_request_with_an_upgrade_is_one_request_in_any_pieces_and_when_pipelined(
     connect: Connect, upgrade: bytes
 ) -> None:
     head, body = FRAMED["length"]
@@ -85,23 +85,23 @@ async def test_an_upgrade_in_any_pieces_and_pipelined_with_others_is_one_request
         for start in range(0, len(stream), size):
             connection.writer.write(stream[start : start + size])
             await asyncio.sleep(0)
-        read = [await seen(connection) for _ in range(3)]
-        assert [(method, body) for method, _, _, body in read] == [("POST", SMUGGLED.decode())] * 2 + [("GET", "")]
-        await nothing_more(connection)
+        requests = [await received_request(connection) for _ in range(3)]
+        assert [(method, body) for method, _, _, body in requests] == [("POST", SMUGGLED.decode())] * 2 + [("GET", "")]
+        await assert_nothing_more(connection)
 
 
-async def test_trailers_are_no_headers(connect: Connect) -> None:
+async def test_trailers_do_not_become_headers(connect: Connect) -> None:
     trailers = b"Authorization: Bearer stolen\r\nHost: evil.example\r\nX-Forwarded-For: 9.9.9.9\r\nX-Trailer: 1\r\n"
     connection = await connect()
     for chunks in (b"2\r\n{}\r\n0\r\n", b"0\r\n"):
         await connection.send(post(b"", b"Transfer-Encoding: chunked\r\n\r\n") + chunks + trailers + b"\r\n")
-        _, _, headers, _ = await seen(connection)
+        _, _, headers, _ = await received_request(connection)
         assert headers == ["host=localhost", "transfer-encoding=chunked"]
-    await nothing_more(connection)
+    await assert_nothing_more(connection)
 
 
 @pytest.mark.parametrize("body", [b"", SMUGGLED[:10]], ids=["none of it", "a part of it"])
-async def test_a_connection_ends_with_an_answer_that_came_before_the_body_was_read(
+async def test_a_connection_closes_after_an_answer_that_is_sent_before_the_body_arrives(
     connect: Connect, body: bytes
 ) -> None:
     connection = await connect()
@@ -113,14 +113,14 @@ async def test_a_connection_ends_with_an_answer_that_came_before_the_body_was_re
     assert await rest == b"0\n"
 
 
-async def test_a_body_that_nobody_waits_for_but_that_came_is_read_and_the_connection_goes_on(connect: Connect) -> None:
+async def test_a_body_that_has_arrived_unread_is_discarded_and_the_connection_stays_open(connect: Connect) -> None:
     connection = await connect()
     await connection.send(post(b"", FRAMED["length"][0], b"/unread?0.05") + SMUGGLED)
     assert await connection.answer() == (200, "0")
-    await nothing_more(connection)
+    await assert_nothing_more(connection)
 
 
-REFUSED = {
+REFUSED_REQUESTS = {
     b"CONNECT localhost:5000 HTTP/1.1\r\nHost: localhost\r\n\r\n": 501,
     b"CONNECT localhost:5000 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 42\r\n\r\n" + SMUGGLED[:42]: 501,
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n": 400,
@@ -151,8 +151,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("request_", "status"), REFUSED.items(), ids=lambda value: str(value)[:60])
-async def test_what_others_read_in_another_way_is_refused_and_ends_the_connection(
+@pytest.mark.parametrize(("request_", "status"), REFUSED_REQUESTS.items(), ids=lambda value: str(value)[:60])
+async def test_a_request_that_other_servers_read_differently_is_refused_and_closes_the_connection(
     connect: Connect, request_: bytes, status: int
 ) -> None:
     connection = await connect()
@@ -168,34 +168,34 @@ async def test_what_others_read_in_another_way_is_refused_and_ends_the_connectio
 async def test_an_absolute_target_that_names_our_host_is_served_by_its_path(connect: Connect) -> None:
     connection = await connect()
     await connection.send(b"GET http://LOCALHOST/seen HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert (await seen(connection))[:2] == ("GET", "/seen")
+    assert (await received_request(connection))[:2] == ("GET", "/seen")
 
 
-async def test_more_than_128_headers_are_431(connect: Connect) -> None:
+async def test_more_than_128_headers_get_431(connect: Connect) -> None:
     for count, status in ((127, 200), (128, 431)):
         connection = await connect()
         await connection.send(GET[:-2] + b"".join(b"x-%d: 1\r\n" % n for n in range(count)) + b"\r\n")
         assert (await connection.answer())[0] == status
 
 
-async def test_what_is_refused_leaves_nothing_in_memory(connect: Connect) -> None:
-    def kept() -> int:
+async def test_refused_requests_leave_nothing_in_memory(connect: Connect) -> None:
+    def protocol_count() -> int:
         gc.collect()
-        return sum(type(found) is HttpProtocol for found in gc.get_objects())
+        return sum(type(item) is HttpProtocol for item in gc.get_objects())
 
     gc.unfreeze()
-    before = kept()
-    for request in [*REFUSED, GET[:-2] + b"x: 1\r\n" * 200 + b"\r\n", GET[:-2] + b"x" * 20_000] * 3:
+    before = protocol_count()
+    for request in [*REFUSED_REQUESTS, GET[:-2] + b"x: 1\r\n" * 200 + b"\r\n", GET[:-2] + b"x" * 20_000] * 3:
         connection = await connect()
         await connection.send(request + GET)
         await connection.closed()
         connection.writer.close()
     await asyncio.sleep(0.2)
-    assert kept() - before < 10
+    assert protocol_count() - before < 10
 
 
-# Compared with h11: a stream is cut at random places, and some hold a defect. We read the requests that h11 reads. At a
-# defect we may stop earlier; we never read a request that h11 does not.
+# A comparison with h11. Each stream is cut at random places, and some streams contain a defect. The server must read
+# the requests that h11 reads. At a defect it may stop earlier, but it must not read a request that h11 does not read.
 
 SEED = int(os.environ.get("TODO_TEST_FRAMING_SEED", "20261126"))
 ROUNDS = int(os.environ.get("TODO_TEST_FRAMING_ROUNDS", "10"))  # of 50 streams
@@ -222,7 +222,7 @@ DEFECTS = (b"\r", b"\n", b"\r\n", b" ", b"\t", b":", b"0", b"9", b"Content-Lengt
 
 
 def stream_of(random_: random.Random) -> tuple[bytes, bool]:
-    """Some requests one after the other, and whether they are without a defect."""
+    """Several requests in a row, and whether they are free of defects."""
     requests = [
         b"".join(random_.choice(part) for part in PARTS) + random_.choice(BODIES) for _ in range(random_.randint(1, 4))
     ]
@@ -230,13 +230,13 @@ def stream_of(random_: random.Random) -> tuple[bytes, bool]:
     if random_.random() < 0.4:
         at = random_.randrange(len(stream))
         return stream[:at] + random_.choice(DEFECTS) + stream[at + random_.randint(0, 2) :], False
-    # h11 takes chunks in HTTP/1.0, which RFC 9112, section 6.1, calls faulty.
+    # h11 accepts chunks in HTTP/1.0, which RFC 9112, section 6.1, calls faulty.
     return stream, not (b"HTTP/1.0" in stream and b"chunked" in stream.lower())
 
 
 def read_by_h11(stream: bytes) -> list[tuple[str, str]]:
-    """Method and body of each whole request. Ends of lines before a request are skipped, as we do."""
-    read: list[tuple[str, str]] = []
+    """Method and body of each complete request. Line ends before a request are skipped, as the server does."""
+    requests: list[tuple[str, str]] = []
     with contextlib.suppress(h11.RemoteProtocolError):
         while stream := stream.lstrip(b"\r\n"):
             connection = h11.Connection(h11.SERVER, max_incomplete_event_size=100_000)
@@ -244,16 +244,16 @@ def read_by_h11(stream: bytes) -> list[tuple[str, str]]:
             method, body = "", b""
             while not isinstance(event := connection.next_event(), h11.EndOfMessage):
                 if event is h11.NEED_DATA:
-                    return read
+                    return requests
                 if isinstance(event, h11.Request):
                     method = event.method.decode()
                 elif isinstance(event, h11.Data):
                     body += bytes(event.data)
-            read.append((method, body.decode("latin-1")))
+            requests.append((method, body.decode("latin-1")))
             if connection.their_state is h11.MUST_CLOSE:
-                return read
+                return requests
             stream = connection.trailing_data[0]
-    return read
+    return requests
 
 
 async def read_by_us(connect: Connect, stream: bytes, random_: random.Random) -> list[tuple[str, str]]:
@@ -262,15 +262,15 @@ async def read_by_us(connect: Connect, stream: bytes, random_: random.Random) ->
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         connection.writer.write(stream[start:end])
         await asyncio.sleep(0)
-    answered = b""
+    answers = b""
     with contextlib.suppress(TimeoutError, ConnectionResetError):
         while piece := await asyncio.wait_for(connection.reader.read(65_536), 1):
-            answered += piece
-    read: list[tuple[str, str]] = []
-    for match in re.finditer(rb"HTTP/1.1 200 OK\r\n.*?content-length: (\d+).*?\r\n\r\n", answered, re.DOTALL):
-        text: Any = json.loads(answered[match.end() : match.end() + int(match[1])])
-        read.append((text[0], text[-1]))
-    return read
+            answers += piece
+    requests: list[tuple[str, str]] = []
+    for match in re.finditer(rb"HTTP/1.1 200 OK\r\n.*?content-length: (\d+).*?\r\n\r\n", answers, re.DOTALL):
+        text: Any = json.loads(answers[match.end() : match.end() + int(match[1])])
+        requests.append((text[0], text[-1]))
+    return requests
 
 
 async def test_we_read_the_requests_that_h11_reads(connect: Connect) -> None:
@@ -278,11 +278,11 @@ async def test_we_read_the_requests_that_h11_reads(connect: Connect) -> None:
     good = 0
     for _ in range(ROUNDS):
         streams = [stream_of(random_) for _ in range(50)]
-        read = await asyncio.gather(*(read_by_us(connect, stream, random_) for stream, _ in streams))
-        for (stream, is_good), ours in zip(streams, read, strict=True):
-            if b"  HTTP/" in stream:  # we take more blanks than one, which harms nobody
+        results = await asyncio.gather(*(read_by_us(connect, stream, random_) for stream, _ in streams))
+        for (stream, is_good), ours in zip(streams, results, strict=True):
+            if b"  HTTP/" in stream:  # the server accepts several blanks here, which is harmless
                 continue
-            # Compared without the upgrade, which we promise to ignore.
+            # h11 gets the stream without upgrades, because the server ignores them.
             theirs = read_by_h11(re.sub(rb"(?im)^(connection: .*upgrade.*|upgrade: .*)\r\n", b"", stream))
             assert ours == theirs[: len(ours)], stream
             assert len(ours) == len(theirs) or not is_good, stream

@@ -1,6 +1,6 @@
-"""Whatever a stranger, a user or an operator sends to any route: no answer of 500 and up, and no ERROR in the log.
+"""No input of a stranger, a user or an operator causes an answer of 500 or above, or an ERROR in the log.
 
-The tools and MCP have a fuzz of their own (`test_fuzz`); the forms of OAuth have too.
+The tools and MCP have their own fuzz test (`test_fuzz`), and so have the forms of OAuth (`test_route_fuzz`).
 """
 
 import logging
@@ -22,7 +22,7 @@ from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW", "get", "G\u00c4T")
-# In a path, as it is sent. The admin reads "_0A" as a newline; a superscript is a digit, but no number.
+# Parts of a path, as sent. The admin reads "_0A" as a newline. A superscript is a digit, but not a number.
 PARTS = (
     *(
         "1",
@@ -103,7 +103,7 @@ QUERIES = (
         "user_id=%ED%A0%80",
     ),
 )
-# What the lists of the admin read: page, order, search, filters, popups.
+# Parameters of the lists in the admin: page, order, search, filters, popups.
 NAMES = ["p", "o", "q", "e", "all", "id", "pk", "user", "user__id__exact", "at", "before", "after", "only", "version"]
 NAMES += [
     "_popup",
@@ -242,7 +242,7 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-requested-with", b"XMLHttpRequest"),
     (b"idempotency-key", b"\xff" * 20),
 )
-OF_ASGI = (
+ASGI_PATHS = (
     "/mcp",
     "/mcp/",
     "/api/tools/add_task",
@@ -252,15 +252,15 @@ OF_ASGI = (
     "/metrics",
     "/static/admin/css/base.css",
 )
-ROUTES_MIN = 60  # a walk that finds fewer has lost its way
+ROUTES_MIN = 60  # if there are fewer, the walk over the URL configuration missed some
 COOKIE, CSRF = "sessionid", "a" * 32
 
 
 def routes(patterns: Iterable[Any], prefix: str = "/") -> Iterator[str]:
-    """Every route of Django's, "{}" where it takes something."""
+    """Every route of Django, with "{}" in place of each parameter."""
     for pattern in patterns:
         path = prefix + re.sub(
-            r"\(\?P<\w+>(\w+)[^)]*\)|\(\?P<\w+>[^)]*\)|<[^>]+>", lambda found: found[1] or "{}", str(pattern.pattern)
+            r"\(\?P<\w+>(\w+)[^)]*\)|\(\?P<\w+>[^)]*\)|<[^>]+>", lambda match: match[1] or "{}", str(pattern.pattern)
         )
         path = path.replace("^", "").replace("$", "")
         if isinstance(pattern, URLResolver):
@@ -270,34 +270,36 @@ def routes(patterns: Iterable[Any], prefix: str = "/") -> Iterator[str]:
 
 
 class Sender:
-    """Sends requests as somebody, and keeps what went wrong: the first request of each kind."""
+    """Sends requests as one caller, and records the first request of each kind of failure."""
 
     def __init__(self, application: Application, caplog: pytest.LogCaptureFixture) -> None:
         self._application, self._caplog = application, caplog
         self.headers: Headers = []
-        self.wrong: dict[str, str] = {}
-        self.sent = 0
+        self.failures: dict[str, str] = {}
+        self.count = 0
 
     def send(self, method: str, target: str, *headers: tuple[bytes, bytes], body: bytes = b"") -> None:
         path, _, query = target.partition("?")
-        named = {name for name, _ in headers}
-        usual = [(name, value) for name, value in [(b"host", b"localhost:5000"), *self.headers] if name not in named]
+        replaced = {name for name, _ in headers}
+        defaults = [
+            (name, value) for name, value in [(b"host", b"localhost:5000"), *self.headers] if name not in replaced
+        ]
         rate_limit.attempts.clear()
-        self.sent += 1
+        self.count += 1
         reply = self._application.request(
-            method, unquote(path), [*usual, *headers], body, query=query.encode("latin-1")
+            method, unquote(path), [*defaults, *headers], body, query=query.encode("latin-1")
         )
         request = f"{method} {target[:200]} {[*headers]!r:.200} {body[:100]!r}"
         if reply.status >= 500:
-            self.wrong.setdefault(f"{reply.status} of {path[:40]}", request)
+            self.failures.setdefault(f"{reply.status} of {path[:40]}", request)
         for record in self._caplog.records:
             if record.levelno >= logging.ERROR:
-                self.wrong.setdefault(f"{record.name}: {record.getMessage()[:80]}", request)
+                self.failures.setdefault(f"{record.name}: {record.getMessage()[:80]}", request)
         self._caplog.clear()
 
     def check(self, at_least: int) -> None:
-        assert self.sent >= at_least
-        assert not self.wrong, "\n".join(f"{kind}: {request}" for kind, request in self.wrong.items())
+        assert self.count >= at_least
+        assert not self.failures, "\n".join(f"{kind}: {request}" for kind, request in self.failures.items())
 
 
 @pytest.fixture
@@ -329,9 +331,9 @@ def sign_in(sender: Sender, user: User) -> None:
 
 
 def every_route() -> list[str]:
-    found = [*routes(get_resolver().url_patterns), *OF_ASGI]
-    assert len(found) > ROUTES_MIN
-    return found
+    paths = [*routes(get_resolver().url_patterns), *ASGI_PATHS]
+    assert len(paths) > ROUTES_MIN
+    return paths
 
 
 def fill(route: str, value: str) -> str:
@@ -348,7 +350,8 @@ def test_a_stranger_causes_no_server_error_by_method_path_query_or_header(anonym
             anonymous.send(method, fill(route, "1"))
         for value in PARTS if "{}" in route else ():
             anonymous.send("GET", fill(route, value))
-        if not route.startswith("/admin/") or route == "/admin/login/":  # elsewhere strangers are sent to sign in
+        # The other pages of the admin redirect strangers to the sign-in.
+        if not route.startswith("/admin/") or route == "/admin/login/":
             for query in QUERIES:
                 anonymous.send("GET", f"{fill(route, '1')}?{query}")
     for route in ("/oauth/sign-in", "/api/schema", "/api/docs", "/api/conversations", "/admin/", "/mcp", "/nothing"):
@@ -361,8 +364,8 @@ def test_a_stranger_causes_no_server_error_by_method_path_query_or_header(anonym
 def test_a_stranger_causes_no_server_error_by_a_body(anonymous: Sender) -> None:
     anonymous.headers = [(b"cookie", f"csrftoken={CSRF}".encode()), (b"x-csrftoken", CSRF.encode())]
     for route in every_route():
-        guarded = route.startswith("/admin/") and route != "/admin/login/"
-        for kind, body in BODIES[:4] if guarded else BODIES:
+        needs_sign_in = route.startswith("/admin/") and route != "/admin/login/"
+        for kind, body in BODIES[:4] if needs_sign_in else BODIES:
             anonymous.send("POST", fill(route, "1"), kind_of(kind), body=body)
     anonymous.check(800)
 
@@ -415,17 +418,19 @@ def test_an_operator_causes_no_server_error_by_a_body(by_operator: Sender, opera
 
 
 @pytest.mark.parametrize("path", ["/api/docs", "/api/schema"])
-def test_the_pages_of_the_api_are_read_and_refuse_all_else_in_the_envelope(application: Application, path: str) -> None:
+def test_the_pages_of_the_api_refuse_all_methods_except_get_and_head_with_the_envelope(
+    application: Application, path: str
+) -> None:
     headers = [(b"host", b"localhost:5000")]
     for method in ("GET", "HEAD"):
         assert application.request(method, path, headers).status == 200
     for method in ("OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"):
-        refused = application.request(method, path, headers)
-        assert (refused.status, refused.header(b"allow")) == (405, b"GET, HEAD")
-        assert refused.json()["data"] == {"error_code": 405, "error": "method_not_allowed"}
+        refusal = application.request(method, path, headers)
+        assert (refusal.status, refusal.header(b"allow")) == (405, b"GET, HEAD")
+        assert refusal.json()["data"] == {"error_code": 405, "error": "method_not_allowed"}
 
 
-def test_a_suspicious_request_is_a_warning_in_the_log_and_so_is_a_forged_form(
+def test_a_suspicious_request_and_a_forged_form_are_logged_as_warnings(
     application: Application, caplog: pytest.LogCaptureFixture
 ) -> None:
     host, form = (b"host", b"localhost:5000"), (b"content-type", FORM.encode())
@@ -433,6 +438,6 @@ def test_a_suspicious_request_is_a_warning_in_the_log_and_so_is_a_forged_form(
     cookie = [(b"cookie", f"csrftoken={CSRF}".encode()), (b"x-csrftoken", CSRF.encode())]
     assert application.request("POST", "/oauth/sign-in", [host, form, *cookie], many).status == 400
     assert application.request("POST", "/oauth/sign-in", [host, form], b"username=a").status == 403
-    told = [(record.levelname, record.name) for record in caplog.records if record.name.startswith("django")]
-    assert {level for level, _ in told} == {"WARNING"}
-    assert ("WARNING", "django.security.csrf") in told
+    log_entries = [(record.levelname, record.name) for record in caplog.records if record.name.startswith("django")]
+    assert {level for level, _ in log_entries} == {"WARNING"}
+    assert ("WARNING", "django.security.csrf") in log_entries

@@ -1,4 +1,4 @@
-"""One spelling for each path: a proxy that allows or denies a path means the same one as we do."""
+"""Each path has one spelling, so a proxy that allows or denies a path means the same path as the server."""
 
 import httpx2
 import pytest
@@ -19,12 +19,12 @@ KNOWN = (
 )
 
 
-def spell(raw: str) -> str | None:
+def canonical(raw: str) -> str | None:
     return canonical_path({"type": "http", "path": "ignored", "raw_path": raw.encode("latin-1")})
 
 
-def others(path: str) -> list[str]:
-    """The path in spellings that somebody may take for it."""
+def other_spellings(path: str) -> list[str]:
+    """Other spellings that a program may take for the same path."""
     first, rest = path[1], path[2:]
     encoded = "".join(f"%{ord(char):02x}" for char in path[1:])
     return [
@@ -39,11 +39,11 @@ def others(path: str) -> list[str]:
 
 @pytest.mark.parametrize("path", KNOWN)
 def test_a_path_in_another_spelling_is_not_found(application: Application, path: str) -> None:
-    assert spell(path) == spell(f"{path}/") == path
-    for other in others(path):
-        assert spell(other) != path, other
+    assert canonical(path) == canonical(f"{path}/") == path
+    for other in other_spellings(path):
+        assert canonical(other) != path, other
         assert application.request("GET", other, [(b"host", b"localhost")]).status == 404, other
-    assert spell(path.upper()) != path
+    assert canonical(path.upper()) != path
 
 
 async def test_one_slash_at_the_end_changes_nothing(as_alice: Caller) -> None:
@@ -55,7 +55,7 @@ async def test_one_slash_at_the_end_changes_nothing(as_alice: Caller) -> None:
         assert response.status_code == 200
 
 
-async def test_the_admin_redirects_to_its_slash(http: httpx2.AsyncClient) -> None:
+async def test_the_admin_redirects_to_the_path_with_a_slash(http: httpx2.AsyncClient) -> None:
     for path in ("/admin", "/admin/tasks/task"):
         response = await http.get(path)
         assert response.status_code in (301, 302) and response.headers["location"].partition("?")[0].endswith("/")
@@ -73,15 +73,15 @@ async def test_the_admin_redirects_to_its_slash(http: httpx2.AsyncClient) -> Non
         ("/static/admin/css/base.css", "/static/admin/css/base.css"),
     ],
 )
-def test_what_must_be_encoded_may_be(raw: str, path: str) -> None:
-    assert spell(raw) == path
+def test_characters_that_must_be_encoded_may_be_encoded(raw: str, path: str) -> None:
+    assert canonical(raw) == path
 
 
 PROBES = ("/readyz", "/metrics")
 
 
 @pytest.mark.parametrize("path", PROBES)
-async def test_a_probe_asks_by_address_or_by_a_name_that_the_operator_gives(
+async def test_a_probe_may_use_an_address_or_a_configured_name_as_host(
     http: httpx2.AsyncClient, settings: object, path: str
 ) -> None:
     settings.PROBE_HOSTS = ["todo.internal"]  # type: ignore[attr-defined]
@@ -92,11 +92,11 @@ async def test_a_probe_asks_by_address_or_by_a_name_that_the_operator_gives(
 
 
 @pytest.mark.parametrize(("path", "status"), [*((path, 200) for path in PROBES), ("/api/docs", 400), ("/mcp", 400)])
-def test_only_a_probe_may_leave_the_host_out(application: Application, path: str, status: int) -> None:
+def test_only_a_probe_may_omit_the_host(application: Application, path: str, status: int) -> None:
     assert application.request("GET", path, []).status == status
 
 
-async def test_an_address_is_a_name_for_probes_alone(http: httpx2.AsyncClient) -> None:
+async def test_only_a_probe_may_use_an_address_as_host(http: httpx2.AsyncClient) -> None:
     for path in ("/mcp", "/api/docs", "/admin/", "/oauth/sign-in"):
         assert (await http.get(path, headers={"Host": "10.1.2.3"})).status_code == 421
-    assert (await http.get("/healthz", headers={"Host": "evil.example"})).status_code == 200, "it says nothing"
+    assert (await http.get("/healthz", headers={"Host": "evil.example"})).status_code == 200, "it reveals nothing"

@@ -1,4 +1,4 @@
-"""Behind a proxy: what a stranger sends through it is one request for the proxy and for us, and its paths are ours."""
+"""Behind a proxy: the proxy and the server agree where a request ends and which path it names."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.security.test_paths import others
+from tests.security.test_paths import other_spellings
 from tests.support.processes import PATIENCE, eventually, free_port
 from tests.support.server_process import ROOT, Database, ServerProcess
 
@@ -29,7 +29,7 @@ http {{
         listen 127.0.0.1:{port};
         location / {{
             proxy_pass http://todo; proxy_http_version 1.1; proxy_set_header Host $host;
-            client_body_in_file_only clean;  # sent apart from the head
+            client_body_in_file_only clean;  # so the body is sent separately from the head
             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
         }}
     }}
@@ -48,7 +48,7 @@ def server(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @contextlib.contextmanager
 def proxy(program: str, *arguments: str, port: int, directory: Path) -> Iterator[int]:
-    """The proxy, listening on this port."""
+    """Run the proxy on this port."""
     with (directory / "proxy.log").open("w+b") as log:
         process = subprocess.Popen([program, *arguments], stdout=log, stderr=log)
         try:
@@ -69,7 +69,7 @@ def proxy(program: str, *arguments: str, port: int, directory: Path) -> Iterator
 
 @pytest.fixture
 def haproxy(server: ServerProcess, tmp_path: Path) -> Iterator[int]:
-    """HAProxy with the configuration that operators are given, but for its addresses, certificate and user."""
+    """HAProxy with the configuration in the documents. Only its addresses, certificate and user differ."""
     program = shutil.which("haproxy")
     if program is None:
         pytest.skip("HAProxy is not installed: apt-get install haproxy")
@@ -80,47 +80,47 @@ def haproxy(server: ServerProcess, tmp_path: Path) -> Iterator[int]:
     text = text.replace("10.0.0.11:5000", server.url.removeprefix("http://"))
     assert "10.0.0" not in text
     (tmp_path / "haproxy.cfg").write_text(text)
-    with proxy(program, "-f", str(tmp_path / "haproxy.cfg"), port=port, directory=tmp_path) as listening:
+    with proxy(program, "-f", str(tmp_path / "haproxy.cfg"), port=port, directory=tmp_path) as proxy_port:
 
         def is_up() -> bool:
             return httpx2.get(f"http://127.0.0.1:{port}/healthz", headers={"Host": HOST}).status_code == 200
 
         eventually(is_up, "HAProxy to find the server ready")
-        yield listening
+        yield proxy_port
 
 
 @pytest.fixture
 def nginx(server: ServerProcess, tmp_path: Path) -> Iterator[int]:
-    """nginx with connections that are used again, and the lines of its manual for WebSockets."""
+    """nginx with reused connections to the server, and the lines for WebSockets from its manual."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     if program is None:
         pytest.skip("nginx is not installed: apt-get install nginx-light")
     port = free_port()
-    user = "user root;" if os.geteuid() == 0 else ""  # or its worker may not write the body
+    user = "user root;" if os.geteuid() == 0 else ""  # otherwise its worker may not be allowed to write the body
     text = NGINX.format(user=user, directory=tmp_path, server=server.url.rpartition(":")[2], port=port)
     (tmp_path / "nginx.conf").write_text(text)
     arguments = ("-c", str(tmp_path / "nginx.conf"), "-e", "stderr", "-p", str(tmp_path))
-    with proxy(program, *arguments, port=port, directory=tmp_path) as listening:
-        yield listening
+    with proxy(program, *arguments, port=port, directory=tmp_path) as proxy_port:
+        yield proxy_port
 
 
 def status_of(port: int, target: str) -> int:
-    """The status of a GET whose target is sent as it is."""
+    """Send a GET with this target unchanged and return the status."""
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
         head = f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode("latin-1"))
         return int(connection.recv(4096).split()[1])
 
 
-def test_no_spelling_of_what_is_inside_passes_haproxy(haproxy: int) -> None:
+def test_haproxy_blocks_every_spelling_of_an_internal_path(haproxy: int) -> None:
     for path in ("/metrics", "/readyz"):
-        for target in (path, f"{path}/", f"{path}?x", path.upper(), *others(path)):
+        for target in (path, f"{path}/", f"{path}?x", path.upper(), *other_spellings(path)):
             if set(target) & set(" \xe9") or not target.startswith("/"):
                 continue
             assert status_of(haproxy, target) in (400, 404), target
 
 
-def test_what_users_need_passes_haproxy(haproxy: int) -> None:
+def test_haproxy_passes_the_paths_that_users_need(haproxy: int) -> None:
     for path, status in (
         ("/healthz", 200),
         ("/mcp", 401),
@@ -136,7 +136,7 @@ def test_what_users_need_passes_haproxy(haproxy: int) -> None:
         assert status_of(haproxy, path) == status, path
 
 
-def test_a_trailer_does_not_choose_the_address_that_sign_in_counts(haproxy: int) -> None:
+def test_a_trailer_cannot_change_the_address_for_which_sign_in_attempts_are_counted(haproxy: int) -> None:
     with httpx2.Client(base_url=f"http://127.0.0.1:{haproxy}", headers={"Host": HOST}) as http:
         token = http.get("/oauth/sign-in").cookies["csrftoken"]
     body = f"username=trailer&password=wrong&csrfmiddlewaretoken={token}".encode()
@@ -154,8 +154,8 @@ def test_a_trailer_does_not_choose_the_address_that_sign_in_counts(haproxy: int)
     assert answers == [200] * 4 + [429] * 2
 
 
-def test_nobody_gets_an_answer_that_a_stranger_caused(nginx: int) -> None:
-    """A body that looks like a request, after a head with an upgrade, on a connection that nginx uses again."""
+def test_no_client_gets_the_answer_to_a_request_hidden_in_a_strangers_body(nginx: int) -> None:
+    """A body looks like a request, its head asks for an upgrade, and nginx reuses the connection."""
     hidden = b"GET /admin/login/ HTTP/1.1\r\nHost: todo.example.com\r\n\r\n"  # a slow page
     head = b"POST /oauth/token HTTP/1.1\r\nHost: todo.example.com\r\nConnection: Upgrade\r\nUpgrade: x\r\n"
     head += b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n" % len(hidden)
@@ -165,7 +165,7 @@ def test_nobody_gets_an_answer_that_a_stranger_caused(nginx: int) -> None:
             socket.create_connection(("127.0.0.1", nginx), PATIENCE) as other,
         ):
             stranger.sendall(head + hidden)
-            assert b"grant_type is missing" in stranger.recv(65_536)  # so it was read as the body that it is
+            assert b"grant_type is missing" in stranger.recv(65_536)  # so the server read it as a body
             other.sendall(b"GET /healthz HTTP/1.1\r\nHost: todo.example.com\r\n\r\n")
             assert other.recv(65_536).endswith(b"\r\n\r\nok\n")
 

@@ -1,7 +1,7 @@
-"""Whatever a stranger sends to the sign-in, its pages and its protocol, no answer is 500 or above.
+"""No input of a stranger to the sign-in, its pages and OAuth gets an answer of 500 or above.
 
-Every route of the URL configuration, every method, every field, one nasty value at a time, through the real
-application: no status of 500 and up, no line at ERROR.
+The requests go to the real application: every route of the URL configuration, every method and every field, with one
+nasty value at a time. No answer may have a status of 500 or above, and the log may have no line at ERROR.
 """
 
 import base64
@@ -29,7 +29,7 @@ from todo_mcp.users.models import User
 pytestmark = pytest.mark.anyio
 
 FORM = "application/x-www-form-urlencoded"
-QUESTION = {
+AUTHORIZATION = {
     "response_type": "code",
     "client_id": "{client}",
     "redirect_uri": REDIRECT_URI,
@@ -60,9 +60,9 @@ TOKEN = {
     **CLIENT,
 }
 SIGN_IN = {"username": "alice", "password": "wrong", "next": "/"}
-# What each route reads, with values that are good, or good enough to come far.
+# The fields that each route reads. The values are valid or pass most checks.
 FIELDS: dict[str, dict[str, str]] = {
-    "oauth/authorize": QUESTION,
+    "oauth/authorize": AUTHORIZATION,
     "oauth/token": TOKEN,
     "oauth/revoke": {"token": "x", "token_type_hint": "access_token", **CLIENT},
     "oauth/introspect": {"token": "x", "token_type_hint": "access_token", **CLIENT},
@@ -81,11 +81,12 @@ FIELDS: dict[str, dict[str, str]] = {
     "admin/login/": SIGN_IN,
 }
 READS_QUERY = {"oauth/authorize", "oauth/sign-in", "oauth/sign-out", "admin/login/"}
-FOR_PERSONS = ("oauth/authorize", "oauth/connections", "oauth/password", "oauth/sign-out")  # the rest tells none apart
-QUERY_MAX = 15_000  # a request line has no more room
+# The routes that treat a signed-in user differently.
+FOR_USERS = ("oauth/authorize", "oauth/connections", "oauth/password", "oauth/sign-out")
+QUERY_MAX = 15_000  # a request line may not be longer
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "X" * 100)
 
-LONG = 70_000  # past every column, index and token, and within what a body may have
+LONG = 70_000  # longer than every column, index and token, and within the limit of a body
 TEXTS = (
     "",
     " ",
@@ -108,7 +109,7 @@ TEXTS = (
     "\x01\x1b\x7f\x85\u2028\u202e\ufeff",
     "\r\nSet-Cookie: a=b",
     "\U0001f404" * 300,
-    "\u0130\u1e9e\ufb01\u0345",  # these change their length or their letters between cases
+    "\u0130\u1e9e\ufb01\u0345",  # their length or their letters change when their case is changed
     "%",
     "%zz",
     "%00",
@@ -139,14 +140,14 @@ TEXTS = (
     "urn:ietf:params:oauth:grant-type:jwt-bearer",
 )
 RAW = tuple(quote(text, safe="") for text in TEXTS) + tuple(
-    quote_from_bytes(sent, safe="")
-    for sent in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"\xf5\x80\x80\x80", b"a\xe2\x82")
+    quote_from_bytes(data, safe="")
+    for data in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"\xf5\x80\x80\x80", b"a\xe2\x82")
 )
 
 
-def routes(patterns: Iterable[Any], before: str = "") -> Iterator[str]:
+def routes(patterns: Iterable[Any], prefix: str = "") -> Iterator[str]:
     for pattern in patterns:
-        path = before + str(pattern.pattern)
+        path = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from routes(pattern.url_patterns, path)
         elif isinstance(pattern, URLPattern):
@@ -155,32 +156,32 @@ def routes(patterns: Iterable[Any], before: str = "") -> Iterator[str]:
 
 @dataclass
 class Fuzz:
-    """Sends requests, and keeps those that ended badly."""
+    """Sends requests, and records those that fail."""
 
     http: httpx2.AsyncClient
     caplog: pytest.LogCaptureFixture
     client_id: str
     cookies: dict[str, str]
-    sent: int = 0
-    bad: list[str] = field(default_factory=list)
+    count: int = 0
+    failures: list[str] = field(default_factory=list)
 
     async def send(self, method: str, url: str, body: bytes | str = b"", **headers: str) -> httpx2.Response:
         cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        named = [
+        raw_headers = [
             (name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in {**cookie, **headers}.items()
         ]
-        response = await self.http.request(method, url, content=body, headers=named)
+        response = await self.http.request(method, url, content=body, headers=raw_headers)
         self.http.cookies.clear()
-        self.sent += 1
+        self.count += 1
         records = [record for record in self.caplog.records if record.levelno >= logging.ERROR]
         errors = [f"{record.getMessage()}: {record.exc_info and record.exc_info[1]!r}" for record in records]
         self.caplog.clear()
         if response.status_code >= 500 or errors:
-            self.bad.append(f"{response.status_code} {errors} {method} {url[:90]} {headers} {str(body)[:400]}")
+            self.failures.append(f"{response.status_code} {errors} {method} {url[:90]} {headers} {str(body)[:400]}")
         return response
 
     def fields(self, route: str) -> dict[str, str]:
-        """The good values, written as in a query or form."""
+        """The good values, encoded as in a query or a form."""
         good = {name: value.replace("{client}", self.client_id) for name, value in FIELDS[route].items()}
         return {name: quote(value, safe="") for name, value in good.items()}
 
@@ -192,8 +193,8 @@ class Fuzz:
         await self.send("POST", f"/{path}", _pairs({**fields, **token}), content_type=FORM)
 
     def check(self, least: int) -> None:
-        assert self.sent >= least
-        assert not self.bad, "\n" + "\n".join(self.bad[:40]) + f"\n{len(self.bad)} of {self.sent}"
+        assert self.count >= least
+        assert not self.failures, "\n" + "\n".join(self.failures[:40]) + f"\n{len(self.failures)} of {self.count}"
 
 
 def _pairs(fields: dict[str, str]) -> str:
@@ -202,7 +203,7 @@ def _pairs(fields: dict[str, str]) -> str:
 
 @pytest.fixture(autouse=True)
 def cheap(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No slow hashes, and no limit that would keep the rest of the requests from being looked at."""
+    """No slow hashes, and no limit that would stop the later requests from being processed."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
     settings.AXES_FAILURE_LIMIT = 10**9
     for name in ("NEW_CLIENTS_AN_HOUR", "CLIENTS_AN_HOUR"):
@@ -217,7 +218,7 @@ def cheap(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 async def fuzz(
     request: Any, http: httpx2.AsyncClient, person: User, app: OAuthClient, caplog: pytest.LogCaptureFixture
 ) -> Fuzz:
-    """A stranger's, unless the test is for a "person" who has signed in."""
+    """Requests of a stranger, or of a signed-in user if the parameter is "person"."""
     browser = Browser(http)
     await browser.get("/oauth/sign-in")
     if getattr(request, "param", "") == "person":
@@ -226,23 +227,23 @@ async def fuzz(
     return Fuzz(http, caplog, app.client_id, browser.cookies)
 
 
-def test_every_route_is_known_here() -> None:
+def test_the_fields_of_every_route_are_listed_here() -> None:
     assert set(FIELDS) == {*routes(oauth_urls.urlpatterns), "admin/login/"}
 
 
 @pytest.mark.parametrize(
     ("fuzz", "route"),
     [("stranger", route) for route, fields in FIELDS.items() if fields and "<" not in route]
-    + [("person", route) for route in FOR_PERSONS],
+    + [("person", route) for route in FOR_USERS],
     indirect=["fuzz"],
 )
-async def test_no_value_of_a_parameter_is_a_fault_of_ours(fuzz: Fuzz, route: str) -> None:
+async def test_no_value_of_a_parameter_causes_a_server_error(fuzz: Fuzz, route: str) -> None:
     good = fuzz.fields(route)
     for name in good:
-        tried = [{**good, name: nasty} for nasty in RAW]
-        tried.append({key: value for key, value in good.items() if key != name})
-        tried.append({**good, f"{name}={good[name]}&{name}": "other"})
-        for fields in tried:
+        variants = [{**good, name: nasty} for nasty in RAW]
+        variants.append({key: value for key, value in good.items() if key != name})
+        variants.append({**good, f"{name}={good[name]}&{name}": "other"})
+        for fields in variants:
             if route in READS_QUERY and len(fields.get(name, "")) < QUERY_MAX:
                 await fuzz.query(route, fields)
             await fuzz.form(route, fields)
@@ -256,7 +257,7 @@ UIDS = (*(base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode() for text
 RESET_TOKENS = ("set-password", "a-b", "x", "-", "1" * 13 + "-x", "1" * 14 + "-x", "zzzzzzzzzzzzz-" + "x" * 3000)
 
 
-async def test_no_reset_link_is_a_fault_of_ours(fuzz: Fuzz) -> None:
+async def test_no_reset_link_causes_a_server_error(fuzz: Fuzz) -> None:
     path = "oauth/password/reset/{}/{}"
     for uid in (*UIDS, *RAW):
         for token in RESET_TOKENS if uid in UIDS else RESET_TOKENS[:2]:
@@ -269,8 +270,8 @@ async def test_no_reset_link_is_a_fault_of_ours(fuzz: Fuzz) -> None:
     fuzz.check(least=100)
 
 
-async def test_no_path_is_a_fault_of_ours(fuzz: Fuzz) -> None:
-    for before in (
+async def test_no_path_causes_a_server_error(fuzz: Fuzz) -> None:
+    for prefix in (
         "oauth/",
         "oauth/register/",
         ".well-known/",
@@ -280,11 +281,11 @@ async def test_no_path_is_a_fault_of_ours(fuzz: Fuzz) -> None:
         for nasty in RAW:
             if len(nasty) < QUERY_MAX:
                 for method in ("GET", "POST", "DELETE"):
-                    await fuzz.send(method, f"/{before}{nasty}")
+                    await fuzz.send(method, f"/{prefix}{nasty}")
     fuzz.check(least=500)
 
 
-async def test_no_method_and_no_kind_of_body_is_a_fault_of_ours(fuzz: Fuzz) -> None:
+async def test_no_method_and_no_kind_of_body_causes_a_server_error(fuzz: Fuzz) -> None:
     boundary = "multipart/form-data; boundary=b"
     part = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n--b--\r\n'
     bodies: list[tuple[str, bytes]] = [
@@ -336,18 +337,18 @@ async def test_no_method_and_no_kind_of_body_is_a_fault_of_ours(fuzz: Fuzz) -> N
     fuzz.check(least=1000)
 
 
-async def test_no_header_is_a_fault_of_ours(fuzz: Fuzz, orm: Orm, app: OAuthClient) -> None:
+async def test_no_header_causes_a_server_error(fuzz: Fuzz, orm: Orm, app: OAuthClient) -> None:
     token = await orm(lambda: issue_token(service="chat"))
 
     def basic(pair: bytes) -> str:
         return "Basic " + base64.b64encode(pair).decode()
 
-    known = app.client_id.encode()
+    client_id = app.client_id.encode()
     values = ("", "\x01", "x" * 3000, "\xff\xfe", "a=b; c=d", "*/*;q=x", "https://[")
     credentials = (
         *("Basic", "Basic ", "Basic !", "Basic =", "Basic AA==", "Bearer", "Bearer ", "Bearer x y", f"bearer {token}"),
         *(basic(pair) for pair in (b"", b":", b"\0:\0", b"a%00:b", b"a%ed%a0%80:b", b"\xff:\xff", b"x" * 3000 + b":y")),
-        *(basic(known + rest) for rest in (b"", b":", b":x", b":%00", b":\xff", b"%00:x")),
+        *(basic(client_id + rest) for rest in (b"", b":", b":x", b":%00", b":\xff", b"%00:x")),
         basic(b"https%3A%2F%2F%5B:x"),
         "Digest " + "x" * 3000,
     )
@@ -392,7 +393,7 @@ VALUES: tuple[Any, ...] = (
         "private_key_jwt",
     ),
 )
-REGISTERED = {
+CLIENT_METADATA = {
     "client_name": "Test app",
     "redirect_uris": [REDIRECT_URI],
     "grant_types": ["authorization_code", "refresh_token"],
@@ -406,23 +407,23 @@ REGISTERED = {
 }
 
 
-async def test_no_client_metadata_is_a_fault_of_ours(fuzz: Fuzz) -> None:
-    for name in [*REGISTERED, "\0\ud800", "x" * 3000]:
+async def test_no_client_metadata_causes_a_server_error(fuzz: Fuzz) -> None:
+    for name in [*CLIENT_METADATA, "\0\ud800", "x" * 3000]:
         for value in VALUES:
-            sent = json.dumps({**REGISTERED, name: value})
-            answer = await fuzz.send("POST", "/oauth/register", sent, content_type="application/json")
-            said = answer.json()
+            body = json.dumps({**CLIENT_METADATA, name: value})
+            answer = await fuzz.send("POST", "/oauth/register", body, content_type="application/json")
+            result = answer.json()
             if answer.status_code == 201:
-                assert said["client_id"] != "x" and answer.headers["cache-control"] == "no-store"
+                assert result["client_id"] != "x" and answer.headers["cache-control"] == "no-store"
             else:
                 assert answer.status_code == 400, (name, value)
-                assert said["error"] in ("invalid_client_metadata", "invalid_redirect_uri")
-                assert said["error_description"]
+                assert result["error"] in ("invalid_client_metadata", "invalid_redirect_uri")
+                assert result["error_description"]
     fuzz.check(least=500)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: ascii(value)[:30])
-async def test_no_value_in_a_document_is_a_fault_of_ours(
+async def test_no_value_in_a_client_document_causes_a_server_error(
     http: httpx2.AsyncClient, documents: DocumentServer, caplog: pytest.LogCaptureFixture, value: Any
 ) -> None:
     for number, name in enumerate(("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method", "x")):

@@ -1,4 +1,4 @@
-"""Clients that do not read, and connections without end: each costs little and for a bounded time."""
+"""Clients that do not read, and endless connections: each costs little, and only for a limited time."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_client_that_does_not_read_is_hung_up_on(connect: Connect) -> None:
+async def test_a_client_that_does_not_read_is_disconnected(connect: Connect) -> None:
     connections = [await connect() for _ in range(20)]
     for connection in connections:
         connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
@@ -68,7 +68,7 @@ async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_all_answered(co
     assert set(answers) == {(200, "0")}
 
 
-async def test_what_is_cut_off_behind_pipelined_requests_is_read_on(connect: Connect) -> None:
+async def test_a_request_that_is_cut_off_behind_pipelined_requests_can_be_completed(connect: Connect) -> None:
     for count in (1, http_protocol.PIPELINED_MAX, 200):
         connection = await connect()
         await connection.send(GET.replace(b"/ ", b"/?0.1 ") + GET * count + GET[:10])
@@ -77,7 +77,7 @@ async def test_what_is_cut_off_behind_pipelined_requests_is_read_on(connect: Con
         assert await connection.answer() == (200, "0")
 
 
-async def test_nobody_is_served_past_the_limit_but_who_waits_longest_makes_room(
+async def test_at_the_limit_the_longest_idle_connection_makes_room_or_the_new_one_gets_503(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     oldest, second = await connect(), await connect()
@@ -90,7 +90,7 @@ async def test_nobody_is_served_past_the_limit_but_who_waits_longest_makes_room(
     assert await oldest.closed() == b""
     await second.send(GET.replace(b"/ ", b"/?1 "))
     await asyncio.sleep(0.1)
-    fourth = await connect()  # both others are being served now
+    fourth = await connect()  # the server is busy with both other connections now
     status, text = await fourth.answer()
     assert (status, json.loads(text)["data"]["error"]) == (503, "busy")
     assert await fourth.closed() == b""
@@ -99,7 +99,7 @@ async def test_nobody_is_served_past_the_limit_but_who_waits_longest_makes_room(
 
 @pytest.fixture(scope="module")
 def few_descriptors(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server that may have FEW files and sockets open."""
+    """A server that may have only FEW files and sockets open."""
     log = tmp_path_factory.mktemp("few") / "log"
     server = ServerProcess(database, log, FEW, DATABASE_CONNECTIONS=4)
     yield server
@@ -107,47 +107,47 @@ def few_descriptors(database: Database, tmp_path_factory: pytest.TempPathFactory
 
 
 async def call_twenty_times(server: ServerProcess, database: Database, **headers: str) -> None:
-    """Check that a person's calls are answered."""
+    """Check that 20 calls of a user succeed."""
     _, token = database.new_user()
     async with httpx2.AsyncClient(base_url=server.url) as http:
         for _ in range(20):
-            sent = {"Authorization": f"Bearer {token}", **headers}
-            answer = await http.post("/api/tools/add_task", json={"title": "x"}, headers=sent)
+            all_headers = {"Authorization": f"Bearer {token}", **headers}
+            answer = await http.post("/api/tools/add_task", json={"title": "x"}, headers=all_headers)
             assert answer.status_code == 200, answer.text
 
 
-async def test_calls_go_on_while_strangers_hold_every_connection_that_there_is(
+async def test_calls_succeed_while_strangers_occupy_every_connection(
     few_descriptors: ServerProcess, database: Database
 ) -> None:
     port = int(few_descriptors.url.rpartition(":")[2])
     half = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
-    held = []
+    connections = []
     for n in range(3 * FEW):  # in turn: idle after an answer, a half head, nothing at all
         connection = await asyncio.open_connection("127.0.0.1", port)
-        held.append(connection)
+        connections.append(connection)
         connection[1].write((half + b"\r\n", half, b"")[n % 3])
     await call_twenty_times(few_descriptors, database)
-    for _, writer in held:
+    for _, writer in connections:
         writer.close()
     assert not [line for line in few_descriptors.log_lines() if line["level"] == "ERROR"]
 
 
-async def test_a_half_sent_request_behind_whole_ones_makes_room_too(
+async def test_a_connection_with_a_half_sent_request_behind_a_whole_one_is_closed_too(
     few_descriptors: ServerProcess, database: Database
 ) -> None:
     port = int(few_descriptors.url.rpartition(":")[2])
     half = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nPOST /oauth/token HTTP/1.1\r\nHost: localhost\r\n"
-    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2 * FEW)]
-    for _, writer in held:
+    connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2 * FEW)]
+    for _, writer in connections:
         writer.write(half + b"Content-Length: 10\r\n\r\nabc")
     await asyncio.sleep(0.5)
     await call_twenty_times(few_descriptors, database, Connection="close")
-    for _, writer in held:
+    for _, writer in connections:
         writer.close()
 
 
 @pytest.mark.parametrize("end", ["abort", "close"])
-async def test_a_client_that_goes_away_behind_pipelined_requests_leaves_no_error(
+async def test_a_client_that_disconnects_after_pipelined_requests_causes_no_error(
     connect: Connect, caplog: pytest.LogCaptureFixture, end: str
 ) -> None:
     for _ in range(10):
@@ -160,7 +160,7 @@ async def test_a_client_that_goes_away_behind_pipelined_requests_leaves_no_error
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_a_client_that_has_sent_all_still_reads_the_answer(connect: Connect) -> None:
+async def test_a_client_that_has_finished_sending_still_gets_its_answers(connect: Connect) -> None:
     connection = await connect()
     await connection.send(GET.replace(b"/ ", b"/?0.2 ") * 2)
     connection.writer.write_eof()
@@ -174,7 +174,7 @@ async def test_a_client_that_has_sent_all_still_reads_the_answer(connect: Connec
 
 
 @pytest.mark.parametrize("chunk", [b"1\r\na\r\n", b"1;" + b"x" * 1000 + b"\r\na\r\n"], ids=["tiny", "with extensions"])
-async def test_chunks_that_are_more_framing_than_body_are_refused(connect: Connect, chunk: bytes) -> None:
+async def test_chunks_with_more_framing_than_body_are_refused(connect: Connect, chunk: bytes) -> None:
     connection = await connect()
     began = time.process_time()
     sending = asyncio.create_task(connection.send(CHUNKED + chunk * 130_000))
@@ -183,13 +183,13 @@ async def test_chunks_that_are_more_framing_than_body_are_refused(connect: Conne
     assert time.process_time() - began < 2
 
 
-async def test_chunks_of_a_few_bytes_are_taken(connect: Connect) -> None:
+async def test_chunks_of_a_few_bytes_are_accepted(connect: Connect) -> None:
     connection = await connect()
     await connection.send(CHUNKED + b"8\r\nabcdefgh\r\n" * 20_000 + b"0\r\n\r\n")
     assert await connection.answer() == (200, "160000")
 
 
-async def test_a_body_behind_more_pipelined_requests_than_are_parsed_is_read(connect: Connect) -> None:
+async def test_a_body_behind_more_pipelined_requests_than_are_parsed_at_once_is_read(connect: Connect) -> None:
     connection = await connect()
     post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000\r\n\r\n" + b"x" * 6000
     for count in (7, 8, 9, 30):

@@ -1,4 +1,4 @@
-"""What is stored may have been written by anybody, before any check: no command sends it to a terminal as it is."""
+"""Stored text may come from anybody and may be older than a check. So no command prints it to a terminal unescaped."""
 
 import io
 import json
@@ -21,7 +21,7 @@ from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.django_db
 
-# Every control that PostgreSQL can store, what sets a direction, what ends a line; then what must stay as it is.
+# Every control character that PostgreSQL can store, direction marks and line ends. Then text that must stay unchanged.
 NASTY = "".join(chr(code) for code in (*range(1, 0x20), *range(0x7F, 0xA0)))
 NASTY += (
     "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -30,7 +30,7 @@ NASTY += (
 
 
 def unsafe(text: str) -> set[str]:
-    """What is in the text that a terminal acts on, or that turns it around; newlines and tabs lay it out."""
+    """The characters that control a terminal or change the text's direction. Newlines and tabs are only layout."""
     direction = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
     return {
         char
@@ -41,8 +41,8 @@ def unsafe(text: str) -> set[str]:
 
 
 @pytest.fixture
-def nasty() -> User:
-    """A user every one of whose texts is nasty, written past all checks."""
+def nasty_user() -> User:
+    """A user whose texts are all nasty. They are stored past all checks."""
     user = User.objects.create(pk=f"a{NASTY}", name=NASTY, email=NASTY[:100])
     TaskFactory.create(user=user, title=f"x{NASTY}", description=NASTY)
     MessageFactory.create(conversation__user=user, content=NASTY)
@@ -57,54 +57,54 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_the_rows_are_as_nasty_as_can_be(nasty: User) -> None:
+def test_the_nasty_text_is_stored_unchanged(nasty_user: User) -> None:
     assert Task.objects.get().title == f"x{NASTY}" and Message.objects.get().content == NASTY
     assert unsafe(NASTY) >= {"\x1b", "\x7f", "\x9b", "\u202e", "\u2028"}
 
 
-def test_a_call_prints_the_same_json_escaped(nasty: User) -> None:
-    printed = run("call", "list_tasks", "--user", nasty.pk)
-    assert not unsafe(printed) and printed.count("\n") == 1
-    assert json.loads(printed)["data"]["tasks"][0]["title"] == f"x{NASTY}"
-    assert "\\u009b" in printed and "日本" in printed
+def test_a_call_prints_equal_json_with_escapes(nasty_user: User) -> None:
+    output = run("call", "list_tasks", "--user", nasty_user.pk)
+    assert not unsafe(output) and output.count("\n") == 1
+    assert json.loads(output)["data"]["tasks"][0]["title"] == f"x{NASTY}"
+    assert "\\u009b" in output and "日本" in output
 
 
-def test_an_export_is_the_same_json_escaped(nasty: User) -> None:
-    printed = run("export_user", nasty.pk)
-    assert not unsafe(printed)
-    assert json.loads(printed) == json.loads(json.dumps(export_user(user_id=nasty.pk), cls=DjangoJSONEncoder))
+def test_an_export_is_equal_json_with_escapes(nasty_user: User) -> None:
+    output = run("export_user", nasty_user.pk)
+    assert not unsafe(output)
+    assert json.loads(output) == json.loads(json.dumps(export_user(user_id=nasty_user.pk), cls=DjangoJSONEncoder))
 
 
-def test_tokens_are_listed_one_a_line_in_six_columns(nasty: User) -> None:
-    printed = run("list_tokens")
-    assert not unsafe(printed)
-    (line,) = printed.splitlines()
+def test_tokens_are_listed_one_per_line_in_six_columns(nasty_user: User) -> None:
+    output = run("list_tokens")
+    assert not unsafe(output)
+    (line,) = output.splitlines()
     assert len(line.split("\t")) == 6
 
 
-def test_an_erased_user_is_named_without_harm(nasty: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or nasty.pk)  # type: ignore[func-returns-value]
-    printed = run("delete_user", nasty.pk)
-    assert not unsafe(printed + asked[0]) and "\n" not in printed.strip()
+def test_the_id_of_an_erased_user_is_printed_escaped(nasty_user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or nasty_user.pk)  # type: ignore[func-returns-value]
+    output = run("delete_user", nasty_user.pk)
+    assert not unsafe(output + questions[0]) and "\n" not in output.strip()
     assert not User.objects.exists()
 
 
 @pytest.mark.parametrize("command", ["create_user", "issue_token --user", "issue_token --scopes", "export_user"])
-def test_an_error_is_one_line_without_harm(nasty: User, command: str) -> None:
+def test_an_error_is_one_escaped_line(nasty_user: User, command: str) -> None:
     name, *option = command.split()
-    more = ["--user", nasty.pk] if option == ["--scopes"] else []
-    with pytest.raises(CommandError) as refused:
+    more = ["--user", nasty_user.pk] if option == ["--scopes"] else []
+    with pytest.raises(CommandError) as error:
         call_command(name, *more, *option, "b\x9b\x1b[2J\n\u202e")
-    assert not unsafe(str(refused.value)) and "\n" not in str(refused.value)
+    assert not unsafe(str(error.value)) and "\n" not in str(error.value)
 
 
-def test_what_make_run_prints_names_its_user_without_harm(nasty: User) -> None:
-    printed = make_run.instructions(make_run.Access(nasty.pk, "token", password=None))
-    assert not unsafe(printed)
+def test_make_run_prints_the_id_of_its_user_escaped(nasty_user: User) -> None:
+    output = make_run.instructions(make_run.Access(nasty_user.pk, "token", password=None))
+    assert not unsafe(output)
 
 
-def test_text_that_is_no_harm_stays_as_it_is() -> None:
+def test_harmless_text_stays_unchanged() -> None:
     text = "é 日本 👩\u200d🚀 \u00ad\u00a0\ufeff{}"
     assert escaped(text) == text
     assert escaped("a\nb\tc", layout="\n") == "a\nb\\u0009c"

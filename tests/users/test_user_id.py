@@ -1,4 +1,4 @@
-"""user_id: left out, "me" or the caller's own with a personal token; required with a service's; byte for byte."""
+"""user_id: optional with a personal token ("me" or its own id), required with a service token, compared by bytes."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from todo_mcp.users.services import create_user, set_active
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
 
-# One person's id to the eye, to a case-insensitive collation or to a Unicode normaliser; different bytes.
-# The third in full width, the fourth with a Cyrillic first letter, then with a soft hyphen and with accents.
+# These ids look equal, or are equal for a case-insensitive collation or a Unicode normaliser. Their bytes differ.
+# After "alice.": full width, a Cyrillic first letter, a soft hyphen, and two forms with an accent.
 LOOKALIKES = (
     "alice", "Alice", "alice.", "\uff41\uff4c\uff49\uff43\uff45", "\u0430lice",
     "ali\u00adce", "alic\u00e9", "alice\u0301",
@@ -26,7 +26,7 @@ MALFORMED: list[Any] = [
 ]  # fmt: skip
 
 
-async def test_a_personal_token_may_leave_user_id_out_or_send_me_or_its_own(
+async def test_a_personal_token_may_omit_user_id_or_send_me_or_its_own_id(
     as_alice: Caller, orm: Orm, door: str
 ) -> None:
     for tool in TOOLS:
@@ -35,14 +35,14 @@ async def test_a_personal_token_may_leave_user_id_out_or_send_me_or_its_own(
             assert (await send(as_alice, door, tool, {**arguments_of(tool, task_id), **user_id})).code == 200
 
 
-async def test_a_personal_token_that_names_another_is_forbidden_whether_or_not_that_user_exists(
+async def test_a_personal_token_cannot_name_another_user_even_one_that_does_not_exist(
     as_alice: Caller, as_bob: Caller, orm: Orm, door: str
 ) -> None:
-    ghosts = [name for name in LOOKALIKES if name != "alice"]
-    deactivated = await orm(lambda: UserFactory.create(id="gone", is_active=False).pk)
+    lookalikes = [name for name in LOOKALIKES if name != "alice"]
+    deactivated_id = await orm(lambda: UserFactory.create(id="gone", is_active=False).pk)
     for tool in TOOLS:
         answers = []
-        for user_id in ("bob", "no-one", deactivated, "Me", "ME", " me", "me ", " alice", "alice ", *ghosts):
+        for user_id in ("bob", "no-one", deactivated_id, "Me", "ME", " me", "me ", " alice", "alice ", *lookalikes):
             answers.append(await send(as_alice, door, tool, {**arguments_of(tool), "user_id": user_id}))
             refused(answers[-1], 403, "forbidden")
         assert all(answer.envelope == answers[0].envelope for answer in answers)
@@ -55,8 +55,8 @@ async def test_ids_that_only_look_the_same_are_different_users(as_service: Calle
     for name in names:
         await as_service.call(door, "add_task", title=f"Of {name}", user_id=name)
     for name in names:
-        listed = (await as_service.call(door, "list_tasks", user_id=name))["data"]["tasks"]
-        assert [task["title"] for task in listed] == [f"Of {name}"]
+        tasks = (await as_service.call(door, "list_tasks", user_id=name))["data"]["tasks"]
+        assert [task["title"] for task in tasks] == [f"Of {name}"]
 
 
 async def test_a_composed_and_a_decomposed_name_are_two_users_to_a_personal_token(
@@ -80,7 +80,7 @@ async def test_a_service_must_name_a_user_who_exists_and_is_active(as_service: C
         refused(await send(as_service, door, tool, {**arguments_of(tool), "user_id": "dana"}), 403, "forbidden")
 
 
-async def test_a_malformed_user_id_is_named_whoever_sends_it(
+async def test_the_error_names_a_malformed_user_id_for_every_kind_of_token(
     as_alice: Caller, as_service: Caller, orm: Orm, door: str
 ) -> None:
     for caller in (as_alice, as_service):

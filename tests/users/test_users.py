@@ -1,4 +1,4 @@
-"""Users: ids exactly as they are given, and none that could not be sent, seen or told from another."""
+"""User ids are stored exactly as given, and refused if they cannot be sent, seen or distinguished."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -11,7 +11,7 @@ from todo_mcp.users.services import create_user, set_active
 
 pytestmark = pytest.mark.django_db
 
-# Pairs that Unicode calls compatible: composed and decomposed, full width, a ligature, a long s, a roman numeral.
+# Pairs that Unicode calls compatible: composed and decomposed, full width, a ligature, a long s, a Roman numeral.
 COMPATIBLE = [
     ("Jos\u00e9", "Jose\u0301"),
     ("alice", "\uff41\uff4c\uff49\uff43\uff45"),
@@ -23,7 +23,7 @@ COMPATIBLE = [
 
 
 @pytest.mark.parametrize(("one", "other"), COMPATIBLE, ids=ascii)
-def test_ids_that_unicode_calls_compatible_are_two_users(one: str, other: str) -> None:
+def test_ids_that_unicode_calls_compatible_are_different_users(one: str, other: str) -> None:
     for user_id in (one, other):
         assert create_user(user_id=user_id).pk == user_id
         issue_token(user_id=user_id)
@@ -32,7 +32,7 @@ def test_ids_that_unicode_calls_compatible_are_two_users(one: str, other: str) -
     assert User.objects.get(pk=one).is_active
 
 
-def test_an_id_may_be_whatever_an_identity_provider_gives() -> None:
+def test_an_id_may_have_the_format_of_any_identity_provider() -> None:
     ids = (
         "auth0|5f7c8ec7",
         "alice@example.com",
@@ -49,15 +49,15 @@ def test_an_id_may_be_whatever_an_identity_provider_gives() -> None:
 
 
 def test_an_id_that_cannot_be_seen_or_sent_is_refused() -> None:
-    refused = ["", " ", "me", " alice", "alice ", "\u00a0alice", "x" * 256, "a\u200bb", "a\u202eb", "a\u00adb"]
+    bad_ids = ["", " ", "me", " alice", "alice ", "\u00a0alice", "x" * 256, "a\u200bb", "a\u202eb", "a\u00adb"]
     characters = (*CONTROLS, "\t", "\n", "\x7f", *LONE_SURROGATES)
-    for user_id in (*refused, *[f"a{char}b" for char in characters]):
+    for user_id in (*bad_ids, *[f"a{char}b" for char in characters]):
         with pytest.raises(ValidationError):
             create_user(user_id=user_id)
     assert not User.objects.exists()
 
 
-def test_an_id_is_given_once(alice: User) -> None:
+def test_an_id_can_be_used_only_once(alice: User) -> None:
     with pytest.raises(ValidationError, match="already exists"):
         create_user(user_id="alice")
 
@@ -72,6 +72,6 @@ def test_a_superuser_is_staff_too() -> None:
     assert not create_user(user_id="alice").is_staff
 
 
-def test_nobody_cannot_be_deactivated() -> None:
+def test_an_unknown_user_cannot_be_deactivated() -> None:
     with pytest.raises(UserNotFound):
         set_active(user_id="no-one", active=False)

@@ -1,4 +1,4 @@
-"""Mails for forgotten passwords: stored by the request, sent by a worker, whatever becomes of the mail server."""
+"""Mails for forgotten passwords: a request stores them and a worker sends them, whatever the mail server does."""
 
 import asyncio
 import logging
@@ -43,7 +43,7 @@ async def server(settings: Any, anyio_backend: str) -> AsyncIterator[MailServer]
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look often, and try again after a tenth of a second."""
+    """Check the queue often, and send again after a tenth of a second."""
     monkeypatch.setattr("todo_mcp.auth.account.mailing.EVERY", 0.02)
     monkeypatch.setattr(reset_mail, "RETRY_DELAYS", (timedelta(seconds=0.1),) * 5)
 
@@ -53,81 +53,79 @@ async def alice_with_password(orm: Orm) -> User:
     return await orm(lambda: User.objects.create_user("alice", PASSWORD, email=ADDRESS))
 
 
-async def ask(http: httpx2.AsyncClient, address: str = ADDRESS) -> httpx2.Response:
+async def request_reset(http: httpx2.AsyncClient, address: str = ADDRESS) -> httpx2.Response:
     browser = Browser(http)
     return await browser.submit(await browser.get(PAGE), email=address)
 
 
-def told(caplog: pytest.LogCaptureFixture) -> str:
+def log_text(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(Formatter().format(record) for record in caplog.records)
 
 
-def test_a_request_makes_the_same_statements_whether_the_address_is_known_and_sends_nothing(committed: None) -> None:
+def test_a_request_runs_the_same_statements_for_known_and_unknown_addresses_and_sends_nothing(committed: None) -> None:
     User.objects.create_user("alice", PASSWORD, email=ADDRESS)
-    asked = []
+    statements_of_requests = []
     for address in (ADDRESS, "nobody@example.com"):
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
+        with CaptureQueriesContext(connection) as captured:
             answer = Client().post(PAGE, {"email": address})
         assert (answer.status_code, answer.headers["location"]) == (302, f"{PAGE}/sent")
         statements = [query["sql"].replace(address, "ADDRESS") for query in captured.captured_queries]
         assert not any('"users"' in statement for statement in statements)
-        asked.append([statement.partition("VALUES")[0] for statement in statements])
-    assert asked[0] == asked[1]
-    assert len(asked[0]) == 4  # how many wait; BEGIN, the row, COMMIT
+        statements_of_requests.append([statement.partition("VALUES")[0] for statement in statements])
+    assert statements_of_requests[0] == statements_of_requests[1]
+    assert len(statements_of_requests[0]) == 4  # count the waiting requests; BEGIN, insert the row, COMMIT
     assert mail.outbox == []
     assert list(ResetRequest.objects.order_by("id").values_list("email", flat=True)) == [ADDRESS, "nobody@example.com"]
 
 
-async def test_a_mail_leaves_soon_after_the_request_and_its_link_works_once(
+async def test_a_mail_is_sent_soon_after_the_request_and_its_link_works_once(
     http: httpx2.AsyncClient, alice_with_password: User, server: MailServer, orm: Orm
 ) -> None:
-    assert (await ask(http)).status_code == 302
+    assert (await request_reset(http)).status_code == 302
     began = time.monotonic()
     await until(lambda: server.mails)
     assert time.monotonic() - began < 2
     await outbox(orm)
-    (sent,) = server.mails
-    assert (sent["to"], sent["subject"]) == (ADDRESS, "Set a new password for todo-mcp")
-    browser, path = Browser(http), link_in(sent.get_content())
+    (message,) = server.mails
+    assert (message["to"], message["subject"]) == (ADDRESS, "Set a new password for todo-mcp")
+    browser, path = Browser(http), link_in(message.get_content())
     form = await browser.get((await browser.get(path)).headers["location"])
-    done = await browser.submit(
+    response = await browser.submit(
         form, new_password1="another long pass phrase", new_password2="another long pass phrase"
     )
-    assert done.headers["location"] == "/oauth/sign-in"
+    assert response.headers["location"] == "/oauth/sign-in"
     assert "used up" in (await Browser(http).get(path)).text
 
 
-async def test_nobody_is_written_to_who_may_not_set_a_password(
+async def test_no_mail_is_sent_to_users_who_may_not_set_a_password(
     http: httpx2.AsyncClient, server: MailServer, orm: Orm
 ) -> None:
     await orm(lambda: User.objects.create_user("idle", PASSWORD, email="idle@example.com", is_active=False))
     await orm(lambda: User.objects.create_user("tokens-only", email="tokens@example.com"))
     await orm(lambda: User.objects.create_user("alice", PASSWORD, email=ADDRESS))
     for address in ("idle@example.com", "tokens@example.com", "nobody@example.com", ADDRESS.upper()):
-        assert (await ask(http, address)).status_code == 302
+        assert (await request_reset(http, address)).status_code == 302
     await outbox(orm)
     assert server.receivers == [ADDRESS]
 
 
-async def test_what_waits_is_sent_by_the_next_application(
+async def test_the_next_application_process_sends_a_waiting_mail(
     orm: Orm, alice_with_password: User, server: MailServer
 ) -> None:
     server.hangs = True
     async with application_client() as http:
-        await ask(http)
+        await request_reset(http)
         await until(lambda: server.connections)
     assert await orm(lambda: ResetRequest.objects.values_list("attempts", flat=True)[0]) == 1
     server.hangs = False
-    await orm(lambda: ResetRequest.objects.update(due_at=timezone.now()))  # as it is two minutes later
+    await orm(lambda: ResetRequest.objects.update(due_at=timezone.now()))  # as if two minutes had passed
     async with application_client():
         await until(lambda: server.mails)
         await outbox(orm)
     assert server.receivers == [ADDRESS]
 
 
-async def test_two_workers_send_each_mail_once_however_long_that_takes(
+async def test_two_workers_send_each_mail_once_even_if_sending_is_slow(
     orm: Orm, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("todo_mcp.auth.account.mailing.EVERY", 0.02)
@@ -141,33 +139,33 @@ async def test_two_workers_send_each_mail_once_however_long_that_takes(
     assert server.receivers == addresses
 
 
-async def test_a_server_that_refuses_is_tried_again_until_it_takes_the_mail(
+async def test_a_refused_mail_is_sent_again_until_the_server_accepts_it(
     orm: Orm, alice_with_password: User, server: MailServer, quick: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.refuses = 3
     async with application_client() as http:
-        await ask(http)
+        await request_reset(http)
         await outbox(orm)
     assert (server.connections, server.receivers) == (4, [ADDRESS])
     assert [record.attempt for record in caplog.records if record.message == "mail not sent"] == [1, 2, 3]  # type: ignore[attr-defined]
-    assert ADDRESS not in told(caplog)
+    assert ADDRESS not in log_text(caplog)
 
 
-async def test_after_five_attempts_it_is_given_up_with_a_warning_that_names_nobody(
+async def test_a_mail_is_abandoned_after_five_attempts_and_the_warning_has_no_address(
     orm: Orm, alice_with_password: User, server: MailServer, quick: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.refuses = 99
     async with application_client() as http:
-        await ask(http)
+        await request_reset(http)
         await outbox(orm)
     assert server.connections == 5
     assert [record.attempts for record in caplog.records if "given up" in record.message] == [5]  # type: ignore[attr-defined]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert ADDRESS not in told(caplog)
+    assert ADDRESS not in log_text(caplog)
 
 
 @pytest.mark.parametrize("changed", [{"attempts": 5}, {"asked_at": timezone.now() - timedelta(minutes=61)}])
-async def test_what_workers_died_of_or_is_an_hour_old_is_given_up(
+async def test_a_request_with_five_attempts_or_an_age_of_an_hour_is_abandoned(
     orm: Orm, alice_with_password: User, server: MailServer, changed: dict[str, Any]
 ) -> None:
     await orm(lambda: ResetRequest.objects.create(email=ADDRESS, **changed))
@@ -176,37 +174,37 @@ async def test_what_workers_died_of_or_is_an_hour_old_is_given_up(
     assert server.connections == 0
 
 
-async def test_a_full_queue_is_answered_alike_and_takes_no_more(
+async def test_a_full_queue_gives_the_same_answer_and_accepts_no_more(
     orm: Orm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(reset_mail, "QUEUE_MAX", 2)
     later = timezone.now() + timedelta(hours=1)
     async with application_client() as http:
-        answers = [await ask(http)]
+        answers = [await request_reset(http)]
         await outbox(orm)
         await orm(lambda: ResetRequest.objects.bulk_create([ResetRequest(email=e, due_at=later) for e in "xy"]))
-        answers.append(await ask(http))
+        answers.append(await request_reset(http))
         assert await orm(ResetRequest.objects.count) == 2
     assert [(answer.status_code, answer.headers["location"], answer.text) for answer in answers] == [
         (302, f"{PAGE}/sent", "")
     ] * 2
-    assert "the queue is full" in told(caplog) and ADDRESS not in told(caplog)
+    assert "the queue is full" in log_text(caplog) and ADDRESS not in log_text(caplog)
 
 
-async def test_a_queue_full_of_strangers_words_is_emptied_in_small_steps_and_the_honest_mail_leaves(
+async def test_a_queue_full_of_invented_addresses_is_emptied_in_small_steps_and_the_real_mail_is_sent(
     orm: Orm, alice_with_password: User, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reset_mail, "QUEUE_MAX", 2000)
-    made_up = [ResetRequest(email=f"nobody-{n}@example.com") for n in range(1000)]
-    await orm(lambda: ResetRequest.objects.bulk_create(made_up))
+    invented_requests = [ResetRequest(email=f"nobody-{n}@example.com") for n in range(1000)]
+    await orm(lambda: ResetRequest.objects.bulk_create(invented_requests))
     await orm(lambda: ask_for_mail(ADDRESS))
 
-    def first() -> int:
+    def claim_first() -> int:
         with CaptureQueriesContext(connection) as captured:
             assert reset_mail.claim_next_request() == reset_mail.ClaimResult(has_more=True)
         return len(captured)
 
-    assert await orm(first) <= 6
+    assert await orm(claim_first) <= 6
     assert await orm(ResetRequest.objects.count) == 1001 - reset_mail.BATCH
     async with application_client():
         await until(lambda: server.mails)
@@ -214,7 +212,7 @@ async def test_a_queue_full_of_strangers_words_is_emptied_in_small_steps_and_the
     assert server.receivers == [ADDRESS]
 
 
-async def test_many_requests_for_one_address_from_everywhere_are_three_mails_an_hour(
+async def test_many_requests_for_one_address_cause_three_mails_an_hour(
     orm: Orm, alice_with_password: User, server: MailServer
 ) -> None:
     app = asgi.Lifespan()
@@ -222,19 +220,19 @@ async def test_many_requests_for_one_address_from_everywhere_are_three_mails_an_
         for n in range(12):
             transport = httpx2.ASGITransport(app=app, client=(f"192.0.2.{n}", 1))
             async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:5000") as http:
-                answer = await ask(http, ADDRESS.upper() if n % 2 else ADDRESS)
+                answer = await request_reset(http, ADDRESS.upper() if n % 2 else ADDRESS)
                 assert (answer.status_code, answer.headers["location"]) == (302, f"{PAGE}/sent")
             await outbox(orm)
     assert server.receivers == [ADDRESS] * 3
 
 
-def test_one_request_waits_for_each_address(committed: None) -> None:
+def test_at_most_one_request_waits_for_each_address(committed: None) -> None:
     for address in (ADDRESS, ADDRESS, ADDRESS.upper()):
         ask_for_mail(address)
     assert ResetRequest.objects.count() == 1
 
 
-async def test_a_mail_server_that_hangs_delays_no_call_and_not_the_end(
+async def test_a_hanging_mail_server_delays_neither_calls_nor_the_shutdown(
     orm: Orm, alice_with_password: User, server: MailServer, settings: Any
 ) -> None:
     settings.DATABASE_CONNECTIONS = 1
@@ -242,7 +240,7 @@ async def test_a_mail_server_that_hangs_delays_no_call_and_not_the_end(
     token = await orm(lambda: issue_token(user_id="alice"))
     async with application_client() as http:
         began = time.monotonic()
-        await ask(http)
+        await request_reset(http)
         await until(lambda: server.connections)
         for _ in range(20):
             assert (await Caller(http, token).post("list_tasks")).status_code == 200
@@ -251,11 +249,11 @@ async def test_a_mail_server_that_hangs_delays_no_call_and_not_the_end(
     assert time.monotonic() - began < settings.EMAIL_TIMEOUT / 2
 
 
-async def test_the_end_of_a_worker_lets_a_mail_under_way_arrive_once(
+async def test_a_mail_that_is_being_sent_when_a_worker_ends_arrives_once(
     orm: Orm, alice_with_password: User, server: MailServer
 ) -> None:
     async with application_client() as http:
-        await ask(http)
+        await request_reset(http)
         await until(lambda: server.connections)
     async with asyncio.timeout(5):
         await outbox(orm)
@@ -279,7 +277,7 @@ async def test_in_development_the_mail_is_printed(
 ) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
     async with application_client() as http:
-        await ask(http)
+        await request_reset(http)
         await outbox(orm)
-    assert f"To: {ADDRESS}" in (printed := capsys.readouterr().out)
-    assert link_in(printed).startswith("/oauth/password/reset/")
+    assert f"To: {ADDRESS}" in (output := capsys.readouterr().out)
+    assert link_in(output).startswith("/oauth/password/reset/")

@@ -1,4 +1,4 @@
-"""JWTs of configured issuers: who they act for, what they may do, and where their keys come from."""
+"""JWTs of configured issuers: for which users they act, what they allow, and which configurations are refused."""
 
 import json
 import time
@@ -32,7 +32,7 @@ SCOPES = ["tasks:read", "tasks:write", "conversations:read", "conversations:writ
         ({"family": "HS", "public_key": "", "secret": SECRET}, SECRET, "HS256"),
     ],
 )
-async def test_a_token_of_the_issuer_acts_for_its_subject(
+async def test_a_token_of_an_issuer_acts_for_its_subject(
     http: httpx2.AsyncClient, alice: User, configure: Configure, config: dict[str, Any], key: Any, algorithm: str
 ) -> None:
     configure(**config)
@@ -42,7 +42,7 @@ async def test_a_token_of_the_issuer_acts_for_its_subject(
     assert (await caller.call("http", "list_tasks", user_id="bob"))["data"]["error"] == "forbidden"
 
 
-async def test_unknown_subjects_become_users_only_where_the_operator_says_so(
+async def test_unknown_subjects_become_users_only_if_the_operator_configures_it(
     http: httpx2.AsyncClient, configure: Configure, orm: Orm
 ) -> None:
     token = signed(claims(sub="new-person"))
@@ -58,7 +58,7 @@ async def test_unknown_subjects_become_users_only_where_the_operator_says_so(
 
 
 @pytest.mark.parametrize(
-    ("said", "reads", "writes"),
+    ("scope_claims", "reads", "writes"),
     [
         ({}, 200, 200),
         ({"scope": "tasks:read openid"}, 200, 403),
@@ -68,29 +68,29 @@ async def test_unknown_subjects_become_users_only_where_the_operator_says_so(
     ],
     ids=str,
 )
-async def test_the_scopes_of_the_token_bound_what_it_may_do(
-    http: httpx2.AsyncClient, alice: User, configure: Configure, said: dict[str, Any], reads: int, writes: int
+async def test_the_scopes_of_a_token_limit_what_it_may_do(
+    http: httpx2.AsyncClient, alice: User, configure: Configure, scope_claims: dict[str, Any], reads: int, writes: int
 ) -> None:
     configure()
-    caller = Caller(http, signed(claims(**said)))
+    caller = Caller(http, signed(claims(**scope_claims)))
     answers = [await caller.post("list_tasks"), await caller.post("add_task", title="x")]
     assert [answer.status_code for answer in answers] == [reads, writes]
 
 
-async def test_only_a_named_client_acts_for_others_and_only_with_its_own_token(
+async def test_only_a_configured_client_acts_for_others_and_only_with_its_own_token(
     http: httpx2.AsyncClient, alice: User, bob: User, configure: Configure
 ) -> None:
     configure(act_as_clients=["chat"])
-    own = signed(claims(sub="chat", client_id="chat"))
-    assert await status(http, own, user_id="alice") == 200
-    assert await status(http, own, user_id="nobody") == 404
-    assert await status(http, own) == 400
-    for said in ({"client_id": "chat"}, {"client_id": "other", "scope": "tasks:read tasks:act_as"}):
-        assert await status(http, signed(claims(sub="bob", **said)), user_id="alice") == 403
+    client_token = signed(claims(sub="chat", client_id="chat"))
+    assert await status(http, client_token, user_id="alice") == 200
+    assert await status(http, client_token, user_id="nobody") == 404
+    assert await status(http, client_token) == 400
+    for claims_of_bob in ({"client_id": "chat"}, {"client_id": "other", "scope": "tasks:read tasks:act_as"}):
+        assert await status(http, signed(claims(sub="bob", **claims_of_bob)), user_id="alice") == 403
     assert await status(http, signed(claims(sub="chat", client_id="other")), user_id="alice") == 401
 
 
-async def test_a_backend_that_acts_by_delegation_is_on_record(
+async def test_the_history_names_a_backend_that_acts_by_delegation(
     http: httpx2.AsyncClient, alice: User, configure: Configure, orm: Orm
 ) -> None:
     configure(family="HS", public_key="", secret=SECRET)
@@ -104,7 +104,7 @@ async def test_a_backend_that_acts_by_delegation_is_on_record(
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "words"),
     [
         ({"secret": SECRET}, "one of secret"),
         ({"public_key": ""}, "one of secret"),
@@ -125,13 +125,13 @@ async def test_a_backend_that_acts_by_delegation_is_on_record(
     ],
     ids=str,
 )
-async def test_a_wrong_configuration_stops_the_start_and_tells_no_key(changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(ImproperlyConfigured) as stopped:
+async def test_a_wrong_configuration_is_refused_without_revealing_a_key(changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as error:
         parse_issuers(json.dumps([issuer(**changed)]), SCOPES)
-    assert said in str(stopped.value) and SECRET not in str(stopped.value) and str(stopped.value).endswith(".")
+    assert words in str(error.value) and SECRET not in str(error.value) and str(error.value).endswith(".")
 
 
-async def test_a_private_key_is_no_configuration() -> None:
+async def test_a_private_key_or_a_malformed_configuration_is_refused() -> None:
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     pem = RSA.private_bytes(encoding, form, serialization.NoEncryption()).decode()
     for text in (json.dumps([issuer(public_key=pem)]), json.dumps([issuer(), issuer()]), "{", "7"):

@@ -1,4 +1,4 @@
-"""The keys of issuers: they rotate, they go away, and what their server sends is not trusted."""
+"""Issuers' key sets: keys rotate, key servers fail, and the answers of key servers are not trusted."""
 
 import time
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def published() -> Iterator[KeyServer]:
+def issuer_keys() -> Iterator[KeyServer]:
     with key_server() as server:
         yield server
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How many seconds the key sets' clock is ahead."""
+    """The number of seconds that the clock of key sets is ahead."""
     ahead = [0.0]
 
     class Clock:
@@ -37,29 +37,29 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def test_keys_rotate_without_a_restart(
-    http: httpx2.AsyncClient, alice: User, configure: Configure, published: KeyServer, clock: list[float]
+    http: httpx2.AsyncClient, alice: User, configure: Configure, issuer_keys: KeyServer, clock: list[float]
 ) -> None:
-    configure(public_key="", jwks_url=published.url)
-    published.keys = [jwk(kid="1")]
+    configure(public_key="", jwks_url=issuer_keys.url)
+    issuer_keys.keys = [jwk(kid="1")]
     first, second = signed(headers={"kid": "1"}), signed(key=OTHER_RSA, headers={"kid": "2"})
-    assert [await status(http, first) for _ in range(3)] == [200] * 3 and published.asked == 1
+    assert [await status(http, first) for _ in range(3)] == [200] * 3 and issuer_keys.asked == 1
     assert await status(http, second) == 401
-    published.keys = [jwk(kid="1"), jwk(OTHER_RSA, kid="2")]
+    issuer_keys.keys = [jwk(kid="1"), jwk(OTHER_RSA, kid="2")]
     clock[0] += key_set.PAUSE + 1
     assert await status(http, second) == 200
-    published.keys = [jwk(OTHER_RSA, kid="2")]
+    issuer_keys.keys = [jwk(OTHER_RSA, kid="2")]
     clock[0] += key_set.FRESH + 1
     assert await status(http, first) == 401 and await status(http, second) == 200
 
 
-async def test_invented_key_ids_cost_no_fetches(
-    http: httpx2.AsyncClient, alice: User, configure: Configure, published: KeyServer
+async def test_unknown_key_ids_cause_no_further_fetches(
+    http: httpx2.AsyncClient, alice: User, configure: Configure, issuer_keys: KeyServer
 ) -> None:
-    configure(public_key="", jwks_url=published.url)
-    published.keys = [jwk(kid="1")]
+    configure(public_key="", jwks_url=issuer_keys.url)
+    issuer_keys.keys = [jwk(kid="1")]
     for number in range(10):
         assert await status(http, signed(headers={"kid": f"invented-{number}"})) == 401
-    assert published.asked == 1
+    assert issuer_keys.asked == 1
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ async def test_invented_key_ids_cost_no_fetches(
     ],
     ids=lambda key: "-".join(str(key.get(name, "")) for name in ("kty", "use", "alg")),
 )
-async def test_a_key_for_another_purpose_signs_nothing(
-    http: httpx2.AsyncClient, alice: User, configure: Configure, published: KeyServer, key: dict[str, Any]
+async def test_a_key_for_another_purpose_or_algorithm_verifies_no_token(
+    http: httpx2.AsyncClient, alice: User, configure: Configure, issuer_keys: KeyServer, key: dict[str, Any]
 ) -> None:
-    configure(public_key="", jwks_url=published.url)
-    published.keys = [key]
+    configure(public_key="", jwks_url=issuer_keys.url)
+    issuer_keys.keys = [key]
     assert await status(http, signed(headers={"kid": "1"})) == 401
 
 
@@ -89,46 +89,46 @@ async def test_a_key_for_another_purpose_signs_nothing(
     [(500, b""), (404, b"{}"), (302, b""), (200, b"no JSON"), (200, b"[]"), (200, b"{}"), (200, b"x" * 70_000)],
     ids=lambda value: str(value)[:12],
 )
-async def test_without_keys_the_answer_is_503_and_never_open(
-    http: httpx2.AsyncClient, alice: User, configure: Configure, published: KeyServer, code: int, body: bytes
+async def test_without_keys_every_call_gets_503(
+    http: httpx2.AsyncClient, alice: User, configure: Configure, issuer_keys: KeyServer, code: int, body: bytes
 ) -> None:
-    configure(public_key="", jwks_url=published.url)
-    published.status, published.body = code, body
+    configure(public_key="", jwks_url=issuer_keys.url)
+    issuer_keys.status, issuer_keys.body = code, body
     caller = Caller(http, signed())
     rest = await caller.post("list_tasks")
     assert rest.status_code == 503 and rest.json()["data"]["error"] == "busy" and int(rest.headers["retry-after"]) > 0
     for method, params in (("tools/list", {}), ("tools/call", {"name": "list_tasks", "arguments": {}})):
         for revision in (MODERN, "2025-11-25"):
             assert (await caller.rpc(method, params, revision=revision)).status_code == 503
-    assert published.asked == 1  # and the failure is remembered for a moment
+    assert issuer_keys.asked == 1  # the failure is remembered for a short time
 
 
-async def test_keys_that_come_byte_by_byte_are_not_waited_for(
+async def test_keys_that_arrive_byte_by_byte_time_out(
     http: httpx2.AsyncClient,
     alice: User,
     configure: Configure,
-    published: KeyServer,
+    issuer_keys: KeyServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(key_set, "TIMEOUT", 0.3)
-    configure(public_key="", jwks_url=published.url)
-    published.slow = True
+    configure(public_key="", jwks_url=issuer_keys.url)
+    issuer_keys.slow = True
     started = time.monotonic()
     assert await status(http, signed()) == 503
     assert time.monotonic() - started < 3
 
 
-async def test_known_keys_serve_an_hour_while_their_source_is_away(
-    http: httpx2.AsyncClient, alice: User, configure: Configure, published: KeyServer, clock: list[float]
+async def test_known_keys_work_for_an_hour_while_their_server_fails(
+    http: httpx2.AsyncClient, alice: User, configure: Configure, issuer_keys: KeyServer, clock: list[float]
 ) -> None:
-    configure(public_key="", jwks_url=published.url)
-    published.keys = [jwk()]
+    configure(public_key="", jwks_url=issuer_keys.url)
+    issuer_keys.keys = [jwk()]
     assert await status(http, signed()) == 200
-    published.status = 500
+    issuer_keys.status = 500
     clock[0] += key_set.FRESH + 1
     assert await status(http, signed()) == 200
     clock[0] += key_set.STALE
     assert await status(http, signed()) == 503
-    published.status = 200
+    issuer_keys.status = 200
     clock[0] += key_set.PAUSE + 1
     assert await status(http, signed()) == 200

@@ -1,4 +1,4 @@
-"""An issuer's key set over real HTTPS: what its server sends is unpacked once at most, and never without a bound."""
+"""An issuer's key set over real HTTPS: an answer is decompressed at most once, and never without a limit."""
 
 import gzip
 import json
@@ -43,7 +43,7 @@ BAD: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("how", BAD)
-def test_what_is_no_small_plain_key_set_holds_no_keys(documents: DocumentServer, how: str) -> None:
+def test_a_large_or_malformed_key_set_gives_no_keys(documents: DocumentServer, how: str) -> None:
     keys = JsonWebKeySet(documents.serve(BAD[how]()))
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""Clients by their own documents: those that matter are taken as they are, and no address leads into our network."""
+"""Clients with metadata documents: the common ones connect, and no address leads into our own network."""
 
 import contextlib
 import socket
@@ -63,16 +63,16 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
-    """What the addresses of clients serve; only the network is left out."""
+def served_documents(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """The documents at the clients' addresses. Only the network is replaced."""
     documents = {document["client_id"]: {"client_name": name, **document} for name, document in DOCUMENTS.items()}
     monkeypatch.setattr(clients.MetadataFetcher, "_fetch", lambda self, client_id, end: (documents[client_id], 300))
     return documents
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-async def test_a_client_that_matters_connects_by_its_document(
-    browser: Browser, http: httpx2.AsyncClient, served: dict[str, Any], name: str
+async def test_a_common_client_connects_with_its_document(
+    browser: Browser, http: httpx2.AsyncClient, served_documents: dict[str, Any], name: str
 ) -> None:
     document = DOCUMENTS[name]
     for redirect_uri in document["redirect_uris"]:
@@ -85,9 +85,9 @@ async def test_a_client_that_matters_connects_by_its_document(
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-async def test_a_client_that_matters_can_register(browser: Browser, http: httpx2.AsyncClient, name: str) -> None:
-    said = {key: value for key, value in DOCUMENTS[name].items() if key != "client_id"}
-    client = await registered(http, client_name=name, **said)
+async def test_a_common_client_can_register(browser: Browser, http: httpx2.AsyncClient, name: str) -> None:
+    metadata = {key: value for key, value in DOCUMENTS[name].items() if key != "client_id"}
+    client = await registered(http, client_name=name, **metadata)
     assert (await connected(browser, client))["refresh_token"]
 
 
@@ -105,11 +105,11 @@ async def test_a_client_that_matters_can_register(browser: Browser, http: httpx2
     ],
     ids=str,
 )
-async def test_a_document_that_we_cannot_serve_makes_no_client(
-    browser: Browser, http: httpx2.AsyncClient, served: dict[str, Any], orm: Orm, changed: dict[str, Any]
+async def test_an_unsupported_document_creates_no_client(
+    browser: Browser, http: httpx2.AsyncClient, served_documents: dict[str, Any], orm: Orm, changed: dict[str, Any]
 ) -> None:
     address = DOCUMENTS["Claude.ai"]["client_id"]
-    served[address] = {**served[address], **changed}
+    served_documents[address] = {**served_documents[address], **changed}
     client = OAuthClient(http, address, "https://claude.ai/api/mcp/auth_callback")
     assert (await browser.get("/oauth/authorize", params=client.question())).status_code == 400
     assert await orm(Application.objects.count) == 0
@@ -117,10 +117,10 @@ async def test_a_document_that_we_cannot_serve_makes_no_client(
 
 @pytest.fixture
 def trap() -> Iterator[socket.socket]:
-    """A port of this computer that nobody may reach through us."""
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        listening.setblocking(False)
-        yield listening
+    """A local port that no client may reach through the server."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        listener.setblocking(False)
+        yield listener
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ async def test_no_client_document_is_fetched_from_inside_our_network(
     assert await orm(Application.objects.count) == 0
 
 
-def test_a_document_that_comes_byte_by_byte_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_that_arrives_byte_by_byte_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "FETCH_SECONDS", 0.3)
     with key_server() as server:
         server.slow = True
@@ -174,48 +174,52 @@ def test_a_document_that_comes_byte_by_byte_is_not_waited_for(monkeypatch: pytes
         response.close()
 
 
-def test_a_name_that_does_not_resolve_in_time_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_name_lookup_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "FETCH_SECONDS", 0.1)
-    answered = threading.Event()
-    monkeypatch.setattr(cimd, "_resolve_and_validate", lambda host, port: answered.wait(5))
+    lookup_may_end = threading.Event()
+    monkeypatch.setattr(cimd, "_resolve_and_validate", lambda host, port: lookup_may_end.wait(5))
     with pytest.raises(CIMDError, match="in time"):
         clients.MetadataFetcher().fetch("https://slow.example/x")
-    answered.set()
+    lookup_may_end.set()
 
 
-async def test_introspection_is_for_those_entitled(
+async def test_only_entitled_callers_can_introspect_a_token(
     browser: Browser, http: httpx2.AsyncClient, orm: Orm, app: OAuthClient
 ) -> None:
     token = (await connected(browser, app))["access_token"]
     service = await orm(lambda: issue_token(service="chat"))
-    asked = {"data": {"token": token}}
-    told = await http.post("/oauth/introspect", headers={"Authorization": f"Bearer {service}"}, **asked)  # type: ignore[arg-type]
-    assert told.json()["active"] and told.json()["sub"] == "alice" and told.json()["client_id"] == app.client_id
+    request = {"data": {"token": token}}
+    introspection = await http.post("/oauth/introspect", headers={"Authorization": f"Bearer {service}"}, **request)  # type: ignore[arg-type]
+    assert (
+        introspection.json()["active"]
+        and introspection.json()["sub"] == "alice"
+        and introspection.json()["client_id"] == app.client_id
+    )
     unknown = await http.post(
         "/oauth/introspect", headers={"Authorization": f"Bearer {service}"}, data={"token": "todo_x"}
     )
     assert unknown.json() == {"active": False}
     other = (await register(http, token_endpoint_auth_method="client_secret_basic")).json()
-    foreign = await http.post("/oauth/introspect", auth=(other["client_id"], other["client_secret"]), **asked)  # type: ignore[arg-type]
+    foreign = await http.post("/oauth/introspect", auth=(other["client_id"], other["client_secret"]), **request)  # type: ignore[arg-type]
     assert foreign.json() == {"active": False}
     for headers in ({}, {"Authorization": f"Bearer {token}"}, {"Authorization": "Basic eDp5"}):
-        assert (await http.post("/oauth/introspect", headers=headers, **asked)).status_code == 401  # type: ignore[arg-type]
+        assert (await http.post("/oauth/introspect", headers=headers, **request)).status_code == 401  # type: ignore[arg-type]
 
 
-async def test_a_client_with_a_secret_asks_about_its_own_token(browser: Browser, http: httpx2.AsyncClient) -> None:
-    made = (await register(http, token_endpoint_auth_method="client_secret_post")).json()
-    secret = {"client_secret": made["client_secret"]}
-    client = OAuthClient(http, made["client_id"], made["redirect_uris"][0])
+async def test_a_client_with_a_secret_can_introspect_its_own_token(browser: Browser, http: httpx2.AsyncClient) -> None:
+    registration = (await register(http, token_endpoint_auth_method="client_secret_post")).json()
+    secret = {"client_secret": registration["client_secret"]}
+    client = OAuthClient(http, registration["client_id"], registration["redirect_uris"][0])
     code = answered(await browser.consent(client.question()))["code"]
     assert (await client.exchange(code, client_secret="wrong")).status_code == 401
     token = (await client.exchange(code, **secret)).json()["access_token"]
-    sent = {"token": token, "client_id": client.client_id, **secret}
-    assert (await http.post("/oauth/introspect", data=sent)).json()["active"]
+    form = {"token": token, "client_id": client.client_id, **secret}
+    assert (await http.post("/oauth/introspect", data=form)).json()["active"]
 
 
-async def test_purge_removes_clients_that_nobody_uses(browser: Browser, http: httpx2.AsyncClient, orm: Orm) -> None:
-    used, unused = await registered(http), await registered(http)
-    await connected(browser, used)
+async def test_purge_removes_unused_clients(browser: Browser, http: httpx2.AsyncClient, orm: Orm) -> None:
+    used_client, unused_client = await registered(http), await registered(http)
+    await connected(browser, used_client)
 
     def purge_after(days: int) -> set[str]:
         Application.objects.update(updated=F("updated") - timedelta(days=days))
@@ -224,8 +228,8 @@ async def test_purge_removes_clients_that_nobody_uses(browser: Browser, http: ht
         call_command("purge")
         return set(Application.objects.values_list("client_id", flat=True))
 
-    assert await orm(lambda: purge_after(29)) == {used.client_id, unused.client_id}
-    assert await orm(lambda: purge_after(2)) == {used.client_id}
+    assert await orm(lambda: purge_after(29)) == {used_client.client_id, unused_client.client_id}
+    assert await orm(lambda: purge_after(2)) == {used_client.client_id}
     await orm(lambda: purge_after(90))
     assert await orm(lambda: purge_after(31)) == set()
     assert await orm(AccessToken.objects.count) == 0

@@ -1,4 +1,4 @@
-"""An authorization code is redeemed once; whoever redeems it again ends what came of it (OAuth 2.1, section 4.1.3)."""
+"""An authorization code works once. A second use revokes the tokens of the first (OAuth 2.1, section 4.1.3)."""
 
 import logging
 from datetime import timedelta
@@ -30,11 +30,11 @@ async def works(http: httpx2.AsyncClient, tokens: dict[str, Any]) -> bool:
 
 
 def is_invalid_grant(response: httpx2.Response) -> bool:
-    said = response.json()
-    return response.status_code == 400 and said["error"] == "invalid_grant" and said["error_description"].endswith(".")
+    body = response.json()
+    return response.status_code == 400 and body["error"] == "invalid_grant" and body["error_description"].endswith(".")
 
 
-async def test_a_second_use_ends_the_tokens_of_the_first(
+async def test_a_second_use_of_a_code_revokes_the_tokens_of_the_first_use(
     browser: Browser, app: OAuthClient, http: httpx2.AsyncClient
 ) -> None:
     code = await code_of(browser, app)
@@ -46,49 +46,54 @@ async def test_a_second_use_ends_the_tokens_of_the_first(
     assert is_invalid_grant(await app.exchange(code))
 
 
-async def test_a_second_use_ends_what_the_tokens_were_renewed_to(
+async def test_a_second_use_of_a_code_revokes_refreshed_tokens_too(
     browser: Browser, app: OAuthClient, http: httpx2.AsyncClient, orm: Orm
 ) -> None:
     code = await code_of(browser, app)
     first = (await app.exchange(code)).json()
-    renewed = [(await app.refresh(first["refresh_token"])).json() for _ in range(2)]  # as two racing processes
-    renewed.append((await app.refresh(renewed[1]["refresh_token"])).json())
-    assert await works(http, renewed[0]) and await works(http, renewed[2])
+    # Two refreshes with one token, as two racing processes make them.
+    refreshed_tokens = [(await app.refresh(first["refresh_token"])).json() for _ in range(2)]
+    refreshed_tokens.append((await app.refresh(refreshed_tokens[1]["refresh_token"])).json())
+    assert await works(http, refreshed_tokens[0]) and await works(http, refreshed_tokens[2])
     assert is_invalid_grant(await app.exchange(code))
-    for tokens in renewed:
+    for tokens in refreshed_tokens:
         assert not await works(http, tokens)
         assert is_invalid_grant(await app.refresh(tokens["refresh_token"]))
     assert await orm(AccessToken.objects.count) == 0
 
 
-async def test_a_second_use_ends_nothing_else(browser: Browser, app: OAuthClient, http: httpx2.AsyncClient) -> None:
+async def test_a_second_use_of_a_code_revokes_no_other_tokens(
+    browser: Browser, app: OAuthClient, http: httpx2.AsyncClient
+) -> None:
     code = await code_of(browser, app)
     await app.exchange(code)
-    beside = (await app.exchange(await code_of(browser, app))).json()  # the same app, another consent
+    second_consent_tokens = (await app.exchange(await code_of(browser, app))).json()  # the same app, another consent
     other = await registered(http)
-    others = (await other.exchange(await code_of(browser, other))).json()
+    other_tokens = (await other.exchange(await code_of(browser, other))).json()
     assert is_invalid_grant(await app.exchange(code))
-    assert await works(http, beside) and await works(http, others)
-    assert (await app.refresh(beside["refresh_token"])).status_code == 200
+    assert await works(http, second_consent_tokens) and await works(http, other_tokens)
+    assert (await app.refresh(second_consent_tokens["refresh_token"])).status_code == 200
 
 
-async def test_only_the_client_that_had_the_code_can_end_its_tokens(browser: Browser, http: httpx2.AsyncClient) -> None:
-    made = (await register(http, token_endpoint_auth_method="client_secret_post")).json()
-    client = OAuthClient(http, made["client_id"], made["redirect_uris"][0])
+async def test_only_the_client_of_the_code_can_cause_its_tokens_to_be_revoked(
+    browser: Browser, http: httpx2.AsyncClient
+) -> None:
+    registration = (await register(http, token_endpoint_auth_method="client_secret_post")).json()
+    client = OAuthClient(http, registration["client_id"], registration["redirect_uris"][0])
     code = await code_of(browser, client)
-    tokens = (await client.exchange(code, client_secret=made["client_secret"])).json()
+    tokens = (await client.exchange(code, client_secret=registration["client_secret"])).json()
     stranger = await registered(http)
     assert is_invalid_grant(await stranger.exchange(code))
     assert (await client.exchange(code)).status_code == 401
     assert (await client.exchange(code, client_secret="wrong")).status_code == 401
     assert (await client.exchange(code, client_id="unknown")).status_code == 401
     assert await works(http, tokens)
-    assert is_invalid_grant(await client.exchange(code, client_secret=made["client_secret"]))
+    assert is_invalid_grant(await client.exchange(code, client_secret=registration["client_secret"]))
     assert not await works(http, tokens)
 
 
 @pytest.mark.parametrize("round_", range(5))
-async def test_of_five_uses_at_once_one_succeeds_and_its_tokens_end(
+async def test_one_of_five_simultaneous_uses_succeeds_and_its_tokens_are_revoked(
     browser: Browser,
     app: OAuthClient,
     http: httpx2.AsyncClient,
@@ -97,48 +102,48 @@ async def test_of_five_uses_at_once_one_succeeds_and_its_tokens_end(
     round_: int,
 ) -> None:
     answers = await at_once(partial(app.exchange, await code_of(browser, app)), 5)
-    (won,) = [answer for answer in answers if answer.status_code == 200]
-    assert [is_invalid_grant(answer) for answer in answers if answer is not won] == [True] * 4
-    assert not await works(http, won.json())
-    assert (await app.refresh(won.json()["refresh_token"])).status_code == 400
+    (winner,) = [answer for answer in answers if answer.status_code == 200]
+    assert [is_invalid_grant(answer) for answer in answers if answer is not winner] == [True] * 4
+    assert not await works(http, winner.json())
+    assert (await app.refresh(winner.json()["refresh_token"])).status_code == 400
     assert await orm(AccessToken.objects.count) == 0
     assert await orm(UsedCode.objects.count) == await orm(RefreshToken.objects.count) == 1
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_a_refused_request_does_not_use_the_code_up(
+async def test_a_refused_request_does_not_use_up_the_code(
     browser: Browser, app: OAuthClient, http: httpx2.AsyncClient, orm: Orm
 ) -> None:
     code = await code_of(browser, app)
     stranger = await registered(http)
-    for refused in (
+    for refusal in (
         await app.exchange(code, code_verifier="x" * 43),
         await app.exchange(code, redirect_uri="http://127.0.0.1:33418/other"),
         await app.exchange(code, resource="https://evil.example/mcp"),
         await app.exchange(code, client_id="unknown"),
         await stranger.exchange(code),
     ):
-        assert 400 <= refused.status_code < 500
+        assert 400 <= refusal.status_code < 500
     assert await orm(UsedCode.objects.count) == 0
     tokens = await app.exchange(code)
     assert tokens.status_code == 200 and await works(http, tokens.json())
 
 
-async def test_a_code_that_is_too_old_is_not_a_used_one(browser: Browser, app: OAuthClient, orm: Orm) -> None:
+async def test_an_expired_code_is_not_recorded_as_used(browser: Browser, app: OAuthClient, orm: Orm) -> None:
     code = await code_of(browser, app)
     await orm(lambda: Grant.objects.update(expires=F("expires") - timedelta(seconds=61)))
     assert is_invalid_grant(await app.exchange(code))
     assert await orm(UsedCode.objects.count) == 0
 
 
-async def test_the_code_is_kept_as_a_hash_alone_and_purged_in_time(
+async def test_a_used_code_is_stored_only_as_a_hash_and_purged_later(
     browser: Browser, app: OAuthClient, orm: Orm
 ) -> None:
     code = await code_of(browser, app)
     await app.exchange(code)
-    kept = await orm(UsedCode.objects.get)
+    used_code = await orm(UsedCode.objects.get)
     family = await orm(lambda: RefreshToken.objects.get().token_family)
-    assert (kept.checksum, kept.token_family) == (checksum(code), family)
+    assert (used_code.checksum, used_code.token_family) == (checksum(code), family)
     assert await orm(Grant.objects.count) == 0
 
     def purge_after(days: int) -> int:

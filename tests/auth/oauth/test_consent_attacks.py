@@ -1,4 +1,4 @@
-"""What an attacker tries at the authorization server: codes, verifiers, redirects, forms, frames, sessions."""
+"""Attacks on the authorization server: codes, verifiers, redirects, forms, frames, sessions."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,11 +27,11 @@ async def code_of(browser: Browser, client: OAuthClient) -> str:
     return answered(await browser.consent(client.question()))["code"]
 
 
-async def test_a_code_is_good_once(browser: Browser, app: OAuthClient) -> None:
+async def test_a_code_works_only_once(browser: Browser, app: OAuthClient) -> None:
     code = await code_of(browser, app)
     assert (await app.exchange(code)).status_code == 200
-    replayed = await app.exchange(code)
-    assert replayed.status_code == 400 and replayed.json()["error"] == "invalid_grant"
+    replay = await app.exchange(code)
+    assert replay.status_code == 400 and replay.json()["error"] == "invalid_grant"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ async def test_a_code_is_good_once(browser: Browser, app: OAuthClient) -> None:
     ],
     ids=lambda changed: "-".join(f"{name}={value[:30]}" for name, value in changed.items()),
 )
-async def test_a_token_request_that_does_not_match_is_refused(
+async def test_a_token_request_with_a_wrong_parameter_is_refused(
     browser: Browser, app: OAuthClient, orm: Orm, changed: dict[str, str]
 ) -> None:
     answer = await app.exchange(await code_of(browser, app), **changed)
@@ -59,7 +59,7 @@ async def test_a_token_request_that_does_not_match_is_refused(
     assert await orm(AccessToken.objects.count) == 0
 
 
-async def test_a_code_of_another_client_and_an_old_code_are_refused(
+async def test_another_clients_code_and_an_expired_code_are_refused(
     browser: Browser, app: OAuthClient, http: httpx2.AsyncClient, orm: Orm
 ) -> None:
     other = await registered(http)
@@ -96,19 +96,19 @@ async def test_a_code_of_another_client_and_an_old_code_are_refused(
         "",
     ],
 )
-async def test_no_redirect_leads_to_an_address_that_is_not_registered(
+async def test_nothing_redirects_to_an_unregistered_address(
     browser: Browser, http: httpx2.AsyncClient, orm: Orm, uri: str
 ) -> None:
     client = await registered(http, redirect_uris=[REGISTERED, "https://app.example/second"])
     page = await browser.get("/oauth/authorize", params=client.question(redirect_uri=uri))
     assert page.status_code == 400 and "location" not in page.headers and "cannot be connected" in page.text
-    good = await browser.get("/oauth/authorize", params=client.question())
-    sent = await browser.post("/oauth/authorize", {**hidden(good.text), "allow": "1", "redirect_uri": uri})
-    assert sent.status_code != 302 or "code" not in sent.headers["location"]
+    good_page = await browser.get("/oauth/authorize", params=client.question())
+    response = await browser.post("/oauth/authorize", {**hidden(good_page.text), "allow": "1", "redirect_uri": uri})
+    assert response.status_code != 302 or "code" not in response.headers["location"]
     assert await orm(Grant.objects.count) == 0
 
 
-async def test_a_native_app_may_come_back_on_another_port_of_its_own_computer_alone(
+async def test_a_native_app_may_use_another_port_but_only_of_its_own_computer(
     browser: Browser, app: OAuthClient
 ) -> None:
     other_port = app.question(redirect_uri="http://127.0.0.1:50000/callback")
@@ -133,11 +133,15 @@ async def test_a_native_app_may_come_back_on_another_port_of_its_own_computer_al
         ({"response_type": "id_token"}, "unsupported_response_type|unauthorized_client"),
     ],
 )
-async def test_an_error_goes_back_to_the_client_with_the_state_and_the_issuer(
+async def test_an_error_redirects_to_the_client_with_state_and_issuer(
     browser: Browser, app: OAuthClient, changed: dict[str, str | None], error: str
 ) -> None:
-    back = answered(await browser.get("/oauth/authorize", params=app.question(**changed)))
-    assert back["error"] in error.split("|") and back["state"] == "xyz" and back["iss"] == "http://localhost:5000"
+    redirect = answered(await browser.get("/oauth/authorize", params=app.question(**changed)))
+    assert (
+        redirect["error"] in error.split("|")
+        and redirect["state"] == "xyz"
+        and redirect["iss"] == "http://localhost:5000"
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,27 +156,27 @@ async def test_an_error_goes_back_to_the_client_with_the_state_and_the_issuer(
     ],
     ids=str,
 )
-async def test_a_consent_form_that_was_tampered_with_gives_no_code(
+async def test_a_manipulated_consent_form_yields_no_code(
     browser: Browser, app: OAuthClient, orm: Orm, changed: dict[str, str]
 ) -> None:
     page = await browser.get("/oauth/authorize", params=app.question())
-    sent = await browser.post("/oauth/authorize", {**hidden(page.text), "allow": "1", **changed})
-    assert sent.status_code < 500, sent.text
-    assert "code=" not in sent.headers.get("location", "") and await orm(Grant.objects.count) == 0
+    response = await browser.post("/oauth/authorize", {**hidden(page.text), "allow": "1", **changed})
+    assert response.status_code < 500, response.text
+    assert "code=" not in response.headers.get("location", "") and await orm(Grant.objects.count) == 0
 
 
-async def test_consent_is_asked_each_time_whatever_the_client_says(browser: Browser, app: OAuthClient) -> None:
+async def test_every_authorization_asks_for_consent_whatever_the_client_sends(
+    browser: Browser, app: OAuthClient
+) -> None:
     assert (await app.exchange(await code_of(browser, app))).status_code == 200
-    for said in ({"approval_prompt": "auto"}, {"prompt": "none"}):
-        page = await browser.get("/oauth/authorize", params={**app.question(), **said})
+    for prompt in ({"approval_prompt": "auto"}, {"prompt": "none"}):
+        page = await browser.get("/oauth/authorize", params={**app.question(), **prompt})
         assert page.status_code == 200 or "code=" not in page.headers["location"]
 
 
-async def test_a_client_that_asks_in_silence_is_told_that_nobody_is_there(
-    app: OAuthClient, http: httpx2.AsyncClient
-) -> None:
-    back = answered(await http.get("/oauth/authorize", params={**app.question(), "prompt": "none"}))
-    assert back == {"error": "login_required", "state": "xyz", "iss": "http://localhost:5000"}
+async def test_prompt_none_without_a_session_gets_login_required(app: OAuthClient, http: httpx2.AsyncClient) -> None:
+    redirect = answered(await http.get("/oauth/authorize", params={**app.question(), "prompt": "none"}))
+    assert redirect == {"error": "login_required", "state": "xyz", "iss": "http://localhost:5000"}
 
 
 @pytest.mark.parametrize("path", ["token", "revoke", "introspect", "authorize"])
@@ -185,11 +189,11 @@ async def test_a_nul_character_is_refused(app: OAuthClient, path: str) -> None:
     assert 400 <= basic.status_code < 500
 
 
-async def test_consent_needs_a_form_of_ours(browser: Browser, app: OAuthClient, orm: Orm) -> None:
+async def test_consent_is_accepted_only_from_our_own_form(browser: Browser, app: OAuthClient, orm: Orm) -> None:
     page = await browser.get("/oauth/authorize", params=app.question())
     fields = {**hidden(page.text), "allow": "1"}
-    without = {name: value for name, value in fields.items() if name != "csrfmiddlewaretoken"}
-    assert (await browser.post("/oauth/authorize", without)).status_code == 403
+    without_token = {name: value for name, value in fields.items() if name != "csrfmiddlewaretoken"}
+    assert (await browser.post("/oauth/authorize", without_token)).status_code == 403
     foreign = await browser.post("/oauth/authorize", fields, Origin="https://evil.example")
     assert foreign.status_code == 403
     stranger = Browser(browser._http)
@@ -208,7 +212,7 @@ async def test_no_page_can_be_framed_or_cached(browser: Browser, app: OAuthClien
 
 
 async def test_signing_in_changes_the_session(http: httpx2.AsyncClient, person: Any, app: OAuthClient) -> None:
-    """Session fixation: what an attacker planted before is worth nothing after."""
+    """Session fixation: a session id that an attacker planted before the sign-in is worthless after it."""
     browser = Browser(http)
     browser.cookies["sessionid"] = "planted-by-the-attacker-0123456789"
     await browser.sign_in("alice")
@@ -220,7 +224,9 @@ async def test_signing_in_changes_the_session(http: httpx2.AsyncClient, person: 
 
 
 @pytest.mark.parametrize("to", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
-async def test_sign_in_and_sign_out_lead_to_our_pages_alone(http: httpx2.AsyncClient, person: Any, to: str) -> None:
+async def test_sign_in_and_sign_out_redirect_only_to_our_own_pages(
+    http: httpx2.AsyncClient, person: Any, to: str
+) -> None:
     browser = Browser(http)
     response = await browser.sign_in("alice", to=to)
     assert response.headers["location"] == "/oauth/connections"
@@ -237,7 +243,7 @@ async def test_five_wrong_passwords_lock_the_sign_in(http: httpx2.AsyncClient, p
     assert (await browser.sign_in("alice")).status_code == 429
 
 
-async def test_the_redirect_address_is_shown_before_consent(browser: Browser, http: httpx2.AsyncClient) -> None:
+async def test_the_consent_page_shows_the_redirect_address(browser: Browser, http: httpx2.AsyncClient) -> None:
     client = await registered(http, client_name="<b>Claude</b>\u202e\0", redirect_uris=["https://evil.example/cb"])
     page = (await browser.get("/oauth/authorize", params=client.question())).text
     assert "evil.example" in page and "&lt;b&gt;Claude" in page and "<b>" not in page

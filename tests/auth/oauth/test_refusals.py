@@ -1,4 +1,4 @@
-"""The answers to bad requests of strangers: one form for all, with words that help; and nothing is stored."""
+"""Refusals of bad requests from strangers: one format, a description that helps, and nothing stored."""
 
 import logging
 from typing import Any
@@ -16,18 +16,18 @@ pytestmark = pytest.mark.anyio
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-def told(response: httpx2.Response, error: str, status: int = 400) -> str:
-    """The description in a refusal, which has the form of RFC 6749, section 5.2."""
+def description_of(response: httpx2.Response, error: str, status: int = 400) -> str:
+    """Return the description of a refusal. The refusal must have the format of RFC 6749, section 5.2."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
-    said = response.json()
-    assert set(said) == {"error", "error_description"} and said["error"] == error, said
-    assert said["error_description"].endswith(".")
-    return str(said["error_description"])
+    body = response.json()
+    assert set(body) == {"error", "error_description"} and body["error"] == error, body
+    assert body["error_description"].endswith(".")
+    return str(body["error_description"])
 
 
 @pytest.mark.parametrize(
-    ("sent", "error", "words"),
+    ("form", "error", "words"),
     [
         ({}, "invalid_request", "grant_type"),
         ({"grant_type": "x"}, "unsupported_grant_type", "authorization_code and refresh_token"),
@@ -41,25 +41,27 @@ def told(response: httpx2.Response, error: str, status: int = 400) -> str:
     ids=str,
 )
 async def test_the_token_endpoint_says_what_is_wrong(
-    app: OAuthClient, http: httpx2.AsyncClient, sent: dict[str, str], error: str, words: str
+    app: OAuthClient, http: httpx2.AsyncClient, form: dict[str, str], error: str, words: str
 ) -> None:
-    refused = await http.post("/oauth/token", data={"client_id": app.client_id, **sent})
-    assert words in told(refused, error)
-    assert refused.headers["cache-control"] == "no-store"
+    refusal = await http.post("/oauth/token", data={"client_id": app.client_id, **form})
+    assert words in description_of(refusal, error)
+    assert refusal.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", ["token", "revoke"])
-async def test_an_unknown_client_is_told_so(http: httpx2.AsyncClient, path: str) -> None:
-    sent = {"grant_type": "authorization_code", "code": "x", "token": "x"}
+async def test_the_refusal_of_an_unknown_client_says_so(http: httpx2.AsyncClient, path: str) -> None:
+    form = {"grant_type": "authorization_code", "code": "x", "token": "x"}
     for client_id in ("unknown", "x" * 300, "https://unknown.invalid/" + "x" * 300):
-        refused = await http.post(f"/oauth/{path}", data={**sent, "client_id": client_id})
-        assert "unknown" in told(refused, "invalid_client", 401)
+        refusal = await http.post(f"/oauth/{path}", data={**form, "client_id": client_id})
+        assert "unknown" in description_of(refusal, "invalid_client", 401)
 
 
 @pytest.mark.parametrize("path", ["token", "revoke", "introspect"])
 async def test_a_repeated_parameter_is_refused(http: httpx2.AsyncClient, app: OAuthClient, path: str) -> None:
     body = f"grant_type=refresh_token&refresh_token=x&token=x&client_id=unknown&client_id={app.client_id}"
-    assert "repeated" in told(await http.post(f"/oauth/{path}", content=body, headers=FORM), "invalid_request")
+    assert "repeated" in description_of(
+        await http.post(f"/oauth/{path}", content=body, headers=FORM), "invalid_request"
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ async def test_a_repeated_parameter_is_refused(http: httpx2.AsyncClient, app: OA
         ("&" * 1500, "", "too many"),
     ],
 )
-async def test_parameters_that_cannot_be_read_are_refused_at_the_door(
+async def test_unreadable_parameters_are_refused_without_an_error_in_the_log(
     http: httpx2.AsyncClient,
     caplog: pytest.LogCaptureFixture,
     path: str,
@@ -83,32 +85,36 @@ async def test_parameters_that_cannot_be_read_are_refused_at_the_door(
     body: str,
     words: str,
 ) -> None:
-    refused = await http.post(f"{path}?{query}", content=body, headers=FORM)
-    assert words in told(refused, "invalid_request")
+    refusal = await http.post(f"{path}?{query}", content=body, headers=FORM)
+    assert words in description_of(refusal, "invalid_request")
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize("path", ["/oauth/sign-in", "/admin/login/"])
-async def test_a_name_that_is_too_long_for_anybody_is_not_tried_and_not_kept(
+async def test_a_name_longer_than_any_user_id_is_neither_tried_nor_stored(
     http: httpx2.AsyncClient, person: User, orm: Orm, path: str
 ) -> None:
     browser = Browser(http)
     page = await browser.get(path)
-    refused = await browser.post(path, {**hidden(page.text, path if "admin" in path else ""), **_signing("x" * 256)})
-    assert refused.status_code == 200 and f"at most {ID_MAX} characters" in refused.text
+    refusal = await browser.post(
+        path, {**hidden(page.text, path if "admin" in path else ""), **_credentials("x" * 256)}
+    )
+    assert refusal.status_code == 200 and f"at most {ID_MAX} characters" in refusal.text
     assert await orm(lambda: AccessAttempt.objects.count() + AccessFailureLog.objects.count()) == 0
-    wrong = await browser.post(path, {**hidden(page.text, path if "admin" in path else ""), **_signing("x" * ID_MAX)})
+    wrong = await browser.post(
+        path, {**hidden(page.text, path if "admin" in path else ""), **_credentials("x" * ID_MAX)}
+    )
     assert wrong.status_code == 200 and "characters" not in wrong.text
     assert await orm(AccessAttempt.objects.count) == 1
 
 
-def _signing(name: str) -> dict[str, str]:
+def _credentials(name: str) -> dict[str, str]:
     return {"username": name, "password": "wrong"}
 
 
 @pytest.mark.parametrize("uid", ["AA", "YWxpY2U", "x" * 3000, "YWxpY2UA", "_w"])
 @pytest.mark.parametrize("token", ["x", "set-password", "a-" + "x" * 3000])
-async def test_a_reset_link_that_is_none_is_used_up(
+async def test_an_invalid_reset_link_is_shown_as_used_up(
     http: httpx2.AsyncClient, person: User, uid: str, token: str
 ) -> None:
     page = await http.get(f"/oauth/password/reset/{uid}/{token}")
@@ -116,9 +122,11 @@ async def test_a_reset_link_that_is_none_is_used_up(
 
 
 @pytest.mark.parametrize("challenge", ["x" * 42, "x" * 44, "x" * 129, "x" * 42 + "+", "x" * 42 + "\u00e9"])
-async def test_a_challenge_that_is_no_sha256_is_refused(browser: Browser, app: OAuthClient, challenge: str) -> None:
-    back = answered(await browser.get("/oauth/authorize", params=app.question(code_challenge=challenge)))
-    assert back["error"] == "invalid_request" and "43 characters" in back["error_description"]
+async def test_a_code_challenge_that_is_not_a_sha256_hash_is_refused(
+    browser: Browser, app: OAuthClient, challenge: str
+) -> None:
+    redirect = answered(await browser.get("/oauth/authorize", params=app.question(code_challenge=challenge)))
+    assert redirect["error"] == "invalid_request" and "43 characters" in redirect["error_description"]
     page = await browser.get("/oauth/authorize", params=app.question())
     form = {**hidden(page.text), "allow": "1", "code_challenge": challenge}
     assert answered(await browser.post("/oauth/authorize", form))["error"] == "invalid_request"
@@ -127,7 +135,7 @@ async def test_a_challenge_that_is_no_sha256_is_refused(browser: Browser, app: O
 async def test_a_redirect_that_is_too_long_to_send_is_refused(
     http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told(await http.get("/oauth/authorize?state=" + "%ff" * 4000), "invalid_request")
+    description_of(await http.get("/oauth/authorize?state=" + "%ff" * 4000), "invalid_request")
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
@@ -148,7 +156,7 @@ async def test_a_redirect_that_is_too_long_to_send_is_refused(
 async def test_registration_says_what_is_wrong(
     http: httpx2.AsyncClient, metadata: dict[str, Any], error: str, words: str
 ) -> None:
-    assert words in told(await register(http, **metadata), error)
+    assert words in description_of(await register(http, **metadata), error)
 
 
 @pytest.mark.parametrize(
@@ -164,10 +172,10 @@ async def test_registration_says_what_is_wrong(
     ids=lambda value: str(value)[:20],
 )
 async def test_registration_says_what_is_wrong_with_the_body(http: httpx2.AsyncClient, body: bytes, words: str) -> None:
-    assert words in told(await http.post("/oauth/register", content=body), "invalid_client_metadata")
+    assert words in description_of(await http.post("/oauth/register", content=body), "invalid_client_metadata")
 
 
 async def test_a_registration_cannot_be_managed(http: httpx2.AsyncClient, app: OAuthClient) -> None:
     for method in ("GET", "PUT", "DELETE", "POST"):
-        refused = await http.request(method, f"/oauth/register/{app.client_id}", json={})
-        assert refused.status_code == 405
+        refusal = await http.request(method, f"/oauth/register/{app.client_id}", json={})
+        assert refusal.status_code == 405

@@ -1,4 +1,4 @@
-"""Dynamic registration: whom we do not serve, how often, and that it gives nobody a token."""
+"""Dynamic client registration: which clients are refused, how often it may be used, and that it grants no token."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.anyio
     ],
     ids=lambda metadata: str(metadata)[:60],
 )
-async def test_a_client_that_we_do_not_serve_cannot_register(
+async def test_an_unsupported_client_cannot_register(
     http: httpx2.AsyncClient, orm: Orm, metadata: dict[str, Any]
 ) -> None:
     answer = await register(http, **metadata)
@@ -42,7 +42,7 @@ async def test_a_client_that_we_do_not_serve_cannot_register(
 
 
 @pytest.mark.parametrize("body", ["", "[]", "null", "{", "[" * 100_000, "7"], ids=lambda body: body[:4] or "empty")
-async def test_registration_takes_an_object(http: httpx2.AsyncClient, body: str) -> None:
+async def test_registration_accepts_only_an_object(http: httpx2.AsyncClient, body: str) -> None:
     assert (await http.post("/oauth/register", content=body)).status_code == 400
 
 
@@ -51,10 +51,10 @@ async def test_registrations_from_one_address_are_limited(http: httpx2.AsyncClie
     assert statuses[:60] == [201] * 60 and statuses[60] == 429
 
 
-async def test_a_self_made_client_gives_its_owner_no_token(http: httpx2.AsyncClient) -> None:
-    secret = (await register(http, token_endpoint_auth_method="client_secret_post")).json()
-    sent = {"client_id": secret["client_id"], "client_secret": secret["client_secret"]}
-    answer = await http.post("/oauth/token", data={"grant_type": "client_credentials", **sent})
+async def test_a_self_registered_client_gets_no_token_of_its_own(http: httpx2.AsyncClient) -> None:
+    registration = (await register(http, token_endpoint_auth_method="client_secret_post")).json()
+    credentials = {"client_id": registration["client_id"], "client_secret": registration["client_secret"]}
+    answer = await http.post("/oauth/token", data={"grant_type": "client_credentials", **credentials})
     assert answer.status_code == 400
-    refused = await Caller(http, secret["client_secret"]).post("list_tasks")
-    assert refused.status_code == 401
+    refusal = await Caller(http, registration["client_secret"]).post("list_tasks")
+    assert refusal.status_code == 401

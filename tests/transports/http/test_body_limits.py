@@ -1,4 +1,4 @@
-"""How a body arrives: in pieces, too much of it, too slowly, not to its end. And what a defect looks like."""
+"""How a body arrives: in pieces, too large, too slowly, or cut off. And how an internal error is reported."""
 
 import json
 from collections.abc import Callable
@@ -33,15 +33,15 @@ def test_a_body_may_come_in_pieces(application: Application, headers: list[tuple
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/api/tools/add_task", "/admin/", "/healthz"])
-def test_a_body_that_grows_too_large_is_cut_off_though_its_length_was_not_declared(
+def test_a_body_without_a_declared_length_is_refused_when_it_grows_too_large(
     application: Application, headers: list[tuple[bytes, bytes]], path: str
 ) -> None:
     reply = application.request("POST", path, headers, *[b" " * KIB] * 257)
     assert reply.status == 413
 
 
-class Line:
-    """A client that sends a body, or its beginning and then does something else."""
+class FakeClient:
+    """A client that sends a whole body, or sends only its first byte and then calls ``then``."""
 
     def __init__(self, then: Callable[[], Any] | None = None) -> None:
         self._then = then
@@ -71,36 +71,38 @@ def gate() -> DatabaseGate:
     return DatabaseGate(1, 1)
 
 
-async def nobody(scope: Scope, receive: Receive, send: Send) -> None:
+async def unreachable_app(scope: Scope, receive: Receive, send: Send) -> None:
     raise AssertionError("the application must not be reached")
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("then", "status"), [(anyio.lowlevel.checkpoint, 400), (anyio.sleep_forever, 408)])
-async def test_a_body_that_does_not_come_to_its_end_reaches_nobody(
+async def test_an_incomplete_body_never_reaches_the_application(
     gate: DatabaseGate, monkeypatch: pytest.MonkeyPatch, then: Callable[[], Any], status: int
 ) -> None:
     monkeypatch.setattr(request_body, "BODY_SECONDS", 0.05)
     for path in ("/mcp", "/api/tools/add_task", "/admin/"):
-        line = Line(then)
-        await request_checks.RequestChecks(nobody, gate)(scope_of(path), line.receive, line.send)
-        assert line.status == status
+        client = FakeClient(then)
+        await request_checks.RequestChecks(unreachable_app, gate)(scope_of(path), client.receive, client.send)
+        assert client.status == status
 
 
 @pytest.mark.anyio
-async def test_a_defect_after_the_answer_has_begun_leaves_it_as_it_is(gate: DatabaseGate) -> None:
-    async def half(scope: Scope, receive: Receive, send: Send) -> None:
+async def test_an_exception_after_the_answer_has_started_does_not_change_the_answer(gate: DatabaseGate) -> None:
+    async def failing_app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise ValueError("in the middle")
 
-    line = Line()
-    await request_checks.RequestChecks(half, gate)(scope_of("/admin/"), line.receive, line.send)
-    assert (line.status, line.body) == (200, b"")
+    client = FakeClient()
+    await request_checks.RequestChecks(failing_app, gate)(scope_of("/admin/"), client.receive, client.send)
+    assert (client.status, client.body) == (200, b"")
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_defect_while_the_token_is_looked_up_is_told_as_one(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_an_exception_during_the_token_lookup_is_reported_as_an_internal_error(
+    as_alice: Caller, orm: Orm, door: str
+) -> None:
     def rename(old: str, new: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"ALTER TABLE oauth2_provider_accesstoken RENAME COLUMN {old} TO {new}")

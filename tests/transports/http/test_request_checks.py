@@ -1,4 +1,4 @@
-"""What a request must be before anything is done for it: size, Host, Origin, and above all the token."""
+"""What RequestChecks verify before a request is processed: size, Host, Origin, and above all the token."""
 
 import re
 
@@ -21,29 +21,29 @@ BASIC = "tasks:read tasks:write"
 async def post(
     caller: Caller, path: str, *changed: Header, body: str | bytes | None = None, method: str = "POST"
 ) -> httpx2.Response:
-    """A good call, but for the headers that are changed (or said twice) and the body."""
+    """Send a good call with these headers replaced, or repeated, and with this body."""
     replaced = {name.lower() for name, _ in changed}
     good = {**caller.rpc_headers(MODERN, "tools/call", "add_task")}
     headers = [(name, value) for name, value in good.items() if name.lower() not in replaced]
     call = tool_call(MODERN, "add_task", '{"title": "x"}') if path.startswith("/mcp") else '{"title": "x"}'
-    sent = [
+    all_headers = [
         (name.encode(), value if isinstance(value, bytes) else value.encode()) for name, value in [*headers, *changed]
     ]
-    return await caller.http.request(method, path, content=call if body is None else body, headers=sent)
+    return await caller.http.request(method, path, content=call if body is None else body, headers=all_headers)
 
 
 def challenge_of(response: httpx2.Response) -> dict[str, str]:
-    """The parameters of WWW-Authenticate, but the address of the metadata, which has tests of its own."""
+    """The parameters of WWW-Authenticate without the address of the metadata, which has its own tests."""
     scheme, _, parameters = response.headers["www-authenticate"].partition(" ")
     assert scheme == "Bearer"
-    found = dict(re.findall(r'(\w+)="([^"]*)"', parameters))
-    assert parameters == ", ".join(f'{name}="{value}"' for name, value in found.items())
-    found.pop("resource_metadata")
-    return found
+    values = dict(re.findall(r'(\w+)="([^"]*)"', parameters))
+    assert parameters == ", ".join(f'{name}="{value}"' for name, value in values.items())
+    values.pop("resource_metadata")
+    return values
 
 
 @each_path
-async def test_without_a_token_the_challenge_says_what_to_ask_for_and_names_no_error(
+async def test_without_a_token_the_challenge_names_the_scopes_and_no_error(
     as_alice: Caller, orm: Orm, path: str
 ) -> None:
     for empty in ("", " ", "\t"):
@@ -56,7 +56,7 @@ async def test_without_a_token_the_challenge_says_what_to_ask_for_and_names_no_e
 
 
 @each_path
-async def test_a_bad_token_is_told_in_one_text_whatever_is_wrong_with_it(as_alice: Caller, orm: Orm, path: str) -> None:
+async def test_every_bad_token_gets_the_same_answer(as_alice: Caller, orm: Orm, path: str) -> None:
     token = as_alice.token
     bad = (
         "Bearer",
@@ -77,7 +77,7 @@ async def test_a_bad_token_is_told_in_one_text_whatever_is_wrong_with_it(as_alic
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_the_scheme_is_read_in_any_case_and_with_spaces_around_the_token(as_alice: Caller) -> None:
+async def test_the_scheme_may_have_any_case_and_the_token_spaces_around_it(as_alice: Caller) -> None:
     for value in (f"bearer {as_alice.token}", f"BEARER   {as_alice.token}", f" Bearer {as_alice.token}\t"):
         assert (await post(as_alice, "/mcp", ("Authorization", value))).status_code == 200
 
@@ -93,7 +93,7 @@ async def test_two_authorization_headers_are_refused_even_if_both_are_good(
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_a_token_in_the_query_or_the_body_is_no_token(as_alice: Caller) -> None:
+async def test_a_token_in_the_query_or_the_body_is_ignored(as_alice: Caller) -> None:
     url = f"/api/tools/list_tasks?access_token={as_alice.token}"
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     response = await as_alice.http.post(url, content=f"access_token={as_alice.token}", headers=form)
@@ -108,7 +108,7 @@ MALFORMED = (
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-async def test_a_wrong_token_is_told_before_whatever_else_is_wrong(as_alice: Caller, revision: str) -> None:
+async def test_a_wrong_token_is_reported_before_any_other_error(as_alice: Caller, revision: str) -> None:
     wrong = Caller(as_alice.http, "todo_wrong")
     calls = [
         tool_call(revision, tool, "{}", id=id) for tool in ("add_task", "nope") for id in ("1", "1.5", "null", "{}")
@@ -122,7 +122,7 @@ async def test_a_wrong_token_is_told_before_whatever_else_is_wrong(as_alice: Cal
             assert challenge_of(response) == {"scope": BASIC, "error": "invalid_token"}
 
 
-async def test_a_wrong_token_is_told_over_http_before_whatever_else_is_wrong(as_alice: Caller) -> None:
+async def test_a_wrong_token_is_reported_over_http_before_any_other_error(as_alice: Caller) -> None:
     for path in ("/api/tools/add_task", "/api/tools/nope", "/api/tools/a/b", "/api/tools/add_task/"):
         for body in (*MALFORMED, b'{"x": 1}'):
             for method in ("POST", "GET", "PUT", "OPTIONS"):
@@ -173,19 +173,19 @@ async def test_our_own_origin_may_call(as_alice: Caller) -> None:
 
 
 @each_path
-async def test_headers_of_16_kib_are_read_and_more_are_not(as_alice: Caller, path: str) -> None:
+async def test_headers_of_16_kib_are_accepted_and_longer_ones_are_refused(as_alice: Caller, path: str) -> None:
     bare = await post(as_alice, path)
-    used = sum(len(name) + len(value) + 4 for name, value in bare.request.headers.raw)
-    room = 16 * 1024 - used - len("x-big") - 4
+    size = sum(len(name) + len(value) + 4 for name, value in bare.request.headers.raw)
+    room = 16 * 1024 - size - len("x-big") - 4
     assert (await post(as_alice, path, ("X-Big", "x" * room))).status_code == bare.status_code
     assert (await post(as_alice, path, ("X-Big", "x" * (room + 1)))).status_code == 431
 
 
 @each_path
-async def test_a_body_that_is_declared_too_large_is_not_read(as_alice: Caller, path: str) -> None:
+async def test_a_body_with_too_large_a_content_length_is_refused(as_alice: Caller, path: str) -> None:
     for length in (str(256 * 1024 + 1), "9" * 18, "9" * 19, "9" * 5000, "0" * 30):
         assert (await post(as_alice, path, ("Content-Length", length), body="{}")).status_code == 413
-    for odd in (b"\xb2", b"-1", b"1e9", b"x", b""):  # not ours to judge: the HTTP server refuses it
+    for odd in (b"\xb2", b"-1", b"1e9", b"x", b""):  # the HTTP server refuses these; the application does not check
         assert (await post(as_alice, path, ("Content-Length", odd))).status_code in (200, 404)
 
 
@@ -198,6 +198,6 @@ async def test_every_answer_carries_a_request_id(as_alice: Caller, path: str) ->
         (("Origin", "http://["),),
         (("X-Big", "x" * 20000),),
     ):
-        mine = await post(as_alice, path, *changed, ("X-Request-ID", "my-own-request-id"))
-        assert mine.headers.get_list("x-request-id") == ["my-own-request-id"]
+        response = await post(as_alice, path, *changed, ("X-Request-ID", "my-own-request-id"))
+        assert response.headers.get_list("x-request-id") == ["my-own-request-id"]
         assert re.fullmatch("[0-9a-f]{32}", (await post(as_alice, path, *changed)).headers["x-request-id"])

@@ -1,4 +1,4 @@
-"""What the SDK makes of a tool call is asked once for each shape: nobody can tell the difference."""
+"""The SDK is asked once for each shape of a tool call. Later answers do not differ from those of the SDK."""
 
 import json
 from typing import Any
@@ -14,43 +14,43 @@ from todo_mcp.transports.mcp.call_shapes import SHAPE_MAX, SHAPES_MAX, CallShape
 
 pytestmark = pytest.mark.anyio
 HEADERS = [(b"accept", b"application/json"), (b"mcp-protocol-version", b"2026-07-28"), (b"authorization", b"Bearer a")]
-ERROR = '{"task_id": 404}'  # of complete_task: it answers with an error
+ERROR = '{"task_id": 404}'  # with these arguments complete_task answers with an error
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The bodies that the SDK was shown."""
+def sdk_bodies(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies that the SDK has read."""
     bodies: list[bytes] = []
     handle = StreamableHTTPSessionManager.handle_request
 
-    async def watched(self: StreamableHTTPSessionManager, scope: Scope, receive: Receive, send: Send) -> None:
-        async def seen() -> Any:
+    async def record_bodies(self: StreamableHTTPSessionManager, scope: Scope, receive: Receive, send: Send) -> None:
+        async def recording_receive() -> Any:
             message = await receive()
             bodies.append(message.get("body", b""))
             return message
 
-        await handle(self, scope, seen, send)
+        await handle(self, scope, recording_receive, send)
 
-    monkeypatch.setattr(StreamableHTTPSessionManager, "handle_request", watched)
+    monkeypatch.setattr(StreamableHTTPSessionManager, "handle_request", record_bodies)
     return bodies
 
 
 async def call(
     caller: Caller, revision: str, tool: str, arguments: str = "{}", *, id: str = "1", **headers: str
 ) -> Any:
-    sent = {**caller.rpc_headers(revision, "tools/call", tool), **headers}
-    return await caller.http.post("/mcp", content=tool_call(revision, tool, arguments, id=id), headers=sent)
+    all_headers = {**caller.rpc_headers(revision, "tools/call", tool), **headers}
+    return await caller.http.post("/mcp", content=tool_call(revision, tool, arguments, id=id), headers=all_headers)
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize(("tool", "arguments"), [("list_tasks", "{}"), ("complete_task", ERROR)])
-async def test_the_second_call_is_answered_as_the_first_and_the_sdk_is_not_asked(
-    as_alice: Caller, asked: list[bytes], revision: str, tool: str, arguments: str
+async def test_the_second_call_gets_the_same_answer_and_the_sdk_is_not_asked(
+    as_alice: Caller, sdk_bodies: list[bytes], revision: str, tool: str, arguments: str
 ) -> None:
     first = await call(as_alice, revision, tool, arguments)
-    assert len(asked) == 1
+    assert len(sdk_bodies) == 1
     second = await call(as_alice, revision, tool, arguments)
-    assert len(asked) == 1
+    assert len(sdk_bodies) == 1
     assert second.content == first.content
     changing = {"x-request-id", "date"}
     assert {k: v for k, v in second.headers.items() if k not in changing} == {
@@ -60,36 +60,38 @@ async def test_the_second_call_is_answered_as_the_first_and_the_sdk_is_not_asked
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-async def test_a_first_error_after_a_success_and_the_other_way_round_asks_the_sdk_and_does_the_work_once(
-    as_alice: Caller, asked: list[bytes], revision: str
+async def test_the_first_success_and_the_first_error_ask_the_sdk_and_each_call_runs_once(
+    as_alice: Caller, sdk_bodies: list[bytes], revision: str
 ) -> None:
     for title, is_error in (("Buy milk", False), ("", True), ("Buy bread", False), (" ", True)):
         result = (await call(as_alice, revision, "add_task", json.dumps({"title": title}))).json()["result"]
         assert result["isError"] is is_error
         assert json.loads(result["content"][0]["text"]) == result["structuredContent"]
-    assert len(asked) == 2
-    listed = (await call(as_alice, revision, "list_tasks")).json()["result"]["structuredContent"]["data"]
-    assert listed["total"] == 2
+    assert len(sdk_bodies) == 2
+    listing = (await call(as_alice, revision, "list_tasks")).json()["result"]["structuredContent"]["data"]
+    assert listing["total"] == 2
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize("rpc_id", ["0", "-1", str(2**70), '"a"', '""', '"é\\u2028\\"\\\\"', '"1"'])
-async def test_the_id_is_told_back_as_it_was_sent(as_alice: Caller, revision: str, rpc_id: str) -> None:
+async def test_the_answer_repeats_the_id_unchanged(as_alice: Caller, revision: str, rpc_id: str) -> None:
     for tool, arguments in (("list_tasks", "{}"), ("list_tasks", "{}"), ("complete_task", ERROR)):
         assert (await call(as_alice, revision, tool, arguments, id=rpc_id)).json()["id"] == json.loads(rpc_id)
 
 
-async def test_the_sdk_sees_neither_id_nor_arguments_of_a_tool_call(as_alice: Caller, asked: list[bytes]) -> None:
+async def test_the_sdk_sees_neither_the_id_nor_the_arguments_of_a_tool_call(
+    as_alice: Caller, sdk_bodies: list[bytes]
+) -> None:
     await call(as_alice, MODERN, "add_task", '{"title": "private"}', id='"mine"')
-    assert b"private" not in asked[0] and b"mine" not in asked[0]
+    assert b"private" not in sdk_bodies[0] and b"mine" not in sdk_bodies[0]
 
 
-async def test_a_shape_that_the_sdk_refuses_is_refused_each_time_however_often_a_like_one_was_good(
-    as_alice: Caller, asked: list[bytes]
+async def test_the_sdk_refuses_a_bad_shape_each_time_even_after_good_calls_of_a_similar_shape(
+    as_alice: Caller, sdk_bodies: list[bytes]
 ) -> None:
     for _ in range(2):
         assert (await call(as_alice, MODERN, "list_tasks")).status_code == 200
-    seen = len(asked)
+    expected = len(sdk_bodies)
     for headers, status in (
         ({"Accept": "text/plain"}, 406),
         ({"Mcp-Name": "add_task"}, 400),
@@ -97,13 +99,13 @@ async def test_a_shape_that_the_sdk_refuses_is_refused_each_time_however_often_a
         ({"MCP-Protocol-Version": "2099-01-01"}, 400),
     ):
         for _ in range(2):
-            seen += 1
-            refused = await call(as_alice, MODERN, "list_tasks", **headers)
-            assert (refused.status_code, len(asked)) == (status, seen)
-            assert refused.status_code == 406 or refused.json()["id"] == 1
+            expected += 1
+            refusal = await call(as_alice, MODERN, "list_tasks", **headers)
+            assert (refusal.status_code, len(sdk_bodies)) == (status, expected)
+            assert refusal.status_code == 406 or refusal.json()["id"] == 1
 
 
-async def test_a_known_shape_gives_a_stranger_nothing(as_alice: Caller) -> None:
+async def test_a_stranger_gets_401_for_a_known_shape(as_alice: Caller) -> None:
     for revision in REVISIONS:
         for _ in range(2):
             assert (await call(as_alice, revision, "list_tasks")).status_code == 200
@@ -113,8 +115,8 @@ async def test_a_known_shape_gives_a_stranger_nothing(as_alice: Caller) -> None:
 
 @pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize("value", ["1180591620717411303424", '"\\ud800"', "1e308", "[[]]", '"x"'])
-async def test_what_clients_add_to_meta_for_themselves_is_no_fault_of_ours_and_asks_the_sdk_once(
-    as_alice: Caller, asked: list[bytes], revision: str, value: str
+async def test_values_that_clients_add_to_meta_cause_no_error_and_do_not_ask_the_sdk_each_time(
+    as_alice: Caller, sdk_bodies: list[bytes], revision: str, value: str
 ) -> None:
     stranger = Caller(as_alice.http, "todo_of-nobody")
     for n in range(3):
@@ -124,15 +126,15 @@ async def test_what_clients_add_to_meta_for_themselves_is_no_fault_of_ours_and_a
             for caller, status in ((stranger, 401), (as_alice, 200)):
                 body = tool_call(revision, "list_tasks", "{}")
                 meta = f'"_meta": {{"{key}": {value}'
-                kept = '"_meta": {' in body
-                body = body.replace('"_meta": {', f"{meta}, ", 1) if kept else body[:-2] + f", {meta}}}}}}}"
+                has_meta = '"_meta": {' in body
+                body = body.replace('"_meta": {', f"{meta}, ", 1) if has_meta else body[:-2] + f", {meta}}}}}}}"
                 headers = caller.rpc_headers(revision, "tools/call", "list_tasks")
                 answer = await caller.http.post("/mcp", content=body, headers=headers)
                 assert answer.status_code == status, (body, answer.text)
-    assert len([body for body in asked if body]) <= 4
+    assert len([body for body in sdk_bodies if body]) <= 4
 
 
-async def test_what_a_caller_writes_that_looks_like_a_slot_stays_what_it_is(as_alice: Caller) -> None:
+async def test_text_of_a_caller_that_looks_like_a_slot_is_returned_unchanged(as_alice: Caller) -> None:
     for word in (call_shapes.ID, call_shapes.TEXT, *call_shapes.DATA):
         title = json.dumps({"title": f'"{word}"'})
         for _ in range(2):
@@ -141,26 +143,26 @@ async def test_what_a_caller_writes_that_looks_like_a_slot_stays_what_it_is(as_a
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    made = tool_request(MODERN, "list_tasks", {})
-    made["params"] |= changes.pop("params", {})
-    return made | changes
+    request = tool_request(MODERN, "list_tasks", {})
+    request["params"] |= changes.pop("params", {})
+    return request | changes
 
 
-async def test_a_shape_is_the_same_whatever_passes_in_it() -> None:
+async def test_a_shape_does_not_depend_on_values_that_the_sdk_does_not_read() -> None:
     shape = CallShape.of(HEADERS, message())
     assert shape is not None
-    passing = {**meta_of(), "progressToken": 2**70, "traceparent": "00-a-b-01", "client/toolUseId": "\ud800"}
-    for same in (
+    client_meta = {**meta_of(), "progressToken": 2**70, "traceparent": "00-a-b-01", "client/toolUseId": "\ud800"}
+    for variant in (
         message(id="other"),
         message(params={"arguments": {"limit": 3}}),
-        message(params={"_meta": passing}),
+        message(params={"_meta": client_meta}),
     ):
-        assert CallShape.of(HEADERS, same) == shape
+        assert CallShape.of(HEADERS, variant) == shape
     assert CallShape.of([*HEADERS, (b"user-agent", b"x"), (b"x-forwarded-for", b"::1")], message()) == shape
 
 
-async def test_a_shape_is_another_where_the_sdk_may_see_a_difference() -> None:
-    others = [
+async def test_a_shape_depends_on_every_value_that_the_sdk_may_read() -> None:
+    variants = [
         message(params={"name": "add_task"}),
         message(params={"_meta": {**meta_of(), "progressToken": [1]}}),
         message(params={"_meta": {**meta_of(), "progressToken": True}}),
@@ -168,11 +170,11 @@ async def test_a_shape_is_another_where_the_sdk_may_see_a_difference() -> None:
         message(jsonrpc="1.0"),
         message(more=1),
     ]
-    found = [CallShape.of(HEADERS, other) for other in others]
-    found += [CallShape.of([*HEADERS, (name, b"1")], message()) for name in (b"mcp-name", b"mcp-param-x", b"accept")]
-    found += [CallShape.of(HEADERS[:1], message()), CallShape.of(HEADERS, message())]
-    assert None not in found
-    assert len(set(found)) == len(found)
+    shapes = [CallShape.of(HEADERS, variant) for variant in variants]
+    shapes += [CallShape.of([*HEADERS, (name, b"1")], message()) for name in (b"mcp-name", b"mcp-param-x", b"accept")]
+    shapes += [CallShape.of(HEADERS[:1], message()), CallShape.of(HEADERS, message())]
+    assert None not in shapes
+    assert len(set(shapes)) == len(shapes)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +189,11 @@ async def test_a_shape_is_another_where_the_sdk_may_see_a_difference() -> None:
         {"x": "a" * SHAPE_MAX},
     ],
 )
-async def test_what_the_sdk_must_see_itself_has_no_shape(params: dict[str, Any]) -> None:
+async def test_a_call_that_the_sdk_must_see_itself_has_no_shape(params: dict[str, Any]) -> None:
     assert CallShape.of(HEADERS, message(params=params)) is None
 
 
-async def test_the_shape_not_seen_for_longest_is_forgotten_first() -> None:
+async def test_the_least_recently_used_shape_is_forgotten_first() -> None:
     shapes, frame = KnownShapes(), Frame({}, ())
 
     def shape(number: int) -> CallShape:
@@ -199,7 +201,7 @@ async def test_the_shape_not_seen_for_longest_is_forgotten_first() -> None:
 
     for number in range(SHAPES_MAX + 1):
         shapes.add(shape(number), Sender(HANDSHAKE[0], ""), is_error=False, frame=frame)
-        assert shapes.get(shape(1)) or not number, "it is in use"
+        assert shapes.get(shape(1)) or not number, "shape 1 is in use"
     assert shapes.get(shape(0)) is None
     assert shapes.get(shape(1)) and shapes.get(shape(SHAPES_MAX))
 
@@ -220,7 +222,7 @@ async def test_the_shape_not_seen_for_longest_is_forgotten_first() -> None:
     ],
     ids=str,
 )
-async def test_no_answer_shows_a_slot_whatever_is_wrong_with_the_call(
+async def test_no_answer_to_a_wrong_call_shows_a_slot(
     as_alice: Caller, revision: str, rpc_id: str, change: dict[str, Any]
 ) -> None:
     message = {**json.loads(tool_call(revision, "list_tasks", "{}", id=rpc_id)), **change}

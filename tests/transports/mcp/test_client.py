@@ -1,4 +1,4 @@
-"""The SDK's own client, in both eras, against the real application."""
+"""The client of the MCP SDK, with old and modern revisions, against the real application."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,7 +36,7 @@ HINTS = {  # read-only, destructive, idempotent; none is open-world
 
 @asynccontextmanager
 async def connected(caller: Caller, mode: str) -> AsyncIterator[Client]:
-    """A client that speaks to the application without a network in between."""
+    """A client that is connected to the application without a network."""
     transport = caller.http._transport
     async with (
         httpx2.AsyncClient(transport=transport, headers=caller.headers) as http,
@@ -48,10 +48,10 @@ async def connected(caller: Caller, mode: str) -> AsyncIterator[Client]:
 @each_mode
 async def test_the_client_lists_exactly_five_tools_in_order(as_alice: Caller, mode: str) -> None:
     async with connected(as_alice, mode) as client:
-        listed = await client.list_tools()
-    assert tuple(tool.name for tool in listed.tools) == TOOLS
-    assert listed.next_cursor is None
-    for tool in listed.tools:
+        listing = await client.list_tools()
+    assert tuple(tool.name for tool in listing.tools) == TOOLS
+    assert listing.next_cursor is None
+    for tool in listing.tools:
         assert tool.title
         assert tool.description
         assert tool.annotations
@@ -64,8 +64,8 @@ async def test_the_client_lists_exactly_five_tools_in_order(as_alice: Caller, mo
         Draft202012Validator.check_schema(tool.output_schema)
 
 
-@pytest.mark.parametrize("mode", ["legacy", "auto"])  # to pin a revision is not to ask
-async def test_the_server_says_who_it_is_and_what_it_can(as_alice: Caller, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["legacy", "auto"])  # with a fixed revision the client does not ask the server
+async def test_the_server_states_its_name_version_and_capabilities(as_alice: Caller, mode: str) -> None:
     async with connected(as_alice, mode) as client:
         assert client.server_info
         assert (client.server_info.name, client.server_info.version) == ("todo-mcp", __version__)
@@ -77,7 +77,7 @@ async def test_the_server_says_who_it_is_and_what_it_can(as_alice: Caller, mode:
 
 
 @each_mode
-async def test_a_life_of_a_task_through_the_client(as_alice: Caller, mode: str) -> None:
+async def test_a_task_can_go_through_its_whole_life_with_the_client(as_alice: Caller, mode: str) -> None:
     async with connected(as_alice, mode) as client:
         added = envelope_of(await client.call_tool("add_task", {"title": "Buy milk"}))
         task_id = added["data"]["task_id"]
@@ -89,7 +89,7 @@ async def test_a_life_of_a_task_through_the_client(as_alice: Caller, mode: str) 
 
 
 def envelope_of(result: CallToolResult) -> dict[str, Any]:
-    """The envelope, after a check that it is there twice: as text and as structured content."""
+    """Check that the envelope is present twice, as text and as structured content, and return it."""
     envelope = result.structured_content
     assert isinstance(envelope, dict)
     (block,) = result.content
@@ -104,7 +104,7 @@ Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 async def provoke_every_answer(call: Call) -> set[int]:
-    """Call each tool well, again, with bad arguments, as somebody else and for nothing; which codes came back."""
+    """Call each tool correctly, again, with bad arguments, for another user and for no task; return the codes."""
     task_id = (await call("add_task", {"title": "Buy milk", "idempotency_key": "a-key-of-my-own"}))["data"]["task_id"]
     await call("add_task", {"title": "Buy milk", "idempotency_key": "a-key-of-my-own"})
     conflict = await call("add_task", {"title": "Other", "idempotency_key": "a-key-of-my-own"})
@@ -125,7 +125,7 @@ async def provoke_every_answer(call: Call) -> set[int]:
 
 
 @each_mode
-async def test_every_answer_fits_the_schema_that_its_tool_declares(as_alice: Caller, bob: User, mode: str) -> None:
+async def test_every_answer_matches_the_output_schema_of_its_tool(as_alice: Caller, bob: User, mode: str) -> None:
     async with connected(as_alice, mode) as client:
         schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
 
@@ -144,9 +144,9 @@ async def test_every_answer_fits_the_schema_that_its_tool_declares(as_alice: Cal
 async def test_an_unknown_tool_is_a_protocol_error(as_alice: Caller, mode: str) -> None:
     async with connected(as_alice, mode) as client:
         for name in ("nope", "Add_Task", "add_task ", ""):
-            with pytest.raises(MCPError) as refused:
+            with pytest.raises(MCPError) as error:
                 await client.call_tool(name, {})
-            assert refused.value.code == -32602
+            assert error.value.code == -32602
 
 
 @each_mode
@@ -160,9 +160,7 @@ async def test_the_client_cannot_connect_with_a_bad_token(as_alice: Caller, mode
 
 
 @each_mode
-async def test_a_token_that_may_only_read_is_shown_the_tool_that_it_may_call(
-    as_alice: Caller, orm: Orm, mode: str
-) -> None:
+async def test_a_read_only_token_sees_only_the_tool_that_it_may_call(as_alice: Caller, orm: Orm, mode: str) -> None:
     token = await orm(lambda: issue_token(user_id="alice", scopes=["tasks:read"]))
     async with connected(Caller(as_alice.http, token), mode) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["list_tasks"]

@@ -1,4 +1,4 @@
-"""The protocol byte by byte: what is no good message, and how it is told, in every revision."""
+"""The MCP protocol byte by byte: which messages are refused, and with which error, in every revision."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ from tests.support.tool_calls import TOOLS
 pytestmark = pytest.mark.anyio
 each_revision = pytest.mark.parametrize("revision", REVISIONS)
 
-# The id of a request, as JSON, that cannot be told back or that JSON-RPC does not allow.
+# Request ids, as JSON, that JSON-RPC does not allow or that an answer cannot repeat.
 BAD_IDS = ("null", "1.5", "1.0", "true", "false", "[]", "[1]", "{}", '{"a": 1}', '"\\ud800"', '"a\\udfffb"', "1e2")
 GOOD_IDS = (
     "0",
@@ -54,7 +54,7 @@ def error_of(response: httpx2.Response) -> tuple[int, int, Any]:
 
 
 @each_revision
-async def test_a_request_id_that_is_no_string_or_integer_is_refused_and_nothing_is_done(
+async def test_a_request_id_that_is_not_a_string_or_integer_is_refused_and_nothing_changes(
     as_alice: Caller, orm: Orm, revision: str
 ) -> None:
     for bad in BAD_IDS:
@@ -65,7 +65,7 @@ async def test_a_request_id_that_is_no_string_or_integer_is_refused_and_nothing_
 
 
 @each_revision
-async def test_a_request_id_comes_back_as_it_was(as_alice: Caller, revision: str) -> None:
+async def test_the_answer_repeats_the_request_id_unchanged(as_alice: Caller, revision: str) -> None:
     for good in GOOD_IDS:
         response = await post(as_alice, revision, tool_call(revision, "add_task", '{"title": "x"}', id=good))
         answer = response.json()
@@ -75,7 +75,7 @@ async def test_a_request_id_comes_back_as_it_was(as_alice: Caller, revision: str
 
 
 @each_revision
-async def test_a_notification_is_accepted_without_a_word(as_alice: Caller, orm: Orm, revision: str) -> None:
+async def test_a_notification_is_accepted_with_an_empty_answer(as_alice: Caller, orm: Orm, revision: str) -> None:
     for method in ("notifications/initialized", "notifications/cancelled", "notifications/none", "tools/call"):
         params = {"name": "add_task", "arguments": {"title": "x"}, "requestId": 1, "_meta": meta_of()}
         body = json.dumps(notification(revision, method, params))
@@ -85,7 +85,7 @@ async def test_a_notification_is_accepted_without_a_word(as_alice: Caller, orm: 
 
 
 @each_revision
-async def test_what_is_not_one_message_is_refused(as_alice: Caller, orm: Orm, revision: str) -> None:
+async def test_a_body_that_is_not_one_message_is_refused(as_alice: Caller, orm: Orm, revision: str) -> None:
     call = tool_call(revision, "add_task", '{"title": "x"}')
     odd = ('"jsonrpc": "1.0"', '"jsonrpc": 2.0', '"jsonrpc": null')
     for body in (
@@ -107,7 +107,7 @@ async def test_an_empty_body_is_a_parse_error(as_alice: Caller, revision: str) -
 
 
 @each_revision
-async def test_an_unknown_method_is_told(as_alice: Caller, revision: str) -> None:
+async def test_an_unknown_method_is_a_protocol_error(as_alice: Caller, revision: str) -> None:
     for method in ("nope", "tools/nope", "resources/list", "prompts/list", "tools", ""):
         answer = (await as_alice.rpc(method, {}, revision=revision)).json()
         assert answer["error"]["code"] == -32601
@@ -123,7 +123,7 @@ async def test_an_unknown_tool_is_a_protocol_error_that_names_the_tools(as_alice
 
 
 @each_revision
-async def test_a_cursor_that_we_never_gave_is_no_page_of_the_tools(as_alice: Caller, revision: str) -> None:
+async def test_an_unknown_cursor_for_the_list_of_tools_is_refused(as_alice: Caller, revision: str) -> None:
     for cursor in ("", "x", "MTcuMQ"):
         answer = (await as_alice.rpc("tools/list", {"cursor": cursor}, revision=revision)).json()
         assert answer["error"]["code"] == -32602
@@ -140,7 +140,7 @@ async def test_malformed_parameters_are_a_protocol_error(as_alice: Caller, orm: 
 
 
 @each_revision
-async def test_only_post_is_taken(as_alice: Caller, revision: str) -> None:
+async def test_only_post_is_accepted(as_alice: Caller, revision: str) -> None:
     headers = as_alice.rpc_headers(revision, "tools/list")
     for method in ("GET", "DELETE", "PUT", "PATCH", "OPTIONS", "HEAD", "TRACE", "BREW"):
         for path in ("/mcp", "/mcp/"):
@@ -158,7 +158,7 @@ async def test_a_trailing_slash_makes_no_difference(as_alice: Caller, revision: 
 
 
 @each_revision
-async def test_a_lone_surrogate_is_refused_by_the_name_of_its_argument(as_alice: Caller, revision: str) -> None:
+async def test_the_error_for_a_lone_surrogate_names_its_argument(as_alice: Caller, revision: str) -> None:
     for arguments, field in (
         ('{"title": "\\ud800"}', "title"),
         ('{"title": "x", "description": "a\\udfffb"}', "description"),
@@ -187,12 +187,12 @@ async def test_in_the_modern_revision_header_and_body_must_agree(as_alice: Calle
         {"Mcp-Name": ""},
     ):
         assert error_of(await post(as_alice, MODERN, call, **headers)) == (400, -32020, 1)
-    handshake = tool_call(HANDSHAKE[0], "add_task", '{"title": "x"}')  # without the _meta that says the revision
+    handshake = tool_call(HANDSHAKE[0], "add_task", '{"title": "x"}')  # without the _meta that names the revision
     assert error_of(await post(as_alice, MODERN, handshake)) == (400, -32602, 1)
     assert await orm(Task.objects.count) == 0
 
 
-async def test_an_unknown_revision_is_told_which_are_known(as_alice: Caller) -> None:
+async def test_the_error_for_an_unknown_revision_names_the_known_ones(as_alice: Caller) -> None:
     body = json.dumps(request(MODERN, "tools/list", {"_meta": {REVISION_KEY: "2031-01-01"}}))
     headers = {**as_alice.rpc_headers(MODERN, "tools/list"), "MCP-Protocol-Version": "2031-01-01"}
     response = await as_alice.http.post("/mcp", content=body, headers=headers)
@@ -201,13 +201,13 @@ async def test_an_unknown_revision_is_told_which_are_known(as_alice: Caller) -> 
 
 
 @pytest.mark.parametrize("revision", HANDSHAKE)
-async def test_the_handshake_settles_on_the_revision_that_was_asked_for(as_alice: Caller, revision: str) -> None:
+async def test_the_handshake_agrees_on_the_requested_revision(as_alice: Caller, revision: str) -> None:
     response = await as_alice.rpc("initialize", opening(revision), revision=revision)
     assert response.json()["result"]["protocolVersion"] == revision
     assert "mcp-session-id" not in response.headers
 
 
-async def test_a_caller_of_the_first_days_who_sends_no_revision_is_served(as_alice: Caller) -> None:
+async def test_an_old_client_that_sends_no_revision_is_served(as_alice: Caller) -> None:
     headers = as_alice.rpc_headers(HANDSHAKE[0], "tools/call")
     del headers["MCP-Protocol-Version"]
     response = await as_alice.http.post("/mcp", content=tool_call("", "list_tasks", "{}"), headers=headers)
@@ -215,7 +215,7 @@ async def test_a_caller_of_the_first_days_who_sends_no_revision_is_served(as_ali
 
 
 @each_revision
-async def test_the_answer_is_json_for_every_client_that_takes_json(as_alice: Caller, revision: str) -> None:
+async def test_the_answer_is_json_for_every_client_that_accepts_json(as_alice: Caller, revision: str) -> None:
     call = tool_call(revision, "add_task", '{"title": "x"}')
     for accept in ("application/json, text/event-stream", "application/json", "*/*", "application/*"):
         response = await post(as_alice, revision, call, Accept=accept)

@@ -1,7 +1,7 @@
-"""What tools/list says of each tool: as reviewed, fit for every client, and small.
+"""What tools/list says about each tool: as reviewed, usable for every client, and small.
 
-After a change that is meant: ``UPDATE_SNAPSHOTS=1 make test``, then read the difference in ``snapshots`` beside
-this file.
+After an intended change, run ``UPDATE_SNAPSHOTS=1 make test``. Then read the difference in ``snapshots`` beside this
+file.
 """
 
 import json
@@ -23,12 +23,12 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 BUDGET = 11_500  # characters of tools/list: a model reads them before every conversation, about 4 to a token
 
 
-def listed(tool: str) -> dict[str, Any]:
+def listing_of(tool: str) -> dict[str, Any]:
     return describe(REGISTRY[tool]).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def snapshot_of(tool: str) -> str:
-    return json.dumps(listed(tool), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    return json.dumps(listing_of(tool), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,12 +44,12 @@ def properties_of(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_tool_is_as_it_was_reviewed(tool: str) -> None:
+def test_a_tool_matches_its_reviewed_snapshot(tool: str) -> None:
     reviewed = (SNAPSHOTS / f"{tool}.json").read_text(encoding="utf-8")
-    assert reviewed == snapshot_of(tool), "run with UPDATE_SNAPSHOTS=1 if the change is meant"
+    assert reviewed == snapshot_of(tool), "run with UPDATE_SNAPSHOTS=1 if the change is intended"
 
 
-def test_there_is_a_snapshot_of_each_tool_and_of_nothing_else() -> None:
+def test_each_tool_has_a_snapshot_and_nothing_else_has_one() -> None:
     assert {path.stem for path in SNAPSHOTS.iterdir()} == set(TOOLS)
 
 
@@ -60,11 +60,11 @@ async def test_the_list_of_tools_is_small_and_the_same_in_every_revision(as_alic
         result = (await as_alice.rpc("tools/list", {}, revision=revision)).json()["result"]
         lists.append(result["tools"])
         assert len(json.dumps(result, ensure_ascii=False, separators=(",", ":"))) <= BUDGET
-    assert lists == [[listed(tool) for tool in TOOLS]] * len(REVISIONS)
+    assert lists == [[listing_of(tool) for tool in TOOLS]] * len(REVISIONS)
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_an_input_schema_holds_nothing_that_a_client_stumbles_over(tool: str) -> None:
+def test_an_input_schema_contains_nothing_that_clients_fail_on(tool: str) -> None:
     schema = REGISTRY[tool].input_schema
     text = json.dumps(schema)
     assert set(schema) <= {"type", "properties", "required", "additionalProperties"}
@@ -72,23 +72,23 @@ def test_an_input_schema_holds_nothing_that_a_client_stumbles_over(tool: str) ->
     assert schema["additionalProperties"] is False
     for word in ("$ref", "$defs", "anyOf", "oneOf", "allOf", "null", "pattern", "format", "const"):
         assert f'"{word}"' not in text
-    for name, said in properties_of(schema):
-        assert said["type"] in ("string", "integer"), name
-        assert said["description"].endswith("."), name
-        assert all(abs(said.get(bound, 0)) < 2**53 for bound in ("minimum", "maximum")), name
+    for name, subschema in properties_of(schema):
+        assert subschema["type"] in ("string", "integer"), name
+        assert subschema["description"].endswith("."), name
+        assert all(abs(subschema.get(bound, 0)) < 2**53 for bound in ("minimum", "maximum")), name
     assert set(schema.get("required", [])) <= set(schema["properties"])
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_default_is_one_that_the_schema_allows(tool: str) -> None:
-    for name, said in properties_of(REGISTRY[tool].input_schema):
-        if "default" in said:
-            Draft202012Validator(said).validate(said["default"])
+def test_a_default_is_valid_under_its_own_schema(tool: str) -> None:
+    for name, subschema in properties_of(REGISTRY[tool].input_schema):
+        if "default" in subschema:
+            Draft202012Validator(subschema).validate(subschema["default"])
             assert name not in REGISTRY[tool].input_schema.get("required", [])
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_what_the_schema_allows_we_take_and_what_it_refuses_we_refuse(tool: str) -> None:
+def test_the_schema_and_the_tool_accept_good_arguments_and_the_schema_refuses_bad_ones(tool: str) -> None:
     validator = Draft202012Validator(REGISTRY[tool].input_schema)
     good = [arguments_of(tool), {**arguments_of(tool), "user_id": "me"}, dict(REGISTRY[tool].example)]
     for arguments in good:
@@ -117,11 +117,11 @@ def test_every_output_is_an_object_with_status_data_and_message(tool: str) -> No
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_the_words_of_a_tool_are_for_a_model(tool: str) -> None:
-    described = listed(tool)
-    assert len(described["title"]) <= 30
-    first, _, more = described["description"].partition("\n\n")
+def test_the_title_and_description_of_a_tool_suit_a_model(tool: str) -> None:
+    listing = listing_of(tool)
+    assert len(listing["title"]) <= 30
+    first, _, more = listing["description"].partition("\n\n")
     assert first.endswith(".")
     assert more.endswith(".")
-    assert all(ord(char) < 0x2000 for char in described["description"])  # no invisible instructions
-    assert described["annotations"]["title"] == described["title"]
+    assert all(ord(char) < 0x2000 for char in listing["description"])  # no invisible instructions
+    assert listing["annotations"]["title"] == listing["title"]
