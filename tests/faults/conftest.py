@@ -43,7 +43,7 @@ async def http(server: ServerProcess, anyio_backend: str) -> AsyncIterator[httpx
 
 @pytest.fixture
 def caller(http: httpx2.AsyncClient, database: Database) -> Caller:
-    """A user of the shared server whom no other test uses."""
+    """A user of the shared server that no other test uses."""
     _, token = database.new_user()
     return Caller(http, token)
 

@@ -91,9 +91,8 @@ async def test_a_call_that_loses_the_database_says_that_its_change_may_have_been
         _restart(database)
         envelope = await call
     assert envelope["data"] == {"error_code": 503, "error": "busy", "retry_after": 1}
-    assert (
-        "may or may not have been done" in envelope["message"]
-    )  # the usual message of busy says: repeat the call unchanged
+    # The usual message of busy says: repeat the call unchanged.
+    assert "may or may not have been done" in envelope["message"]
 
 
 async def test_a_frozen_database_delays_no_caller_for_long(

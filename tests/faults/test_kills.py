@@ -1,4 +1,4 @@
-"""The server is stopped, and server and database are killed, while clients write: no acknowledged write is lost.
+"""Stops the server, and kills server and database, while clients write. Each acknowledged write is stored once.
 
 TODO_TEST_KILLS=20 kills each of the two 20 times.
 """

@@ -33,14 +33,10 @@ async def test_every_line_of_the_log_is_json_with_the_id_of_its_request(caller: 
     answers = [await caller.post("add_task", title="Buy milk"), await caller.rpc("tools/list", {})]
     answers.append(await caller.rpc("tools/call", {"name": "list_tasks", "arguments": {}}, revision=HANDSHAKE[-1]))
     ids = [answer.headers["x-request-id"] for answer in answers]
-    lines_of_answers = [server.log_lines(request_id) for request_id in ids]
-    assert [len(lines) for lines in lines_of_answers] == [1, 0, 1], "one line for each tool call"
-    assert (lines_of_answers[0][0]["tool"], lines_of_answers[0][0]["outcome"], lines_of_answers[0][0]["level"]) == (
-        "add_task",
-        "success",
-        "INFO",
-    )
-    assert (lines_of_answers[2][0]["transport"], lines_of_answers[2][0]["revision"]) == ("mcp", HANDSHAKE[-1])
+    logs = [server.log_lines(request_id) for request_id in ids]
+    assert [len(lines) for lines in logs] == [1, 0, 1], "one line for each tool call"
+    assert (logs[0][0]["tool"], logs[0][0]["outcome"], logs[0][0]["level"]) == ("add_task", "success", "INFO")
+    assert (logs[2][0]["transport"], logs[2][0]["revision"]) == ("mcp", HANDSHAKE[-1])
 
 
 async def test_the_request_id_of_a_caller_is_in_the_log_and_in_the_answer(

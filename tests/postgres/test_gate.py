@@ -30,7 +30,7 @@ def ask(sql: str) -> object:
     return value
 
 
-async def test_work_on_the_loop_has_one_connection_each_and_waits_for_the_database_concurrently(
+async def test_concurrent_work_on_the_loop_waits_at_the_same_time_on_separate_connections(
     committed: None,
 ) -> None:
     backend_pids: list[object] = []
@@ -77,7 +77,7 @@ async def test_concurrent_changes_by_the_orm_are_recorded_with_their_own_authors
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_work_that_retries_after_its_patience_is_given_up_again_even_if_its_caller_is_gone(
+async def test_work_that_retries_after_a_timeout_times_out_again_even_if_its_caller_is_gone(
     committed: None, cancelled: bool
 ) -> None:
     results: list[str] = []

@@ -44,7 +44,7 @@ def broken_table() -> Iterator[None]:
             cursor.execute("ALTER TABLE call_statistics DROP CONSTRAINT broken")
 
 
-def refused_at_the_gate() -> float:
+def refusals_at_the_gate() -> float:
     return next(sample.value for metric in GATE_REFUSED.collect() for sample in metric.samples)
 
 
@@ -171,10 +171,10 @@ async def test_the_statistics_wait_while_the_gate_is_full(orm: Orm, frequent_flu
     count(recorder)
     gate = DatabaseGate(1, 0.01)
     free = threading.Event()
-    refused = refused_at_the_gate()
+    before = refusals_at_the_gate()
     async with flushing(gate), asyncio.timeout(10):
         call = asyncio.create_task(gate.in_thread(free.wait))
-        while refused_at_the_gate() < refused + 3:
+        while refusals_at_the_gate() < before + 3:
             assert await orm(rows) == []
         free.set()
         await call

@@ -275,9 +275,7 @@ class Collector(ThreadingHTTPServer):
         return [
             {
                 "name": span.name,
-                "service": {attribute.key: attribute.value.string_value for attribute in group.resource.attributes}[
-                    "service.name"
-                ],
+                "service": {item.key: item.value.string_value for item in group.resource.attributes}["service.name"],
                 "trace": span.trace_id.hex(),
             }
             for request in self.requests

@@ -39,7 +39,7 @@ class DocumentServer:
     def address(self, path: str = "/client.json") -> str:
         return f"https://localhost:{self.port}{path}"
 
-    def document(self, path: str = "/client.json", **changed: Any) -> dict[str, Any]:
+    def document(self, path: str = "/client.json", **changes: Any) -> dict[str, Any]:
         """A valid document for this path."""
         return {
             "client_id": self.address(path),
@@ -47,11 +47,11 @@ class DocumentServer:
             "redirect_uris": [REDIRECT_URI],
             "grant_types": ["authorization_code", "refresh_token"],
             "token_endpoint_auth_method": "none",
-            **changed,
+            **changes,
         }
 
-    def text(self, path: str = "/client.json", **changed: Any) -> bytes:
-        return json.dumps(self.document(path, **changed)).encode()
+    def text(self, path: str = "/client.json", **changes: Any) -> bytes:
+        return json.dumps(self.document(path, **changes)).encode()
 
     def serve(self, reply: Reply, path: str = "/client.json") -> str:
         """Answer this path with the reply from now on. Returns its address."""

@@ -48,8 +48,8 @@ async def app(http: httpx2.AsyncClient) -> OAuthClient:
 def configure(settings: Any) -> Configure:
     """Make the test issuer, with these changes, the only one."""
 
-    def configure(**changed: Any) -> None:
-        settings.JWT_ISSUERS = parse_issuers(json.dumps([issuer(**changed)]), list(settings.SCOPES))
+    def configure(**changes: Any) -> None:
+        settings.JWT_ISSUERS = parse_issuers(json.dumps([issuer(**changes)]), list(settings.SCOPES))
 
     return configure
 

@@ -28,10 +28,10 @@ PEM = (
 )
 
 
-def claims(**changed: Any) -> dict[str, Any]:
+def claims(**changes: Any) -> dict[str, Any]:
     """Valid claims about Alice. A claim of None is left out."""
     now = int(time.time())
-    values = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 600, **changed}
+    values = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 600, **changes}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -53,15 +53,15 @@ def raw(header: str, payload: str, key: Any = RSA, algorithm: str = "RS256") -> 
     return b".".join((head, body, base64.urlsafe_b64encode(signature).rstrip(b"="))).decode()
 
 
-def issuer(**changed: Any) -> dict[str, Any]:
+def issuer(**changes: Any) -> dict[str, Any]:
     """An entry of JWT_ISSUERS with a public key."""
-    return {"issuer": ISSUER, "audience": AUDIENCE, "family": "RS", "public_key": PEM, **changed}
+    return {"issuer": ISSUER, "audience": AUDIENCE, "family": "RS", "public_key": PEM, **changes}
 
 
-def jwk(key: Any = RSA, **changed: Any) -> dict[str, Any]:
+def jwk(key: Any = RSA, **changes: Any) -> dict[str, Any]:
     """The public half of a key, as a JSON Web Key."""
     algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
-    return {**algorithm.to_jwk(key.public_key(), as_dict=True), "use": "sig", **changed}
+    return {**algorithm.to_jwk(key.public_key(), as_dict=True), "use": "sig", **changes}
 
 
 async def status(http: httpx2.AsyncClient, token: str, **arguments: Any) -> int:

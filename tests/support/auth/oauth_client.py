@@ -33,7 +33,7 @@ class OAuthClient:
         digest = hashlib.sha256(self.verifier.encode()).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
-    def question(self, **changed: str | None) -> dict[str, str]:
+    def question(self, **changes: str | None) -> dict[str, str]:
         """The parameters of an authorization request. A parameter of None is left out."""
         parameters = {
             "response_type": "code",
@@ -44,11 +44,11 @@ class OAuthClient:
             "code_challenge": self.challenge,
             "code_challenge_method": "S256",
             "resource": RESOURCE,
-            **changed,
+            **changes,
         }
         return {name: value for name, value in parameters.items() if value is not None}
 
-    async def exchange(self, code: str, /, **changed: str) -> httpx2.Response:
+    async def exchange(self, code: str, /, **changes: str) -> httpx2.Response:
         form = {
             "grant_type": "authorization_code",
             "client_id": self.client_id,
@@ -56,12 +56,12 @@ class OAuthClient:
             "code": code,
             "code_verifier": self.verifier,
             "resource": RESOURCE,
-            **changed,
+            **changes,
         }
         return await self.http.post("/oauth/token", data=form)
 
-    async def refresh(self, refresh_token: str, /, **changed: str) -> httpx2.Response:
-        form = {"grant_type": "refresh_token", "client_id": self.client_id, "refresh_token": refresh_token, **changed}
+    async def refresh(self, refresh_token: str, /, **changes: str) -> httpx2.Response:
+        form = {"grant_type": "refresh_token", "client_id": self.client_id, "refresh_token": refresh_token, **changes}
         return await self.http.post("/oauth/token", data=form)
 
 
@@ -152,9 +152,9 @@ def answered(response: httpx2.Response) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(response.headers["location"]).query).items()}
 
 
-async def connected(browser: Browser, client: OAuthClient, **changed: str | None) -> dict[str, Any]:
+async def connected(browser: Browser, client: OAuthClient, **changes: str | None) -> dict[str, Any]:
     """The tokens that the client gets when the signed-in person consents."""
-    response = await browser.consent(client.question(**changed))
+    response = await browser.consent(client.question(**changes))
     tokens = await client.exchange(answered(response)["code"])
     assert tokens.status_code == 200, tokens.text
     body: dict[str, Any] = tokens.json()
