@@ -1,4 +1,4 @@
-"""Fixtures of all tests: the cast, their tokens, and the real ASGI application with clients that speak to it."""
+"""Fixtures of all tests: the users, their tokens, and the real ASGI application with its clients."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +22,7 @@ from todo_mcp.users.models import User
 
 pytest_plugins = ["tests.support.auth.fixtures"]
 
-# HYPOTHESIS_PROFILE=nightly looks longer. No deadline: a loaded machine is slow, not wrong.
+# HYPOTHESIS_PROFILE=nightly tries more examples. No deadline: on a loaded machine, slow is not wrong.
 hypothesis_settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
 hypothesis_settings.register_profile("nightly", deadline=None, max_examples=2000, stateful_step_count=50)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
@@ -34,14 +34,14 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def installed() -> None:
-    """What the server changes in libraries, for tests that use the gate without the application."""
+def library_changes() -> None:
+    """Install the server's changes to libraries. Tests that use the gate without the application need them."""
     install()
 
 
 @pytest.fixture(autouse=True)
-def nothing_counted() -> None:
-    """Each test begins with no calls and no attempts on record."""
+def no_rate_limit_counts() -> None:
+    """Each test starts with no recorded calls and attempts."""
     rate_limit.calls.clear()
     rate_limit.attempts.clear()
 
@@ -50,7 +50,7 @@ def nothing_counted() -> None:
 def django_db_setup(
     django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[None]:
-    """The test database, migrated. pytest-django's own makes one only where a test has its marker."""
+    """The migrated test database. pytest-django's own fixture creates one only for tests with its marker."""
     with django_db_blocker.unblock():
         databases = setup_databases(verbosity=0, interactive=False)
         yield
@@ -59,25 +59,25 @@ def django_db_setup(
 
 @pytest.fixture(scope="session")
 def clear_tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> str:
-    """SQL that empties every table that a test may write to; ten times as fast as TRUNCATE where there is little.
+    """SQL that empties every table that a test may write to. With few rows it is ten times as fast as TRUNCATE.
 
-    Foreign keys are deferred, but for the one from tasks to conversations, so tasks go first; their history goes last.
+    Foreign keys are deferred, except the one from tasks to conversations, so tasks go first. Their history goes last.
     """
-    kept = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
+    permanent = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         tables = sorted(
-            set(connection.introspection.table_names(cursor)) - kept,
+            set(connection.introspection.table_names(cursor)) - permanent,
             key=lambda table: (table != "tasks", "event" in table),
         )
-        owned = [found for table in tables for found in connection.introspection.get_sequences(cursor, table)]
-    deleted = "; ".join(f'DELETE FROM "{table}"' for table in tables)
-    restarted = ", ".join(f"setval('\"{sequence['name']}\"', 1, false)" for sequence in owned)
-    return f"{deleted}; SELECT {restarted}"
+        sequences = [sequence for table in tables for sequence in connection.introspection.get_sequences(cursor, table)]
+    deletes = "; ".join(f'DELETE FROM "{table}"' for table in tables)
+    restarts = ", ".join(f"setval('\"{sequence['name']}\"', 1, false)" for sequence in sequences)
+    return f"{deletes}; SELECT {restarts}"
 
 
 @pytest.fixture
 def committed(clear_tables: str, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """A database whose changes other threads see. It is empty again at the end."""
+    """A database whose changes are committed, so that other threads see them. It is emptied at the end."""
     with django_db_blocker.unblock():
         yield
         with transaction.atomic(), connection.cursor() as cursor:
@@ -94,7 +94,7 @@ def orm(committed: None) -> Iterator[Orm]:
 
 @pytest.fixture
 def alice() -> User:
-    """Owns things. Needs `db` or `committed` first."""
+    """The owner in most tests. Request `db` or `committed` before her."""
     return UserFactory.create(id="alice", name="Alice")
 
 
@@ -110,7 +110,7 @@ def charlie() -> User:
 
 @pytest.fixture
 def operator() -> User:
-    """Signs in to the admin and may do everything there."""
+    """A superuser of the admin."""
     return User.objects.create_superuser("operator", "correct horse battery staple")
 
 
@@ -122,7 +122,7 @@ async def http(committed: None, anyio_backend: str) -> AsyncIterator[httpx2.Asyn
 
 @pytest.fixture
 def application(committed: None) -> Iterator[Application]:
-    """The real ASGI application, for tests that are not asynchronous."""
+    """The real ASGI application, for synchronous tests."""
     with running() as application:
         yield application
 
@@ -145,7 +145,7 @@ def as_service(http: httpx2.AsyncClient) -> Caller:
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[Database]:
-    """A migrated PostgreSQL for servers that are processes of their own."""
+    """A migrated PostgreSQL for servers that run as separate processes."""
     with scratch() as directory:
         database = Database(directory / "postgres")
         yield database

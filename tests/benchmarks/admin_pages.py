@@ -1,4 +1,4 @@
-"""``make bench-admin``: the admin's main pages over a year of a big service; prints queries and milliseconds of each.
+"""``make bench-admin``: times the admin's main pages with a big service's year. Prints each page's queries and time.
 
 The time is that of the whole request in the server, from the first middleware to the rendered page, without a network.
 """
@@ -26,7 +26,7 @@ OPERATOR = "operator"
 
 
 def prepare() -> None:
-    """The database of the settings, migrated; filled where it is empty, and left alone where it is another's."""
+    """Migrate the database of the settings, and fill it if it is empty. Stop if it has other data."""
     call_command("migrate", verbosity=0)
     if not User.objects.exists():
         fill(lambda line: print(line, file=sys.stderr))
@@ -36,7 +36,7 @@ def prepare() -> None:
 
 
 def pages() -> dict[str, str]:
-    """What is measured, by name."""
+    """The measured pages, by name."""
     tasks, conversations = "/admin/tasks/task/", "/admin/conversations/conversation/"
     return {
         "first page": "/admin/",
@@ -62,15 +62,15 @@ def measure() -> None:
     client.force_login(User.objects.get(pk=OPERATOR), backend="django.contrib.auth.backends.ModelBackend")
     print(f"{'page':34}{'queries':>8}{'median ms':>11}{'worst ms':>10}")
     for name, url in pages().items():
-        client.get(url)  # what a process remembers after its first request
+        client.get(url)  # fills the caches of the process
         with CaptureQueriesContext(connection) as queries:
             assert client.get(url).status_code == 200, url
-        made, taken = len(queries), []
+        query_count, times = len(queries), []
         for _ in range(ROUNDS):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             client.get(url)
-            taken.append(1000 * (time.perf_counter() - begun))
-        print(f"{name:34}{made:8}{statistics.median(taken):11.0f}{max(taken):10.0f}", flush=True)
+            times.append(1000 * (time.perf_counter() - started))
+        print(f"{name:34}{query_count:8}{statistics.median(times):11.0f}{max(times):10.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The SDK's own ceiling: its low-level server with a tool that does nothing, and no database."""
+"""The SDK's own limit: its low-level server with a tool that does nothing, and no database."""
 
 import contextlib
 from collections.abc import AsyncIterator

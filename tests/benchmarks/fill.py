@@ -1,6 +1,6 @@
 """Fill an empty, migrated database with a big service's year: 10,000 users, 1,000,000 tasks, 1,000,000 messages.
 
-COPY with the triggers asleep, so that it takes a minute or two; the history gets the first version of each task.
+It uses COPY without triggers, so it takes one or two minutes. The history gets the first version of each task.
 """
 
 import random
@@ -22,7 +22,7 @@ Report = Callable[[str], object]
 
 
 def fill(report: Report) -> None:
-    """Write everything, then let PostgreSQL learn of it as its autovacuum would."""
+    """Write all rows, then vacuum and analyse as autovacuum would."""
     chance, now = random.Random(1), datetime.now(UTC)
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
@@ -67,7 +67,7 @@ CALLS = """
         9, 50, n, ''
     FROM generate_series(0, 24 * 90) n, generate_series(1, 20) client,
         unnest(ARRAY['add_task', 'list_tasks', 'complete_task', 'update_task', 'delete_task']) tool
-"""  # 20 clients that call every tool in every hour that is kept
+"""  # 20 clients that call every tool in every hour of the stored statistics
 
 
 def users(now: datetime) -> Iterator[tuple[Any, ...]]:
@@ -91,11 +91,11 @@ def messages(chance: random.Random, now: datetime) -> Iterator[tuple[Any, ...]]:
 
 def tasks(chance: random.Random, now: datetime) -> Iterator[tuple[Any, ...]]:
     for n in range(TASKS):
-        made, user = at(now, n, TASKS), f"user-{n * 7 % USERS}"
-        done = min(now, made + timedelta(days=9 * chance.random())) if n % 5 < 3 else None
-        deleted = done if n % 20 == 1 else None
+        created, user = at(now, n, TASKS), f"user-{n * 7 % USERS}"
+        done_at = min(now, created + timedelta(days=9 * chance.random())) if n % 5 < 3 else None
+        deleted = done_at if n % 20 == 1 else None
         title = " ".join(chance.choices(WORDS, k=5))
-        yield user, title, "", done is not None, done, made, done or made, deleted, None
+        yield user, title, "", done_at is not None, done_at, created, done_at or created, deleted, None
 
 
 def owner(conversation: int) -> str:
@@ -103,5 +103,5 @@ def owner(conversation: int) -> str:
 
 
 def at(now: datetime, number: int, count: int) -> datetime:
-    """When the row of this number was made: evenly through the year, in order."""
+    """The time of the row with this number. The rows are spread evenly over the year, in order."""
     return now - YEAR * ((count - number) / count)

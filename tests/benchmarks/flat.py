@@ -1,8 +1,8 @@
-"""`make flat`: every call on ten thousand tasks and messages, and on ten million; exit code 1 where one costs more.
+"""`make flat`: times every call with ten thousand and ten million tasks and messages; exit code 1 if one costs more.
 
-Two databases of one PostgreSQL, each with a server of its own, are asked in turn: for ordinary users, another one each
-time, and for the one who has a tenth of all tasks and a conversation with a hundredth of all messages. Prints the
-medians in milliseconds, as a client on this machine sees them, and their ratio.
+Two databases of one PostgreSQL, each with its own server, are called in turn. The calls are for ordinary users, a
+different one each time, and for one huge user. The huge user has a tenth of all tasks, and a conversation with a
+hundredth of all messages. Prints the medians in milliseconds, as a client on this machine sees them, and their ratio.
 """
 
 import argparse
@@ -71,7 +71,7 @@ class Site:
     token: str
     session: str
     people: dict[str, list[Person]]
-    taken: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    times: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     _connection: http.client.HTTPConnection | None = None
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes, float]:
@@ -90,58 +90,58 @@ class Site:
 Call = Callable[[Site, Person, dict[str, Any]], float]
 
 
-def tool(door: str, name: str, **given: Any) -> Call:
-    """A call of a tool; an argument that begins with $ is looked up among what was kept, and the task's id is kept."""
+def tool(door: str, name: str, **template: Any) -> Call:
+    """A call of a tool. It replaces arguments that begin with $ by saved values, and saves the task's id."""
 
-    def call(site: Site, person: Person, kept: dict[str, Any]) -> float:
-        arguments = {key: _value(value, person, kept) for key, value in given.items()} | {"user_id": person.user_id}
+    def call(site: Site, person: Person, saved: dict[str, Any]) -> float:
+        arguments = {key: _value(value, person, saved) for key, value in template.items()} | {"user_id": person.user_id}
         if door == "http":
-            status, answer, taken = site.send("POST", f"/api/tools/{name}", arguments)
+            status, answer, milliseconds = site.send("POST", f"/api/tools/{name}", arguments)
             envelope = json.loads(answer)
         else:
             message, headers = tool_request(MODERN, name, arguments), mcp_headers(MODERN, "tools/call", name)
-            status, answer, taken = site.send("POST", "/mcp", message, **headers)
+            status, answer, milliseconds = site.send("POST", "/mcp", message, **headers)
             envelope = json.loads(answer)["result"]["structuredContent"]
         assert (status, envelope["status"]) == (200, "success"), answer
-        kept.setdefault("task_id", envelope["data"].get("task_id"))
-        return taken
+        saved.setdefault("task_id", envelope["data"].get("task_id"))
+        return milliseconds
 
     return call
 
 
 def rest(method: str, path: str, body: Any = None, **query: Any) -> Call:
-    """A call of REST; the id of what it made is kept."""
+    """A call of REST. It saves the id of a new conversation."""
 
-    def call(site: Site, person: Person, kept: dict[str, Any]) -> float:
-        said = "&".join(
-            f"{name}={_value(value, person, kept)}" for name, value in {**query, "user_id": "$user"}.items()
+    def call(site: Site, person: Person, saved: dict[str, Any]) -> float:
+        query_string = "&".join(
+            f"{name}={_value(value, person, saved)}" for name, value in {**query, "user_id": "$user"}.items()
         )
-        filled = path.format(own=person.conversation_id, made=kept.get("id"))
-        status, answer, taken = site.send(method, f"/api/conversations{filled}?{said}", body)
+        full_path = path.format(conversation=person.conversation_id, new=saved.get("id"))
+        status, answer, milliseconds = site.send(method, f"/api/conversations{full_path}?{query_string}", body)
         assert status < 300, answer
         if method == "POST" and not path:
-            kept["id"] = json.loads(answer)["id"]
-        return taken
+            saved["id"] = json.loads(answer)["id"]
+        return milliseconds
 
     return call
 
 
 def search(words: str) -> Call:
-    """The admin's search in what was said."""
+    """The admin's search in messages."""
 
-    def call(site: Site, person: Person, kept: dict[str, Any]) -> float:
+    def call(site: Site, person: Person, saved: dict[str, Any]) -> float:
         query = words.format(user=person.user_id)
         path = f"/admin/conversations/conversation/?q={query}"
-        status, answer, taken = site.send("GET", path, Cookie=f"sessionid={site.session}")
+        status, answer, milliseconds = site.send("GET", path, Cookie=f"sessionid={site.session}")
         assert status == 200, answer
-        return taken
+        return milliseconds
 
     return call
 
 
-def _value(value: Any, person: Person, kept: dict[str, Any]) -> Any:
+def _value(value: Any, person: Person, saved: dict[str, Any]) -> Any:
     if value == "$task":
-        return kept["task_id"]
+        return saved["task_id"]
     if value == "$user":
         return person.user_id
     return person.cursors[value[1:]] if str(value).startswith("$") else value
@@ -151,7 +151,7 @@ TURN = [{"role": role, "content": "Remind me to call the bank on Friday."} for r
 
 
 def cases() -> Iterator[tuple[str, Call]]:
-    """What is measured, in an order in which it can be done, and leaves the lists as long as they were."""
+    """The measured calls, in an order that works and leaves the lists as long as before."""
     for door in ("mcp", "http"):
         yield f"{door} add_task", tool(door, "add_task", title="Call the bank", description="On Friday")
         yield f"{door} list_tasks", tool(door, "list_tasks")
@@ -164,43 +164,43 @@ def cases() -> Iterator[tuple[str, Call]]:
     yield "make a conversation", rest("POST", "", {})
     yield "list conversations", rest("GET", "")
     yield "list conversations, deep", rest("GET", "", cursor="$conversations")
-    yield "read a conversation", rest("GET", "/{own}")
-    yield "append a turn", rest("POST", "/{own}/messages", TURN)
-    yield "list messages", rest("GET", "/{own}/messages")
-    yield "list messages, deep", rest("GET", "/{own}/messages", cursor="$messages")
-    yield "last 20 messages", rest("GET", "/{own}/messages", last=20)
-    yield "append to the new one", rest("POST", "/{made}/messages", TURN)
-    yield "delete the new one", rest("DELETE", "/{made}")
+    yield "read a conversation", rest("GET", "/{conversation}")
+    yield "append a turn", rest("POST", "/{conversation}/messages", TURN)
+    yield "list messages", rest("GET", "/{conversation}/messages")
+    yield "list messages, deep", rest("GET", "/{conversation}/messages", cursor="$messages")
+    yield "last 20 messages", rest("GET", "/{conversation}/messages", last=20)
+    yield "append to the new one", rest("POST", "/{new}/messages", TURN)
+    yield "delete the new one", rest("DELETE", "/{new}")
     for name, word in (("rare", RARE), ("middling", "tus"), ("common", "balin")):
         yield f"admin: {name} word", search(word)
         yield f"admin: {name} word of user", search(f"{word}+user:{{user}}")
 
 
 def measure(sites: list[Site], samples: int) -> None:
-    """Ask both in turn, so that a machine which has other things to do slows both down.
+    """Call both in turn, so that other load on the machine slows both down.
 
-    Everybody is asked for once before, so that what is measured is the work, and not the disk.
+    Every call is made once for each user before, so that the work is measured, and not the disk.
     """
     for sample, kind in itertools.product(range(-samples, samples), KINDS):
-        kept: list[dict[str, Any]] = [{} for _ in sites]
+        saved: list[dict[str, Any]] = [{} for _ in sites]
         for name, call in cases():
             if name.startswith("admin") and sample % 10:
                 continue
             if name.endswith("add_task"):
-                kept = [{} for _ in sites]
+                saved = [{} for _ in sites]
             for n in (0, 1) if sample % 2 else (1, 0):
                 people = sites[n].people[kind]
-                taken = call(sites[n], people[sample % len(people)], kept[n])
+                milliseconds = call(sites[n], people[sample % len(people)], saved[n])
                 if sample >= 0:
-                    sites[n].taken.setdefault((kind, name), []).append(taken)
+                    sites[n].times.setdefault((kind, name), []).append(milliseconds)
 
 
 def table(small: Site, large: Site) -> bool:
-    """Print a line for each call; whether all are within the limit, which the admin's searches do not have."""
+    """Print a line for each call. Returns whether all are within the limit; the admin's searches have none."""
     flat = True
     print(f"{'call':30}{'user':10}{'small ms':>9}{'large ms':>9}{'ratio':>7}")
-    for (kind, name), taken in small.taken.items():
-        few, many = statistics.median(taken), statistics.median(large.taken[kind, name])
+    for (kind, name), times in small.times.items():
+        few, many = statistics.median(times), statistics.median(large.times[kind, name])
         within = many <= few * RATIO_MAX or name.startswith("admin")
         flat &= within
         mark = "" if within else f"  MORE THAN {RATIO_MAX}"
@@ -212,8 +212,8 @@ def people(connection: "psycopg.Connection[Any]", samples: int) -> dict[str, lis
     def person(user_id: str, conversation_id: int) -> Person:
         def cursor(table: str, column: str, value: object, when: str = "created_at") -> str:
             statement = _MIDDLE.format(table=table, column=column, time=when)
-            found: tuple[datetime, int] | None = connection.execute(statement, [value, value]).fetchone()
-            return Position(*found).encode() if found else ""
+            position: tuple[datetime, int] | None = connection.execute(statement, [value, value]).fetchone()
+            return Position(*position).encode() if position else ""
 
         return Person(
             user_id,
@@ -225,8 +225,8 @@ def people(connection: "psycopg.Connection[Any]", samples: int) -> dict[str, lis
             },
         )
 
-    found = connection.execute(_SAMPLE, [HUGE, samples]).fetchall()
-    return {"ordinary": [person(*row) for row in found], "huge": [person(HUGE, LONG)]}
+    rows = connection.execute(_SAMPLE, [HUGE, samples]).fetchall()
+    return {"ordinary": [person(*row) for row in rows], "huge": [person(HUGE, LONG)]}
 
 
 def prepare(url: str, tasks: int, samples: int, port: int, report: Callable[[str], object]) -> Site:
@@ -240,9 +240,9 @@ def prepare(url: str, tasks: int, samples: int, port: int, report: Callable[[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", type=int, default=10_000, help="tasks, and messages, of the small database")
-    parser.add_argument("--large", type=int, default=10_000_000, help="and of the large one: 25 GB")
-    parser.add_argument("--samples", type=int, default=300, help="of each call")
+    parser.add_argument("--small", type=int, default=10_000, help="tasks and messages of the small database")
+    parser.add_argument("--large", type=int, default=10_000_000, help="tasks and messages of the large database: 25 GB")
+    parser.add_argument("--samples", type=int, default=300, help="samples of each call")
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="todo-mcp-flat-"))
     server = get_server(directory, cleanup_mode="delete", start=False)
@@ -250,7 +250,7 @@ def main() -> None:
     with (directory / "postgresql.conf").open("a") as conf:
         conf.write(_CONF)
     server.start()
-    os.environ["SECRET_KEY"] = "f" * 60  # the operator's session is made by one process and read by another
+    os.environ["SECRET_KEY"] = "f" * 60  # one process makes the operator's session, and another reads it
     with ExitStack() as stack, psycopg.connect(server.get_uri(), autocommit=True) as connection:
         sites = []
         for port, name in ((5111, "small"), (5112, "large")):

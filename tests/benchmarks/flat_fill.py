@@ -1,6 +1,6 @@
-"""A year of a service of any size: N tasks of N / 10 users, one of whom has a tenth of them, and N messages.
+"""Fill a database with a year of a service: N messages, and N tasks of N / 10 users. One user has a tenth of the tasks.
 
-Written by PostgreSQL itself, without triggers and, until the rows are there, without indexes.
+PostgreSQL itself writes the rows, without triggers. The indexes follow after the rows.
 """
 
 import random
@@ -15,11 +15,11 @@ from tests.benchmarks.fill import COMMON_FIRST, RARE, WORDS
 HUGE = "u-cfcd208495d565ef66e7dff9f98764da"  # md5('0'): has a tenth of all tasks, all done but the oldest ten
 LONG = 10  # the id of a conversation of that user, which has a hundredth of all messages
 SENTENCES = 10_000
-RARE_ROWS = 50  # messages in which there is the rare word
+RARE_ROWS = 50  # messages with the rare word
 
 _USER = "'u-' || md5(CASE WHEN {n} % 10 = 0 THEN 0 ELSE 1 + {n} * 7919 % ({users} - 1) END::text)"
 _AT = "now() - ({rows} - n) * (interval '1 year' / {rows})"
-# In this order; each with the rows that it makes of one task.
+# The tables are filled in this order.
 _TABLES = {
     "users": """
         INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at)
@@ -76,7 +76,8 @@ _TABLES = {
         FROM generate_series(1, {rows}) n
     """,
 }
-_SHARE = {"tasks": 1, "task_events": 1, "messages": 1, "conversations": 20, "idempotency_keys": 100}  # others: 10
+# The number of tasks for each row of a table; 10 for the other tables.
+_SHARE = {"tasks": 1, "task_events": 1, "messages": 1, "conversations": 20, "idempotency_keys": 100}
 _INDEXES = """
 SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
 WHERE indrelid = %s::regclass AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
@@ -84,7 +85,7 @@ WHERE indrelid = %s::regclass AND NOT EXISTS (SELECT FROM pg_constraint WHERE co
 
 
 def fill(url: str, tasks: int, report: Callable[[str], object]) -> None:
-    """Fill a migrated database in which there is nothing but one service token."""
+    """Fill a migrated database that has nothing but one service token."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica; SET synchronous_commit = off")
         connection.execute("SET maintenance_work_mem = '1GB'; SET work_mem = '256MB'")
@@ -96,7 +97,7 @@ def fill(url: str, tasks: int, report: Callable[[str], object]) -> None:
         for table, statement in _TABLES.items():
             started = time.perf_counter()
             rows = tasks // _SHARE.get(table, 10)
-            _write(connection, table, _filled_in(statement, tasks, rows))
+            _write(connection, table, _statement_for(statement, tasks, rows))
             report(f"{table}: {rows:,} rows in {time.perf_counter() - started:.0f} s")
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
@@ -108,7 +109,7 @@ def _sentences() -> Iterator[tuple[int, str]]:
         yield n, " ".join(chance.choices(WORDS, cum_weights=COMMON_FIRST, k=chance.randint(3, 60)))
 
 
-def _filled_in(statement: str, tasks: int, rows: int) -> str:
+def _statement_for(statement: str, tasks: int, rows: int) -> str:
     users = tasks // 10
     return statement.format(
         rows=f"{rows}::bigint",

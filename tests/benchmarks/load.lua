@@ -1,5 +1,5 @@
--- What wrk sends: one tool call a request, over the protocol that ERA names; of TOOL, or of each in turn where that is
--- "mix". Prints one line of JSON at the end.
+-- The requests that wrk sends, over the protocol that ERA names. Each is one call of TOOL; if TOOL is "mix", the tools
+-- take turns. Prints one line of JSON at the end.
 local era, tool, token = os.getenv("ERA"), os.getenv("TOOL"), os.getenv("TOKEN")
 local user, next_id = os.getenv("USER_ID"), tonumber(os.getenv("FIRST_ID"))
 local service = os.getenv("NAME_USER") == "1"
@@ -21,7 +21,7 @@ local headers = {
 }
 local mix = {"update_task", "complete_task", "delete_task", "add_task", "list_tasks"}
 local turn = 0
-if tool == "mix" then  -- each task is updated, and later completed, and still later, when that is done, deleted
+if tool == "mix" then  -- each task is updated first, completed later, and deleted after that
   arguments.complete_task = function() return '"task_id":' .. (next_id - 100) end
   arguments.delete_task = function() return '"task_id":' .. (next_id - 200) end
 end
@@ -41,10 +41,10 @@ function request()
     turn = turn % #mix + 1
     name = mix[turn]
   end
-  local said = "{" .. (service and ('"user_id":"' .. user .. '",') or "") .. arguments[name]() .. "}"
-  if era == "http" then return wrk.format("POST", "/api/tools/" .. name, headers, said) end
+  local chosen_arguments = "{" .. (service and ('"user_id":"' .. user .. '",') or "") .. arguments[name]() .. "}"
+  if era == "http" then return wrk.format("POST", "/api/tools/" .. name, headers, chosen_arguments) end
   if era == "2026-07-28" then headers["Mcp-Name"] = name end
-  local body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"' .. name .. '","arguments":' .. said .. meta .. "}}"
+  local body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"' .. name .. '","arguments":' .. chosen_arguments .. meta .. "}}"
   return wrk.format("POST", os.getenv("MCP_PATH"), headers, body)
 end
 

@@ -1,7 +1,7 @@
-"""`make bench`: todo-mcp as shipped against the plain design, on one PostgreSQL, in alternating rounds.
+"""`make bench`: compares todo-mcp with the plain design, on one PostgreSQL, in alternating rounds.
 
-Prints for each case requests/s, p50 and p99 in milliseconds, CPU microseconds of the server for a request, its memory
-in MiB, and the ratios. Figures of one run compare with each other; figures of two runs do not.
+Prints for each case: requests/s, p50 and p99 in milliseconds, CPU microseconds of the server for each request, its
+memory in MiB, and the ratios. Compare only figures of the same run.
 """
 
 import argparse
@@ -32,7 +32,7 @@ ERAS = (MODERN, HANDSHAKE[-1], "http")
 
 @dataclass(frozen=True)
 class Figure:
-    """What one round of load showed."""
+    """The result of one round of load."""
 
     per_second: float
     p50: float
@@ -42,32 +42,33 @@ class Figure:
 
 
 class Ids:
-    """Ranges of task ids that no round has touched yet, apart for each server."""
+    """Ranges of task ids that no round has used yet, separate for each server."""
 
     def __init__(self) -> None:
-        self._next = {OURS: 1, "plain design": 1, "SDK alone": 1, BEFORE: SEEDED // 2}  # the last on our tasks too
+        # BEFORE uses the same tasks as OURS.
+        self._next = {OURS: 1, "plain design": 1, "SDK alone": 1, BEFORE: SEEDED // 2}
 
     def take(self, target: Target, tool: str) -> int:
         return self._next[target.name] if tool in ("complete_task", "update_task") else 1
 
-    def used(self, target: Target, tool: str, count: int) -> None:
-        if tool == "complete_task":  # an update may come again, a completion may not
+    def mark_used(self, target: Target, tool: str, count: int) -> None:
+        if tool == "complete_task":  # a task can be updated again, but not completed again
             self._next[target.name] += count + 1000
 
 
 def load(target: Target, era: str, tool: str, seconds: int, ids: Ids) -> Figure:
-    """Load the server for so many seconds."""
+    """Load the server for ``seconds``."""
     user = LISTER if tool == "list_tasks" else USER
     before = target.cpu_seconds()
-    said = wrk.load(target, era=era, tool=tool, user=user, first_id=ids.take(target, tool), seconds=seconds)
-    ids.used(target, tool, said["requests"])
-    cpu = (target.cpu_seconds() - before) / said["requests"] * 1e6
-    per_second = said["requests"] / said["microseconds"] * 1e6
-    return Figure(per_second, said["p50"] / 1000, said["p99"] / 1000, cpu, target.memory_mib())
+    result = wrk.load(target, era=era, tool=tool, user=user, first_id=ids.take(target, tool), seconds=seconds)
+    ids.mark_used(target, tool, result["requests"])
+    cpu = (target.cpu_seconds() - before) / result["requests"] * 1e6
+    per_second = result["requests"] / result["microseconds"] * 1e6
+    return Figure(per_second, result["p50"] / 1000, result["p99"] / 1000, cpu, target.memory_mib())
 
 
 def check(target: Target, tool: str) -> None:
-    """One call as a person would make it; SystemExit if its answer is not what is wanted."""
+    """Make one call. SystemExit if its answer is wrong."""
     if target.name == "SDK alone":
         return
     user = LISTER if tool == "list_tasks" else USER
@@ -100,20 +101,20 @@ def rounds(targets: list[Target], era: str, tool: str, options: argparse.Namespa
     for target in targets:
         check(target, tool)
     for _, target in itertools.product(range(options.rounds), targets):
-        spoken = ERAS[0] if era == "http" and target.name not in (OURS, BEFORE) else era
-        figures[target.name].append(load(target, spoken, tool, options.seconds, ids))
-    return {name: median(found) for name, found in figures.items()}
+        protocol = ERAS[0] if era == "http" and target.name not in (OURS, BEFORE) else era
+        figures[target.name].append(load(target, protocol, tool, options.seconds, ids))
+    return {name: median(values) for name, values in figures.items()}
 
 
-def lines(workers: int, era: str, tool: str, found: dict[str, Figure]) -> Iterator[str]:
-    ours, plain, alone = (found[name] for name in (OURS, "plain design", "SDK alone"))
-    for name, f in found.items():
+def lines(workers: int, era: str, tool: str, figures: dict[str, Figure]) -> Iterator[str]:
+    ours, plain, alone = (figures[name] for name in (OURS, "plain design", "SDK alone"))
+    for name, f in figures.items():
         case = f"{workers}  {era:10}  {tool:13}  {name:12}"
         yield f"{case}  {f.per_second:8,.0f}  {f.p50:7.2f}  {f.p99:7.2f}  {f.cpu:7.0f}  {f.memory:7.0f}"
     against = f"{ours.per_second / plain.per_second:.1f} x the plain design, p99 {ours.p99 / plain.p99:.2f} x"
     yield f"   {against}, memory {ours.memory / plain.memory:.2f} x, {ours.per_second / alone.per_second:.0%} of SDK"
-    if BEFORE in found:
-        old = found[BEFORE]
+    if BEFORE in figures:
+        old = figures[BEFORE]
         yield f"   {ours.per_second / old.per_second:.3f} x before, CPU {ours.cpu / old.cpu:.3f} x"
 
 
@@ -143,18 +144,18 @@ def measure(options: argparse.Namespace, url: str) -> None:
 
 
 def install_peer() -> None:
-    """The plain design's own environment, with what its lock file names."""
+    """Create the plain design's own environment from its lock file."""
     if not servers.PEER_PYTHON.exists():
         uv = [sys.executable, "-m", "uv"]
         subprocess.run([*uv, "venv", "-q", str(ROOT / ".venv-bench")], check=True)
-        locked = str(ROOT / "tests/benchmarks/peer/requirements.txt")
-        subprocess.run([*uv, "pip", "install", "-q", "-p", str(servers.PEER_PYTHON), "-r", locked], check=True)
+        lock_file = str(ROOT / "tests/benchmarks/peer/requirements.txt")
+        subprocess.run([*uv, "pip", "install", "-q", "-p", str(servers.PEER_PYTHON), "-r", lock_file], check=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=5, help="of each round")
-    parser.add_argument("--rounds", type=int, default=3, help="of which the median is printed")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds of each round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; their median is printed")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--eras", nargs="+", default=list(ERAS), choices=ERAS)
     parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=TOOLS)

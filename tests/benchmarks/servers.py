@@ -1,4 +1,4 @@
-"""The servers that the benchmark compares, each on its own port, all on one PostgreSQL that is started here."""
+"""The servers that the benchmark compares, each on its own port, all on one PostgreSQL."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ class Target:
 def running(
     name: str, port: int, command: list[str], env: Mapping[str, object], root: Path = ROOT, **how: object
 ) -> Iterator[Target]:
-    with tempfile.TemporaryFile() as log:  # written as in production, and looked at by nobody
+    with tempfile.TemporaryFile() as log:  # written as in production, but never read
         process = subprocess.Popen(command, cwd=root, env=environment_with(env), stdout=log, stderr=log)
         try:
             wait_until_ready(process, f"http://127.0.0.1:{port}/healthz", str, ready=lambda status: True)
@@ -62,12 +62,12 @@ def manage(url: str, *arguments: str) -> str:
 
 
 def prepare_ours(url: str) -> dict[str, str]:
-    """Migrate, make the users with their tokens, and fill."""
+    """Migrate, create the users with their tokens, and add tasks."""
     manage(url, "migrate", "-v0")
     for user in (USER, LISTER):
         manage(url, "create_user", user)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")  # no history of what is only seed
+        connection.execute("SET session_replication_role = replica")  # no history for these tasks
         _fill(connection)
     return {user: manage(url, "issue_token", "--user", user) for user in (USER, LISTER)}
 

@@ -1,4 +1,4 @@
-"""`make soak`: a million calls of all tools in turn to one worker, and its memory; exit code 1 if that grows."""
+"""`make soak`: a million calls of all tools in turn to one worker; exit code 1 if its memory grows."""
 
 import argparse
 import tempfile
@@ -11,26 +11,26 @@ from tests.benchmarks.servers import USER, Target
 from tests.support.mcp_messages import MODERN
 
 PORT = 5113
-SECONDS = 10  # of load between two looks at the memory
-WARM_UP = 0.1  # of all calls: by then every kind of call was made in every thread
-GROWTH_MAX = 4.0  # MiB from there on
+SECONDS = 10  # of load between two measurements of the memory
+WARM_UP = 0.1  # of all calls; after them every thread has made every kind of call
+GROWTH_MAX = 4.0  # MiB after the warm-up
 ERAS = (MODERN, "http")
-FIRST_ID = 201  # an id is completed a hundred updates after its own, and deleted two hundred after
+FIRST_ID = 201  # a task is completed 100 updates after its own update, and deleted 200 updates after it
 
 
 def soak(target: Target, calls: int) -> float:
-    """How many MiB the server grew by after the warm-up."""
-    done, first_id, seen = 0, FIRST_ID, list[float]()
-    while done < calls:
+    """The growth of the server's memory after the warm-up, in MiB."""
+    call_count, first_id, sizes = 0, FIRST_ID, list[float]()
+    while call_count < calls:
         for era in ERAS:
-            said = wrk.load(target, era=era, tool="mix", user=USER, first_id=first_id, seconds=SECONDS)
-            made = int(said["requests"])
-            done, first_id = done + made, first_id + made // 5 + FIRST_ID
+            result = wrk.load(target, era=era, tool="mix", user=USER, first_id=first_id, seconds=SECONDS)
+            count = int(result["requests"])
+            call_count, first_id = call_count + count, first_id + count // 5 + FIRST_ID
         memory = target.memory_mib()
-        print(f"{done:12,} calls{memory:9.1f} MiB", flush=True)
-        if done >= calls * WARM_UP:
-            seen.append(memory)
-    return seen[-1] - seen[0]
+        print(f"{call_count:12,} calls{memory:9.1f} MiB", flush=True)
+        if call_count >= calls * WARM_UP:
+            sizes.append(memory)
+    return sizes[-1] - sizes[0]
 
 
 def main() -> None:
@@ -43,9 +43,9 @@ def main() -> None:
     url = server.get_uri().replace("/postgres?", "/ours?")
     tokens = servers.prepare_ours(url)
     with servers.serving("soak", PORT, url, tokens, LOG_LEVEL="WARNING") as target:
-        grown = soak(target, options.calls)
-    print(f"Grown by {grown:.1f} MiB after the warm-up; at most {GROWTH_MAX} is flat.")
-    if grown > GROWTH_MAX:
+        growth = soak(target, options.calls)
+    print(f"The memory grew by {growth:.1f} MiB after the warm-up; the limit is {GROWTH_MAX} MiB.")
+    if growth > GROWTH_MAX:
         raise SystemExit(1)
 
 

@@ -1,4 +1,4 @@
-"""wrk, the load generator: what it sends is in load.lua."""
+"""Runs wrk, the load generator. load.lua makes its requests."""
 
 import json
 import os
@@ -13,7 +13,7 @@ _COMMAND = ("wrk", "-t1", f"-c{CONNECTIONS}", "-s", str(ROOT / "tests/benchmarks
 
 
 def load(target: Target, *, era: str, tool: str, user: str, first_id: int, seconds: int) -> dict[str, Any]:
-    """Call for so many seconds; how many ``requests`` in how many ``microseconds``, with ``p50`` and ``p99`` of those.
+    """Load the server for ``seconds``. Returns ``requests``, ``microseconds``, and the latencies ``p50`` and ``p99``.
 
     Raises:
         SystemExit: a request failed, so the figure would mean nothing.
@@ -29,7 +29,7 @@ def load(target: Target, *, era: str, tool: str, user: str, first_id: int, secon
     }
     command = [*_COMMAND, f"-d{seconds}s", f"http://localhost:{target.port}"]
     printed = subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True, text=True)
-    said: dict[str, Any] = json.loads(printed.stdout.strip().splitlines()[-1])
-    if said["failed"] or not said["requests"]:
-        raise SystemExit(f"{target.name}, {tool}, {era}: {said['failed']} of {said['requests']} requests failed.")
-    return said
+    result: dict[str, Any] = json.loads(printed.stdout.strip().splitlines()[-1])
+    if result["failed"] or not result["requests"]:
+        raise SystemExit(f"{target.name}, {tool}, {era}: {result['failed']} of {result['requests']} requests failed.")
+    return result

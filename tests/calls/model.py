@@ -1,4 +1,4 @@
-"""The contract in plain Python: who may do what to which task. It knows nothing of Django, SQL or HTTP."""
+"""The contract in plain Python: who may do what to which task. It does not use Django, SQL or HTTP."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ ALL_SCOPES = ("tasks:read", "tasks:write", "tasks:act_as")
 class Token:
     user_id: str | None  # None for a service
     scopes: frozenset[str]
-    living: bool = True
+    is_valid: bool = True
 
 
 @dataclass
@@ -28,26 +28,26 @@ class Refused(Exception):
 
 @dataclass
 class Model:
-    active: dict[str, bool] = field(default_factory=dict)  # of each user
+    active: dict[str, bool] = field(default_factory=dict)  # whether each user is active
     tokens: dict[str, Token] = field(default_factory=dict)
     tasks: dict[int, Task] = field(default_factory=dict)  # in the order in which they were added
-    keys: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)  # title and task of a user's key
+    keys: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)  # (user, key) → (title, task)
     changes: int = 0  # how many versions the history must hold
 
     def admit(self, token: str, scope: str, user_id: str | None) -> str:
-        """The user whom a call is about."""
-        found = self.tokens[token]
-        if not found.living or (found.user_id is not None and not self.active[found.user_id]):
+        """The user that a call acts for."""
+        record = self.tokens[token]
+        if not record.is_valid or (record.user_id is not None and not self.active[record.user_id]):
             raise Refused(401)
-        if scope not in found.scopes:
+        if scope not in record.scopes:
             raise Refused(403)
-        if found.user_id is not None:
-            if user_id not in (None, "me", found.user_id):
+        if record.user_id is not None:
+            if user_id not in (None, "me", record.user_id):
                 raise Refused(403)
-            return found.user_id
-        return self._served(found, user_id)
+            return record.user_id
+        return self._user_of_service(record, user_id)
 
-    def _served(self, service: Token, user_id: str | None) -> str:
+    def _user_of_service(self, service: Token, user_id: str | None) -> str:
         if "tasks:act_as" not in service.scopes:
             raise Refused(403)
         if user_id in (None, "me"):
@@ -59,12 +59,12 @@ class Model:
             raise Refused(403)
         return user_id
 
-    def repeated(self, user_id: str, title: str, key: str | None) -> int | None:
-        """The task that the key has added already, if it has."""
+    def task_of_key(self, user_id: str, title: str, key: str | None) -> int | None:
+        """The task that this key has already added, or None."""
         if key is None or (user_id, key) not in self.keys:
             return None
-        first, task_id = self.keys[user_id, key]
-        if first != title:
+        first_title, task_id = self.keys[user_id, key]
+        if first_title != title:
             raise Refused(409)
         return task_id
 
@@ -90,10 +90,10 @@ class Model:
         self.find(user_id, task_id).deleted = True
         self.changes += 1
 
-    def update(self, user_id: str, task_id: int, **changed: str) -> None:
+    def update(self, user_id: str, task_id: int, **changes: str) -> None:
         task = self.find(user_id, task_id)
-        task.title = changed.get("title", task.title)
-        task.description = changed.get("description", task.description)
+        task.title = changes.get("title", task.title)
+        task.description = changes.get("description", task.description)
         self.changes += 1
 
     def restore(self, task_id: int) -> None:
@@ -103,11 +103,11 @@ class Model:
         task.deleted = False
         self.changes += 1
 
-    def listed(self, user_id: str, status: str) -> list[int]:
-        """Newest first."""
-        wanted = {"all": (True, False), "pending": (False,), "completed": (True,)}[status]
+    def list_ids(self, user_id: str, status: str) -> list[int]:
+        """The ids in the list, newest first."""
+        states = {"all": (True, False), "pending": (False,), "completed": (True,)}[status]
         return [
             task_id
             for task_id, task in reversed(self.tasks.items())
-            if task.user_id == user_id and not task.deleted and task.completed in wanted
+            if task.user_id == user_id and not task.deleted and task.completed in states
         ]

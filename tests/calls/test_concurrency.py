@@ -1,4 +1,4 @@
-"""Twenty calls at once, through all doors: each is done once or not at all, and the history tells in which order."""
+"""Twenty concurrent calls through all doors: each is done once or not at all, and the history shows their order."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ from todo_mcp.users.models import User
 pytestmark = pytest.mark.anyio
 
 CALLS = 20
-Sent = tuple[Caller, str, dict[str, Any]]
+ToolCall = tuple[Caller, str, dict[str, Any]]
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def task(committed: None, alice: User) -> Task:
     return TaskFactory.create(user=alice, title="Buy milk")
 
 
-async def at_once(*calls: Sent) -> list[Answer]:
-    """The answers of calls that are sent together, through the doors in turn."""
-    sent = [send(caller, door, tool, arguments) for (caller, tool, arguments), door in zip(calls, cycle(DOORS))]
-    return await asyncio.gather(*sent)
+async def at_once(*calls: ToolCall) -> list[Answer]:
+    """Send the calls at once, through the doors in turn. Returns the answers."""
+    requests = [send(caller, door, tool, arguments) for (caller, tool, arguments), door in zip(calls, cycle(DOORS))]
+    return await asyncio.gather(*requests)
 
 
 def events() -> list[tuple[str, str, bool, bool]]:
@@ -36,31 +36,31 @@ def events() -> list[tuple[str, str, bool, bool]]:
     return [(label, title, completed, deleted is not None) for label, title, completed, deleted in rows]
 
 
-async def test_tasks_that_are_added_at_once_are_all_there(as_alice: Caller, as_bob: Caller, orm: Orm) -> None:
+async def test_concurrent_additions_are_all_stored(as_alice: Caller, as_bob: Caller, orm: Orm) -> None:
     names = [f"Task {n}" for n in range(CALLS)]
     answers = await at_once(*[(caller, "add_task", {"title": name}) for name in names for caller in (as_alice, as_bob)])
     assert len({answer.envelope["data"]["task_id"] for answer in answers}) == 2 * CALLS
     for caller in (as_alice, as_bob):
-        listed = (await caller.call("http", "list_tasks", limit=100))["data"]["tasks"]
-        assert sorted(task["title"] for task in listed) == sorted(names)
+        tasks = (await caller.call("http", "list_tasks", limit=100))["data"]["tasks"]
+        assert sorted(task["title"] for task in tasks) == sorted(names)
 
 
-async def test_a_task_that_is_completed_at_once_is_completed_once(as_alice: Caller, task: Task, orm: Orm) -> None:
+async def test_concurrent_completions_complete_a_task_once(as_alice: Caller, task: Task, orm: Orm) -> None:
     answers = await at_once(*[(as_alice, "complete_task", {"task_id": task.pk})] * CALLS)
     assert {answer.code for answer in answers} == {200}
     assert len({answer.envelope["data"]["updated_at"] for answer in answers}) == 1
-    said = Counter(answer.envelope["message"].split()[0] for answer in answers)
-    assert said == {"Completed": 1, "Task": CALLS - 1}
+    first_words = Counter(answer.envelope["message"].split()[0] for answer in answers)
+    assert first_words == {"Completed": 1, "Task": CALLS - 1}
     assert await orm(events) == [("insert", "Buy milk", False, False), ("update", "Buy milk", True, False)]
 
 
-async def test_a_task_that_is_deleted_at_once_is_deleted_once(as_alice: Caller, task: Task, orm: Orm) -> None:
+async def test_concurrent_deletions_delete_a_task_once(as_alice: Caller, task: Task, orm: Orm) -> None:
     answers = await at_once(*[(as_alice, "delete_task", {"task_id": task.pk})] * CALLS)
     assert Counter(answer.code for answer in answers) == {200: 1, 404: CALLS - 1}
     assert await orm(events) == [("insert", "Buy milk", False, False), ("update", "Buy milk", False, True)]
 
 
-async def test_every_update_that_was_acknowledged_is_in_the_history_and_the_last_one_stands(
+async def test_the_history_holds_every_acknowledged_update_and_the_last_one_wins(
     as_alice: Caller, task: Task, orm: Orm
 ) -> None:
     calls = [(as_alice, "update_task", {"task_id": task.pk, "title": f"Title {n}"}) for n in range(CALLS)]
@@ -72,16 +72,16 @@ async def test_every_update_that_was_acknowledged_is_in_the_history_and_the_last
     assert (await orm(Task.objects.get)).title == titles[-1]
 
 
-async def test_a_task_that_is_changed_while_it_is_deleted_is_not_changed_after(
-    as_alice: Caller, task: Task, orm: Orm
-) -> None:
-    update: Sent = (as_alice, "update_task", {"task_id": task.pk, "title": "New"})
-    complete: Sent = (as_alice, "complete_task", {"task_id": task.pk})
-    delete: Sent = (as_alice, "delete_task", {"task_id": task.pk})
+async def test_no_change_follows_the_deletion_of_a_task(as_alice: Caller, task: Task, orm: Orm) -> None:
+    update: ToolCall = (as_alice, "update_task", {"task_id": task.pk, "title": "New"})
+    complete: ToolCall = (as_alice, "complete_task", {"task_id": task.pk})
+    delete: ToolCall = (as_alice, "delete_task", {"task_id": task.pk})
     answers = await at_once(*[update, complete] * 3, delete, *[update, complete] * 6)
     assert {answer.code for answer in answers} <= {200, 404}
     versions = await orm(events)
     assert [deleted for *_, deleted in versions].count(True) == 1
     assert versions[-1][3]
-    done = [answer for answer in answers if answer.code == 200 and "completed before" not in answer.envelope["message"]]
-    assert len(versions) == 1 + len(done)
+    changes = [
+        answer for answer in answers if answer.code == 200 and "completed before" not in answer.envelope["message"]
+    ]
+    assert len(versions) == 1 + len(changes)

@@ -1,6 +1,7 @@
-"""The matrix of tools, kinds of token, relations to the user and doors; the answers, copied from the contract by hand.
+"""Every combination of tool, kind of token, relation and door, with the answer that the contract requires.
 
-Alice owns the tasks that are aimed at in the relations ``other`` and ``hers``; Bob is whom the tokens are for.
+The expected answers are copied from the contract by hand. The tokens are for Bob. In the relations ``other`` and
+``hers`` the calls aim at tasks of Alice.
 """
 
 from typing import Any
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.anyio
 READ, ADD, CHANGE = "list_tasks", "add_task", ("complete_task", "update_task", "delete_task")
 TOOLS = (READ, ADD, *CHANGE)
 
-# What is sent as user_id, and whose task is aimed at.
+# The user_id that is sent, and the owner of the task that the call aims at.
 RELATIONS: dict[str, tuple[str | None, str]] = {
     "own": ("bob", "bob"),
     "me": ("me", "bob"),
@@ -34,10 +35,10 @@ RELATIONS: dict[str, tuple[str | None, str]] = {
     "hers, named": ("bob", "alice"),
 }
 
-# The code of the answer to (list_tasks, add_task, each tool that changes a task).
+# The codes of the answers to list_tasks, to add_task, and to each tool that changes a task.
 Cells = dict[str, tuple[int, int, int]]
 OK, BAD, UNAUTHENTICATED, FORBIDDEN, MISSING = 200, 400, 401, 403, 404
-NOTHING: Cells = dict.fromkeys(RELATIONS, (UNAUTHENTICATED,) * 3)
+ALL_REJECTED: Cells = dict.fromkeys(RELATIONS, (UNAUTHENTICATED,) * 3)
 EXPECTED: dict[str, Cells] = {
     "personal": {
         "own": (OK, OK, OK),
@@ -61,7 +62,7 @@ EXPECTED: dict[str, Cells] = {
         "own": (OK, OK, OK),
         "me": (BAD, BAD, BAD),
         "omitted": (BAD, BAD, BAD),
-        "other": (OK, OK, OK),  # that is what a service is for
+        "other": (OK, OK, OK),  # a service may act for any user
         "missing": (MISSING, MISSING, MISSING),
         "hers": (BAD, BAD, BAD),
         "hers, named": (OK, OK, MISSING),
@@ -76,10 +77,10 @@ EXPECTED: dict[str, Cells] = {
         "hers": (OK, OK, MISSING),
         "hers, named": (FORBIDDEN, FORBIDDEN, FORBIDDEN),
     },
-    "expired": NOTHING,
-    "revoked": NOTHING,
-    "deactivated user's": NOTHING,
-    "never issued": NOTHING,
+    "expired": ALL_REJECTED,
+    "revoked": ALL_REJECTED,
+    "deactivated user's": ALL_REJECTED,
+    "never issued": ALL_REJECTED,
 }
 
 
@@ -106,17 +107,17 @@ def expected_of(kind: str, relation: str, tool: str) -> int:
 
 
 def make_targets() -> dict[tuple[str, str], int]:
-    """A task for each cell to aim at."""
+    """Add a task for each cell to aim at. Returns their ids."""
     cells = [(relation, tool) for relation in RELATIONS for tool in TOOLS]
     owners = [RELATIONS[relation][1] for relation, _ in cells]
-    made = Task.objects.bulk_create([Task(user_id=owner, title="Aimed at") for owner in owners])
-    return {cell: task.pk for cell, task in zip(cells, made, strict=True)}
+    tasks = Task.objects.bulk_create([Task(user_id=owner, title="Aimed at") for owner in owners])
+    return {cell: task.pk for cell, task in zip(cells, tasks, strict=True)}
 
 
 async def ask(caller: Caller, door: str, relation: str, tool: str, task_id: int) -> Answer:
     user_id, _ = RELATIONS[relation]
-    named = {} if user_id is None else {"user_id": user_id}
-    return await send(caller, door, tool, {**arguments_of(tool, task_id), **named})
+    user = {} if user_id is None else {"user_id": user_id}
+    return await send(caller, door, tool, {**arguments_of(tool, task_id), **user})
 
 
 def shown_in(answer: Answer) -> set[int]:
@@ -138,37 +139,37 @@ async def test_every_cell_answers_as_the_contract_says(
     await orm(lambda: AccessToken.objects.all().delete())
     caller = Caller(as_service.http, await orm(lambda: make_token(kind)))
     targets = await orm(make_targets)
-    hers = {row["id"] for row in await orm(lambda: everything_of("alice"))}
+    alices_ids = {row["id"] for row in await orm(lambda: everything_of("alice"))}
     for (relation, tool), task_id in targets.items():
         answer = await ask(caller, door, relation, tool, task_id)
         cell = f"{kind}, {relation}, {tool}"
         assert answer.code == expected_of(kind, relation, tool), (cell, answer.envelope)
-        assert (kind, relation) == ("service", "other") or not shown_in(answer) & hers, cell
+        assert (kind, relation) == ("service", "other") or not shown_in(answer) & alices_ids, cell
 
 
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("kind", EXPECTED)
-async def test_no_cell_but_the_services_own_changes_anything_of_alices(
+async def test_only_a_service_that_names_alice_changes_her_data(
     as_service: Caller, cast: None, orm: Orm, door: str, kind: str
 ) -> None:
     await orm(lambda: AccessToken.objects.all().delete())
     caller = Caller(as_service.http, await orm(lambda: make_token(kind)))
-    hers = await orm(lambda: everything_of("alice"))
-    ids = [row["id"] for row in hers if "pgh_id" not in row]
+    alices_rows = await orm(lambda: everything_of("alice"))
+    ids = [row["id"] for row in alices_rows if "pgh_id" not in row]
     for relation in RELATIONS:
         if (kind, relation) != ("service", "other"):
             for tool in TOOLS:
                 await ask(caller, door, relation, tool, ids[0])
-    assert await orm(lambda: everything_of("alice")) == hers
+    assert await orm(lambda: everything_of("alice")) == alices_rows
 
 
-def test_the_matrix_has_no_hole() -> None:
+def test_the_matrix_is_complete() -> None:
     assert all(set(cells) == set(RELATIONS) for cells in EXPECTED.values())
     assert len(EXPECTED) * len(RELATIONS) * len(TOOLS) * len(DOORS) == 9 * 7 * 5 * 5
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_foreign_task_is_answered_in_the_words_of_a_missing_one(
+async def test_a_foreign_task_gets_the_same_answer_as_a_missing_one(
     as_service: Caller, cast: None, orm: Orm, door: str
 ) -> None:
     bob = Caller(as_service.http, await orm(lambda: issue_token(user_id="bob")))
@@ -177,6 +178,8 @@ async def test_a_foreign_task_is_answered_in_the_words_of_a_missing_one(
     theirs = await orm(lambda: TaskFactory.create(user_id=dana).pk)
     for tool in CHANGE:
         answers = [await send(bob, door, tool, arguments_of(tool, task_id)) for task_id in (1, theirs, deleted, 10**9)]
-        told = {str(answer.envelope).replace(str(answer.envelope["message"].split()[2]), "N") for answer in answers}
-        assert len(told) == 1, told
+        envelopes = {
+            str(answer.envelope).replace(str(answer.envelope["message"].split()[2]), "N") for answer in answers
+        }
+        assert len(envelopes) == 1, envelopes
         assert {answer.response.status_code for answer in answers} == {404 if door == "http" else 200}

@@ -1,4 +1,4 @@
-"""What every tool refuses of a body before it looks at an argument: a body means one thing, and is not too large."""
+"""Bodies that every tool refuses before it reads an argument: malformed, ambiguous, deep and large ones."""
 
 import json
 
@@ -26,13 +26,13 @@ async def test_an_unknown_argument_is_refused_by_name(as_alice: Caller, orm: Orm
             answer = await send(as_alice, door, tool, {**arguments_of(tool), name: 1})
             assert (answer.code, answer.error) == (400, "invalid_arguments")
             (field,) = answer.fields
-            said = answer.envelope["data"]["fields"][field]
-            assert said == f"unknown argument; allowed are {', '.join(REGISTRY[tool].arguments.model_fields)}"
+            reason = answer.envelope["data"]["fields"][field]
+            assert reason == f"unknown argument; allowed are {', '.join(REGISTRY[tool].arguments.model_fields)}"
             assert field.isascii() and (field.isprintable() or not field) and len(field) <= 64
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_null_is_no_value_of_any_argument(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_null_is_refused_for_every_argument(as_alice: Caller, orm: Orm, door: str) -> None:
     for tool in TOOLS:
         for name in REGISTRY[tool].arguments.model_fields:
             answer = await send(as_alice, door, tool, {**arguments_of(tool), name: None})
@@ -40,7 +40,7 @@ async def test_null_is_no_value_of_any_argument(as_alice: Caller, orm: Orm, door
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_the_same_key_twice_is_refused_however_deep(as_alice: Caller, orm: Orm, door: str, tool: str) -> None:
+async def test_a_duplicate_key_is_refused_at_any_depth(as_alice: Caller, orm: Orm, door: str, tool: str) -> None:
     good = json.dumps(arguments_of(tool))[1:-1]
     for pair in (
         '"user_id": "alice", "user_id": "bob"',
@@ -64,7 +64,7 @@ async def test_deep_nesting_is_refused(as_alice: Caller, orm: Orm, door: str, to
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_a_body_of_256_kib_is_read_and_one_byte_more_is_not(
+async def test_a_body_of_256_kib_is_accepted_and_one_byte_more_is_refused(
     as_alice: Caller, orm: Orm, door: str, tool: str
 ) -> None:
     text = json.dumps(arguments_of(tool))
@@ -76,7 +76,7 @@ async def test_a_body_of_256_kib_is_read_and_one_byte_more_is_not(
     assert answer.response.status_code == 413
 
 
-async def test_what_is_not_json_in_utf_8_is_refused(as_alice: Caller, orm: Orm, door: str, tool: str) -> None:
+async def test_a_body_that_is_not_json_in_utf_8_is_refused(as_alice: Caller, orm: Orm, door: str, tool: str) -> None:
     url = f"/api/tools/{tool}" if door == "http" else "/mcp"
     headers = as_alice.headers if door == "http" else as_alice.rpc_headers(door, "tools/call", tool)
     bodies = [b"{", b"{}{}", b"{'a': 1}", b'{"a": NaN}', b'{"a": -Infinity}', b"\xef\xbb\xbf{}", b'{"a": 01}', b"\x00"]
@@ -91,7 +91,7 @@ async def test_what_is_not_json_in_utf_8_is_refused(as_alice: Caller, orm: Orm, 
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_arguments_that_are_no_object_are_refused(as_alice: Caller, orm: Orm, door: str, tool: str) -> None:
+async def test_arguments_that_are_not_an_object_are_refused(as_alice: Caller, orm: Orm, door: str, tool: str) -> None:
     for body in ("[]", '"x"', "1", "true", '[{"title": "x"}]', "0", '""', "false"):
         if door == "http":
             refused(await send(as_alice, door, tool, body), 400, "invalid_arguments", "body")
@@ -102,7 +102,7 @@ async def test_arguments_that_are_no_object_are_refused(as_alice: Caller, orm: O
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_no_arguments_at_all_are_an_empty_object(as_alice: Caller, door: str) -> None:
+async def test_missing_arguments_count_as_an_empty_object(as_alice: Caller, door: str) -> None:
     if door == "http":
         answers = [
             await as_alice.http.post("/api/tools/list_tasks", content=body, headers=as_alice.headers)

@@ -1,4 +1,4 @@
-"""429, 500 and 503 as a caller sees them through every door: what to do next, and nothing of the cause."""
+"""429, 500 and 503 through every door: the answer says what to do next, and reveals nothing about the cause."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
 
 
 @pytest.fixture(autouse=True)
-def impatient(settings: Any) -> None:
-    settings.GATE_SECONDS = 0.05  # before the application starts
+def short_wait_at_the_gate(settings: Any) -> None:
+    settings.GATE_SECONDS = 0.05  # set before the application starts
 
 
 def execute(sql: str) -> list[Any]:
@@ -30,13 +30,13 @@ def execute(sql: str) -> list[Any]:
 
 
 async def until(look: Callable[[], Any], orm: Orm) -> None:
-    """Come back when the database says so."""
+    """Wait until ``look`` returns a true value."""
     async with asyncio.timeout(30):
         while not await orm(look):
             await asyncio.sleep(0)
 
 
-async def test_a_user_who_calls_too_often_is_told_how_long_to_wait(
+async def test_a_user_who_calls_too_often_learns_how_long_to_wait(
     as_service: Caller, orm: Orm, door: str, settings: Any
 ) -> None:
     names = [f"eager through {door}", f"calm through {door}"]
@@ -54,13 +54,15 @@ async def test_a_user_who_calls_too_often_is_told_how_long_to_wait(
     assert (await send(calm, door, "list_tasks", {})).code == 200
 
 
-async def test_a_caller_who_finds_no_place_is_told_to_come_again(
+async def test_a_call_that_gets_no_place_is_asked_to_retry(
     as_alice: Caller, orm: Orm, door: str, settings: Any
 ) -> None:
     await orm(lambda: transaction.set_autocommit(False))
     await orm(lambda: execute("LOCK TABLE tasks"))
     places = settings.DATABASE_CONNECTIONS
-    inside = [asyncio.create_task(send(as_alice, door, "add_task", {"title": "Buy milk"})) for _ in range(places)]
+    admitted_calls = [
+        asyncio.create_task(send(as_alice, door, "add_task", {"title": "Buy milk"})) for _ in range(places)
+    ]
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     await until(lambda: execute(waiting) == [(places,)], orm)
     answer = await send(as_alice, door, "add_task", {"title": "One too many"})
@@ -69,11 +71,11 @@ async def test_a_caller_who_finds_no_place_is_told_to_come_again(
     refused(answer, 503, "busy")
     assert answer.envelope["data"]["retry_after"] == 1
     assert door != "http" or answer.response.headers["retry-after"] == "1"
-    assert {(await call).code for call in inside} == {200}
+    assert {(await call).code for call in admitted_calls} == {200}
     assert await orm(Task.objects.count) == places
 
 
-async def test_a_defect_of_ours_tells_a_request_id_and_nothing_else(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_an_internal_error_reveals_only_a_request_id(as_alice: Caller, orm: Orm, door: str) -> None:
     await orm(lambda: execute("ALTER TABLE tasks RENAME COLUMN title TO renamed"))
     try:
         answer = await send(as_alice, door, "add_task", {"title": "Secret"}, {"X-Request-ID": "my-own-request-id"})

@@ -1,9 +1,9 @@
-"""`make cluster`: several hosts on one machine, some of which die under the calls of clients (`rehearsal`).
+"""`make cluster`: several hosts on one machine. Some of them die while clients call (`rehearsal`).
 
-It runs in namespaces of its own for network, processes, mounts and shared memory: the machine's network stays as it is,
-and even if it is killed nothing of it goes on or is left.
+It runs in its own namespaces for network, processes, mounts and shared memory, so the machine's network does not
+change. If it is killed, all its processes end and nothing is left.
 
-Exit codes: 0 all held; 1 something did not; 77 it cannot run here, and one sentence says why.
+Exit codes: 0: every check passed. 1: a check failed. 77: it cannot run here; one sentence says why.
 """
 
 import os
@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from todo_mcp.postgres.embedded.cluster import find_programs
 
-CANNOT_RUN = 77  # what automake and meson take for a test that was skipped
+CANNOT_RUN = 77  # for automake and meson this is a skipped test
 PACKAGES = {
     "ip": "iproute2",
     "unshare": "util-linux",
@@ -34,21 +34,21 @@ PROBES = (
 
 
 def obstacle() -> str:
-    """Why it cannot run here, in one sentence; "" if it can."""
+    """The reason why it cannot run here, in one sentence; "" if it can."""
     if sys.platform != "linux":
         return "make cluster needs the namespaces of Linux."
     if os.geteuid() != 0:
         return "make cluster needs root, for network namespaces and PostgreSQL's account; run it with sudo."
     if missing := sorted({package for program, package in PACKAGES.items() if not shutil.which(program)}):
-        return f"make cluster needs what is not installed here; on Debian: apt-get install {' '.join(missing)}."
+        return f"make cluster needs programs that are not installed; on Debian: apt-get install {' '.join(missing)}."
     try:
         find_programs()
     except ImproperlyConfigured as reason:
         return str(reason)
-    tried = subprocess.run([*ISOLATED, "sh", "-c", " && ".join(PROBES)], capture_output=True, text=True)
-    if tried.returncode:
-        said = tried.stderr.strip().splitlines() or ["no reason given"]
-        return f"make cluster cannot make network namespaces on this machine, as in most containers: {said[-1]}."
+    probe = subprocess.run([*ISOLATED, "sh", "-c", " && ".join(PROBES)], capture_output=True, text=True)
+    if probe.returncode:
+        errors = probe.stderr.strip().splitlines() or ["no reason given"]
+        return f"make cluster cannot create network namespaces on this machine, as in most containers: {errors[-1]}."
     return ""
 
 

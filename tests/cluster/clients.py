@@ -1,4 +1,4 @@
-"""Clients that add, list and complete tasks one after the other, and note how each call went."""
+"""Clients that add, list and complete tasks one after the other, and record the result of each call."""
 
 import asyncio
 import time
@@ -14,13 +14,13 @@ from tests.support.acknowledged import Acknowledged
 from tests.support.caller import Caller
 
 PAUSE = 0.1  # seconds between two calls of a client
-AGAIN = 0.2  # seconds before a call that nobody answered is sent again
-PATIENCE = 60.0  # seconds after which a call that was sent again and again has failed
+RETRY_AFTER = 0.2  # seconds before a call without an answer is repeated
+PATIENCE = 60.0  # seconds after which a repeated call has failed
 
 
 @dataclass
 class Call:
-    """A call from its first attempt to its answer. ``failures`` are those of its attempts that the client saw."""
+    """A call from its first attempt to its answer. ``failures`` names the failure of each failed attempt."""
 
     began: float
     ended: float = 0.0
@@ -31,26 +31,26 @@ class Call:
 class Client:
     """A client of one user, through one door: "http", or a revision of MCP.
 
-    Every call of it may be sent twice: an addition has a key, and completing a completed task changes nothing.
+    Every call can be repeated: an addition has a key, and completing a completed task changes nothing.
     """
 
     caller: Caller
     door: str
     stopping: bool = False
     calls: list[Call] = field(default_factory=list)
-    told: Acknowledged = field(default_factory=Acknowledged)
+    acknowledged: Acknowledged = field(default_factory=Acknowledged)
 
     async def work(self) -> None:
         while not self.stopping:
             title = uuid.uuid4().hex
             task_id = (await self._call("add_task", title=title, idempotency_key=title))["task_id"]
-            self.told.added[title] = task_id
+            self.acknowledged.added[title] = task_id
             await self._call("list_tasks", limit=5)
             await self._call("complete_task", task_id=task_id)
-            self.told.completed.add(task_id)
+            self.acknowledged.completed.add(task_id)
 
     async def _call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """Its data, in the end: an attempt that fails is repeated unchanged, as our messages ask for."""
+        """The data of the answer. A failed attempt is repeated unchanged, as the server's messages ask."""
         await asyncio.sleep(PAUSE)
         call = Call(began=time.monotonic())
         self.calls.append(call)
@@ -60,7 +60,7 @@ class Client:
                     envelope = await self._attempt(tool, arguments)
                 except httpx2.TransportError as error:
                     call.failures.append(type(error).__name__)
-                    await asyncio.sleep(AGAIN)
+                    await asyncio.sleep(RETRY_AFTER)
                     continue
                 data: dict[str, Any] = envelope["data"]
                 if envelope["status"] == "success":
@@ -80,22 +80,22 @@ class Client:
                 answer = answer["error"]["data"]
             elif "result" in answer:
                 answer = answer["result"]["structuredContent"]
-        envelope: dict[str, Any] = answer  # the balancer's own has the same form
+        envelope: dict[str, Any] = answer  # the balancer's own answers have the same form
         return envelope
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How the calls of a stretch of time went."""
+    """The results of the calls in a period."""
 
     calls: int
-    failures: Counter[str]  # of attempts, by what the client saw
+    failures: Counter[str]  # failed attempts by the failure that the client saw
     slowest: float  # seconds from a call's first attempt to its answer
     gap: float  # the longest time in which no client was answered, in seconds
 
 
 async def tally_since(began: float, clients: list[Client]) -> Tally:
-    """Of the calls that were begun from then to now; those at work are waited for."""
+    """The tally of the calls that began since then. Waits for the calls that have no answer yet."""
     now = time.monotonic()
     calls = [call for client in clients for call in client.calls if began <= call.began < now]
     while not all(call.ended for call in calls):

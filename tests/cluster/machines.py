@@ -1,6 +1,6 @@
-"""What runs on the hosts: PostgreSQL, PgBouncer, todo-mcp, HAProxy, set up as docs/scaling.md says.
+"""The programs on the hosts: PostgreSQL, PgBouncer, todo-mcp and HAProxy, configured as in docs/scaling.md.
 
-The configuration files and the limits of the role are those of the documents, not copies.
+The configuration files and the limits of the role are read from the documents.
 """
 
 import datetime
@@ -43,14 +43,15 @@ class Postgres:
         self._programs = find_programs()
         self._data.mkdir(mode=0o700)
         self._sockets.mkdir(mode=0o755)
-        self._account = account_for(self._data / "PG_VERSION")  # which is not there yet: root's stand-in
+        # This file does not exist yet, so it gives the account that replaces root.
+        self._account = account_for(self._data / "PG_VERSION")
         self._account.make_readable(self._programs.parent)
         self._account.make_reachable(self._programs, self._data)
         for owned in (self._data, self._sockets):
             self._account.chown(owned)
 
     def make_primary(self) -> None:
-        """A new cluster with the role and the database of todo-mcp, which lets its network in."""
+        """Create a cluster with the role and the database of todo-mcp. It accepts connections from the network."""
         self._run("initdb", "-D", str(self._data), *INITDB)
         with (self._data / "postgresql.conf").open("a") as conf:
             conf.write("\nsynchronous_commit = on\nmax_connections = 60\n")
@@ -65,7 +66,7 @@ class Postgres:
                 connection.execute(statement)
 
     def make_replica(self, primary: "Postgres") -> None:
-        """A copy of the primary that follows it, and without which it then acknowledges nothing."""
+        """Create a replica of the primary. From then on the primary acknowledges nothing without the replica."""
         source = f"host={primary.host.address} user=replicator password={PASSWORD} application_name={self.host.name}"
         self._run("pg_basebackup", "-d", source, "-D", str(self._data), *shlex.split("-R -C -S replica -c fast"))
         self.start()
@@ -89,7 +90,7 @@ class Postgres:
         assert self.query("SELECT pg_promote()") == [(True,)]
 
     def connect(self, database: str = "todo") -> "psycopg.Connection[Any]":
-        """As superuser, past the network."""
+        """Connect as superuser, not through the network."""
         return psycopg.connect(host=str(self._sockets), user=SUPERUSER, dbname=database, autocommit=True)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -131,8 +132,8 @@ class Pooler:
         self._process.kill()
         self._process.wait(PATIENCE)
 
-    def lead_to(self, primary: Postgres) -> None:
-        """What an operator does after a promotion: name the new primary, and reload."""
+    def switch_to(self, primary: Postgres) -> None:
+        """Name the new primary and reload, as an operator does after a promotion."""
         text, count = re.subn(r"host=\S+", f"host={primary.host.address}", self.CONFIGURATION.read_text())
         assert count == 1
         self.CONFIGURATION.write_text(text)
@@ -140,7 +141,7 @@ class Pooler:
 
 
 class TodoHost:
-    """A host that serves, and its settings: the same on each."""
+    """A host that runs todo-mcp. Every host has the same settings."""
 
     DRAIN = 4  # seconds; longer than the balancer's two checks
 
@@ -156,11 +157,11 @@ class TodoHost:
             "FORWARDED_ALLOW_IPS": balancer,
         }
         direct = f"postgresql://todo:{PASSWORD}@{primary}:5432/todo?options={quote(UNLIMITED)}"
-        self._past_the_pooler = {"DATABASE_URL": direct, "DATABASE_POOLER": "none"}
+        self._direct_settings = {"DATABASE_URL": direct, "DATABASE_POOLER": "none"}
 
     def manage(self, *arguments: str) -> str:
-        """What a command prints that speaks to the primary itself."""
-        environment = environment_with(self._settings | self._past_the_pooler)
+        """Run a management command that connects directly to the primary. Returns its output."""
+        environment = environment_with(self._settings | self._direct_settings)
         return run_manage(*arguments, environment=environment, within=self.host.command)
 
     def start(self) -> None:
@@ -172,7 +173,7 @@ class TodoHost:
         wait_until_ready(self._process, url, self.host.log.read_text, headers={"Host": SITE})
 
     def restart(self) -> None:
-        """SIGTERM, which must end well, and a new start."""
+        """Stop with SIGTERM, check the exit code, and start again."""
         self._process.terminate()
         code = self._process.wait(PATIENCE)
         assert code == 0, f"{self.host.name} ended with {code}"
@@ -192,12 +193,12 @@ class Balancer:
         eventually(Path("/run/haproxy.sock").exists, "the balancer to start")
 
     def retries(self) -> int:
-        """How often it has sent a call to a host again, since it was started."""
+        """How often it has sent a call to a host again, since its start."""
         row = self._row("BACKEND")
         return int(row["wretr"]) + int(row["wredis"])  # to the same host, to another
 
     def wait_until_up(self, *servers: str) -> None:
-        """Until it has these hosts in use."""
+        """Wait until it uses these hosts."""
         eventually(lambda: all(self._row(server)["status"] == "UP" for server in servers), "the balancer's checks")
 
     def _row(self, server: str) -> dict[str, str]:
@@ -206,12 +207,12 @@ class Balancer:
             console.sendall(b"show stat\n")
             with console.makefile() as answer:
                 lines = [line.split(",") for line in answer.read().lstrip("# ").splitlines()]
-        (found,) = [dict(zip(lines[0], line, strict=False)) for line in lines if line[:2] == ["hosts", server]]
-        return found
+        (row,) = [dict(zip(lines[0], line, strict=False)) for line in lines if line[:2] == ["hosts", server]]
+        return row
 
 
 def _certificate() -> bytes:
-    """A certificate for the site that says so itself, with its key."""
+    """A self-signed certificate for the site, with its key."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SITE)])
     certificate = (

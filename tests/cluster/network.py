@@ -1,6 +1,6 @@
-"""A network of hosts in this machine: a bridge, and a network namespace with one cable for each host.
+"""A network of hosts in this machine: a bridge, and for each host a network namespace with one cable.
 
-It is made in the namespaces that `python -m tests.cluster` starts this process in, and ends with them.
+`python -m tests.cluster` starts this process in new namespaces. The network is part of them and ends with them.
 """
 
 import os
@@ -12,14 +12,15 @@ from pathlib import Path
 
 from todo_mcp.postgres.embedded.account import Account
 
-OURS = "10.0.0.1"  # where the clients are
-DISK = Path("/run/disk")  # of all hosts; in memory, for another program's use of ours may look like the death of a host
+OURS = "10.0.0.1"  # the address of the clients
+# The disk of all hosts. It is in memory: load on a real disk by another program could look like a dead host.
+DISK = Path("/run/disk")
 
 
 def make_lan(names: Mapping[str, str]) -> None:
-    """The bridge that the hosts are plugged into, with us on it; /etc/hosts gives these names to addresses.
+    """Create the bridge that connects the hosts with this process. /etc/hosts maps these names to addresses.
 
-    /run, /dev/shm and the directories of configurations become empty ones of our own, in memory.
+    /run, /dev/shm and the configuration directories become new, empty directories in memory.
     """
     for directory in ("/run", "/dev/shm", "/etc/haproxy", "/etc/pgbouncer"):
         _run("mount", "-t", "tmpfs", "-o", "mode=0755", "none", directory)
@@ -33,7 +34,7 @@ def make_lan(names: Mapping[str, str]) -> None:
 
 
 class Host:
-    """A machine of the network, on which programs can be started, and which can die."""
+    """A machine of the network. It can run programs, and it can die."""
 
     def __init__(self, name: str, address: str) -> None:
         self.name, self.address = name, address
@@ -53,32 +54,32 @@ class Host:
         account: Account | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> "subprocess.Popen[bytes]":
-        """A program on this host, as root or under an account; what it says goes to the end of the host's log."""
+        """Start a program on this host, as root or under an account. Its output is appended to the host's log."""
         with self.log.open("ab") as output:
             return subprocess.Popen(
                 self.command(command, account), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
 
     def command(self, command: Sequence[str], account: Account | None = None) -> list[str]:
-        """What to run, so that the command runs on this host."""
-        entered = ["nsenter", f"--net=/run/netns/{self.name}"]
+        """The command line that runs this command on this host."""
+        prefix = ["nsenter", f"--net=/run/netns/{self.name}"]
         if account and not account.is_current_user:
-            entered += [f"--setuid={account.uid}", f"--setgid={account.gid}"]
-        return [*entered, "--", *command]
+            prefix += [f"--setuid={account.uid}", f"--setgid={account.gid}"]
+        return [*prefix, "--", *command]
 
     def plug(self) -> None:
         _run("ip", "link", "set", self._cable, "up")
 
     def unplug(self) -> None:
-        """From now on nothing reaches the host or leaves it, and nobody is told."""
+        """From now on no packet reaches the host or leaves it, and no connection is closed."""
         _run("ip", "link", "set", self._cable, "down")
 
     def kill(self) -> None:
-        """``kill -9`` of everything on the host."""
-        while found := _run("ip", "netns", "pids", self.name).split():
-            for process in found:
+        """Kill every process on the host with ``kill -9``."""
+        while pids := _run("ip", "netns", "pids", self.name).split():
+            for pid in pids:
                 try:
-                    os.kill(int(process), signal.SIGKILL)
+                    os.kill(int(pid), signal.SIGKILL)
                 except ProcessLookupError:
                     continue
             time.sleep(0.01)

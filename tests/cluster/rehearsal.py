@@ -1,8 +1,8 @@
-"""The rehearsal: two hosts behind HAProxy, PgBouncer, a primary and its replica, and what each of them may go through.
+"""The rehearsal: failures of two hosts behind HAProxy, of PgBouncer, and of a primary with a replica.
 
-Clients call all the while, over HTTP and in both eras of MCP. When a host dies or is restarted, no client may see a
-failure. When PgBouncer or the primary dies, they may, but a call that is repeated succeeds. At the end everything that
-was acknowledged is in the database, once.
+Clients call all the time, over HTTP and in both eras of MCP. When a host dies or is restarted, no client may see a
+failure. When PgBouncer or the primary dies, clients may see failures, but a repeated call succeeds. At the end the
+database has every acknowledged write once.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ from tests.support.mcp_messages import HANDSHAKE, MODERN
 from tests.support.server_process import CAST
 
 DOORS = ("http", MODERN, HANDSHAKE[-1], HANDSHAKE[0])
-CALM = 4  # seconds of calls before, between and after the troubles
-UNNOTICED = 3  # seconds in which nobody does anything about a dead primary
-GAP_MAX = 20  # seconds; the outage that a promotion may be
+CALM = 4  # seconds of calls before, between and after the failures
+UNNOTICED = 3  # seconds before an operator notices that the primary is dead
+GAP_MAX = 20  # seconds; the longest outage that a promotion may cause
 
 
 @dataclass
 class Site:
-    """All the machines, at work."""
+    """All machines, running."""
 
     hosts: tuple[TodoHost, TodoHost]
     balancer: Balancer
@@ -46,11 +46,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Phase:
-    """Something that happens while clients call. ``seen`` says whether they may see failures."""
+    """Something that happens while clients call. ``may_fail`` says whether the clients may see failures."""
 
     name: str
     happen: Callable[[Site], None]
-    seen: bool = False
+    may_fail: bool = False
 
 
 def nothing(site: Site) -> None:
@@ -68,11 +68,11 @@ def host_is_killed(site: Site) -> None:
 
 
 def host_is_cut_off(site: Site) -> None:
-    """As when it loses power: nothing is refused, there is just no answer."""
+    """As if the host lost power: no connection is refused, but there is no answer."""
     a, _ = site.hosts
     time.sleep(CALM)
     a.host.unplug()
-    time.sleep(2 * CALM)  # the checks need half of it to find out
+    time.sleep(2 * CALM)  # the balancer's checks need half of it to notice
     a.host.plug()
     site.balancer.wait_until_up("a")
 
@@ -91,12 +91,12 @@ def pooler_is_killed(site: Site) -> None:
 
 
 def primary_dies(site: Site) -> None:
-    """It loses power. Somebody notices, makes the replica the primary, and leads PgBouncer there."""
+    """The primary loses power. An operator notices, promotes the replica, and switches PgBouncer to it."""
     site.primary.host.unplug()
     site.primary.host.kill()
     time.sleep(UNNOTICED)
     site.replica.promote()
-    site.pooler.lead_to(site.replica)
+    site.pooler.switch_to(site.replica)
     time.sleep(2 * CALM)
 
 
@@ -105,14 +105,14 @@ PHASES = (
     Phase("kill -9 of host A, and its start", host_is_killed),
     Phase("host A is cut off, and comes back", host_is_cut_off),
     Phase("rolling restart of A and B", hosts_are_restarted),
-    Phase("kill -9 of PgBouncer, and its start", pooler_is_killed, seen=True),
-    Phase("the primary dies, the replica is promoted", primary_dies, seen=True),
+    Phase("kill -9 of PgBouncer, and its start", pooler_is_killed, may_fail=True),
+    Phase("the primary dies, the replica is promoted", primary_dies, may_fail=True),
     Phase("nothing happens, on the new primary", nothing),
 )
 
 
 def build() -> Site:
-    """The machines, at the addresses that the configuration files name, each after those that it needs."""
+    """Start the machines at the addresses in the configuration files, each after those that it needs."""
     make_lan({SITE: "10.0.0.10"})
     primary = Postgres(Host("primary", "10.0.0.21"))
     replica = Postgres(Host("replica", "10.0.0.22"))
@@ -139,7 +139,7 @@ def build() -> Site:
 
 
 async def rehearse(site: Site) -> tuple[list[Client], list[str]]:
-    """Go through the phases. The clients, and what did not hold."""
+    """Run the phases. Returns the clients, and a complaint for each failed check."""
     trust = ssl.create_default_context(cafile="/etc/haproxy/todo.pem")
     complaints: list[str] = []
     async with AsyncExitStack() as stack:
@@ -150,23 +150,23 @@ async def rehearse(site: Site) -> tuple[list[Client], list[str]]:
         async with asyncio.TaskGroup() as group:
             working = [group.create_task(client.work()) for client in clients]
             for phase in PHASES:
-                complaints += await _go_through(phase, site, clients)
+                complaints += await _run_phase(phase, site, clients)
             for client in clients:
                 client.stopping = True
             await asyncio.gather(*working)
     return clients, complaints
 
 
-async def _go_through(phase: Phase, site: Site, clients: list[Client]) -> list[str]:
+async def _run_phase(phase: Phase, site: Site, clients: list[Client]) -> list[str]:
     retries, began = site.balancer.retries(), time.monotonic()
     await asyncio.to_thread(phase.happen, site)
     tally = await tally_since(began, clients)
     retried = site.balancer.retries() - retries
-    seen = ", ".join(f"{count} {what}" for what, count in sorted(tally.failures.items())) or "0"
-    told = f"{phase.name:<42} {tally.calls:>6} {retried:>9} {tally.slowest:>8.2f} s {tally.gap:>8.2f} s   {seen}"
-    print(told, flush=True)
+    failures = ", ".join(f"{count} {what}" for what, count in sorted(tally.failures.items())) or "0"
+    line = f"{phase.name:<42} {tally.calls:>6} {retried:>9} {tally.slowest:>8.2f} s {tally.gap:>8.2f} s   {failures}"
+    print(line, flush=True)
     complaints = []
-    if tally.failures and not phase.seen:
+    if tally.failures and not phase.may_fail:
         complaints.append(f"{phase.name}: clients saw failures")
     if tally.gap > GAP_MAX:
         complaints.append(f"{phase.name}: no answer for {tally.gap:.0f} s")
@@ -174,14 +174,14 @@ async def _go_through(phase: Phase, site: Site, clients: list[Client]) -> list[s
 
 
 def compare(clients: list[Client], database: Postgres) -> list[str]:
-    """Where the database does not hold exactly what the clients were told."""
-    told = Acknowledged()
+    """Compare the database with the acknowledged writes. Returns the differences."""
+    acknowledged = Acknowledged()
     for client in clients:
-        told.added |= client.told.added
-        told.completed |= client.told.completed
-    complaints = told.complaints(database.query("SELECT title, id, completed FROM tasks"))
-    found = "; ".join(complaints) or "all there, each once"
-    print(f"\n{len(told.added)} tasks added, {len(told.completed)} completed: {found}.")
+        acknowledged.added |= client.acknowledged.added
+        acknowledged.completed |= client.acknowledged.completed
+    complaints = acknowledged.complaints(database.query("SELECT title, id, completed FROM tasks"))
+    summary = "; ".join(complaints) or "every write is stored once"
+    print(f"\n{len(acknowledged.added)} tasks added, {len(acknowledged.completed)} completed: {summary}.")
     return complaints
 
 
@@ -189,15 +189,15 @@ def main() -> int:
     try:
         complaints = run()
     except BaseException:
-        tell_logs()
+        print_logs()
         raise
     if complaints:
-        tell_logs()
+        print_logs()
     return 1 if complaints else 0
 
 
 def run() -> list[str]:
-    """Build, rehearse, and print what happened. What did not hold."""
+    """Build, rehearse, and print the results. Returns a complaint for each failed check."""
     print("Building: a primary and its replica, PgBouncer, two hosts, HAProxy …", flush=True)
     began = time.monotonic()
     site = build()
@@ -211,8 +211,8 @@ def run() -> list[str]:
     return complaints
 
 
-def tell_logs() -> None:
-    """The end of what each machine said, but for calls that went well."""
+def print_logs() -> None:
+    """Print the end of each machine's log, without the successful calls."""
     for log in sorted(DISK.glob("*.log")):
         lines = [line for line in log.read_text().splitlines() if '"outcome": "success"' not in line]
         print(f"--- {log.name}", *lines[-20:], sep="\n", file=sys.stderr)
@@ -220,5 +220,6 @@ def tell_logs() -> None:
 
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: os._exit(128 + number))  # and with process 1 everything ends
+        # This is process 1 of its namespace: when it ends, every process ends.
+        signal.signal(number, lambda number, frame: os._exit(128 + number))
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Conversations in the admin: found by what was said, read page by page, with the tasks that were made from them."""
+"""Conversations in the admin: search by words, transcripts page by page, and links to the tasks made from them."""
 
 import re
 
@@ -23,14 +23,14 @@ def client(operator: User) -> Client:
 
 
 @pytest.fixture
-def said(alice: User, bob: User) -> dict[str, Message]:
-    """What Alice and Bob said, by a word for it."""
-    mine, his = ConversationFactory.create(user=alice), ConversationFactory.create(user=bob)
+def messages(alice: User, bob: User) -> dict[str, Message]:
+    """Messages in conversations of Alice and Bob, by a short name."""
+    alices, bobs = ConversationFactory.create(user=alice), ConversationFactory.create(user=bob)
     words = {
-        "milk": (mine, "user", "Where is the oat milk?"),
-        "fridge": (mine, "assistant", "In the fridge, beside the Milk."),
-        "bob": (his, "user", "We need milk and oat flakes"),
-        "cyrillic": (his, "assistant", "Молоко закончилось"),
+        "milk": (alices, "user", "Where is the oat milk?"),
+        "fridge": (alices, "assistant", "In the fridge, beside the Milk."),
+        "bob": (bobs, "user", "We need milk and oat flakes"),
+        "cyrillic": (bobs, "assistant", "Молоко закончилось"),
     }
     return {
         name: MessageFactory.create(conversation=chat, role=role, content=text)
@@ -38,13 +38,13 @@ def said(alice: User, bob: User) -> dict[str, Message]:
     }
 
 
-def found(client: Client, query: str) -> set[int]:
+def search_results(client: Client, query: str) -> set[int]:
     page = client.get(f"{LISTS['conversations']}?{query}").content.decode()
     return {int(pk) for pk in re.findall(r'name="_selected_action" value="(\d+)"', page)}
 
 
 @pytest.mark.parametrize(
-    ("query", "whose"),
+    ("query", "owners"),
     [
         ("q=milk", {"alice", "bob"}),
         ("q=MILK", {"alice", "bob"}),
@@ -75,26 +75,26 @@ def found(client: Client, query: str) -> set[int]:
     ],
 )
 def test_a_conversation_is_found_by_words_user_role_and_days(
-    client: Client, said: dict[str, Message], query: str, whose: set[str]
+    client: Client, messages: dict[str, Message], query: str, owners: set[str]
 ) -> None:
-    of = {said["milk"].conversation_id: "alice", said["bob"].conversation_id: "bob"}
-    assert {of[pk] for pk in found(client, query)} == whose
+    owner_of = {messages["milk"].conversation_id: "alice", messages["bob"].conversation_id: "bob"}
+    assert {owner_of[pk] for pk in search_results(client, query)} == owners
 
 
-def test_a_search_shows_the_words_and_leads_to_the_message(client: Client, said: dict[str, Message]) -> None:
+def test_a_search_shows_the_words_and_leads_to_the_message(client: Client, messages: dict[str, Message]) -> None:
     page = client.get(f"{LISTS['conversations']}?q=fridge").content.decode()
     assert "In the <mark>fridge</mark>, beside" in page
-    assert f"?at={said['fridge'].pk}#message-{said['fridge'].pk}" in page
+    assert f"?at={messages['fridge'].pk}#message-{messages['fridge'].pk}" in page
 
 
-def test_found_text_is_escaped(client: Client) -> None:
+def test_text_in_search_results_is_escaped(client: Client) -> None:
     MessageFactory.create(content="<b>milk</b> \ue000<script>alert(1)</script>\ue001")
     page = client.get(f"{LISTS['conversations']}?q=milk").content.decode()
     assert "<mark>milk</mark>" in page and "<script>alert(1)" not in page and "<b>" not in page
 
 
-def test_of_a_frequent_word_the_latest_are_shown_and_that_is_said(
-    client: Client, said: dict[str, Message], monkeypatch: pytest.MonkeyPatch
+def test_a_search_for_a_frequent_word_says_that_it_shows_the_latest_matches(
+    client: Client, messages: dict[str, Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "FREQUENT", 3)
     page = client.get(f"{LISTS['conversations']}?q=milk").content.decode()
@@ -102,7 +102,7 @@ def test_of_a_frequent_word_the_latest_are_shown_and_that_is_said(
     assert "These words are frequent" not in client.get(f"{LISTS['conversations']}?q=flakes").content.decode()
 
 
-def test_a_search_finds_the_latest_however_far_back_they_are(
+def test_a_search_finds_the_latest_matches_however_old_they_are(
     client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"REACH": 2, "REACH_GROWS": 2, "RECENT": 1, "MATCHES_MAX": 3}.items():
@@ -111,25 +111,25 @@ def test_a_search_finds_the_latest_however_far_back_they_are(
     chats = [ConversationFactory.create(user=alice) for _ in words]
     for chat, text in zip(chats, words, strict=True):
         MessageFactory.create(conversation=chat, content=text)
-    assert found(client, "q=milk") == {chats[n].pk for n in (4, 5, 12)}
-    assert found(client, "q=oat") == {chats[12].pk}
+    assert search_results(client, "q=milk") == {chats[n].pk for n in (4, 5, 12)}
+    assert search_results(client, "q=oat") == {chats[12].pk}
 
 
-def test_a_search_reads_the_index_of_words(client: Client, said: dict[str, Message]) -> None:
+def test_a_search_uses_the_index_of_words(client: Client, messages: dict[str, Message]) -> None:
     with CaptureQueriesContext(connection) as queries:
         client.get(f"{LISTS['conversations']}?q=milk")
     searches = [query["sql"] for query in queries if "@@" in query["sql"]]
-    searching = next(sql for sql in searches if "OCTET_LENGTH" not in sql)  # beyond the latest messages
+    search_sql = next(sql for sql in searches if "OCTET_LENGTH" not in sql)  # beyond the latest messages
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
-        cursor.execute(f"EXPLAIN {searching}")
+        cursor.execute(f"EXPLAIN {search_sql}")
         assert "messages_words" in "\n".join(row[0] for row in cursor.fetchall())
 
 
-def test_the_longest_message_of_the_most_words_can_be_kept(client: Client) -> None:
+def test_the_longest_message_with_the_most_words_can_be_stored_and_found(client: Client) -> None:
     letters = [chr(0x20000 + n) for n in range(CONTENT_MAX // 2)]  # each four bytes, and a word
     message = MessageFactory.create(content=" ".join(letters))
-    assert found(client, f"q={letters[-1]}") == {message.conversation_id}
+    assert search_results(client, f"q={letters[-1]}") == {message.conversation_id}
 
 
 def test_messages_are_read_page_by_page_in_both_directions(client: Client) -> None:
@@ -155,7 +155,7 @@ def test_a_long_message_is_cut_until_it_is_opened(client: Client) -> None:
     assert "b" * 50 in client.get(f"{url}?only={message.pk}").content.decode()
 
 
-def test_messages_are_read_from_the_first_and_around_one(client: Client) -> None:
+def test_messages_are_read_from_the_first_one_and_around_any_one(client: Client) -> None:
     chat = ConversationFactory.create()
     keys = [MessageFactory.create(conversation=chat, content=f"Turn {n}.").pk for n in range(45)]
     url = f"{LISTS['conversations']}{chat.pk}/change/"
@@ -171,9 +171,9 @@ def test_messages_are_read_from_the_first_and_around_one(client: Client) -> None
     assert f"?before={keys[20]}" in page and f"?after={keys[39]}" in page and "todo-found" in page
 
 
-def test_a_message_of_another_conversation_is_not_shown(client: Client, said: dict[str, Message]) -> None:
-    url = f"{LISTS['conversations']}{said['milk'].conversation_id}/change/"
-    assert "oat flakes" not in client.get(f"{url}?only={said['bob'].pk}").content.decode()
+def test_a_message_of_another_conversation_is_not_shown(client: Client, messages: dict[str, Message]) -> None:
+    url = f"{LISTS['conversations']}{messages['milk'].conversation_id}/change/"
+    assert "oat flakes" not in client.get(f"{url}?only={messages['bob'].pk}").content.decode()
 
 
 def test_long_text_is_folded(client: Client) -> None:
@@ -182,7 +182,7 @@ def test_long_text_is_folded(client: Client) -> None:
     assert "<details>" in page.partition("todo-messages")[2]
 
 
-def test_the_way_leads_from_a_message_to_its_tasks_and_back(client: Client, alice: User) -> None:
+def test_links_lead_from_a_message_to_its_tasks_and_back(client: Client, alice: User) -> None:
     message = MessageFactory.create(conversation__user=alice)
     chat = message.conversation_id
     task = TaskFactory.create(user=alice, title="Milk", conversation_id=chat, message=message)
@@ -196,7 +196,7 @@ def test_the_way_leads_from_a_message_to_its_tasks_and_back(client: Client, alic
     assert f'{LISTS["conversations"]}{chat}/change/"' in whole
 
 
-def test_who_may_not_see_tasks_is_not_shown_them(alice: User) -> None:
+def test_an_operator_who_may_not_see_tasks_sees_none_in_a_transcript(alice: User) -> None:
     message = MessageFactory.create(conversation__user=alice)
     TaskFactory.create(user=alice, title="Secret", conversation_id=message.conversation_id, message=message)
     page = staff_with("view_conversation").get(f"{LISTS['conversations']}{message.conversation_id}/change/")

@@ -1,4 +1,4 @@
-"""A turn is all or nothing and in order, whoever else appends; a key makes a retry safe."""
+"""A turn is appended whole and in order, or not at all, also with concurrent writers. A key makes a retry safe."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from django.utils import timezone
 from conversations.models import Message
 from tests.support.application import Orm
 from tests.support.caller import Caller
-from tests.support.chat_backend import START, append, messages_of, refused, rows_in_all, send, start, stored
+from tests.support.chat_backend import START, append, messages_of, refused, row_counts, send, start, stored
 from tests.support.factories import MessageFactory
 from todo_mcp.idempotency.models import IdempotencyKey
 
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.anyio
 KEY = {"Idempotency-Key": "key-of-a-turn"}
 
 
-async def test_a_turn_is_kept_in_its_order(as_alice: Caller, orm: Orm) -> None:
+async def test_a_turn_keeps_its_order(as_alice: Caller, orm: Orm) -> None:
     conversation = await start(as_alice)
-    said = [f"{n}" for n in range(100)]
-    turn = await append(as_alice, conversation, *said)
-    assert [message["content"] for message in turn] == said
-    assert [content for _, content in await orm(lambda: stored(conversation))] == said
+    contents = [f"{n}" for n in range(100)]
+    turn = await append(as_alice, conversation, *contents)
+    assert [message["content"] for message in turn] == contents
+    assert [content for _, content in await orm(lambda: stored(conversation))] == contents
 
 
 async def test_a_turn_with_one_bad_message_appends_nothing(as_alice: Caller, orm: Orm) -> None:
@@ -48,7 +48,7 @@ async def test_a_turn_that_fails_in_the_database_leaves_nothing(as_alice: Caller
     assert (await send(as_alice, "GET", f"{START}/{conversation}")).json() == before
 
 
-async def test_writers_at_the_same_time_never_interleave_lose_or_reorder(as_alice: Caller, orm: Orm) -> None:
+async def test_concurrent_writers_never_interleave_lose_or_reorder_messages(as_alice: Caller, orm: Orm) -> None:
     conversation = await start(as_alice)
     rounds, length = 25, 5
 
@@ -57,17 +57,17 @@ async def test_writers_at_the_same_time_never_interleave_lose_or_reorder(as_alic
             await append(as_alice, conversation, *(f"{name} {n} {m}" for m in range(length)))
 
     await asyncio.gather(*(write(name) for name in "abcd"))
-    said = [content for _, content in await orm(lambda: stored(conversation))]
-    assert len(said) == 4 * rounds * length
-    turns = [said[at : at + length] for at in range(0, len(said), length)]
+    contents = [content for _, content in await orm(lambda: stored(conversation))]
+    assert len(contents) == 4 * rounds * length
+    turns = [contents[at : at + length] for at in range(0, len(contents), length)]
     assert all(turn == [f"{turn[0][:-2]} {m}" for m in range(length)] for turn in turns)
     for name in "abcd":
-        mine = [turn[0] for turn in turns if turn[0].startswith(name)]
-        assert mine == [f"{name} {n} 0" for n in range(rounds)]
+        turns_of_writer = [turn[0] for turn in turns if turn[0].startswith(name)]
+        assert turns_of_writer == [f"{name} {n} 0" for n in range(rounds)]
     times = await orm(lambda: list(Message.objects.order_by("id").values_list("created_at", flat=True)))
     assert all(earlier <= later for earlier, later in itertools.pairwise(times))
-    kept = (await send(as_alice, "GET", f"{START}/{conversation}")).json()
-    assert kept["updated_at"] == times[-1].isoformat().replace("+00:00", "Z")
+    state = (await send(as_alice, "GET", f"{START}/{conversation}")).json()
+    assert state["updated_at"] == times[-1].isoformat().replace("+00:00", "Z")
 
 
 async def test_readers_never_see_half_a_turn(as_alice: Caller) -> None:
@@ -89,7 +89,7 @@ async def test_deleting_while_others_append_leaves_nothing_behind(as_alice: Call
     )
     assert [answer.status_code for answer in answers[4:5]] == [204]
     assert {answer.status_code for answer in answers} <= {201, 204, 404}
-    assert await orm(rows_in_all) == (0, 0)
+    assert await orm(row_counts) == (0, 0)
 
 
 @pytest.mark.parametrize("as_list", [True, False])
@@ -112,14 +112,14 @@ async def test_the_same_key_with_another_body_or_conversation_is_a_conflict(as_a
         turn = [{"role": "user", "content": content}]
         response = await send(as_alice, "POST", messages_of(conversation), json=turn, headers=KEY)
         refused(response, 409, "idempotency_conflict")
-    assert await orm(rows_in_all) == (2, 1)
+    assert await orm(row_counts) == (2, 1)
 
 
 async def test_twenty_requests_with_one_key_append_once(as_alice: Caller, orm: Orm) -> None:
     conversation = await start(as_alice)
     answers = await asyncio.gather(*(append(as_alice, conversation, "a", "b", headers=KEY) for _ in range(20)))
     assert all(answer == answers[0] for answer in answers)
-    assert await orm(rows_in_all) == (1, 2)
+    assert await orm(row_counts) == (1, 2)
 
 
 async def test_a_key_is_forgotten_after_24_hours(as_alice: Caller, orm: Orm) -> None:
@@ -128,10 +128,10 @@ async def test_a_key_is_forgotten_after_24_hours(as_alice: Caller, orm: Orm) -> 
     almost = timezone.now() - timedelta(hours=23, minutes=59)
     await orm(lambda: IdempotencyKey.objects.update(created_at=almost))
     await append(as_alice, conversation, "Hello", headers=KEY)
-    assert await orm(rows_in_all) == (1, 1)
+    assert await orm(row_counts) == (1, 1)
     await orm(lambda: IdempotencyKey.objects.update(created_at=almost - timedelta(minutes=2)))
     await append(as_alice, conversation, "Hello", headers=KEY)
-    assert await orm(rows_in_all) == (1, 2)
+    assert await orm(row_counts) == (1, 2)
 
 
 async def test_a_retry_after_the_conversation_was_deleted_is_not_found(as_alice: Caller) -> None:
@@ -143,7 +143,7 @@ async def test_a_retry_after_the_conversation_was_deleted_is_not_found(as_alice:
     refused(response, 404, "conversation_not_found")
 
 
-async def test_a_refused_append_leaves_its_key_free(as_alice: Caller) -> None:
+async def test_a_refused_append_leaves_its_key_unused(as_alice: Caller) -> None:
     conversation = await start(as_alice)
     for url in (messages_of(conversation), messages_of(conversation + 99)):
         assert (await send(as_alice, "POST", url, json=[], headers=KEY)).status_code == 400
@@ -152,14 +152,14 @@ async def test_a_refused_append_leaves_its_key_free(as_alice: Caller) -> None:
     await append(as_alice, conversation, "Hello", headers=KEY)
 
 
-async def test_a_start_with_a_key_is_repeated_safely(as_alice: Caller, orm: Orm) -> None:
+async def test_a_start_with_a_key_can_be_repeated_safely(as_alice: Caller, orm: Orm) -> None:
     answers = await asyncio.gather(*(send(as_alice, "POST", START, headers=KEY) for _ in range(10)))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.text for answer in answers}) == 1
-    assert await orm(rows_in_all) == (1, 0)
+    assert await orm(row_counts) == (1, 0)
 
 
-async def test_one_key_serves_a_start_an_append_and_a_task_each_for_itself(
+async def test_one_key_is_independent_for_a_start_an_append_and_a_task(
     as_alice: Caller, as_bob: Caller, orm: Orm
 ) -> None:
     key = KEY["Idempotency-Key"]
@@ -168,16 +168,16 @@ async def test_one_key_serves_a_start_an_append_and_a_task_each_for_itself(
     assert (await as_alice.post("add_task", title="Hello", idempotency_key=key)).status_code == 200
     bobs = (await send(as_bob, "POST", START, headers=KEY)).json()["id"]
     await append(as_bob, bobs, "Other", headers=KEY)
-    assert await orm(rows_in_all) == (2, 2)
+    assert await orm(row_counts) == (2, 2)
 
 
 @pytest.mark.parametrize("key", ["", "short", "x" * 65])
-async def test_a_key_that_is_none_is_refused_and_not_ignored(as_alice: Caller, orm: Orm, key: str) -> None:
+async def test_an_invalid_key_is_refused_and_not_ignored(as_alice: Caller, orm: Orm, key: str) -> None:
     conversation = await start(as_alice)
     message = {"role": "user", "content": "Hello"}
     response = await send(as_alice, "POST", messages_of(conversation), json=message, headers={"Idempotency-Key": key})
     refused(response, 400, "invalid_arguments", idempotency_key="8 to 64")
-    assert await orm(rows_in_all) == (1, 0)
+    assert await orm(row_counts) == (1, 0)
 
 
 async def test_two_keys_are_refused(as_alice: Caller) -> None:

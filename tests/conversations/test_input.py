@@ -1,4 +1,4 @@
-"""What is refused, by name, before anything is stored."""
+"""Invalid input is refused by name, before anything is stored."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.application import Orm
 from tests.support.caller import Caller
-from tests.support.chat_backend import START, append, messages_of, post_text, refused, rows_in_all, send, start, stored
+from tests.support.chat_backend import START, append, messages_of, post_text, refused, row_counts, send, start, stored
 from tests.support.tool_calls import CONTROLS, LONE_SURROGATES
 
 pytestmark = pytest.mark.anyio
@@ -43,21 +43,21 @@ NOT_JSON = ("application/x-www-form-urlencoded", "multipart/form-data; boundary=
         (None, {"body": "must be"}),
     ],
 )
-async def test_a_message_that_is_none_is_refused_by_name(
+async def test_an_invalid_message_is_refused_by_name(
     as_alice: Caller, orm: Orm, body: Any, fields: dict[str, str]
 ) -> None:
     conversation = await start(as_alice)
     response = await post_text(as_alice, messages_of(conversation), json.dumps(body))
     refused(response, 400, "invalid_arguments", **fields)
-    assert await orm(rows_in_all) == (1, 0)
+    assert await orm(row_counts) == (1, 0)
 
 
 @pytest.mark.parametrize("body", ["[]", '"x"', "7", "null", '{"title": "x"}', '{"id": 7}', '{"messages": []}'])
-async def test_a_start_takes_nothing_but_a_user(as_alice: Caller, orm: Orm, body: str) -> None:
+async def test_a_start_accepts_only_a_user_id(as_alice: Caller, orm: Orm, body: str) -> None:
     response = await post_text(as_alice, START, body)
     assert response.status_code == 400
     assert response.json()["data"]["error"] == "invalid_arguments"
-    assert await orm(rows_in_all) == (0, 0)
+    assert await orm(row_counts) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,10 @@ async def test_a_start_takes_nothing_but_a_user(as_alice: Caller, orm: Orm, body
         (b"[" * 100_000, "nested deeper"),
     ],
 )
-async def test_what_is_not_our_json_is_refused(as_alice: Caller, orm: Orm, body: bytes, reason: str) -> None:
+async def test_a_body_that_is_not_strict_json_is_refused(as_alice: Caller, orm: Orm, body: bytes, reason: str) -> None:
     for url in (START, messages_of(await start(as_alice))):
         refused(await post_text(as_alice, url, body), 400, "invalid_arguments", body=reason)
-    assert await orm(rows_in_all) == (1, 0)
+    assert await orm(row_counts) == (1, 0)
 
 
 @pytest.mark.parametrize("content_type", NOT_JSON)
@@ -85,11 +85,11 @@ async def test_another_content_type_is_415(as_alice: Caller, orm: Orm, content_t
     response = await post_text(as_alice, url, json.dumps(MESSAGE), content_type)
     refused(response, 415, "unsupported_media_type")
     assert "application/json" in response.json()["message"]
-    assert await orm(rows_in_all) == (1, 0)
+    assert await orm(row_counts) == (1, 0)
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON ;x=y"])
-async def test_json_by_any_of_its_names_is_taken(as_alice: Caller, content_type: str) -> None:
+async def test_variants_of_the_json_content_type_are_accepted(as_alice: Caller, content_type: str) -> None:
     url = messages_of(await start(as_alice))
     assert (await post_text(as_alice, url, json.dumps(MESSAGE), content_type)).status_code == 201
 
@@ -109,7 +109,7 @@ async def test_nul_and_lone_surrogates_are_refused_by_name(as_alice: Caller, con
 @pytest.mark.parametrize(
     "text", [" ", "\t\n", "".join(CONTROLS[1:]), "\u200b", "\u202eabc", "e\u0301", "👩\u200d👩\u200d👧", "<script>"]
 )
-async def test_any_other_text_is_kept_as_it_is(as_alice: Caller, orm: Orm, text: str) -> None:
+async def test_any_other_text_is_stored_unchanged(as_alice: Caller, orm: Orm, text: str) -> None:
     conversation = await start(as_alice)
     (message,) = await append(as_alice, conversation, text)
     assert message["content"] == text
@@ -118,7 +118,7 @@ async def test_any_other_text_is_kept_as_it_is(as_alice: Caller, orm: Orm, text:
 
 @pytest.mark.parametrize("escaped", [True, False])
 @pytest.mark.parametrize("char", ["x", "\u20ac", "\U0001f600"])
-async def test_100_000_characters_fit_however_they_are_written_and_one_more_is_refused(
+async def test_100_000_characters_fit_escaped_or_not_and_one_more_is_refused(
     as_alice: Caller, orm: Orm, char: str, escaped: bool
 ) -> None:
     conversation = await start(as_alice)
@@ -142,7 +142,7 @@ async def test_a_turn_larger_than_four_mebibytes_is_413_and_one_just_below_is_no
 
 
 @pytest.mark.parametrize("id", ["0", "-1", "1.0", "1e3", "true", "x", "9223372036854775808", "1" * 400, "%D9%A1"])
-async def test_an_id_that_can_be_none_is_refused_by_name(as_alice: Caller, id: str) -> None:
+async def test_an_invalid_id_is_refused_by_name(as_alice: Caller, id: str) -> None:
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/messages")):
         response = await send(as_alice, method, f"{START}/{id}{path}")
         refused(response, 400, "invalid_arguments", conversation_id="must be")
@@ -186,21 +186,21 @@ async def test_a_query_of_a_thousand_unknown_names_is_refused_like_any_other(as_
 @pytest.mark.parametrize(
     "query", ["role=user", "limit=5", "idempotency_key=12345678", "messages=x", "conversation_id=7"]
 )
-async def test_a_post_takes_nothing_but_a_user_from_the_query(as_alice: Caller, orm: Orm, query: str) -> None:
+async def test_a_post_accepts_only_a_user_id_in_the_query(as_alice: Caller, orm: Orm, query: str) -> None:
     url = messages_of(await start(as_alice))
     for path in (START, url):
         refused(
             await send(as_alice, "POST", f"{path}?{query}", json=MESSAGE), 400, "invalid_arguments", query="user_id"
         )
-    assert await orm(rows_in_all) == (1, 0)
+    assert await orm(row_counts) == (1, 0)
 
 
-async def test_a_body_where_none_has_a_meaning_is_refused(as_alice: Caller, orm: Orm) -> None:
+async def test_a_body_is_refused_where_it_has_no_meaning(as_alice: Caller, orm: Orm) -> None:
     conversation = await start(as_alice)
     for method, url in (("GET", START), ("GET", messages_of(conversation)), ("DELETE", f"{START}/{conversation}")):
         response = await send(as_alice, method, url, json={"user_id": "alice"})
         refused(response, 400, "invalid_arguments", body="use the query")
-    assert await orm(rows_in_all) == (1, 0)
+    assert await orm(row_counts) == (1, 0)
 
 
 async def test_other_methods_paths_and_formats_are_refused_in_the_envelope(as_alice: Caller) -> None:

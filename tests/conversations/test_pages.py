@@ -20,16 +20,16 @@ from todo_mcp.users.models import User
 pytestmark = pytest.mark.anyio
 
 
-async def pages(caller: Caller, url: str, of: str, limit: int) -> list[list[Any]]:
+async def pages(caller: Caller, url: str, key: str, limit: int) -> list[list[Any]]:
     """The ids on each page, following the cursors."""
-    found, cursor = [], ""
+    page_ids, cursor = [], ""
     while cursor is not None:
         response = await send(caller, "GET", f"{url}?limit={limit}{cursor and f'&cursor={cursor}'}")
         page = response.json()
-        found.append([row["id"] for row in page[of]])
+        page_ids.append([row["id"] for row in page[key]])
         cursor = page["next_cursor"]
         assert page["has_more"] is (cursor is not None)
-    return found
+    return page_ids
 
 
 @pytest.mark.parametrize("count", [0, 1, 6, 7, 8])
@@ -41,7 +41,7 @@ async def test_messages_come_in_order_page_by_page(as_alice: Caller, count: int)
     assert all(len(page) == 3 for page in read[:-1])
 
 
-async def test_what_is_appended_meanwhile_comes_on_the_next_page(as_alice: Caller) -> None:
+async def test_a_message_appended_meanwhile_is_on_the_next_page(as_alice: Caller) -> None:
     conversation = await start(as_alice)
     await append(as_alice, conversation, "a", "b", "c")
     page = (await send(as_alice, "GET", messages_of(conversation) + "?limit=2")).json()
@@ -79,9 +79,9 @@ async def test_a_page_holds_fifty_by_default_and_a_hundred_at_most(as_alice: Cal
         return int(conversation.pk)
 
     conversation = await orm(fill)
-    for url, of in ((messages_of(conversation), "messages"), (START, "conversations")):
-        assert len((await send(as_alice, "GET", url)).json()[of]) == 50
-        assert [len(page) for page in await pages(as_alice, url, of, 100)] == [100, 20]
+    for url, key in ((messages_of(conversation), "messages"), (START, "conversations")):
+        assert len((await send(as_alice, "GET", url)).json()[key]) == 50
+        assert [len(page) for page in await pages(as_alice, url, key, 100)] == [100, 20]
 
 
 async def test_conversations_with_the_same_time_are_each_listed_once(as_alice: Caller, orm: Orm) -> None:
@@ -92,18 +92,18 @@ async def test_conversations_with_the_same_time_are_each_listed_once(as_alice: C
     assert len(read) == 7
 
 
-async def test_a_cursor_gives_nobody_anothers_rows(as_alice: Caller, as_bob: Caller) -> None:
+async def test_a_cursor_gives_no_access_to_another_users_rows(as_alice: Caller, as_bob: Caller) -> None:
     bobs = await start(as_bob)
     await append(as_bob, bobs, "a", "b", "c")
     await start(as_bob)
-    of_messages = (await send(as_bob, "GET", messages_of(bobs) + "?limit=1")).json()["next_cursor"]
-    of_conversations = (await send(as_bob, "GET", START + "?limit=1")).json()["next_cursor"]
-    mine = await start(as_alice)
-    for cursor in (of_messages, of_conversations):
-        assert (await send(as_alice, "GET", f"{messages_of(mine)}?cursor={cursor}")).json()["messages"] == []
+    message_cursor = (await send(as_bob, "GET", messages_of(bobs) + "?limit=1")).json()["next_cursor"]
+    conversation_cursor = (await send(as_bob, "GET", START + "?limit=1")).json()["next_cursor"]
+    alices = await start(as_alice)
+    for cursor in (message_cursor, conversation_cursor):
+        assert (await send(as_alice, "GET", f"{messages_of(alices)}?cursor={cursor}")).json()["messages"] == []
         refused(await send(as_alice, "GET", f"{messages_of(bobs)}?cursor={cursor}"), 404, "conversation_not_found")
-        listed = (await send(as_alice, "GET", f"{START}?cursor={cursor}")).json()["conversations"]
-        assert {row["user_id"] for row in listed} <= {"alice"}
+        rows = (await send(as_alice, "GET", f"{START}?cursor={cursor}")).json()["conversations"]
+        assert {row["user_id"] for row in rows} <= {"alice"}
 
 
 @pytest.mark.parametrize(
@@ -116,36 +116,37 @@ async def test_a_forged_cursor_is_refused_by_name(as_alice: Caller, cursor: str)
 
 
 def statements(work: Callable[[], Any]) -> list[str]:
-    """The verbs of what it sends to PostgreSQL."""
+    """The verbs of the statements that the work sends to PostgreSQL."""
     with CaptureQueriesContext(connection) as captured:
         work()
     return [query["sql"].split()[0] for query in captured.captured_queries]
 
 
-def test_each_operation_takes_as_few_statements_as_it_needs(committed: None, alice: User) -> None:
-    mine = services.create_conversation(user_id="alice").id
-    that: dict[str, Any] = {"user_id": "alice", "conversation_id": mine}
-    turn = {**that, "messages": [MessageIn(role="user", content=f"{n}") for n in range(50)]}
-    keyed = {**turn, "idempotency_key": "12345678"}
-    # The foreign key is the check of the user.
+def test_each_operation_sends_as_few_statements_as_it_needs(committed: None, alice: User) -> None:
+    conversation_id = services.create_conversation(user_id="alice").id
+    target: dict[str, Any] = {"user_id": "alice", "conversation_id": conversation_id}
+    turn = {**target, "messages": [MessageIn(role="user", content=f"{n}") for n in range(50)]}
+    turn_with_key = {**turn, "idempotency_key": "12345678"}
+    # The foreign key checks the user.
     assert statements(lambda: services.create_conversation(user_id="alice")) == ["INSERT"]
-    # The lock, the check and the bump in one; the messages in one.
+    # UPDATE locks and checks the conversation and sets its time; INSERT adds the messages.
     append = ["BEGIN", "UPDATE", "INSERT", "COMMIT"]
     assert statements(lambda: services.append_messages(**turn)) == append
-    assert statements(lambda: services.append_messages(**keyed)) == ["SELECT", *append[:-1], "INSERT", "COMMIT"]
-    assert statements(lambda: services.append_messages(**keyed)) == ["SELECT", "SELECT"]  # the key; the messages
-    assert statements(lambda: services.list_messages(**that)) == ["SELECT"]
-    assert statements(lambda: services.list_messages(**that, last=20)) == ["SELECT"]
+    assert statements(lambda: services.append_messages(**turn_with_key)) == ["SELECT", *append[:-1], "INSERT", "COMMIT"]
+    # A retry reads the key and the messages.
+    assert statements(lambda: services.append_messages(**turn_with_key)) == ["SELECT", "SELECT"]
+    assert statements(lambda: services.list_messages(**target)) == ["SELECT"]
+    assert statements(lambda: services.list_messages(**target, last=20)) == ["SELECT"]
     assert statements(lambda: services.list_conversations(user_id="alice")) == ["SELECT"]
-    assert statements(lambda: services.get_conversation(**that)) == ["SELECT"]
-    # The lock; for messages and for the conversation their ids, the tasks' links emptied, the rows.
-    removed = ["SELECT", "UPDATE", "DELETE"]
-    deleted = statements(lambda: services.delete_conversation(**that))
-    assert deleted == ["BEGIN", "SELECT", *removed, "SELECT", *removed, "COMMIT"]
+    assert statements(lambda: services.get_conversation(**target)) == ["SELECT"]
+    # The lock. Then, for the messages and for the conversation: read ids, clear the tasks' links, delete the rows.
+    removal = ["SELECT", "UPDATE", "DELETE"]
+    deletion = statements(lambda: services.delete_conversation(**target))
+    assert deletion == ["BEGIN", "SELECT", *removal, "SELECT", *removal, "COMMIT"]
     assert Message.objects.count() == 0
 
 
-def test_the_messages_of_no_conversation_are_two_statements(committed: None, alice: User) -> None:
+def test_listing_the_messages_of_a_missing_conversation_takes_two_statements(committed: None, alice: User) -> None:
     def read() -> None:
         with pytest.raises(ConversationNotFound):
             services.list_messages(user_id="alice", conversation_id=7)
@@ -156,12 +157,12 @@ def test_the_messages_of_no_conversation_are_two_statements(committed: None, ali
 async def test_a_page_stops_before_4_mib_and_nothing_is_skipped(as_alice: Caller) -> None:
     conversation = await start(as_alice)
     big = "\U0001f600" * 100_000  # 400 kB in UTF-8
-    sent = [message["id"] for _ in range(5) for message in await append(as_alice, conversation, *[big] * 5)]
+    message_ids = [message["id"] for _ in range(5) for message in await append(as_alice, conversation, *[big] * 5)]
     url = messages_of(conversation)
     read = await pages(as_alice, url, "messages", 100)
-    assert [id for page in read for id in page] == sent
+    assert [id for page in read for id in page] == message_ids
     assert [len(page) for page in read] == [10, 10, 5]
     last = (await send(as_alice, "GET", f"{url}?last=20")).json()
-    assert [message["id"] for message in last["messages"]] == sent[-10:]
+    assert [message["id"] for message in last["messages"]] == message_ids[-10:]
     assert last["has_more"] is True
     assert all(message["content"] == big for message in last["messages"])

@@ -1,4 +1,4 @@
-"""The bytes of an answer: compact, in UTF-8, times in UTC ending in Z, whatever is in it."""
+"""The bytes of an answer: compact JSON in UTF-8, with times in UTC that end in Z."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -35,10 +35,10 @@ class Painted(Output):
 
 
 @given(json_values)
-def test_any_json_is_written_so_that_it_comes_back(value: Any) -> None:
-    written = to_json(value)
-    assert json.loads(written.decode()) == value
-    assert b"\n" not in written
+def test_any_json_value_survives_a_round_trip(value: Any) -> None:
+    body = to_json(value)
+    assert json.loads(body.decode()) == value
+    assert b"\n" not in body
 
 
 @pytest.mark.parametrize(
@@ -59,17 +59,17 @@ def test_a_fraction_of_a_second_is_kept() -> None:
     assert to_json(datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC)) == b'"0001-01-01T00:00:00.000001Z"'
 
 
-def test_an_output_is_the_envelopes_data_with_every_field() -> None:
+def test_an_output_becomes_the_envelopes_data_with_every_field() -> None:
     at = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    written = to_json(success(Painted(at=at, inner=Inner(at=at))))
-    assert json.loads(written) == {
+    body = to_json(success(Painted(at=at, inner=Inner(at=at))))
+    assert json.loads(body) == {
         "status": "success",
         "data": {"at": "2026-03-01T12:00:00Z", "inner": {"at": "2026-03-01T12:00:00Z"}, "missing": None},
         "message": "Painted.",
     }
 
 
-def test_an_error_is_the_envelopes_data_with_what_it_adds() -> None:
+def test_an_error_becomes_the_envelopes_data_with_its_details() -> None:
     assert failure(TaskNotFound(7)) == {
         "status": "error",
         "data": {"error_code": 404, "error": "task_not_found"},
@@ -78,7 +78,7 @@ def test_an_error_is_the_envelopes_data_with_what_it_adds() -> None:
     assert failure(InvalidArguments({"title": "is required"}))["data"]["fields"] == {"title": "is required"}
 
 
-def test_what_is_not_json_is_a_mistake_of_ours() -> None:
+def test_a_value_that_is_not_json_raises_a_type_error() -> None:
     with pytest.raises(TypeError):
         to_json({"x": object()})
     with pytest.raises(TypeError):

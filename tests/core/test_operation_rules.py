@@ -1,4 +1,4 @@
-"""The rules of ``@operation``: every registered operation keeps them, and a call that breaks one is stopped."""
+"""The rules of ``@operation``: every registered operation follows them, and a call that breaks one is stopped."""
 
 import copy
 import logging
@@ -34,8 +34,8 @@ from todo_mcp.postgres.greenlets import Work
 from todo_mcp.users.models import User
 
 OPERATIONS = [*REGISTRY.values(), *RESOURCES.values()]
-BLOCKED_MAX = 0.005  # seconds that an operation may keep the event loop's thread waiting, at best
-Body = Callable[[str, str], None]  # what a sixth operation does with the user's id and a title
+BLOCKED_MAX = 0.005  # seconds that an operation may block the event loop's thread in its best run
+Body = Callable[[str, str], None]  # the work of a sixth operation, called with the user's id and a title
 
 
 def insert_compiled(user_id: str, title: str) -> None:
@@ -62,7 +62,7 @@ def sixth(body: Body) -> Operation:
 
 @pytest.fixture(params=["a token seen for the first time", "a token seen before"])
 def token(request: pytest.FixtureRequest, committed: None, alice: User) -> Iterator[str]:
-    """A token of alice's that the worker does not remember, and one that it does."""
+    """A token of Alice's, once unknown to the worker and once remembered by it."""
     token = issue_token(user_id="alice")
     if "before" in request.param:
         authenticate(token)
@@ -72,8 +72,8 @@ def token(request: pytest.FixtureRequest, committed: None, alice: User) -> Itera
 
 def call(operation: Operation, token: str, **arguments: Any) -> dict[str, Any]:
     connection.ensure_connection()
-    made = Call(operation=operation, arguments=arguments, transport="http", request_id="request-1")
-    return perform_for(made, token)[0]
+    request = Call(operation=operation, arguments=arguments, transport="http", request_id="request-1")
+    return perform_for(request, token)[0]
 
 
 def authors() -> list[tuple[str, str]]:
@@ -89,7 +89,7 @@ def in_one_transaction(user_id: str, title: str) -> None:
         insert_by_orm(user_id, "by the ORM again")
 
 
-def test_an_operation_that_begins_with_the_orm_may_mix_both_kinds_and_history_knows_the_author(token: str) -> None:
+def test_an_operation_that_starts_with_the_orm_may_add_compiled_statements_and_keeps_its_author(token: str) -> None:
     assert call(sixth(in_one_transaction), token, title="x")["status"] == "success"
     assert authors() == [("by the ORM", "alice"), ("compiled", "alice"), ("by the ORM again", "alice")]
 
@@ -128,7 +128,7 @@ def two_transactions(user_id: str, title: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "kept"),
+    ("body", "version_count"),
     [
         (compiled_then_orm, 0),
         (compiled_then_read, 0),
@@ -138,33 +138,33 @@ def two_transactions(user_id: str, title: str) -> None:
         (two_transactions, 1),
     ],
 )
-def test_a_call_that_breaks_a_rule_is_a_defect_and_stops_before_the_statement_that_breaks_it(
-    token: str, body: Body, kept: int, caplog: pytest.LogCaptureFixture
+def test_a_call_that_breaks_a_rule_is_a_defect_and_stops_before_that_statement(
+    token: str, body: Body, version_count: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = call(sixth(body), token, title="x")
     assert answer["data"] == {"error_code": 500, "error": "internal_error", "request_id": "request-1"}
     defects = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [vars(record)["error"] for record in defects] == ["RuleBroken"]
-    assert authors() == [("x", "alice")] * kept, "no version without its author"
+    assert authors() == [("x", "alice")] * version_count, "every version has its author"
 
 
 @pytest.fixture
-def given(committed: None, alice: User) -> dict[str, Any]:
-    """Values for the arguments that name a row of alice's."""
+def row_ids(committed: None, alice: User) -> dict[str, Any]:
+    """The ids of Alice's rows, by the argument that takes the id."""
     now = timezone.now()
     conversation = Conversation.objects.create(user=alice, created_at=now, updated_at=now)
     return {"task_id": TaskFactory.create(user=alice).pk, "conversation_id": conversation.pk}
 
 
-def arguments_for(operation: Operation, given: dict[str, Any]) -> dict[str, Any]:
-    """The operation's example, with ids of rows that are there."""
-    ids = {name: given[name] for name in operation.input_schema.get("required", ()) if name in given}
+def arguments_for(operation: Operation, row_ids: dict[str, Any]) -> dict[str, Any]:
+    """The operation's example, with ids of existing rows."""
+    ids = {name: row_ids[name] for name in operation.input_schema.get("required", ()) if name in row_ids}
     messages = {"messages": [operation.example]} if operation.name == "append_messages" else operation.example
     return {**messages, **ids}
 
 
 # Rows that one call adds: tasks, versions of tasks, conversations, messages.
-ADDED = {
+ADDED_ROWS = {
     "add_task": (1, 1, 0, 0),
     "complete_task": (0, 1, 0, 0),
     "delete_task": (0, 1, 0, 0),
@@ -181,7 +181,7 @@ def count_rows() -> tuple[int, ...]:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
 def test_an_operation_that_runs_again_after_a_deadlock_does_its_work_once(
-    given: dict[str, Any], operation: Operation
+    row_ids: dict[str, Any], operation: Operation
 ) -> None:
     runs: list[dict[str, Any]] = []
 
@@ -196,42 +196,42 @@ def test_an_operation_that_runs_again_after_a_deadlock_does_its_work_once(
 
     before = count_rows()
     token = issue_token(user_id="alice")
-    answer = call(replace(operation, function=interrupted), token, **arguments_for(operation, given))
+    answer = call(replace(operation, function=interrupted), token, **arguments_for(operation, row_ids))
     assert answer["status"] == "success"
     assert runs == runs[:1] * 2, "the second run gets the arguments of the first"
-    added = tuple(after - at_first for after, at_first in zip(count_rows(), before, strict=True))
-    assert added == ADDED.get(operation.name, (0, 0, 0, 0))
+    difference = tuple(later - earlier for later, earlier in zip(count_rows(), before, strict=True))
+    assert difference == ADDED_ROWS.get(operation.name, (0, 0, 0, 0))
 
 
 async def seconds_blocked(function: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> float:
-    """How long the function keeps the event loop's thread without computing, in the best of five runs."""
-    waited: list[float] = []
+    """How long the function blocks the event loop's thread without computing, in the best of five runs."""
+    waits: list[float] = []
     resume = Work.resume
 
-    def measured(work: Work, value: Any = None) -> None:
+    def measure(work: Work, value: Any = None) -> None:
         wall, computing = time.perf_counter(), time.thread_time()
         resume(work, value)
-        waited[-1] += time.perf_counter() - wall - (time.thread_time() - computing)
+        waits[-1] += time.perf_counter() - wall - (time.thread_time() - computing)
 
     gate = DatabaseGate(1, 1.0)
     with monkeypatch.context() as patched:
-        patched.setattr(Work, "resume", measured)
+        patched.setattr(Work, "resume", measure)
         for _ in range(5):
-            waited.append(0.0)
+            waits.append(0.0)
             await gate.on_loop(function)
     await gate.close()
-    return min(waited)
+    return min(waits)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
 async def test_an_operation_does_not_block_the_event_loop(
-    given: dict[str, Any], operation: Operation, monkeypatch: pytest.MonkeyPatch
+    row_ids: dict[str, Any], operation: Operation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = operation.validate(arguments_for(operation, given))
+    arguments = operation.validate(arguments_for(operation, row_ids))
 
     def work() -> None:
-        with suppress(TodoError):  # a conversation is deleted in the first run, and not found in the second
+        with suppress(TodoError):  # the first run deletes the conversation; the second does not find it
             operation.function(user_id="alice", **arguments)
 
     assert await seconds_blocked(work, monkeypatch) < BLOCKED_MAX
@@ -240,12 +240,12 @@ async def test_an_operation_does_not_block_the_event_loop(
 @pytest.mark.anyio
 async def test_an_operation_that_blocks_the_event_loop_is_noticed(orm: Orm, monkeypatch: pytest.MonkeyPatch) -> None:
     def wait(user_id: str, title: str) -> None:
-        with socket.socket() as listening:
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            listening.settimeout(4 * BLOCKED_MAX)
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            listener.settimeout(4 * BLOCKED_MAX)
             with pytest.raises(TimeoutError):
-                listening.accept()
+                listener.accept()
 
     slow = sixth(wait)
     assert await seconds_blocked(lambda: slow.function(user_id="alice", title="x"), monkeypatch) > BLOCKED_MAX

@@ -1,4 +1,4 @@
-"""What a declaration makes of a function: the arguments that it takes, their schema, and the words of a refusal."""
+"""What ``@operation`` derives from a function: its arguments, their schema, and the text of a refusal."""
 
 import inspect
 import json
@@ -49,19 +49,19 @@ def declare(**options: Any) -> Operation:
 def fields(declared: Operation, **arguments: Any) -> dict[str, str]:
     with pytest.raises(InvalidArguments) as refused:
         declared.validate(arguments)
-    told: dict[str, str] = refused.value.details["fields"]
+    reasons: dict[str, str] = refused.value.details["fields"]
     assert refused.value.message.startswith("Nothing was done. Correct these and call again: ")
-    assert all(f"{name}: {reason}" in refused.value.message for name, reason in told.items())
-    return told
+    assert all(f"{name}: {reason}" in refused.value.message for name, reason in reasons.items())
+    return reasons
 
 
-def test_what_was_given_is_returned_normalised_and_nothing_else() -> None:
+def test_validation_normalises_the_given_arguments_and_adds_none() -> None:
     assert declare().validate({"word": "a"}) == {"word": "a"}
-    given_all = {"user_id": "me", "word": "a", "count": "5", "colour": "red"}
-    assert declare().validate(given_all) == {**given_all, "count": 5}
+    all_arguments = {"user_id": "me", "word": "a", "count": "5", "colour": "red"}
+    assert declare().validate(all_arguments) == {**all_arguments, "count": 5}
 
 
-def test_each_wrong_argument_is_told_with_its_reason() -> None:
+def test_a_refusal_names_each_wrong_argument_with_its_reason() -> None:
     assert fields(declare()) == {"word": "is required"}
     assert fields(declare(), word="a" * 11, count=0, colour="green", user_id=1, size=3) == {
         "user_id": "must be a string",
@@ -72,7 +72,7 @@ def test_each_wrong_argument_is_told_with_its_reason() -> None:
     }
 
 
-def test_an_argument_that_may_be_left_out_may_not_be_null() -> None:
+def test_an_optional_argument_may_not_be_null() -> None:
     assert set(fields(declare(), word="a", count=None, colour=None, user_id=None)) == {"count", "colour", "user_id"}
 
 
@@ -83,29 +83,29 @@ def test_at_least_one_of_the_named_arguments_must_be_given() -> None:
     assert declared.validate({"word": "a", "count": 1}) == {"word": "a", "count": 1}
 
 
-def test_a_name_that_a_caller_made_up_is_told_back_escaped_and_short() -> None:
-    told = fields(declare(), word="a", **{"é\n\ud800": 1, "x" * 500: 1, "\u202e": 1})
-    assert set(told) == {"\\xe9\\n\\ud800", "x" * 64, "\\u202e"}
+def test_a_refusal_repeats_an_unknown_name_escaped_and_shortened() -> None:
+    reasons = fields(declare(), word="a", **{"é\n\ud800": 1, "x" * 500: 1, "\u202e": 1})
+    assert set(reasons) == {"\\xe9\\n\\ud800", "x" * 64, "\\u202e"}
 
 
 def test_many_wrong_arguments_do_not_make_a_long_answer() -> None:
-    told = fields(declare(), **{f"x{n}": 1 for n in range(5000)})
-    assert len(told) == MAX_FIELDS
+    reasons = fields(declare(), **{f"x{n}": 1 for n in range(5000)})
+    assert len(reasons) == MAX_FIELDS
 
 
 @given(st.dictionaries(st.sampled_from(["word", "count", "colour", "user_id"]), nested))
-def test_any_json_is_taken_or_refused_by_name(arguments: dict[str, Any]) -> None:
+def test_any_json_is_accepted_or_refused_by_name(arguments: dict[str, Any]) -> None:
     try:
-        taken = declare().validate(arguments)
+        validated_arguments = declare().validate(arguments)
     except InvalidArguments as refused:
         assert set(refused.details["fields"]) <= {"word", "count", "colour", "user_id"}
         json.dumps(refused.data()).encode()
     else:
-        assert set(taken) == set(arguments)
+        assert set(validated_arguments) == set(arguments)
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_refusal_never_repeats_what_was_sent_as_a_value(tool: str) -> None:
+def test_a_refusal_never_repeats_a_value(tool: str) -> None:
     for value in (SENTINEL, SENTINEL * 100, [SENTINEL], {SENTINEL: SENTINEL}, f"\x00{SENTINEL}"):
         for name in REGISTRY[tool].arguments.model_fields:
             try:
@@ -114,7 +114,7 @@ def test_a_refusal_never_repeats_what_was_sent_as_a_value(tool: str) -> None:
                 assert SENTINEL not in json.dumps(refused.data()) + refused.message
 
 
-def test_a_name_is_registered_once() -> None:
+def test_a_name_cannot_be_registered_twice() -> None:
     registry: dict[str, Operation] = {}
 
     def register() -> None:
@@ -128,7 +128,7 @@ def test_a_name_is_registered_once() -> None:
         register()
 
 
-def test_an_argument_without_description_is_a_mistake_of_ours() -> None:
+def test_an_argument_without_description_is_rejected() -> None:
     registry: dict[str, Operation] = {}
 
     @operation(title="Paint", scope="tasks:write", example={}, registry=registry)
@@ -160,7 +160,7 @@ def test_the_tools_are_exactly_five_in_this_order() -> None:
 
 
 @pytest.mark.parametrize("declared", [*REGISTRY.values(), *RESOURCES.values()], ids=lambda declared: declared.name)
-def test_a_declaration_keeps_the_rules_of_the_house(declared: Operation) -> None:
+def test_a_declaration_follows_the_rules_of_the_project(declared: Operation) -> None:
     parameters = inspect.signature(declared.function).parameters
     assert next(iter(parameters)) == "user_id"
     assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
@@ -173,5 +173,5 @@ def test_a_declaration_keeps_the_rules_of_the_house(declared: Operation) -> None
 
 
 @pytest.mark.parametrize("declared", REGISTRY.values(), ids=lambda declared: declared.name)
-def test_the_example_of_a_tool_is_a_good_call(declared: Operation) -> None:
+def test_the_example_of_a_tool_is_a_valid_call(declared: Operation) -> None:
     assert declared.validate(declared.example)

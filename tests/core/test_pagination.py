@@ -1,4 +1,4 @@
-"""Cursors: every place has exactly one, and nothing else is one."""
+"""Cursors: every position has exactly one, and no other text is a cursor."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ def packed(text: str) -> str:
 @given(positions)
 @example(Position(datetime.min.replace(tzinfo=UTC), 1))
 @example(Position(datetime.max.replace(tzinfo=UTC), MAX_ID))
-def test_a_position_comes_back_from_its_cursor(position: Position) -> None:
+def test_a_cursor_is_decoded_to_its_position(position: Position) -> None:
     assert decode(position.encode()) == position
 
 
@@ -34,19 +34,19 @@ def test_a_cursor_is_short_and_safe_in_a_url(position: Position) -> None:
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
-def test_a_position_in_another_time_zone_is_the_same_place() -> None:
+def test_a_position_in_another_time_zone_has_the_same_cursor() -> None:
     elsewhere = NOON.astimezone(datetime.now().astimezone().tzinfo)
     assert Position(elsewhere, 7).encode() == Position(NOON, 7).encode()
     assert Position(NOON + timedelta(microseconds=1), 7).encode() != Position(NOON, 7).encode()
 
 
 @given(st.one_of(st.text(), st.text(alphabet="ABCabc019-_=./+ \n"), st.text().map(lambda text: packed(ascii(text)))))
-def test_whatever_else_is_sent_is_no_cursor_or_the_very_one_of_its_place(sent: str) -> None:
+def test_any_other_text_is_no_cursor_or_the_only_cursor_of_its_position(cursor: str) -> None:
     try:
-        position = decode(sent)
+        position = decode(cursor)
     except ValueError:
         return
-    assert position.encode() == sent
+    assert position.encode() == cursor
 
 
 @pytest.mark.parametrize(
@@ -95,5 +95,5 @@ def test_a_forged_cursor_is_refused(forged: str) -> None:
 
 
 @given(positions)
-def test_a_cursor_that_we_made_is_taken(position: Position) -> None:
+def test_the_cursor_of_a_position_is_accepted(position: Position) -> None:
     assert REGISTRY["list_tasks"].validate({"cursor": position.encode()}) == {"cursor": position}

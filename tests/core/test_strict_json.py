@@ -1,4 +1,4 @@
-"""JSON as we take it: everything that RFC 8259 allows, once and not too deep; nothing that only Python allows."""
+"""Strict JSON: what RFC 8259 allows, except duplicate keys and deep nesting. Python's extensions are refused."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(s
 
 
 @given(values)
-def test_every_json_value_comes_back(value: Any) -> None:
+def test_every_json_value_is_parsed(value: Any) -> None:
     assert parse(json.dumps(value).encode()) == value
     assert parse(json.dumps(value, ensure_ascii=False).encode()) == value
 
@@ -53,7 +53,7 @@ def test_any_bytes_are_parsed_or_refused_with_a_reason(body: bytes) -> None:
         (b"true false", "is not JSON"),
         (b"// comment\n1", "is not JSON"),
         (b"\x0b1", "is not JSON"),
-        (b"\xef\xbb\xbf1", "is not JSON"),  # a byte order mark: RFC 8259 forbids to send one
+        (b"\xef\xbb\xbf1", "is not JSON"),  # a byte order mark; RFC 8259 forbids senders to add one
         (b"9" * 5000, "is not JSON"),  # more digits than Python converts
         (b'"\xff"', "is not UTF-8"),
         (b'"\xed\xa0\x80"', "is not UTF-8"),  # a surrogate, encoded
@@ -74,7 +74,7 @@ def test_a_body_is_refused_with_its_reason(body: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
-def test_nesting_is_taken_to_its_limit_and_no_deeper(opening: str, closing: str) -> None:
+def test_nesting_is_accepted_up_to_its_limit(opening: str, closing: str) -> None:
     levels = opening.count("[") + opening.count("{")
     count = DEPTH_MAX // levels
     parse((opening * count + "1" + closing * count).encode())
@@ -88,10 +88,10 @@ def test_many_brackets_side_by_side_are_not_nesting() -> None:
     assert parse(b'"' + b"[" * 1000 + b'"') == "[" * 1000
 
 
-def test_the_same_key_in_different_objects_is_fine() -> None:
+def test_the_same_key_in_different_objects_is_accepted() -> None:
     assert parse(b'[{"a": 1}, {"a": {"a": 2}}]') == [{"a": 1}, {"a": {"a": 2}}]
 
 
-def test_a_lone_surrogate_in_an_escape_is_left_for_the_argument_to_refuse() -> None:
+def test_an_escaped_lone_surrogate_is_left_to_the_check_of_the_argument() -> None:
     assert parse(b'"\\ud800"') == "\ud800"
     assert parse(b'"\\ud83e\\udd5b"') == "\U0001f95b"

@@ -1,4 +1,4 @@
-"""docs/chat-backend.md: its commands are run in a shell against a real server, and their answers compared."""
+"""Runs the commands of docs/chat-backend.md in a shell against a real server, and compares their answers."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def without_times(text: str) -> Any:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_every_command_of_the_page_answers_as_it_says(committed: None, tmp_path: Path, alice: User) -> None:
+def test_every_command_of_the_page_gives_the_documented_answer(committed: None, tmp_path: Path, alice: User) -> None:
     token = issue_token(service="chat")
     connection.ensure_connection()
     info = connection.connection.info
@@ -34,14 +34,14 @@ def test_every_command_of_the_page_answers_as_it_says(committed: None, tmp_path:
     assert len(EXAMPLES) == PAGE.read_text().count("curl -sS") == 5
     try:
         for command, answer in EXAMPLES:
-            done = subprocess.run(
+            result = subprocess.run(
                 ["sh", "-c", command.replace("localhost:5000", f"localhost:{server.port}")],
                 env=os.environ | {"TODO_TOKEN": token},
                 capture_output=True,
                 text=True,
                 timeout=30,
             )
-            assert done.returncode == 0, done.stderr
-            assert without_times(done.stdout) == without_times(answer)
+            assert result.returncode == 0, result.stderr
+            assert without_times(result.stdout) == without_times(answer)
     finally:
         server.clean_up()

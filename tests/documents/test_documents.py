@@ -1,4 +1,4 @@
-"""The documents say what is there: README's tables, commands and links fail here when they lag behind."""
+"""The documents match the code: outdated tables, commands and links fail here."""
 
 import re
 from pathlib import Path
@@ -12,29 +12,29 @@ from todo_mcp.management.commands.write_docs import with_tools
 
 ROOT = Path(settings.BASE_DIR)
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_the_table_of_tools_is_made_from_their_declarations() -> None:
+def test_the_table_of_tools_matches_the_declarations() -> None:
     assert with_tools(README) == README, "run manage.py write_docs"
 
 
-def test_every_example_of_an_operation_is_one_that_it_takes() -> None:
+def test_every_operation_accepts_its_example() -> None:
     for operation in REGISTRY.values():
         assert operation.validate(operation.example)
 
 
-def test_the_settings_that_are_read_are_those_that_the_documents_name() -> None:
-    read = set(
+def test_the_documents_name_the_settings_that_are_read() -> None:
+    names = set(
         re.findall(r'(?:env\.\w+|_choice|_integer)\(\s*"([A-Z_]+)"', (ROOT / "todo_mcp/settings.py").read_text())
     )
     table = README.split("## Settings")[1].split("## ")[0]
-    assert set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE)) == read
-    assert set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)) >= read
+    assert set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE)) == names
+    assert set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)) >= names
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_command_that_a_document_names_exists_and_tells_what_it_does(document: Path) -> None:
+def test_every_command_in_a_document_exists_and_has_help(document: Path) -> None:
     commands = get_commands()
     for name in set(re.findall(r"manage\.py ([a-z_]+)", document.read_text())):
         assert name in commands, name
@@ -44,26 +44,26 @@ def test_every_command_that_a_document_names_exists_and_tells_what_it_does(docum
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
+def test_every_link_to_a_file_has_a_target(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_test_that_a_document_names_is_there(document: Path) -> None:
+def test_every_test_file_in_a_document_exists(document: Path) -> None:
     for name in re.findall(r"`(tests/[\w/]+\.py)`", document.read_text()):
         assert (ROOT / name).exists(), name
 
 
-def test_every_dependency_has_its_reason_in_the_decisions() -> None:
+def test_every_dependency_is_explained_in_the_decisions() -> None:
     decisions = (ROOT / "docs/decisions.md").read_text()
     for source in ("requirements.in", "requirements-dev.in"):
         for name in re.findall(r"^([a-z][\w-]*)", (ROOT / source).read_text(), re.MULTILINE):
             assert re.search(rf"\b{re.escape(name)}\b", decisions), f"{name} of {source}"
 
 
-def test_every_make_target_that_a_document_names_is_there() -> None:
+def test_every_make_target_in_a_document_exists() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for document in DOCUMENTS:
-        named = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", document.read_text(), re.MULTILINE))
-        assert named <= targets, document
+        names = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", document.read_text(), re.MULTILINE))
+        assert names <= targets, document

@@ -1,4 +1,4 @@
-"""The map in docs/architecture.md shows the packages that exist, in the order of the layers, and folders stay small."""
+"""The map in docs/architecture.md shows the existing packages in the order of the layers, and folders are small."""
 
 import configparser
 import re
@@ -12,7 +12,7 @@ ROOT = Path(settings.BASE_DIR)
 MAP = (ROOT / "docs/architecture.md").read_text().split("<!-- map -->")[1].split("<!-- /map -->")[0]
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in MAP.strip().splitlines()[2:]]
 PRODUCTION = ("todo_mcp", "tasks", "conversations")
-OF_DJANGO = ("migrations", "apps")  # in several rooms, and explained once above the map
+OF_DJANGO = ("migrations", "apps")  # in several rooms; the text above the map explains them once
 LOOSE = {"admin", "apps", "asgi", "settings", "urls"}  # modules of todo_mcp itself
 MODULES_MAX = 14  # in one folder
 SMALL = 30  # lines; a module with fewer is small
@@ -29,8 +29,8 @@ def modules() -> Iterator[Path]:
 
 def rooms_on_disk() -> set[str]:
     """Every package that holds modules, and the modules of todo_mcp itself."""
-    shown = [path for path in modules() if "migrations" not in path.parts]
-    return {str(path if path.parent == Path("todo_mcp") else path.parent) for path in shown}
+    paths = [path for path in modules() if "migrations" not in path.parts]
+    return {str(path if path.parent == Path("todo_mcp") else path.parent) for path in paths}
 
 
 def room_names() -> list[str]:
@@ -47,9 +47,11 @@ def test_the_rooms_of_the_map_are_in_the_order_of_the_layers() -> None:
     layers = re.findall(r"[\w.]+", contracts["importlinter:contract:layers"]["layers"])
 
     names = [name.removesuffix(".py").replace("/", ".") for name in room_names()]
-    assert names.pop() == "todo_mcp.apps"  # Django's, in no layer
-    of_rooms = [".".join(name.split(".")[: 2 if name.startswith("todo_mcp.") else 1]) for name in names]
-    assert [layer for layer, before in zip(of_rooms, [None, *of_rooms], strict=False) if layer != before] == layers
+    assert names.pop() == "todo_mcp.apps"  # Django needs it; it is in no layer
+    room_layers = [".".join(name.split(".")[: 2 if name.startswith("todo_mcp.") else 1]) for name in names]
+    assert [
+        layer for layer, before in zip(room_layers, [None, *room_layers], strict=False) if layer != before
+    ] == layers
 
 
 def test_the_map_names_every_module_of_each_room_and_no_other() -> None:
@@ -60,16 +62,16 @@ def test_the_map_names_every_module_of_each_room_and_no_other() -> None:
             assert set(re.findall(r"`([a-z][a-z0-9_]*)`", contents)) == on_disk, name
 
 
-def test_no_other_module_is_loose_in_todo_mcp() -> None:
+def test_todo_mcp_itself_holds_no_other_modules() -> None:
     assert {path.stem for path in modules() if path.parent == Path("todo_mcp")} == LOOSE
 
 
-def test_no_folder_holds_more_modules_than_a_reader_can_take_in() -> None:
+def test_no_folder_holds_too_many_modules() -> None:
     counts = Counter(str(path.parent) for path in modules())
     assert {folder: count for folder, count in counts.items() if count > MODULES_MAX} == {}
 
 
-def test_few_modules_are_too_small_to_be_worth_opening() -> None:
-    counted = [path for path in modules() if path.name != "apps.py"]
-    small = [str(path) for path in counted if len((ROOT / path).read_text().splitlines()) < SMALL]
-    assert len(small) <= SMALL_SHARE_MAX * len(counted), "\n".join(sorted(small))
+def test_few_modules_are_very_small() -> None:
+    candidates = [path for path in modules() if path.name != "apps.py"]
+    small = [str(path) for path in candidates if len((ROOT / path).read_text().splitlines()) < SMALL]
+    assert len(small) <= SMALL_SHARE_MAX * len(candidates), "\n".join(sorted(small))

@@ -1,4 +1,4 @@
-// node --import ./authorize.mjs …: adds the token of TODO_TOKEN to every request of a program that cannot be given one.
+// node --import ./authorize.mjs …: adds the token of TODO_TOKEN to every request of a program that has no option for it.
 import { subscribe } from "node:diagnostics_channel";
 
 const value = `Bearer ${process.env.TODO_TOKEN}`;

@@ -1,4 +1,4 @@
-"""A real server for clients that we did not write, and the programs of those clients."""
+"""A real server for third-party clients, and the programs of these clients."""
 
 import shutil
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ def url(server: ServerProcess) -> str:
 
 @pytest.fixture
 def token(database: Database) -> str:
-    """Of a user whom no other test knows."""
+    """The token of a user that no other test uses."""
     return database.new_user()[1]
 
 
 @pytest.fixture(scope="session")
 def node() -> Path:
-    """Node 22 and, beside it, the clients of package.json; installed where they are not yet."""
+    """The path of Node 22. Installs it with the clients of package.json if they are missing or old."""
     modules = HERE / "node_modules"
     installed = modules / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < (HERE / "package-lock.json").stat().st_mtime:

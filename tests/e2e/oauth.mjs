@@ -1,12 +1,12 @@
-// node oauth.mjs URL REDIRECT_URI: the TypeScript SDK connects with OAuth. It prints where the person is to go, as one
-// line, reads where the person was sent back to, and ends with what it saw, as JSON.
+// node oauth.mjs URL REDIRECT_URI: the TypeScript SDK connects with OAuth. It prints the address for the person as
+// one line, reads the address of the redirect, and ends with a report as JSON.
 import readline from "node:readline";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { auth, UnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
 
 const [url, redirectUrl] = process.argv.slice(2);
-const kept = {};
+const store = {};
 const provider = {
   redirectUrl,
   clientMetadata: {
@@ -16,13 +16,13 @@ const provider = {
     response_types: ["code"],
     token_endpoint_auth_method: "none",
   },
-  clientInformation: () => kept.client,
-  saveClientInformation: (client) => void (kept.client = client),
-  tokens: () => kept.tokens,
-  saveTokens: (tokens) => void (kept.tokens = tokens),
+  clientInformation: () => store.client,
+  saveClientInformation: (client) => void (store.client = client),
+  tokens: () => store.tokens,
+  saveTokens: (tokens) => void (store.tokens = tokens),
   redirectToAuthorization: (address) => console.log(String(address)),
-  saveCodeVerifier: (verifier) => void (kept.verifier = verifier),
-  codeVerifier: () => kept.verifier,
+  saveCodeVerifier: (verifier) => void (store.verifier = verifier),
+  codeVerifier: () => store.verifier,
 };
 const open = () => new StreamableHTTPClientTransport(new URL(url), { authProvider: provider });
 
@@ -35,7 +35,7 @@ async function connected() {
 const first = open();
 try {
   await new Client({ name: "oauth", version: "1" }).connect(first);
-  throw new Error("it was let in without a token");
+  throw new Error("the server accepted it without a token");
 } catch (error) {
   if (!(error instanceof UnauthorizedError)) throw error;
 }
@@ -46,9 +46,9 @@ await first.finishAuth(answer.searchParams.get("code"));
 const client = await connected();
 const tools = (await client.listTools()).tools.map((tool) => tool.name);
 const added = await client.callTool({ name: "add_task", arguments: { title: "From TypeScript" } });
-const before = kept.tokens;
-await auth(provider, { serverUrl: url }); // renews, for there is a refresh token
+const before = store.tokens;
+await auth(provider, { serverUrl: url }); // renews the tokens, because there is a refresh token
 const after = await (await connected()).callTool({ name: "list_tasks", arguments: {} });
 lines.close();
-console.log(JSON.stringify({ tools, added, after, scope: before.scope, renewed: before.access_token !== kept.tokens.access_token, tokens: kept.tokens, client_id: kept.client.client_id }));
+console.log(JSON.stringify({ tools, added, after, scope: before.scope, renewed: before.access_token !== store.tokens.access_token, tokens: store.tokens, client_id: store.client.client_id }));
 process.exit(0);

@@ -1,4 +1,4 @@
-"""A person at a real browser: signs in, looks at what is asked, allows it."""
+"""A person with a real browser, who signs in, reads the question and allows it."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from playwright.sync_api import Request, sync_playwright
 from tests.support.server_process import Database
 
 PASSWORD = "correct horse battery staple"
-CALLBACK = "http://127.0.0.1:33418/callback"  # nobody need listen there: where the browser is sent is what counts
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]  # as root there is no sandbox
+CALLBACK = "http://127.0.0.1:33418/callback"  # nothing listens there; only the address of the redirect counts
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]  # root can run it only without sandbox
 _SET_PASSWORD = """
 from todo_mcp.users.models import User
 user = User.objects.get(pk={user_id!r})
@@ -30,7 +30,7 @@ class Person:
         return cls(user_id)
 
     def allow(self, question: str) -> str:
-        """Open the authorization request, sign in, allow; the address that the browser is sent to."""
+        """Open the authorization request, sign in and allow it. Returns the address of the redirect."""
         with sync_playwright() as playwright:
             chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
             assert chromium, "Install Chromium (Debian: apt-get install chromium), or name it in CHROMIUM."
@@ -41,12 +41,12 @@ class Person:
             page.fill("[name=password]", PASSWORD)
             page.click("text=Sign in >> nth=-1")
             assert page.locator("h1").inner_text().startswith("Connect ")
-            with page.expect_request(_is_callback) as sent:
+            with page.expect_request(_is_callback) as callback:
                 page.click("button[name=allow]")
-            if response := sent.value.response():
+            if response := callback.value.response():
                 response.finished()
             browser.close()
-            return sent.value.url
+            return callback.value.url
 
 
 def _is_callback(request: Request) -> bool:

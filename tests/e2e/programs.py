@@ -1,4 +1,4 @@
-"""The programs of clients that we did not write."""
+"""Runs the programs of third-party clients."""
 
 import json
 import subprocess
@@ -6,23 +6,23 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-SECONDS = 120  # that any of these programs may take
+SECONDS = 120  # limit for each of these programs
 
 
 def run(*command: str | Path, seconds: float = SECONDS, **options: Any) -> str:
-    """What a program prints; it must succeed."""
-    done = attempt(*command, seconds=seconds, **options)
-    assert done.returncode == 0, (
-        f"{command[:2]} ended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    """Run a program, which must succeed. Returns its output."""
+    result = attempt(*command, seconds=seconds, **options)
+    assert result.returncode == 0, (
+        f"{command[:2]} ended with {result.returncode}:\n{result.stdout[-4000:]}\n{result.stderr[-4000:]}"
     )
-    return done.stdout
+    return result.stdout
 
 
 def attempt(*command: str | Path, seconds: float = SECONDS, **options: Any) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=seconds, check=False, **options)
 
 
-def last_json(printed: str) -> Any:
-    """The JSON document at the end of what a program printed."""
-    assert "{" in printed, printed
-    return json.loads(printed[printed.index("{") :])
+def last_json(output: str) -> Any:
+    """The JSON document at the end of a program's output."""
+    assert "{" in output, output
+    return json.loads(output[output.index("{") :])

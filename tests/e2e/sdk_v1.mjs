@@ -1,4 +1,4 @@
-// node sdk_v1.mjs URL TOKEN: the TypeScript SDK that most clients in the field are built on.
+// node sdk_v1.mjs URL TOKEN: version 1 of the TypeScript SDK, which most clients use.
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { walk } from "./walk.mjs";

@@ -1,4 +1,4 @@
-// node sdk_v2.mjs URL TOKEN REVISION: the TypeScript SDK of both eras; "auto" finds out what the server speaks.
+// node sdk_v2.mjs URL TOKEN REVISION: version 2 of the TypeScript SDK, for both eras; "auto" negotiates the revision.
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { walk } from "./walk.mjs";
 

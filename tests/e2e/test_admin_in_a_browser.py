@@ -1,4 +1,4 @@
-"""What operators do in the admin, in a real Chromium against a real server; nothing that a page loads is refused."""
+"""Operators' work in the admin, in a real Chromium on a real server. The browser must report no errors."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.support.server_process import Database, ServerProcess
 
 OPERATOR, PASSWORD = "operator", "correct horse battery staple"
-# As root there is no sandbox; the rest keeps the browser from calling its maker.
+# Root can run it only without sandbox. The other flags stop the browser's own requests to its vendor.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 _OPERATOR = f"""
 from todo_mcp.users.services import create_user
@@ -24,7 +24,7 @@ create_user(user_id={OPERATOR!r}, password={PASSWORD!r}, is_superuser=True)
 
 @dataclass(frozen=True)
 class Customer:
-    """A user with a token, who has talked to an agent and has a task from it."""
+    """A user with a token, a conversation with an agent, and a task from it."""
 
     id: str
     token: str
@@ -51,13 +51,13 @@ def site(database: Database, server: ServerProcess) -> str:
 
 @pytest.fixture
 def page(browser: Browser, site: str) -> Iterator[Page]:
-    """A page of a fresh browser, signed in by its form; at the end it must not have complained of anything."""
+    """A page of a new browser, signed in through the form. At the end it must have reported no errors."""
     context = browser.new_context(base_url=site, viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.set_default_timeout(60_000)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto("/admin/")
     page.get_by_label("Username").or_(page.locator("#id_username")).first.fill(OPERATOR)
     page.locator("#id_password").fill(PASSWORD)
@@ -65,7 +65,7 @@ def page(browser: Browser, site: str) -> Iterator[Page]:
     expect(page).to_have_title(re.compile("Overview"))
     yield page
     context.close()
-    assert complaints == []
+    assert errors == []
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def customer(site: str, database: Database) -> Customer:
         {"role": "user", "content": f"Remember the rhubarb of {user_id}, please."},
         {"role": "assistant", "content": "Noted <b>as a task</b>."},
     ]
-    said = post(f"/api/conversations/{chat['id']}/messages", turn)
-    task = {"title": "Rhubarb", "conversation_id": chat["id"], "message_id": said[0]["id"]}
+    messages = post(f"/api/conversations/{chat['id']}/messages", turn)
+    task = {"title": "Rhubarb", "conversation_id": chat["id"], "message_id": messages[0]["id"]}
     task_id = post("/api/tools/add_task", task)["data"]["task_id"]
     post("/api/tools/update_task", {"task_id": task_id, "title": "Rubber band"})
     return Customer(user_id, token, chat["id"], task_id)
@@ -146,7 +146,7 @@ def test_a_user_is_erased_only_after_the_id_is_typed(page: Page, customer: Custo
     expect(page.get_by_text("Erased 1 user.")).to_be_visible()
 
 
-def test_the_script_policy_lets_every_main_page_work(page: Page, customer: Customer) -> None:
+def test_every_main_page_works_under_the_script_policy(page: Page, customer: Customer) -> None:
     for path in ("/admin/", "/admin/tasks/task/", "/admin/oauth2_provider/accesstoken/", "/api/docs"):
         page.goto(path)
         page.wait_for_load_state("networkidle")

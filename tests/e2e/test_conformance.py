@@ -1,7 +1,7 @@
 """The official conformance suite, both eras.
 
-Most of its scenarios call tools, prompts and resources of the suite's own example server. What fails for that reason is
-listed here; anything else that fails, fails the test.
+Most of its scenarios call tools, prompts and resources of the suite's own example server. ``ALLOWED`` lists the checks
+that fail for this reason. Any other failure fails the test.
 """
 
 import json
@@ -37,19 +37,19 @@ ALLOWED = {
         "caching/sep-2549-resources-templates-list-caching-hints",
     ],
 }
-PASSED = {  # scenarios without a failure; that they are here shows that the suite did run
+PASSED = {  # scenarios without a failure; they show that the suite has run
     HANDSHAKE[-1]: ["server-initialize", "ping", "tools-list", "dns-rebinding-protection", "server-session-lifecycle"],
     MODERN: ["tools-list", "dns-rebinding-protection", "http-header-validation", "sep-2164-resource-not-found"],
 }
 
 
 @pytest.mark.parametrize("revision", [HANDSHAKE[-1], MODERN])
-def test_nothing_fails_in_the_conformance_suite_but_what_needs_its_own_server(
+def test_only_checks_that_need_the_suites_own_server_fail(
     node: Path, url: str, token: str, tmp_path: Path, revision: str
 ) -> None:
     suite: list[str | Path] = ["node_modules/.bin/conformance", "server", "--suite", "all", "--spec-version", revision]
     command = [node, "--import", "./authorize.mjs", *suite, "--url", url, "-o", tmp_path]
-    done = attempt(*command, env={**os.environ, "TODO_TOKEN": token})
+    result = attempt(*command, env={**os.environ, "TODO_TOKEN": token})
     checks = {
         f"{_scenario(path)}/{check['id']}": check
         for path in tmp_path.glob("*/checks.json")
@@ -57,18 +57,18 @@ def test_nothing_fails_in_the_conformance_suite_but_what_needs_its_own_server(
     }
     failed = {name: check for name, check in checks.items() if check["status"] == "FAILURE"}
     unexpected = {name: check.get("errorMessage") for name, check in failed.items() if not _is_allowed(name)}
-    assert not unexpected, done.stdout[-2000:]
+    assert not unexpected, result.stdout[-2000:]
     good = {name.split("/")[0] for name in checks} - {name.split("/")[0] for name in failed}
-    assert good.issuperset(PASSED[revision]), done.stdout[-2000:] + done.stderr[-2000:]
+    assert good.issuperset(PASSED[revision]), result.stdout[-2000:] + result.stderr[-2000:]
 
 
 def _scenario(path: Path) -> str:
-    """The directory is called server-SCENARIO-2026-01-31T23-59-59-999Z."""
+    """The scenario of a result. Its directory is called server-SCENARIO-2026-01-31T23-59-59-999Z."""
     return path.parent.name.removeprefix("server-").rsplit("-", 6)[0]
 
 
 def _failed_last(check: dict[str, Any]) -> bool:
-    """Some checks are made several times; the failure counts."""
+    """A sort key: some checks are made several times, and then the failure counts."""
     return bool(check["status"] == "FAILURE")
 
 

@@ -1,4 +1,4 @@
-"""Plain curl: what somebody types who has no MCP client at hand."""
+"""Plain curl, for a person without an MCP client."""
 
 import json
 import shutil
@@ -23,8 +23,8 @@ def curl(
     url: str, token: str, body: dict[str, Any], headers: Mapping[str, str] | None = None
 ) -> tuple[int, dict[str, Any]]:
     """The status and the JSON of a POST."""
-    sent = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", **(headers or {})}
-    options = [word for name, value in sent.items() for word in ("-H", f"{name}: {value}")]
+    all_headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", **(headers or {})}
+    options = [word for name, value in all_headers.items() for word in ("-H", f"{name}: {value}")]
     printed = run("curl", "-sS", "-w", "\n%{http_code}", *options, "-d", json.dumps(body), url)
     answer, _, status = printed.rpartition("\n")
     return int(status), json.loads(answer)
@@ -44,7 +44,7 @@ def test_curl_uses_every_tool_over_mcp(url: str, token: str, revision: str) -> N
         return result
 
     method, params = ("server/discover", {}) if revision == MODERN else ("initialize", opening(revision, "curl"))
-    opened = rpc(url, token, revision, method, params)[1]["result"]
+    opening_result = rpc(url, token, revision, method, params)[1]["result"]
     results = {"add": call("add_task", title="Buy milk", description="2 litres")}
     task_id = results["add"]["structuredContent"]["data"]["task_id"]
     results["list"] = call("list_tasks", status="pending")
@@ -53,10 +53,10 @@ def test_curl_uses_every_tool_over_mcp(url: str, token: str, revision: str) -> N
     results["delete"] = call("delete_task", task_id=task_id)
     results["error"] = call("complete_task", task_id=task_id)
     tools = rpc(url, token, revision, "tools/list", {})[1]["result"]["tools"]
-    info = opened.get("serverInfo") or opened["_meta"]["io.modelcontextprotocol/serverInfo"]
-    told = {"revision": revision, "server": info["name"], "results": results}
+    info = opening_result.get("serverInfo") or opening_result["_meta"]["io.modelcontextprotocol/serverInfo"]
+    report = {"revision": revision, "server": info["name"], "results": results}
     wrong = rpc(url, f"{token}x", revision, "tools/list", {})
-    check_walk({**told, "tools": [tool["name"] for tool in tools], "wrongToken": str(wrong)}, [revision])
+    check_walk({**report, "tools": [tool["name"] for tool in tools], "wrongToken": str(wrong)}, [revision])
 
 
 def test_curl_uses_every_tool_over_http(server: ServerProcess, token: str) -> None:
@@ -70,5 +70,5 @@ def test_curl_uses_every_tool_over_http(server: ServerProcess, token: str) -> No
     status, error = call("update_task", task_id=task_id, title="Buy oat milk")
     assert (status, error["status"], error["data"]["error"]) == (404, "error", "task_not_found")
     assert call("list_tasks")[1]["data"]["total"] == 0
-    status, refused = curl(f"{server.url}/api/tools/list_tasks", f"{token}x", {})
-    assert (status, refused["data"]["error"]) == (401, "unauthenticated")
+    status, refusal = curl(f"{server.url}/api/tools/list_tasks", f"{token}x", {})
+    assert (status, refusal["data"]["error"]) == (401, "unauthenticated")

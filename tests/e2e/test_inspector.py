@@ -1,4 +1,4 @@
-"""The MCP Inspector's command line, the tool that people look at a server with."""
+"""The MCP Inspector's command line, with which people examine a server."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ INSPECTOR = "node_modules/@modelcontextprotocol/inspector/clients/launcher/build
 
 @pytest.fixture
 def inspector(node: Path, url: str, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | Path]:
-    """The command, but for what it is to do; its files stay in the test's directory."""
+    """The command without its method. Its files stay in the test's directory."""
     monkeypatch.setenv("HOME", str(tmp_path))
     server = ["--server-url", url, "--transport", "http", "--header", f"Authorization: Bearer {token}"]
     return [node, INSPECTOR, "--cli", *server, "--stored-auth-only"]
@@ -24,9 +24,9 @@ def inspector(node: Path, url: str, token: str, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 def test_the_inspector_uses_every_tool(inspector: list[str | Path], token: str, era: str) -> None:
     def call(tool: str, **arguments: Any) -> dict[str, Any]:
-        named = ["--method", "tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(arguments)]
-        done = attempt(*inspector, "--protocol-era", era, *named)
-        result: dict[str, Any] = last_json(done.stdout or done.stderr)
+        options = ["--method", "tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(arguments)]
+        process = attempt(*inspector, "--protocol-era", era, *options)
+        result: dict[str, Any] = last_json(process.stdout or process.stderr)
         return result
 
     results = {"add": call("add_task", title="Buy milk", description="2 litres")}
@@ -37,10 +37,10 @@ def test_the_inspector_uses_every_tool(inspector: list[str | Path], token: str, 
     results["delete"] = call("delete_task", task_id=task_id)
     results["error"] = call("complete_task", task_id=task_id)
     tools = last_json(run(*inspector, "--protocol-era", era, "--method", "tools/list", "--strict"))["tools"]
-    told = {"tools": [tool["name"] for tool in tools], "results": results}
+    report = {"tools": [tool["name"] for tool in tools], "results": results}
     wrong = [f"{word}x" if word == f"Authorization: Bearer {token}" else word for word in inspector]
-    refused = attempt(*wrong, "--protocol-era", era, "--method", "tools/list")
-    assert refused.returncode != 0
+    refusal = attempt(*wrong, "--protocol-era", era, "--method", "tools/list")
+    assert refusal.returncode != 0
     revision = {"legacy": HANDSHAKE[-1], "modern": MODERN}[era]
-    told |= {"wrongToken": refused.stdout + refused.stderr, "revision": revision, "server": "todo-mcp"}
-    check_walk(told, [revision])
+    report |= {"wrongToken": refusal.stdout + refusal.stderr, "revision": revision, "server": "todo-mcp"}
+    check_walk(report, [revision])

@@ -1,4 +1,4 @@
-"""A hundred thousand tasks of a thousand users: lists stay complete, and what a call costs does not grow with them.
+"""A hundred thousand tasks of a thousand users: lists stay complete, and calls take no longer.
 
 The times are printed (`pytest tests/e2e/test_many_tasks.py -s`), and compared within one run.
 """
@@ -57,23 +57,25 @@ async def test_pages_hold_every_task_once_while_another_client_adds_and_deletes(
     user_id, token = database.new_user()
     with database.connect() as connection:
         connection.execute(_FILL_ONE, {"user": user_id, "tasks": HEAVY})
-    found = database.query("SELECT id FROM tasks WHERE user_id = %s ORDER BY created_at DESC, id DESC", user_id)
-    before = [task_id for (task_id,) in found]
-    doomed = before[::7]
-    removed = iter(doomed)
+    rows = database.query("SELECT id FROM tasks WHERE user_id = %s ORDER BY created_at DESC, id DESC", user_id)
+    before = [task_id for (task_id,) in rows]
+    deleted_ids = before[::7]
+    to_delete = iter(deleted_ids)
     async with server.client() as http:
         reader, writer = Caller(http, token), Caller(http, token)
 
         async def disturb() -> None:
             for _ in range(5):
                 await writer.mcp("add_task", title="New")
-                if (task_id := next(removed, None)) is not None:
+                if (task_id := next(to_delete, None)) is not None:
                     await writer.mcp("delete_task", task_id=task_id)
 
-        seen = await _pages(reader, disturb)
-    assert len(seen) == len(set(seen)), "none twice"
-    stayed = [task_id for task_id in before if task_id not in set(doomed)]
-    assert [task_id for task_id in seen if task_id in set(stayed)] == stayed, "all that stayed, in order"
+        listed_ids = await _pages(reader, disturb)
+    assert len(listed_ids) == len(set(listed_ids)), "no task is on two pages"
+    remaining_ids = [task_id for task_id in before if task_id not in set(deleted_ids)]
+    assert [task_id for task_id in listed_ids if task_id in set(remaining_ids)] == remaining_ids, (
+        "every task that was not deleted is listed, in order"
+    )
 
 
 @pytest.fixture
@@ -96,20 +98,20 @@ def large(tmp_path: Path) -> Iterator[tuple[ServerProcess, Database]]:
 async def test_calls_cost_the_same_with_a_hundred_thousand_tasks_as_with_a_hundred(
     server: ServerProcess, database: Database, large: tuple[ServerProcess, Database]
 ) -> None:
-    """The two servers are asked in turn, so that a machine which has other things to do slows both down."""
+    """The two servers are called in turn, so that other load on the machine slows both down."""
     async with server.client() as http, large[0].client() as other_http:
-        asked = [_Asked(http, database), _Asked(other_http, large[1])]
+        servers = [_TimedServer(http, database), _TimedServer(other_http, large[1])]
         for n in range(SAMPLES):
-            for one in asked:
-                await one.sample(n)
-    few, many = (one.taken for one in asked)
-    for tool, taken in few.items():
-        print(f"\n{tool:14} 100 rows: {_percentiles(taken)}   100,000 rows: {_percentiles(many[tool])}", end="")
-        assert statistics.median(many[tool]) < 2 * statistics.median(taken), tool
+            for timed in servers:
+                await timed.sample(n)
+    few, many = (timed.times for timed in servers)
+    for tool, times in few.items():
+        print(f"\n{tool:14} 100 rows: {_percentiles(times)}   100,000 rows: {_percentiles(many[tool])}", end="")
+        assert statistics.median(many[tool]) < 2 * statistics.median(times), tool
 
 
-class _Asked:
-    """A server, and how many milliseconds each call of a user with 100 tasks took there."""
+class _TimedServer:
+    """A server, and how many milliseconds each call for a user with 100 tasks took."""
 
     def __init__(self, http: httpx2.AsyncClient, database: Database) -> None:
         user_id, token = database.new_user()
@@ -117,22 +119,22 @@ class _Asked:
             connection.execute(_FILL_ONE, {"user": user_id, "tasks": 100})
             connection.execute("ANALYZE")
         self._caller = Caller(http, token)
-        self.taken: dict[str, list[float]] = {}
+        self.times: dict[str, list[float]] = {}
 
     async def sample(self, n: int) -> None:
         task_id = await self._timed("add_task", title=f"Sample {n}")
         await self._timed("list_tasks")
         await self._timed("complete_task", task_id=task_id)
-        await self._timed("delete_task", task_id=task_id)  # so that the list is as long for each
+        await self._timed("delete_task", task_id=task_id)  # so that the list is as long for each sample
 
     async def _timed(self, tool: str, **arguments: Any) -> int:
         started = time.perf_counter()
         envelope = await self._caller.mcp(tool, **arguments)
-        self.taken.setdefault(tool, []).append((time.perf_counter() - started) * 1000)
+        self.times.setdefault(tool, []).append((time.perf_counter() - started) * 1000)
         assert envelope["status"] == "success"
         return int(envelope["data"].get("task_id", 0))
 
 
-def _percentiles(taken: list[float]) -> str:
-    cut = statistics.quantiles(taken, n=100)
+def _percentiles(times: list[float]) -> str:
+    cut = statistics.quantiles(times, n=100)
     return f"p50 {cut[49]:6.2f}  p95 {cut[94]:6.2f}  p99 {cut[98]:6.2f} ms"

@@ -43,7 +43,7 @@ def _program(*command: str | Path) -> "subprocess.Popen[str]":
 
 
 class Storage:
-    """What a client keeps between its runs."""
+    """The data that a client stores between its runs."""
 
     def __init__(self) -> None:
         self.tokens: OAuthToken | None = None
@@ -63,13 +63,13 @@ class Storage:
 
 
 def provider_of(url: str, storage: Storage, person: Person) -> OAuthClientProvider:
-    sent: list[str] = []
+    redirects: list[str] = []
 
     async def redirect(question: str) -> None:
-        sent.append(await anyio.to_thread.run_sync(person.allow, question))
+        redirects.append(await anyio.to_thread.run_sync(person.allow, question))
 
     async def callback() -> AuthorizationCodeResult:
-        answer = {name: values[0] for name, values in parse_qs(urlsplit(sent.pop()).query).items()}
+        answer = {name: values[0] for name, values in parse_qs(urlsplit(redirects.pop()).query).items()}
         return AuthorizationCodeResult(code=answer["code"], state=answer["state"], iss=answer["iss"])
 
     metadata = OAuthClientMetadata(
@@ -95,13 +95,13 @@ async def test_the_python_sdk_connects_calls_refreshes_and_is_revoked(base: str,
         added = await client.call_tool("add_task", {"title": "From Python"})
         assert (added.structured_content or {})["status"] == "success"
         assert storage.tokens and storage.client
-        first, provider.context.token_expiry_time = storage.tokens, 1.0  # it takes its token for expired
-        listed = await client.call_tool("list_tasks", {})
-        assert (listed.structured_content or {})["data"]["total"] == 1
+        first, provider.context.token_expiry_time = storage.tokens, 1.0  # the client thinks that its token has expired
+        task_list = await client.call_tool("list_tasks", {})
+        assert (task_list.structured_content or {})["data"]["total"] == 1
         assert storage.tokens.access_token != first.access_token
-        sent = {"token": storage.tokens.refresh_token or "", "client_id": storage.client.client_id or ""}
+        form = {"token": storage.tokens.refresh_token or "", "client_id": storage.client.client_id or ""}
     async with httpx2.AsyncClient() as plain:
-        assert (await plain.post(f"{base}/oauth/revoke", data=sent)).status_code == 200
+        assert (await plain.post(f"{base}/oauth/revoke", data=form)).status_code == 200
         headers = {"Authorization": f"Bearer {storage.tokens.access_token}"}
         assert (await plain.post(f"{base}/api/tools/list_tasks", json={}, headers=headers)).status_code == 401
 
@@ -114,12 +114,12 @@ def test_the_typescript_sdk_connects_calls_refreshes_and_is_revoked(node: Path, 
         program.stdin.flush()
         printed, complaints = program.communicate(timeout=SECONDS)
     assert program.returncode == 0, complaints
-    told: dict[str, Any] = json.loads(printed)
-    assert told["tools"] == TOOLS and told["renewed"] and told["scope"] == "tasks:read tasks:write"
-    assert told["after"]["structuredContent"]["data"]["total"] == 1
-    sent = {"token": told["tokens"]["refresh_token"], "client_id": told["client_id"]}
-    assert httpx2.post(f"{base}/oauth/revoke", data=sent).status_code == 200
-    headers = {"Authorization": f"Bearer {told['tokens']['access_token']}"}
+    report: dict[str, Any] = json.loads(printed)
+    assert report["tools"] == TOOLS and report["renewed"] and report["scope"] == "tasks:read tasks:write"
+    assert report["after"]["structuredContent"]["data"]["total"] == 1
+    form = {"token": report["tokens"]["refresh_token"], "client_id": report["client_id"]}
+    assert httpx2.post(f"{base}/oauth/revoke", data=form).status_code == 200
+    headers = {"Authorization": f"Bearer {report['tokens']['access_token']}"}
     assert httpx2.post(f"{base}/api/tools/list_tasks", json={}, headers=headers).status_code == 401
 
 

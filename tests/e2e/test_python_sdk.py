@@ -26,7 +26,7 @@ async def connected(url: str, token: str, mode: str) -> AsyncIterator[Client]:
 
 
 async def walk(url: str, token: str, mode: str) -> dict[str, Any]:
-    """What ``walk.mjs`` does, and tells in the same form."""
+    """Make the calls of ``walk.mjs``. Returns a report of the same form."""
     async with connected(url, token, mode) as client:
         results: dict[str, Any] = {}
 
@@ -44,8 +44,8 @@ async def walk(url: str, token: str, mode: str) -> dict[str, Any]:
         await call("error", "complete_task", task_id=task_id)
         tools = [tool.name for tool in (await client.list_tools()).tools]
         server = client.server_info.name if client.server_info else None
-        told = {"revision": client.protocol_version, "server": server, "tools": tools}
-    return {**told, "results": results, "wrongToken": await _wrong_token(url, token, mode)}
+        report = {"revision": client.protocol_version, "server": server, "tools": tools}
+    return {**report, "results": results, "wrongToken": await _wrong_token(url, token, mode)}
 
 
 async def _wrong_token(url: str, token: str, mode: str) -> str:

@@ -19,5 +19,5 @@ def test_version_2_uses_every_tool(node: Path, url: str, token: str, revision: s
     check_walk(json.loads(run(node, "sdk_v2.mjs", url, token, revision)), [revision])
 
 
-def test_version_2_finds_out_the_newest_revision_by_itself(node: Path, url: str, token: str) -> None:
+def test_version_2_negotiates_the_newest_revision(node: Path, url: str, token: str) -> None:
     check_walk(json.loads(run(node, "sdk_v2.mjs", url, token, "auto")), [MODERN])

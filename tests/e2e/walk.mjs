@@ -1,4 +1,4 @@
-// What every client of tests/e2e does once, told as JSON on standard output; tests/e2e/walk.py judges it.
+// The calls that every client of tests/e2e makes. Prints a report as JSON; tests/e2e/walk.py checks it.
 
 export async function walk(connect, revisionOf, token) {
   const client = await connect(token);
@@ -12,7 +12,7 @@ export async function walk(connect, revisionOf, token) {
   results.update = await call("update_task", { ...task, title: "Buy oat milk" });
   results.delete = await call("delete_task", task);
   results.error = await call("complete_task", task);
-  const told = {
+  const report = {
     revision: revisionOf(client),
     server: client.getServerVersion().name,
     tools: tools.map((tool) => tool.name),
@@ -20,7 +20,7 @@ export async function walk(connect, revisionOf, token) {
     wrongToken: await wrongToken(connect, token),
   };
   await client.close();
-  console.log(JSON.stringify(told));
+  console.log(JSON.stringify(report));
 }
 
 async function wrongToken(connect, token) {

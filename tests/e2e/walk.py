@@ -1,19 +1,19 @@
-"""What every client must have seen on its walk through the tools; what it does there is in walk.mjs."""
+"""Checks the report of a client that has called every tool. walk.mjs shows the calls."""
 
 import json
 from collections.abc import Sequence
 from typing import Any
 
 
-def check_walk(told: dict[str, Any], revisions: Sequence[str]) -> None:
-    """Judge what a client saw on its way through all five tools, an error and a wrong token."""
-    results = told["results"]
+def check_walk(report: dict[str, Any], revisions: Sequence[str]) -> None:
+    """Check a client's report: all five tools, an error and a wrong token."""
+    results = report["results"]
     for result in results.values():
         assert [json.loads(block["text"]) for block in result["content"]] == [result["structuredContent"]]
     envelopes = {step: result["structuredContent"] for step, result in results.items()}
-    assert told["revision"] in revisions
-    assert told["server"] in ("todo-mcp", None), "a client that is told the revision need not ask"
-    assert told["tools"] == ["add_task", "list_tasks", "complete_task", "delete_task", "update_task"]
+    assert report["revision"] in revisions
+    assert report["server"] in ("todo-mcp", None), "a client with a fixed revision does not ask for the name"
+    assert report["tools"] == ["add_task", "list_tasks", "complete_task", "delete_task", "update_task"]
     assert [step for step, result in results.items() if result.get("isError")] == ["error"]
     (task,) = envelopes["list"]["data"]["tasks"]
     added = envelopes["add"]["data"]
@@ -22,4 +22,4 @@ def check_walk(told: dict[str, Any], revisions: Sequence[str]) -> None:
     assert envelopes["update"]["data"]["updated_fields"] == ["title"]
     assert envelopes["error"]["data"] == {"error_code": 404, "error": "task_not_found"}
     assert "list_tasks" in envelopes["error"]["message"]
-    assert "401" in told["wrongToken"] or "nauthorized" in told["wrongToken"], told["wrongToken"]
+    assert "401" in report["wrongToken"] or "nauthorized" in report["wrongToken"], report["wrongToken"]

@@ -12,7 +12,7 @@ from tests.support.server_process import Database
 
 DOORS = ["http", HANDSHAKE[-1], MODERN]
 METRICS_TOKEN = "only-prometheus-knows-this"
-PLACES = 4  # the gate's, and so the server's connections
+PLACES = 4  # of the gate, and so connections of the server
 
 FAULTS = """
 CREATE TABLE test_door (open boolean);
@@ -42,7 +42,7 @@ CREATE TRIGGER test_fault BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION t
 
 @contextmanager
 def closed_door(database: Database) -> Iterator[None]:
-    """Inside, a call that adds "hold …" stays in the database; at the end all go on."""
+    """Inside the context, a call that adds "hold …" waits in the database. At the end all calls continue."""
     database.query("TRUNCATE test_door")
     try:
         yield
@@ -52,17 +52,17 @@ def closed_door(database: Database) -> Iterator[None]:
 
 @contextmanager
 def freeze(database: Database) -> Iterator[None]:
-    """Inside, PostgreSQL keeps its connections and does nothing."""
-    frozen = database.processes()
-    for process in frozen:
+    """Inside the context, PostgreSQL keeps its connections and does nothing."""
+    processes = database.processes()
+    for process in processes:
         os.kill(process, signal.SIGSTOP)
     try:
         yield
     finally:
-        for process in reversed(frozen):
+        for process in reversed(processes):
             os.kill(process, signal.SIGCONT)
 
 
 async def until_at_work(database: Database, count: int) -> None:
-    """Wait until so many calls are in the database, held there by the trigger."""
+    """Wait until ``count`` calls are in the database, where the trigger holds them."""
     await asyncio.to_thread(eventually, lambda: database.waiting("Timeout") == count, f"{count} calls at work")

@@ -13,14 +13,14 @@ from tests.support.server_process import Database, ServerProcess
 
 @pytest.fixture(scope="session")
 def database(database: Database) -> Database:
-    """A migrated PostgreSQL with the faults in it."""
+    """A migrated PostgreSQL with the trigger that causes faults."""
     database.query(FAULTS)
     return database
 
 
 @pytest.fixture(scope="session")
 def server(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The server that most tests share; whoever breaks it mends it."""
+    """The server that most tests share. A test that breaks it must repair it."""
     settings = {"DATABASE_CONNECTIONS": PLACES, "LOG_LEVEL": "INFO", "METRICS_TOKEN": METRICS_TOKEN}
     server = ServerProcess(database, _log(tmp_path_factory), **settings)
     yield server
@@ -29,7 +29,7 @@ def server(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def own_server(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server for one test, which may end it."""
+    """A server for one test, which may stop it."""
     server = ServerProcess(database, _log(tmp_path_factory), DATABASE_CONNECTIONS=PLACES, LOG_LEVEL="INFO")
     yield server
     server.close()
@@ -43,7 +43,7 @@ async def http(server: ServerProcess, anyio_backend: str) -> AsyncIterator[httpx
 
 @pytest.fixture
 def caller(http: httpx2.AsyncClient, database: Database) -> Caller:
-    """A user whom no other test knows, at the shared server."""
+    """A user of the shared server that no other test uses."""
     _, token = database.new_user()
     return Caller(http, token)
 

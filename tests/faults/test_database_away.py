@@ -1,4 +1,4 @@
-"""PostgreSQL restarts, crashes, stops, and stands still under a server that goes on."""
+"""PostgreSQL restarts, crashes, stops and freezes while the server keeps running."""
 
 import asyncio
 import os
@@ -38,9 +38,9 @@ def _crash_of_one_backend(database: Database) -> None:
     victim.close()
 
 
-def _answers(asked: "Database | psycopg.Connection[Any]") -> bool:
+def _answers(target: "Database | psycopg.Connection[Any]") -> bool:
     try:
-        asked.query("SELECT 1") if isinstance(asked, Database) else asked.execute("SELECT 1")
+        target.query("SELECT 1") if isinstance(target, Database) else target.execute("SELECT 1")
         return True
     except psycopg.OperationalError:
         return False
@@ -55,7 +55,7 @@ async def _use_every_connection(caller: Caller, database: Database) -> None:
 
 
 @pytest.mark.parametrize("trouble", [_restart, _crash, _crash_of_one_backend])
-async def test_the_first_call_on_every_connection_succeeds_after(
+async def test_the_first_call_on_every_connection_succeeds_after_trouble(
     caller: Caller, database: Database, trouble: Callable[[Database], None]
 ) -> None:
     await _use_every_connection(caller, database)
@@ -63,7 +63,7 @@ async def test_the_first_call_on_every_connection_succeeds_after(
     await _use_every_connection(caller, database)
 
 
-async def test_calls_are_told_to_come_again_while_the_database_is_stopped(
+async def test_calls_are_asked_to_retry_while_the_database_is_stopped(
     caller: Caller, database: Database, server: ServerProcess
 ) -> None:
     database.stop()
@@ -91,20 +91,21 @@ async def test_a_call_that_loses_the_database_says_that_its_change_may_have_been
         _restart(database)
         envelope = await call
     assert envelope["data"] == {"error_code": 503, "error": "busy", "retry_after": 1}
-    assert "may or may not have been done" in envelope["message"]  # plain busy would say: repeat the call unchanged
+    # The usual message of busy says: repeat the call unchanged.
+    assert "may or may not have been done" in envelope["message"]
 
 
-async def test_a_database_that_stands_still_holds_no_caller_for_long(
+async def test_a_frozen_database_delays_no_caller_for_long(
     caller: Caller, database: Database, server: ServerProcess
 ) -> None:
     await _use_every_connection(caller, database)
     started = time.monotonic()
     with freeze(database):
         answers = await asyncio.gather(*(caller.post("list_tasks") for _ in range(PLACES * 2)))
-        waited = time.monotonic() - started
+        seconds = time.monotonic() - started
         probes = {path: server.probe(path) for path in ("/healthz", "/readyz")}
     assert {answer.json()["data"]["error"] for answer in answers} == {"busy"}
-    assert waited < 15
+    assert seconds < 15
     assert probes == {"/healthz": 200, "/readyz": 503}
     await asyncio.to_thread(eventually, lambda: server.probe("/readyz") == 200, "the server to be ready again")
     await _use_every_connection(caller, database)

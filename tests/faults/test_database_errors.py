@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses, cancels and gives up, and what that looks like from outside."""
+"""Statements that PostgreSQL refuses, cancels or aborts, and the answers that callers get."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 BUSY = {"error_code": 503, "error": "busy", "retry_after": 1}
 
 
-async def test_a_call_that_waits_too_long_for_a_row_is_told_to_come_again_and_changes_nothing(
+async def test_a_call_that_waits_too_long_for_a_row_is_asked_to_retry_and_changes_nothing(
     caller: Caller, database: Database
 ) -> None:
     added = await caller.mcp("add_task", title="Buy milk")
@@ -30,27 +30,25 @@ async def test_a_call_that_waits_too_long_for_a_row_is_told_to_come_again_and_ch
     assert (await caller.mcp("complete_task", task_id=task_id))["status"] == "success"
 
 
-async def test_a_token_that_cannot_be_looked_up_in_time_is_asked_for_once_and_not_twice(
-    caller: Caller, database: Database
-) -> None:
-    """The lock timeout is 2 s, and any answer comes within 3."""
+async def test_a_token_lookup_that_times_out_is_not_repeated(caller: Caller, database: Database) -> None:
+    """The lock timeout is 2 s. Every answer comes within 3 s."""
     with database.connect() as connection, connection.transaction():
         connection.execute("LOCK oauth2_provider_accesstoken")
         started = time.monotonic()
         envelope = await caller.mcp("list_tasks")
-        waited = time.monotonic() - started
+        seconds = time.monotonic() - started
     assert envelope["data"] == BUSY
-    assert waited < 4
+    assert seconds < 4
 
 
-async def test_a_statement_that_takes_too_long_is_ended_and_its_caller_told_to_come_again(caller: Caller) -> None:
+async def test_a_statement_that_takes_too_long_is_cancelled_and_its_caller_asked_to_retry(caller: Caller) -> None:
     envelopes = await asyncio.gather(*(caller.call(door, "add_task", title="sleep well") for door in DOORS))
     assert [envelope["data"] for envelope in envelopes] == [BUSY] * len(DOORS)
     assert (await caller.mcp("list_tasks"))["data"]["total"] == 0
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_transaction_that_conflicts_twice_is_done_the_third_time(
+async def test_a_transaction_that_conflicts_twice_succeeds_the_third_time(
     caller: Caller, database: Database, door: str
 ) -> None:
     database.query("ALTER SEQUENCE test_attempts RESTART")
@@ -59,7 +57,7 @@ async def test_a_transaction_that_conflicts_twice_is_done_the_third_time(
     assert (await caller.mcp("list_tasks"))["data"]["total"] == 1
 
 
-async def test_a_transaction_that_conflicts_three_times_is_given_up(caller: Caller, database: Database) -> None:
+async def test_a_transaction_that_conflicts_three_times_is_not_tried_again(caller: Caller, database: Database) -> None:
     database.query("ALTER SEQUENCE test_attempts RESTART")
     envelope = await caller.mcp("add_task", title="conflict 99")
     assert envelope["data"] == BUSY
@@ -68,21 +66,21 @@ async def test_a_transaction_that_conflicts_three_times_is_given_up(caller: Call
 
 
 async def test_the_victim_of_a_deadlock_is_tried_again(caller: Caller, database: Database) -> None:
-    """Ours holds lock 2 and wants 1; the server's holds 1 and wants 2."""
+    """The test holds lock 2 and wants lock 1; the server holds lock 1 and wants lock 2."""
     with closing(database.connect()) as connection, connection.transaction(force_rollback=True):
-        connection.execute("SET LOCAL deadlock_timeout = '60s'")  # so that it is the server's that is ended
+        connection.execute("SET LOCAL deadlock_timeout = '60s'")  # so that PostgreSQL cancels the server's transaction
         connection.execute("SELECT pg_advisory_xact_lock(2)")
         call = asyncio.create_task(caller.mcp("add_task", title="lock both"))
         await asyncio.to_thread(eventually, lambda: database.waiting() == 1, "the server to wait for a lock")
         await asyncio.to_thread(connection.execute, "SELECT pg_advisory_xact_lock(1)")
     assert (await call)["status"] == "success"
     assert (await caller.mcp("list_tasks"))["data"]["total"] == 1
-    ((ended,),) = database.query("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    assert ended >= 1
+    ((deadlocks,),) = database.query("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    assert deadlocks >= 1
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_defect_tells_the_caller_a_request_id_and_the_log_where_it_happened(
+async def test_a_defect_gives_the_caller_a_request_id_and_the_log_its_location(
     caller: Caller, server: ServerProcess, door: str
 ) -> None:
     envelope = await caller.call(door, "add_task", title="defect in Alice's secret", description="plan")
@@ -97,7 +95,7 @@ async def test_a_defect_tells_the_caller_a_request_id_and_the_log_where_it_happe
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_table_that_does_not_fit_the_code_is_a_defect_and_not_a_busy_server(
+async def test_a_table_that_does_not_match_the_code_is_a_defect_and_not_a_busy_server(
     caller: Caller, database: Database, door: str
 ) -> None:
     database.query("ALTER TABLE tasks RENAME COLUMN description TO details")

@@ -1,4 +1,4 @@
-"""The gate before the database: who does not get in is told so soon, and no place is ever lost."""
+"""The gate before the database: calls without a place are refused soon, and no place is ever lost."""
 
 import asyncio
 import socket
@@ -27,38 +27,38 @@ async def _hold_every_place(caller: Caller, database: Database) -> list["asyncio
     return calls
 
 
-async def test_a_call_that_finds_every_place_taken_is_told_to_come_again_and_those_inside_are_not_disturbed(
+async def test_a_call_without_a_place_is_asked_to_retry_and_admitted_calls_are_not_disturbed(
     caller: Caller, database: Database, server: ServerProcess
 ) -> None:
     with closed_door(database):
-        inside = await _hold_every_place(caller, database)
+        admitted_calls = await _hold_every_place(caller, database)
         started = time.monotonic()
-        outside = await asyncio.gather(*(caller.call(door, "list_tasks") for door in DOORS))
+        refusals = await asyncio.gather(*(caller.call(door, "list_tasks") for door in DOORS))
         listing, page = await asyncio.gather(caller.rpc("tools/list", {}), caller.http.get("/admin/login/"))
-        waited = time.monotonic() - started
+        seconds = time.monotonic() - started
         probes = await asyncio.to_thread(lambda: [server.probe("/healthz"), server.probe("/metrics")])
-    assert [envelope["data"] for envelope in outside] == [{"error_code": 503, "error": "busy", "retry_after": 1}] * 3
+    assert [envelope["data"] for envelope in refusals] == [{"error_code": 503, "error": "busy", "retry_after": 1}] * 3
     assert [(answer.status_code, answer.headers["retry-after"]) for answer in (listing, page)] == [(503, "1")] * 2
-    assert waited < 4, "each of the two rounds waits a second for a place"
+    assert seconds < 4, "each of the two rounds waits a second for a place"
     assert probes == [200, 401], "these need no database"
-    assert [answer.status_code for answer in await asyncio.gather(*inside)] == [200] * PLACES
+    assert [answer.status_code for answer in await asyncio.gather(*admitted_calls)] == [200] * PLACES
     assert (await caller.mcp("list_tasks"))["data"]["total"] == PLACES
 
 
-async def test_clients_that_go_away_in_the_middle_of_a_call_leave_every_place_free_and_their_work_done(
+async def test_calls_of_clients_that_disconnect_are_finished_and_free_their_places(
     caller: Caller, database: Database, server: ServerProcess
 ) -> None:
     with closed_door(database):
         for n in range(PLACES):
-            _call_and_go_away(server, caller, f"hold the line {n}")
+            _call_and_disconnect(server, caller, f"hold the line {n}")
         await until_at_work(database, PLACES)
     with closed_door(database):
-        inside = await _hold_every_place(caller, database)
-    assert [answer.status_code for answer in await asyncio.gather(*inside)] == [200] * PLACES
+        admitted_calls = await _hold_every_place(caller, database)
+    assert [answer.status_code for answer in await asyncio.gather(*admitted_calls)] == [200] * PLACES
     assert (await caller.mcp("list_tasks"))["data"]["total"] == PLACES * 2
 
 
-def _call_and_go_away(server: ServerProcess, caller: Caller, title: str) -> None:
+def _call_and_disconnect(server: ServerProcess, caller: Caller, title: str) -> None:
     body = f'{{"title": "{title}"}}'.encode()
     address = urlsplit(server.url)
     head = f"POST /api/tools/add_task HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {caller.token}\r\n"
@@ -66,20 +66,20 @@ def _call_and_go_away(server: ServerProcess, caller: Caller, title: str) -> None
         connection.sendall(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
-async def test_of_two_hundred_clients_at_once_those_without_a_place_are_told_and_nothing_is_lost(
+async def test_two_hundred_concurrent_clients_are_served_or_refused_and_nothing_is_lost(
     caller: Caller,
 ) -> None:
-    """A call takes 0.2 s in the database here, so some twenty of the two hundred get in within the second."""
+    """A call takes 0.2 s in the database here, so about twenty of the two hundred get a place within a second."""
     answers = await asyncio.gather(*(caller.post("add_task", title=f"nap {n}") for n in range(CLIENTS)))
-    counted = Counter(answer.status_code for answer in answers)
-    assert set(counted) == {200, 503}
+    statuses = Counter(answer.status_code for answer in answers)
+    assert set(statuses) == {200, 503}
     assert {answer.headers["retry-after"] for answer in answers if answer.status_code == 503} == {"1"}
-    assert (await caller.mcp("list_tasks"))["data"]["total"] == counted[200]
+    assert (await caller.mcp("list_tasks"))["data"]["total"] == statuses[200]
     later = await asyncio.gather(*(caller.post("list_tasks") for _ in range(PLACES)))
     assert [answer.status_code for answer in later] == [200] * PLACES
 
 
-async def test_the_place_of_work_that_was_given_up_comes_free_when_the_work_ends() -> None:
+async def test_the_place_of_abandoned_work_becomes_free_when_the_work_ends() -> None:
     gate = DatabaseGate(size=1, wait=0.01)
     ends = threading.Event()
     try:

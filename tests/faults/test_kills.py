@@ -1,6 +1,6 @@
-"""The server ends, and server and database are killed, while clients write: what was acknowledged is there, once.
+"""Stops the server, and kills server and database, while clients write. Each acknowledged write is stored once.
 
-TODO_TEST_KILLS=20 kills each of the two so often.
+TODO_TEST_KILLS=20 kills each of the two 20 times.
 """
 
 import asyncio
@@ -20,25 +20,25 @@ from tests.support.server_process import Database, ServerProcess
 pytestmark = pytest.mark.anyio
 KILLS = int(os.environ.get("TODO_TEST_KILLS", "2"))
 WRITERS = 8
-PROGRESS = 10  # writes that are acknowledged between two kills
+PROGRESS = 10  # acknowledged completions between two kills
 
 
 @dataclass
 class Writers:
-    """Clients that add tasks and complete them, and send a call again, unchanged, until it is answered."""
+    """Clients that add and complete tasks. They repeat a call unchanged until it is answered."""
 
     caller: Caller
     stopping: bool = False
-    told: Acknowledged = field(default_factory=Acknowledged)
+    acknowledged: Acknowledged = field(default_factory=Acknowledged)
     unanswered: int = 0
 
     async def write(self) -> None:
         while not self.stopping:
             title = uuid.uuid4().hex
             added = await self._until_answered("add_task", title=title, idempotency_key=title)
-            self.told.added[title] = added["task_id"]
+            self.acknowledged.added[title] = added["task_id"]
             await self._until_answered("complete_task", task_id=added["task_id"])
-            self.told.completed.add(added["task_id"])
+            self.acknowledged.completed.add(added["task_id"])
 
     async def _until_answered(self, tool: str, **arguments: object) -> dict[str, int]:
         while True:
@@ -56,9 +56,9 @@ class Writers:
             await asyncio.sleep(0.05)
 
     async def progress(self, count: int) -> None:
-        goal = len(self.told.completed) + count
+        goal = len(self.acknowledged.completed) + count
         async with asyncio.timeout(60):
-            while len(self.told.completed) < goal:
+            while len(self.acknowledged.completed) < goal:
                 await asyncio.sleep(0.02)
 
 
@@ -76,9 +76,9 @@ async def _write_meanwhile(caller: Caller, trouble: Callable[[], Awaitable[None]
 
 
 def _check(writers: Writers, database: Database, user_id: str) -> None:
-    """Every write that was acknowledged is there, and none twice."""
+    """Check that the database has every acknowledged write once."""
     rows = database.query("SELECT title, id, completed FROM tasks WHERE user_id = %s", user_id)
-    assert writers.told.complaints(rows) == []
+    assert writers.acknowledged.complaints(rows) == []
 
 
 async def test_no_write_is_lost_or_doubled_when_the_server_is_killed(
@@ -91,7 +91,7 @@ async def test_no_write_is_lost_or_doubled_when_the_server_is_killed(
     user_id, token = database.new_user()
     async with own_server.client() as client:
         writers = await _write_meanwhile(Caller(client, token), kill)
-    assert writers.unanswered, "the kills hit calls"
+    assert writers.unanswered, "the kills interrupt some calls"
     _check(writers, database, user_id)
 
 
@@ -105,13 +105,13 @@ async def test_no_write_is_lost_or_doubled_when_the_database_is_killed(
     user_id, token = database.new_user()
     async with server.client() as client:
         writers = await _write_meanwhile(Caller(client, token), kill)
-    assert not writers.unanswered, "the server itself stayed"
+    assert not writers.unanswered, "the server itself keeps running"
     _check(writers, database, user_id)
 
 
 @dataclass
 class Calls:
-    """How the calls of clients ended that go on until the server is no longer there."""
+    """The results of the calls of clients that call until the server is gone."""
 
     answered: int = 0
     refused: int = 0
@@ -129,10 +129,10 @@ class Calls:
                 self.cut.append(repr(error))
 
 
-async def test_no_call_is_cut_when_the_server_is_asked_to_end_under_load(
+async def test_no_call_is_cut_when_the_server_is_stopped_under_load(
     own_server: ServerProcess, database: Database
 ) -> None:
-    """Half of the clients keep their connection, the others make a new one for each call."""
+    """Half of the clients keep their connection; the others open a new one for each call."""
     user_id, token = database.new_user()
     calls = Calls()
     async with own_server.client() as keeping, own_server.client() as closing, asyncio.TaskGroup() as group:
@@ -148,9 +148,7 @@ async def test_no_call_is_cut_when_the_server_is_asked_to_end_under_load(
     assert database.query("SELECT count(*) FROM tasks WHERE user_id = %s", user_id) == [(calls.answered,)]
 
 
-async def test_a_server_whose_database_stands_still_ends_all_the_same_when_it_is_asked_to(
-    own_server: ServerProcess, database: Database
-) -> None:
+async def test_a_server_with_a_frozen_database_can_be_stopped(own_server: ServerProcess, database: Database) -> None:
     async with own_server.client() as client:
         caller = Caller(client, database.new_user()[1])
         with closed_door(database):

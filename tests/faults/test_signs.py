@@ -1,4 +1,4 @@
-"""What an operator sees: logs that a machine can read and that tell no secrets, counts, limits, probes."""
+"""What an operator sees: machine-readable logs without secrets, counts, limits and probes."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def strict_server(database: Database, tmp_path: Path) -> Iterator[ServerProcess]:
-    """Three calls a minute for each user."""
+    """A server that allows three calls a minute for each user."""
     server = ServerProcess(database, tmp_path / "server.log", LOG_LEVEL="INFO", RATE_LIMIT=3)
     yield server
     server.close()
 
 
 @pytest.fixture
-async def limited(strict_server: ServerProcess, database: Database, anyio_backend: str) -> AsyncIterator[Caller]:
+async def limited_caller(strict_server: ServerProcess, database: Database, anyio_backend: str) -> AsyncIterator[Caller]:
     async with strict_server.client() as client:
         yield Caller(client, database.new_user()[1])
 
@@ -33,13 +33,13 @@ async def test_every_line_of_the_log_is_json_with_the_id_of_its_request(caller: 
     answers = [await caller.post("add_task", title="Buy milk"), await caller.rpc("tools/list", {})]
     answers.append(await caller.rpc("tools/call", {"name": "list_tasks", "arguments": {}}, revision=HANDSHAKE[-1]))
     ids = [answer.headers["x-request-id"] for answer in answers]
-    logged = [server.log_lines(request_id) for request_id in ids]
-    assert [len(lines) for lines in logged] == [1, 0, 1], "one line a call"
-    assert (logged[0][0]["tool"], logged[0][0]["outcome"], logged[0][0]["level"]) == ("add_task", "success", "INFO")
-    assert (logged[2][0]["transport"], logged[2][0]["revision"]) == ("mcp", HANDSHAKE[-1])
+    logs = [server.log_lines(request_id) for request_id in ids]
+    assert [len(lines) for lines in logs] == [1, 0, 1], "one line for each tool call"
+    assert (logs[0][0]["tool"], logs[0][0]["outcome"], logs[0][0]["level"]) == ("add_task", "success", "INFO")
+    assert (logs[2][0]["transport"], logs[2][0]["revision"]) == ("mcp", HANDSHAKE[-1])
 
 
-async def test_the_id_that_a_caller_sends_is_the_one_in_the_log_and_in_the_answer(
+async def test_the_request_id_of_a_caller_is_in_the_log_and_in_the_answer(
     caller: Caller, server: ServerProcess
 ) -> None:
     headers = {**caller.headers, "X-Request-ID": "from-the-proxy-1"}
@@ -65,7 +65,7 @@ async def test_neither_a_token_nor_the_words_of_a_task_reach_the_log(caller: Cal
     assert caller.token not in log and caller.token.removeprefix("todo_") not in log
 
 
-async def test_control_characters_that_a_client_sends_cannot_forge_a_line_of_the_log(
+async def test_control_characters_from_a_client_cannot_forge_a_line_of_the_log(
     caller: Caller, server: ServerProcess
 ) -> None:
     name = 'evil\n{"level": "CRITICAL"}\x1b[2J\x7f\u2028\u202e'
@@ -84,8 +84,8 @@ async def test_calls_are_counted_by_tool_and_outcome(caller: Caller) -> None:
     await caller.mcp("complete_task", task_id=2**62)
     await caller.mcp("add_task", title="")
     after = await _counts(caller)
-    grown = {key: count - before.get(key, 0) for key, count in after.items() if count != before.get(key, 0)}
-    assert grown == {
+    increases = {key: count - before.get(key, 0) for key, count in after.items() if count != before.get(key, 0)}
+    assert increases == {
         ("add_task", "http", "", "success"): 1,
         ("complete_task", "mcp", MODERN, "task_not_found"): 1,
         ("add_task", "mcp", MODERN, "invalid_arguments"): 1,
@@ -102,31 +102,31 @@ async def _counts(caller: Caller) -> dict[tuple[str, str, str, str], float]:
     }
 
 
-async def test_metrics_are_shown_to_their_token_only(caller: Caller) -> None:
+async def test_metrics_are_shown_only_with_their_token(caller: Caller) -> None:
     wrong: list[dict[str, str]] = [{}, caller.headers, {"Authorization": f"Bearer {METRICS_TOKEN}x"}]
-    refused = [await caller.http.get("/metrics", headers=headers) for headers in wrong]
-    assert [(answer.status_code, answer.headers["www-authenticate"]) for answer in refused] == [(401, "Bearer")] * 3
-    assert not any("todo_calls" in answer.text for answer in refused)
+    answers = [await caller.http.get("/metrics", headers=headers) for headers in wrong]
+    assert [(answer.status_code, answer.headers["www-authenticate"]) for answer in answers] == [(401, "Bearer")] * 3
+    assert not any("todo_calls" in answer.text for answer in answers)
 
 
-async def test_a_user_who_calls_too_often_is_told_when_to_come_again_and_others_are_not(
-    limited: Caller, database: Database
+async def test_a_user_who_calls_too_often_learns_when_to_retry_and_others_are_served(
+    limited_caller: Caller, database: Database
 ) -> None:
-    answers = [await limited.post("list_tasks") for _ in range(2)]
-    assert (await limited.mcp("list_tasks"))["status"] == "success"
-    answers.append(await limited.post("list_tasks"))
+    answers = [await limited_caller.post("list_tasks") for _ in range(2)]
+    assert (await limited_caller.mcp("list_tasks"))["status"] == "success"
+    answers.append(await limited_caller.post("list_tasks"))
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     envelope = answers[-1].json()
     assert envelope["data"]["error"] == "rate_limited"
     assert 1 <= envelope["data"]["retry_after"] <= 60
     assert answers[-1].headers["retry-after"] == str(envelope["data"]["retry_after"])
-    over_mcp = await limited.mcp("list_tasks", revision=HANDSHAKE[-1])
+    over_mcp = await limited_caller.mcp("list_tasks", revision=HANDSHAKE[-1])
     assert over_mcp["data"]["error_code"] == 429
-    other = Caller(limited.http, database.new_user()[1])
+    other = Caller(limited_caller.http, database.new_user()[1])
     assert (await other.post("list_tasks")).status_code == 200
 
 
-async def test_an_administrators_page_that_fails_logs_no_words_of_a_task(
+async def test_an_admin_page_that_fails_logs_no_text_of_a_user(
     caller: Caller, database: Database, server: ServerProcess
 ) -> None:
     """Django logs the exception, whose message quotes the statement."""

@@ -1,4 +1,4 @@
-"""Statements that are compiled once: they survive what happens to their plans, and leave none behind."""
+"""Statements that are compiled once: they survive the loss of their plans, and leave none behind."""
 
 import pytest
 from django.db import connection
@@ -15,20 +15,20 @@ PREPARED = "SELECT count(*) FROM pg_prepared_statements"
 def ask(sql: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql)
-        (found,) = cursor.fetchone()
-    return int(found)
+        (value,) = cursor.fetchone()
+    return int(value)
 
 
-def test_a_plan_that_the_database_has_dropped_is_made_again(committed: None, alice: User) -> None:
+def test_a_plan_that_the_database_has_dropped_is_prepared_again(committed: None, alice: User) -> None:
     for _ in range(8):
         list_tasks(user_id="alice")
     assert ask(PREPARED)
     with connection.connection.cursor() as cursor:
-        cursor._conn.pgconn.exec_(b"DEALLOCATE ALL")  # past psycopg, which would have noticed
+        cursor._conn.pgconn.exec_(b"DEALLOCATE ALL")  # bypasses psycopg, which would notice
     assert list_tasks(user_id="alice").total == 0
 
 
-def test_a_column_that_a_migration_changes_under_a_running_server_breaks_no_call(committed: None, alice: User) -> None:
+def test_a_migration_that_changes_a_column_breaks_no_call_of_a_running_server(committed: None, alice: User) -> None:
     token = issue_token(user_id="alice")
     for _ in range(8):
         authenticate(token)
@@ -41,7 +41,7 @@ def test_a_column_that_a_migration_changes_under_a_running_server_breaks_no_call
             cursor.execute("ALTER TABLE oauth2_provider_accesstoken ALTER COLUMN scope TYPE text")
 
 
-def test_statements_that_fail_leave_nothing_prepared_behind(committed: None, alice: User) -> None:
+def test_failed_statements_leave_no_prepared_statements(committed: None, alice: User) -> None:
     before = ask(PREPARED)
     for _ in range(20):
         with pytest.raises(ConversationNotFound):

@@ -1,4 +1,4 @@
-"""What the database itself refuses and records, whoever speaks to it."""
+"""What the database itself refuses and records, from any client."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ MESSAGE = {"role": "user", "content": "Hello"}
 
 
 def run(sql: str, *params: Any) -> None:
-    """One statement, and all constraints checked at its end."""
+    """Run one statement, then check all constraints."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql, params)
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -53,7 +53,7 @@ def constraint_of(work: Callable[[], None]) -> str:
         ({"message_id": 10**6}, "tasks_message_with_conversation"),
     ],
 )
-def test_a_task_that_no_service_would_write_is_refused(alice: User, columns: dict[str, Any], constraint: str) -> None:
+def test_the_database_refuses_an_invalid_task(alice: User, columns: dict[str, Any], constraint: str) -> None:
     assert constraint_of(lambda: insert_task(**columns)) == constraint
     assert not Task.objects.exists()
 
@@ -64,7 +64,7 @@ def test_a_title_of_201_characters_does_not_fit(alice: User) -> None:
         insert_task(title="x" * 201)
 
 
-def test_a_task_belongs_to_a_user_who_exists(alice: User) -> None:
+def test_a_task_needs_an_existing_user(alice: User) -> None:
     assert "user_id" in constraint_of(lambda: insert_task(user_id="no-one"))
 
 
@@ -97,30 +97,30 @@ def conversation(alice: User) -> Conversation:
         ({"conversation_id": 10**6}, "messages_conversation_user"),
     ],
 )
-def test_a_message_that_no_service_would_write_is_refused(
+def test_the_database_refuses_an_invalid_message(
     conversation: Conversation, bob: User, columns: dict[str, Any], constraint: str
 ) -> None:
-    place = {"conversation_id": conversation.pk, "user_id": "alice", "created_at": "2026-03-01T12:00:00Z"}
-    insert("messages", **{**MESSAGE, **place, "content": "x" * 100_000})
-    assert constraint_of(lambda: insert("messages", **{**MESSAGE, **place, **columns})) == constraint
+    valid = {"conversation_id": conversation.pk, "user_id": "alice", "created_at": "2026-03-01T12:00:00Z"}
+    insert("messages", **{**MESSAGE, **valid, "content": "x" * 100_000})
+    assert constraint_of(lambda: insert("messages", **{**MESSAGE, **valid, **columns})) == constraint
 
 
-def test_a_conversation_cannot_change_hands_while_it_has_messages(conversation: Conversation, bob: User) -> None:
+def test_a_conversation_with_messages_cannot_change_its_user(conversation: Conversation, bob: User) -> None:
     MessageFactory.create(conversation=conversation)
     update = "UPDATE conversations SET user_id = 'bob' WHERE id = %s"
     assert constraint_of(lambda: run(update, conversation.pk)) == "messages_conversation_user"
 
 
-def test_a_task_cannot_point_at_another_users_conversation(conversation: Conversation, bob: User) -> None:
+def test_a_task_cannot_refer_to_another_users_conversation(conversation: Conversation, bob: User) -> None:
     task = TaskFactory.create(user=bob)
     update = "UPDATE tasks SET conversation_id = %s WHERE id = %s"
     assert constraint_of(lambda: run(update, conversation.pk, task.pk)) == "tasks_conversation_user"
 
 
-def test_raw_sql_is_recorded_too_though_nobody_knows_by_whom(alice: User) -> None:
+def test_a_change_by_raw_sql_is_recorded_without_an_author(alice: User) -> None:
     insert_task(title="By hand")
     run("UPDATE tasks SET title = 'Changed by hand'")
-    run("UPDATE tasks SET title = 'Changed by hand'")  # changes nothing, and is no version
+    run("UPDATE tasks SET title = 'Changed by hand'")  # changes nothing, so it adds no version
     run("DELETE FROM tasks")
     events = TaskEvent.objects.order_by("pgh_id").values_list("pgh_label", "title", "pgh_context")
     assert list(events) == [
@@ -130,7 +130,7 @@ def test_raw_sql_is_recorded_too_though_nobody_knows_by_whom(alice: User) -> Non
     ]
 
 
-def test_whoever_says_who_it_is_is_recorded_even_with_raw_sql(alice: User) -> None:
+def test_a_change_by_raw_sql_in_a_history_context_is_recorded_with_its_author(alice: User) -> None:
     with history_context(user="alice", tool="psql"):
         insert_task()
     assert TaskEvent.objects.get().pgh_context == {"user": "alice", "tool": "psql"}

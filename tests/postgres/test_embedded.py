@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: what may happen to a data directory, and to the processes that use it."""
+"""The embedded PostgreSQL: accidents of a data directory, and of the processes that use it."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from tests.support.processes import PATIENCE, eventually, scratch
 from todo_mcp.postgres.embedded.cluster import Cluster, find_programs
 from todo_mcp.postgres.embedded.server import EmbeddedServer
 
-USER = """
+USER_PROCESS = """
 import sys
 from pathlib import Path
 from todo_mcp.postgres.embedded.server import embedded_server
@@ -29,8 +29,8 @@ sys.stdin.read()
 
 
 @pytest.fixture(scope="session")
-def made() -> Iterator[Path]:
-    """A data directory to copy, with one row in it; its server is stopped."""
+def template() -> Iterator[Path]:
+    """A data directory to copy, with one row. Its server is stopped."""
     with scratch() as directory:
         server = EmbeddedServer(directory / "postgres")
         with connect(server) as connection:
@@ -46,9 +46,9 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture
-def pgdata(made: Path, directory: Path) -> Iterator[Path]:
+def pgdata(template: Path, directory: Path) -> Iterator[Path]:
     pgdata = directory / "postgres"
-    shutil.copytree(made, pgdata, symlinks=True)
+    shutil.copytree(template, pgdata, symlinks=True)
     yield pgdata
     if (pgdata / "postmaster.pid").exists():
         Cluster(pgdata).stop()
@@ -66,7 +66,7 @@ def connect(server: EmbeddedServer) -> "psycopg.Connection[Any]":
     return psycopg.connect(host=host, port=port, user="postgres", dbname="todo_mcp", autocommit=True)
 
 
-def kept_number(server: EmbeddedServer) -> int:
+def stored_number(server: EmbeddedServer) -> int:
     with connect(server) as connection:
         (number,) = connection.execute("SELECT number FROM kept").fetchall()[0]
     return int(number)
@@ -77,7 +77,7 @@ def postmaster(pgdata: Path) -> int:
 
 
 def kill(pgdata: Path) -> int:
-    """``kill -9``; the lock file stays. The pid that was killed."""
+    """Kill the postmaster with ``kill -9``; the lock file stays. Returns the pid of the process."""
     pid = postmaster(pgdata)
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: Cluster(pgdata).ping() is Ping.NO_RESPONSE, "the end of PostgreSQL")
@@ -86,36 +86,38 @@ def kill(pgdata: Path) -> int:
 
 def test_a_killed_postgres_is_started_again_with_its_data(server: EmbeddedServer, pgdata: Path) -> None:
     server.ensure_running()
-    killed = kill(pgdata)
-    assert kept_number(server) == 7
-    assert postmaster(pgdata) != killed
+    old_pid = kill(pgdata)
+    assert stored_number(server) == 7
+    assert postmaster(pgdata) != old_pid
 
 
-def test_it_starts_where_another_process_has_the_killed_ones_pid(server: EmbeddedServer, pgdata: Path) -> None:
+def test_postgres_starts_if_another_process_has_the_pid_of_the_killed_one(server: EmbeddedServer, pgdata: Path) -> None:
     server.ensure_running()
     kill(pgdata)
     with subprocess.Popen(["sleep", "60"], user=pgdata.stat().st_uid) as other:
         lock_file = pgdata / "postmaster.pid"
         lock_file.write_text(f"{other.pid}\n" + lock_file.read_text().partition("\n")[2])
-        assert kept_number(server) == 7
+        assert stored_number(server) == 7
         assert other.poll() is None
         other.kill()
 
 
 @pytest.mark.parametrize("text", ["", "\x00\x00\x00"], ids=["empty", "zeros"])
-def test_it_starts_after_a_crash_that_cut_off_the_lock_file(server: EmbeddedServer, pgdata: Path, text: str) -> None:
+def test_postgres_starts_after_a_crash_that_truncated_the_lock_file(
+    server: EmbeddedServer, pgdata: Path, text: str
+) -> None:
     (pgdata / "postmaster.pid").write_text(text)
-    assert kept_number(server) == 7
+    assert stored_number(server) == 7
 
 
-def test_a_copy_of_a_live_directory_has_a_server_of_its_own(server: EmbeddedServer, pgdata: Path) -> None:
+def test_a_copy_of_a_live_directory_gets_its_own_server(server: EmbeddedServer, pgdata: Path) -> None:
     with connect(server) as connection:
         shutil.copytree(pgdata, pgdata.with_name("copy"), ignore=shutil.ignore_patterns(".s.PGSQL*"))
         connection.execute("UPDATE kept SET number = 8")
     copy = EmbeddedServer(pgdata.with_name("copy"))
-    assert kept_number(copy) == 7
+    assert stored_number(copy) == 7
     copy.release()
-    assert kept_number(server) == 8
+    assert stored_number(server) == 8
 
 
 def test_a_path_too_long_for_a_socket_works(pgdata: Path) -> None:
@@ -123,56 +125,56 @@ def test_a_path_too_long_for_a_socket_works(pgdata: Path) -> None:
     deep.parent.mkdir(parents=True)
     pgdata.rename(deep)
     server = EmbeddedServer(deep)
-    assert kept_number(server) == 7
-    elsewhere = Path(server.address().host)
-    assert elsewhere.stat().st_mode & 0o777 == 0o700
+    assert stored_number(server) == 7
+    socket_directory = Path(server.address().host)
+    assert socket_directory.stat().st_mode & 0o777 == 0o700
     server.release()
-    assert not elsewhere.exists()
+    assert not socket_directory.exists()
 
 
-def test_an_interrupted_initdb_leaves_nothing_in_the_way(directory: Path) -> None:
-    half_made = directory / "postgres.new-1234"
-    half_made.mkdir()
-    (half_made / "PG_VERSION").write_text("18\n")
+def test_the_remains_of_an_interrupted_initdb_are_removed(directory: Path) -> None:
+    unfinished = directory / "postgres.new-1234"
+    unfinished.mkdir()
+    (unfinished / "PG_VERSION").write_text("18\n")
     server = EmbeddedServer(directory / "postgres")
     server.ensure_running()
     server.release()
-    assert not half_made.exists()
+    assert not unfinished.exists()
 
 
-def test_an_incomplete_directory_is_left_alone_and_told(server: EmbeddedServer, pgdata: Path) -> None:
+def test_an_incomplete_directory_is_refused_and_left_unchanged(server: EmbeddedServer, pgdata: Path) -> None:
     (pgdata / "global" / "pg_control").unlink()
     with pytest.raises(ImproperlyConfigured, match=r"is not a complete PostgreSQL data directory\. Move it away"):
         server.ensure_running()
     assert (pgdata / "PG_VERSION").exists()
 
 
-def test_data_of_another_major_version_are_told(server: EmbeddedServer, pgdata: Path) -> None:
+def test_data_of_another_major_version_are_refused(server: EmbeddedServer, pgdata: Path) -> None:
     (pgdata / "PG_VERSION").write_text("16\n")
     with pytest.raises(ImproperlyConfigured, match=r"holds data of PostgreSQL 16, which .* 18 cannot read\. Move it"):
         server.ensure_running()
 
 
-def test_a_server_that_cannot_start_says_its_last_words(server: EmbeddedServer, pgdata: Path) -> None:
+def test_the_error_of_a_server_that_cannot_start_quotes_its_log(server: EmbeddedServer, pgdata: Path) -> None:
     with (pgdata / "postgresql.conf").open("a") as conf:
         conf.write("nonsense = 1\n")
     with pytest.raises(ImproperlyConfigured, match=r"does not start: configuration file .* contains errors"):
         server.ensure_running()
 
 
-def test_a_data_directory_that_cannot_be_made_is_told(directory: Path) -> None:
+def test_a_data_directory_that_cannot_be_created_is_reported(directory: Path) -> None:
     (directory / "file").touch()
     with pytest.raises(ImproperlyConfigured, match=r"file cannot be used .*Set TODO_DATA_DIR"):
         EmbeddedServer(directory / "file" / "postgres").ensure_running()
 
 
-def test_a_platform_without_programs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_without_programs_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("todo_mcp.postgres.embedded.cluster.MAJOR", 99)
     with pytest.raises(ImproperlyConfigured, match="no embedded PostgreSQL for this platform"):
         find_programs()
 
 
-def test_the_log_has_no_words_of_a_refused_statement(server: EmbeddedServer, pgdata: Path) -> None:
+def test_the_log_has_no_text_of_a_refused_statement(server: EmbeddedServer, pgdata: Path) -> None:
     with connect(server) as connection:
         connection.execute("CREATE TABLE once (word text UNIQUE); INSERT INTO once VALUES ('secret')")
         with pytest.raises(psycopg.errors.UniqueViolation):
@@ -182,10 +184,10 @@ def test_the_log_has_no_words_of_a_refused_statement(server: EmbeddedServer, pgd
     assert "secret" not in log
 
 
-def test_the_last_one_out_stops_it_and_the_killed_do_not_count(pgdata: Path) -> None:
+def test_the_last_process_stops_postgres_and_killed_processes_do_not_count(pgdata: Path) -> None:
     def user() -> "subprocess.Popen[str]":
         pipe = subprocess.PIPE
-        process = subprocess.Popen([sys.executable, "-c", USER, pgdata], stdin=pipe, stdout=pipe, text=True)
+        process = subprocess.Popen([sys.executable, "-c", USER_PROCESS, pgdata], stdin=pipe, stdout=pipe, text=True)
         assert process.stdout and process.stdout.readline() == "ready\n"
         return process
 
@@ -194,7 +196,7 @@ def test_the_last_one_out_stops_it_and_the_killed_do_not_count(pgdata: Path) -> 
 
     with user() as first, user() as second:
         with user() as third:
-            third.communicate(timeout=PATIENCE)  # ends in order
+            third.communicate(timeout=PATIENCE)  # ends normally
         assert ping() is Ping.OK
         first.kill()
         first.communicate(timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""Who works behind the gate: each on a connection of its own, with its own record of who it is, and never for ever."""
+"""Work behind the gate: each has its own connection and its own history context, and none runs for ever."""
 
 import asyncio
 import threading
@@ -26,27 +26,29 @@ pytestmark = pytest.mark.anyio
 def ask(sql: str) -> object:
     with connection.cursor() as cursor:
         cursor.execute(sql)
-        (found,) = cursor.fetchone()
-    return found
+        (value,) = cursor.fetchone()
+    return value
 
 
-async def test_works_on_the_loop_have_a_connection_each_and_wait_for_the_database_together(committed: None) -> None:
-    arrived: list[object] = []
+async def test_concurrent_work_on_the_loop_waits_at_the_same_time_on_separate_connections(
+    committed: None,
+) -> None:
+    backend_pids: list[object] = []
 
     def meet() -> None:
-        arrived.append(ask("SELECT pg_backend_pid()"))
-        while len(arrived) < 3:
+        backend_pids.append(ask("SELECT pg_backend_pid()"))
+        while len(backend_pids) < 3:
             ask("SELECT 1 FROM pg_sleep(0.01)")
 
     gate = DatabaseGate(3, 1.0)
     async with asyncio.timeout(60):
         await asyncio.gather(*(gate.on_loop(meet) for _ in range(3)))
-    assert len(set(arrived)) == 3
+    assert len(set(backend_pids)) == 3
     assert await gate.on_loop(lambda: ask("SHOW statement_timeout")) == "5s"
     await gate.close()
 
 
-async def test_a_connection_serves_the_loop_and_a_thread_by_turns(committed: None) -> None:
+async def test_a_connection_serves_the_loop_and_a_thread_in_turn(committed: None) -> None:
     gate = DatabaseGate(1, 1.0)
     here = await gate.on_loop(lambda: (threading.get_ident(), ask("SELECT pg_backend_pid()")))
     there = await gate.in_thread(lambda: (threading.get_ident(), ask("SELECT pg_backend_pid()")))
@@ -56,37 +58,37 @@ async def test_a_connection_serves_the_loop_and_a_thread_by_turns(committed: Non
     await gate.close()
 
 
-async def test_two_works_that_change_tasks_by_the_orm_are_each_recorded_as_who_they_are(
+async def test_concurrent_changes_by_the_orm_are_recorded_with_their_own_authors(
     orm: Orm, alice: User, bob: User
 ) -> None:
     tasks = await orm(lambda: {user.pk: TaskFactory.create(user=user).pk for user in (alice, bob)})
 
     def change(user_id: str) -> None:
         with history_context(user=user_id, tool="test"):
-            sleep(0.02)  # until the other is within its context too
+            sleep(0.02)  # until the other work is in its context too
             Task.objects.filter(pk=tasks[user_id]).update(title=f"{user_id}'s")
             sleep(0.02)
 
     gate = DatabaseGate(2, 1.0)
     await asyncio.gather(*(gate.on_loop(partial(change, user_id)) for user_id in tasks))
     await gate.close()
-    recorded = await orm(lambda: list(TaskEvent.objects.filter(pgh_label="update").values_list("title", "pgh_context")))
-    assert {title: context["user"] for title, context in recorded} == {"alice's": "alice", "bob's": "bob"}
+    events = await orm(lambda: list(TaskEvent.objects.filter(pgh_label="update").values_list("title", "pgh_context")))
+    assert {title: context["user"] for title, context in events} == {"alice's": "alice", "bob's": "bob"}
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_work_that_is_given_up_and_tries_again_is_given_up_again_also_when_nobody_waits_for_it(
+async def test_work_that_retries_after_a_timeout_times_out_again_even_if_its_caller_is_gone(
     committed: None, cancelled: bool
 ) -> None:
-    ends: list[str] = []
+    results: list[str] = []
 
     def stubborn() -> None:
         for _ in range(3):
             try:
                 ask("SELECT 1 FROM pg_sleep(4)")
-                ends.append("answered")
+                results.append("answered")
             except OperationalError:
-                ends.append("given up")
+                results.append("given up")
                 connection.close()
 
     gate = DatabaseGate(1, 0.01)
@@ -96,16 +98,16 @@ async def test_work_that_is_given_up_and_tries_again_is_given_up_again_also_when
         call.cancel()
     with pytest.raises(asyncio.CancelledError if cancelled else ConnectionLost):
         await call
-    while len(ends) < 3:
+    while len(results) < 3:
         with suppress(Busy):
             await gate.on_loop(lambda: None)
             break
         await asyncio.sleep(0.02)
-    assert ends == ["given up"] * 3
+    assert results == ["given up"] * 3
     await gate.close()
 
 
-async def test_work_that_asks_is_asked_again_on_a_new_connection_only_if_it_says_so(committed: None) -> None:
+async def test_work_that_loses_its_connection_fails_and_the_next_work_gets_a_new_one(committed: None) -> None:
     gate = DatabaseGate(1, 1.0)
     await gate.on_loop(lambda: ask("SELECT 1"))
     with pytest.raises(OperationalError):
@@ -114,11 +116,11 @@ async def test_work_that_asks_is_asked_again_on_a_new_connection_only_if_it_says
     await gate.close()
 
 
-async def test_connecting_does_not_hold_the_loop(committed: None, monkeypatch: MonkeyPatch) -> None:
-    connect, seen = Connection.connect, []
+async def test_connecting_does_not_block_the_loop(committed: None, monkeypatch: MonkeyPatch) -> None:
+    connect, thread_ids = Connection.connect, []
 
     def slow(**options: object) -> Connection:
-        seen.append(threading.get_ident())
+        thread_ids.append(threading.get_ident())
         time.sleep(0.3)
         return connect(**options)  # type: ignore[arg-type]
 
@@ -130,17 +132,17 @@ async def test_connecting_does_not_hold_the_loop(committed: None, monkeypatch: M
         await asyncio.sleep(0.01)
         turns += 1
     assert await call == 1
-    assert turns > 5 and threading.get_ident() not in seen
+    assert turns > 5 and threading.get_ident() not in thread_ids
     await gate.close()
 
 
-async def test_a_socket_that_is_no_longer_watched_is_watched_for_nothing(committed: None) -> None:
+async def test_unwatch_removes_all_watchers_of_the_socket(committed: None) -> None:
     gate = DatabaseGate(1, 1.0)
     await gate.on_loop(lambda: ask("SELECT 1"))
     raw = gate._connections[0].connection
-    watched, loop = raw._watched, asyncio.get_running_loop()
-    assert watched is not None
-    loop.add_writer(watched, lambda: None)  # as where a statement is larger than the socket's buffer
+    descriptor, loop = raw._watched, asyncio.get_running_loop()
+    assert descriptor is not None
+    loop.add_writer(descriptor, lambda: None)  # as if a statement were larger than the socket's buffer
     raw.unwatch()
-    assert watched not in loop._selector.get_map()  # type: ignore[attr-defined]
+    assert descriptor not in loop._selector.get_map()  # type: ignore[attr-defined]
     await gate.close()

@@ -1,4 +1,4 @@
-"""Migrations go forward and back, none is missing, and the five operations run on every PostgreSQL that we promise."""
+"""Migrations go forward and back, none is missing, and the five operations run on every supported PostgreSQL."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.support.server_process import ROOT
 
 DEBIAN = Path("/usr/lib/postgresql")
 OURS = ("access", "conversations", "idempotency", "statistics", "tasks", "users")
-# Run in a process of its own, since Django has one database for life.
+# Run in a separate process, because a process of Django has one database.
 _BEGIN = """
 import json
 import django
@@ -41,8 +41,8 @@ from todo_mcp.users.services import create_user
 migrate()
 create_user(user_id="alice")
 def call(tool, **arguments):
-    made = Call(operation=REGISTRY[tool], arguments=arguments, transport="http", request_id="x" * 8)
-    return json.loads(to_json(perform(made, lambda target: local_principal("alice"))[0]))
+    request = Call(operation=REGISTRY[tool], arguments=arguments, transport="http", request_id="x" * 8)
+    return json.loads(to_json(perform(request, lambda target: local_principal("alice"))[0]))
 added = [call("add_task", title="Buy milk", idempotency_key="a-key-of-my-own") for _ in range(2)]
 id = added[0]["data"]["task_id"]
 answers = [
@@ -55,24 +55,24 @@ answers = [
 ]
 from tasks.models import TaskEvent
 events = list(TaskEvent.objects.order_by("pgh_id").values_list("pgh_label", "pgh_context__tool"))
-seen = {"version": connection.pg_version // 10000, "answers": answers, "events": events, "complete": tables()}
+report = {"version": connection.pg_version // 10000, "answers": answers, "events": events, "complete": tables()}
 """
 _BACK_AND_FORTH = """
-for label in ("users", "statistics", "access"):  # and with users whatever refers to them
+for label in ("users", "statistics", "access"):  # and, with users, all that refers to them
     migrate(label, "zero")
-seen["gone"] = tables()
+report["gone"] = tables()
 migrate()
-seen["again"] = tables()
+report["again"] = tables()
 """
 
 
 def run(url: str, script: str) -> Any:
-    """What a script has seen on this database."""
+    """Run a script on this database. Returns its report."""
     environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "todo_mcp.settings"}
-    command = [sys.executable, "-c", f"{_BEGIN}{script}print(json.dumps(seen))"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    command = [sys.executable, "-c", f"{_BEGIN}{script}print(json.dumps(report))"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
 def _from_wheel(version: int) -> Callable[[Path], tuple[str, Callable[[], None]]]:
@@ -112,7 +112,7 @@ SERVERS = {"15": _from_debian(15), "16": _from_wheel(16), "18": _from_wheel(18)}
 
 @contextmanager
 def server(version: str) -> Iterator[str]:
-    """The URL of a throw-away PostgreSQL of this major version, empty."""
+    """The URL of a temporary, empty PostgreSQL of this major version."""
     directory = Path(tempfile.mkdtemp(prefix="todo-mcp-pg-", dir="/tmp"))
     directory.chmod(0o755)
     url, stop = SERVERS[version](directory)
@@ -123,16 +123,16 @@ def server(version: str) -> Iterator[str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def check_operations(seen: dict[str, Any], version: str) -> None:
-    assert str(seen["version"]) == version
-    answers = seen["answers"]
+def check_operations(report: dict[str, Any], version: str) -> None:
+    assert str(report["version"]) == version
+    answers = report["answers"]
     assert {answer["status"] for answer in answers} == {"success"}
     assert answers[0]["data"] == answers[1]["data"]
     (completed,) = answers[4]["data"]["tasks"]
     assert (completed["title"], completed["completed"]) == ("Buy oats", True)
     assert answers[6]["data"]["total"] == 0
     changes = [["update", f"{verb}_task"] for verb in ("update", "complete", "delete")]
-    assert seen["events"] == [["insert", "add_task"], *changes]
+    assert report["events"] == [["insert", "add_task"], *changes]
 
 
 @pytest.mark.parametrize("version", ["15", "16"])
@@ -141,14 +141,14 @@ def test_migrations_and_the_five_operations_work_on_older_postgresql(version: st
         check_operations(run(url, _OPERATIONS), version)
 
 
-def test_every_migration_of_ours_goes_forward_back_to_nothing_with_data_there_and_forward_again() -> None:
+def test_every_migration_of_this_project_goes_forward_back_with_data_and_forward_again() -> None:
     with server("18") as url:
-        seen = run(url, _OPERATIONS + _BACK_AND_FORTH)
-    check_operations(seen, "18")
+        report = run(url, _OPERATIONS + _BACK_AND_FORTH)
+    check_operations(report, "18")
     ours = {model._meta.db_table for label in OURS for model in apps.get_app_config(label).get_models()}
-    assert ours <= set(seen["complete"])
-    assert not ours & set(seen["gone"])
-    assert seen["again"] == seen["complete"]
+    assert ours <= set(report["complete"])
+    assert not ours & set(report["gone"])
+    assert report["again"] == report["complete"]
 
 
 @pytest.mark.django_db
@@ -156,7 +156,7 @@ def test_no_migration_is_missing() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
-def test_every_app_of_ours_with_tables_is_among_those_that_go_back() -> None:
+def test_every_app_of_this_project_with_tables_is_tested() -> None:
     with_tables = {config.label for config in apps.get_app_configs() if list(config.get_models())}
     theirs = {"admin", "auth", "contenttypes", "sessions", "oauth2_provider", "axes", "pghistory"}
     assert with_tables - theirs == set(OURS)

@@ -1,4 +1,4 @@
-"""What DATABASE_POOLER=transaction changes. That it is enough is shown behind a real PgBouncer: `make cluster`."""
+"""What DATABASE_POOLER=transaction changes. `make cluster` shows with a real PgBouncer that this is enough."""
 
 import re
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ URL = "postgresql://todo:secret@db.internal:6432/todo"
 
 
 @pytest.fixture
-def without_preparing(committed: None) -> Iterator[None]:
-    """The connection of the test, as the setting makes it."""
+def no_prepared_statements(committed: None) -> Iterator[None]:
+    """Configure the test's connection as the setting does."""
     options = connection.settings_dict["OPTIONS"]
-    found = database_settings(URL, data_dir=Path(), transaction_pooling=True)["OPTIONS"]["prepare_threshold"]
+    threshold = database_settings(URL, data_dir=Path(), transaction_pooling=True)["OPTIONS"]["prepare_threshold"]
     connection.close()
-    before, options["prepare_threshold"] = options["prepare_threshold"], found
+    before, options["prepare_threshold"] = options["prepare_threshold"], threshold
     yield
     options["prepare_threshold"] = before
     connection.close()
@@ -36,9 +36,9 @@ def without_preparing(committed: None) -> Iterator[None]:
 def test_behind_a_pooler_nothing_is_prepared_and_no_cursor_outlives_its_transaction(
     pooling: bool, threshold: int | None
 ) -> None:
-    found = database_settings(URL, data_dir=Path(), transaction_pooling=pooling)
-    assert found["OPTIONS"]["prepare_threshold"] == threshold
-    assert found["DISABLE_SERVER_SIDE_CURSORS"] is pooling
+    database = database_settings(URL, data_dir=Path(), transaction_pooling=pooling)
+    assert database["OPTIONS"]["prepare_threshold"] == threshold
+    assert database["DISABLE_SERVER_SIDE_CURSORS"] is pooling
 
 
 def test_a_pooler_without_an_address_is_refused() -> None:
@@ -47,18 +47,18 @@ def test_a_pooler_without_an_address_is_refused() -> None:
 
 
 def test_options_of_the_address_reach_the_database() -> None:
-    """How a migration goes without the time limits that the role has: docs/scaling.md."""
-    found = database_settings(f"{URL}?options=-c%20statement_timeout%3D0", data_dir=Path())
-    assert found["OPTIONS"]["options"] == "-c statement_timeout=0"
+    """A migration uses this to run without the time limits of the role (docs/scaling.md)."""
+    database = database_settings(f"{URL}?options=-c%20statement_timeout%3D0", data_dir=Path())
+    assert database["OPTIONS"]["options"] == "-c statement_timeout=0"
 
 
-def test_statements_that_are_compiled_once_are_not_prepared_either(without_preparing: None, alice: User) -> None:
+def test_behind_a_pooler_compiled_statements_are_not_prepared(no_prepared_statements: None, alice: User) -> None:
     for _ in range(PREPARE_AFTER + 3):
         list_tasks(user_id="alice")
     assert ask(PREPARED) == 0
 
 
-def test_a_pooler_shares_the_connections_and_not_the_server(
+def test_behind_a_pooler_the_server_does_not_divide_the_connections(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.TRANSACTION_POOLING, settings.DATABASE_CONNECTIONS = True, 1000
@@ -67,7 +67,7 @@ def test_a_pooler_shares_the_connections_and_not_the_server(
     assert not caplog.records
 
 
-def test_the_limits_that_the_documents_give_the_role_are_those_of_a_session() -> None:
+def test_the_limits_of_the_role_in_the_documents_are_those_of_a_session() -> None:
     text = Path(django_settings.BASE_DIR, "docs/scaling.md").read_text()
-    given = re.findall(r"^ALTER ROLE todo SET (\w+) = '(\d+)s';$", text, re.MULTILINE)
-    assert {name: int(seconds) * 1000 for name, seconds in given} == SESSION_LIMITS
+    limits = re.findall(r"^ALTER ROLE todo SET (\w+) = '(\d+)s';$", text, re.MULTILINE)
+    assert {name: int(seconds) * 1000 for name, seconds in limits} == SESSION_LIMITS

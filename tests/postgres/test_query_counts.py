@@ -1,4 +1,4 @@
-"""How many statements each piece of work sends to PostgreSQL, and which: a number that only a decision may change."""
+"""The statements that each piece of work sends to PostgreSQL. Only a decision may change their number."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -31,13 +31,13 @@ def task_id(committed: None, alice: User) -> int:
 
 @pytest.fixture
 def statements(committed: None) -> Iterator[Callable[[Callable[[], Any]], list[str]]]:
-    """Runs something and gives the verbs that it sent; `SELECT … , UPDATE` in one string is one round trip."""
+    """Runs some work and returns the verbs of its statements. Several statements in one string are one round trip."""
     connection.ensure_connection()
 
     def run(work: Callable[[], Any]) -> list[str]:
-        with CaptureQueriesContext(connection) as captured:
+        with CaptureQueriesContext(connection) as queries:
             work()
-        return [re.sub(r"^SELECT set_config.*?; ", "", query["sql"]).split()[0] for query in captured.captured_queries]
+        return [re.sub(r"^SELECT set_config.*?; ", "", query["sql"]).split()[0] for query in queries.captured_queries]
 
     yield run
 
@@ -49,11 +49,11 @@ def test_authenticating_is_one_statement(alice: User, statements: Statements) ->
     token, service = issue_token(user_id="alice"), issue_token(service="chat")
     # The token with its user and its application.
     assert statements(lambda: authenticate(token)) == ["SELECT"]
-    # The same, and the user whom a service wants to act for.
+    # The same, and the user that the service acts for.
     assert statements(lambda: authenticate(service, target="alice")) == ["SELECT"]
 
 
-def test_a_token_that_cannot_be_one_is_refused_without_a_statement(statements: Statements) -> None:
+def test_a_malformed_token_is_refused_without_a_statement(statements: Statements) -> None:
     def refused(token: str) -> None:
         with pytest.raises(Unauthenticated):
             authenticate(token)
@@ -67,10 +67,10 @@ def test_adding_is_one_statement(alice: User, statements: Statements) -> None:
 
 
 def test_adding_with_a_key_is_one_transaction(alice: User, statements: Statements) -> None:
-    # Is the key there? The task; the key.
+    # Look for the key; add the task; add the key.
     add = ["SELECT", "BEGIN", "INSERT", "INSERT", "COMMIT"]
     assert statements(lambda: add_task(user_id="alice", title="Buy milk", idempotency_key=KEY)) == add
-    # The key is there.
+    # The key exists.
     assert statements(lambda: add_task(user_id="alice", title="Buy milk", idempotency_key=KEY)) == ["SELECT"]
 
     def conflict() -> None:
@@ -80,10 +80,10 @@ def test_adding_with_a_key_is_one_transaction(alice: User, statements: Statement
     assert statements(conflict) == ["SELECT"]
 
 
-def test_adding_from_a_conversation_asks_for_the_message_alone(alice: User, statements: Statements) -> None:
+def test_adding_from_a_conversation_reads_only_the_message(alice: User, statements: Statements) -> None:
     conversation = ConversationFactory.create(user=alice).pk
     message = MessageFactory.create(conversation_id=conversation, user=alice).pk
-    # The foreign key is the check of the conversation.
+    # The foreign key checks the conversation.
     origin: dict[str, Any] = {"user_id": "alice", "title": "Buy milk", "conversation_id": conversation}
     assert statements(lambda: add_task(**origin)) == ["INSERT"]
     # Is it a message of this conversation?
@@ -98,7 +98,9 @@ def test_listing_is_one_statement_however_long_the_list(alice: User, statements:
     assert statements(lambda: list_tasks(user_id="alice", status="pending", limit=1)) == ["SELECT"]
 
 
-def test_an_empty_page_after_the_last_costs_one_more_for_the_total(task_id: int, statements: Statements) -> None:
+def test_an_empty_page_after_the_last_costs_one_more_statement_for_the_total(
+    task_id: int, statements: Statements
+) -> None:
     cursor = Position(TaskFactory.create().created_at.replace(year=1999), 1)
     assert statements(lambda: list_tasks(user_id="alice", cursor=cursor)) == ["SELECT", "SELECT"]
 
@@ -106,7 +108,7 @@ def test_an_empty_page_after_the_last_costs_one_more_for_the_total(task_id: int,
 def test_completing_is_one_statement_the_first_time(task_id: int, statements: Statements) -> None:
     # UPDATE … RETURNING
     assert statements(lambda: complete_task(user_id="alice", task_id=task_id)) == ["UPDATE"]
-    # Nothing to update: is it completed, or not there?
+    # Nothing to update: the task is completed already, or missing.
     assert statements(lambda: complete_task(user_id="alice", task_id=task_id)) == ["UPDATE", "SELECT"]
 
     def missing() -> None:
@@ -123,15 +125,17 @@ def test_updating_and_deleting_are_one_statement_each(task_id: int, statements: 
 
 
 @pytest.mark.parametrize("tool", ["add_task", "list_tasks", "complete_task"])
-def test_a_whole_call_is_the_token_and_the_operation(task_id: int, statements: Statements, tool: str) -> None:
+def test_a_whole_call_is_one_statement_for_the_token_and_one_for_the_operation(
+    task_id: int, statements: Statements, tool: str
+) -> None:
     token = issue_token(user_id="alice")
     call = Call(operation=REGISTRY[tool], arguments=arguments_of(tool, task_id), transport="http", request_id="x" * 8)
     operation = {"add_task": "INSERT", "list_tasks": "SELECT", "complete_task": "UPDATE"}[tool]
-    # The token; the operation, whose history's context travels in the same statement.
+    # The token; the operation. The operation's statement also sets the context of the history.
     assert statements(lambda: perform(call, bearer(token))) == ["SELECT", operation]
 
 
-def test_a_bad_argument_costs_the_token_alone(alice: User, statements: Statements) -> None:
+def test_a_call_with_a_bad_argument_is_only_the_statement_for_the_token(alice: User, statements: Statements) -> None:
     token = issue_token(user_id="alice")
     call = Call(operation=REGISTRY["add_task"], arguments={"title": ""}, transport="http", request_id="x" * 8)
     assert statements(lambda: perform(call, bearer(token))) == ["SELECT"]

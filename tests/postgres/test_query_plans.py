@@ -1,6 +1,6 @@
-"""How PostgreSQL carries out what the operations ask of a large database: by index, and no more than a page needs.
+"""On a large database, PostgreSQL executes every operation by index, and reads no more than a page needs.
 
-Every operation is called with every combination of its arguments, so that a new one, or a new argument, is in it too.
+Every operation is called with every combination of its arguments. This includes new operations and arguments.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,12 +28,12 @@ from todo_mcp.postgres.operation_run import OperationRun, Unmet
 from todo_mcp.postgres.purging import Purge
 from todo_mcp.statistics.token_use import write_uses
 
-STRANGER = "user-1"  # has little
+STRANGER = "user-1"  # has few rows
 USER = "user-7"  # has 10,000 tasks, of which 3,000 are deleted and 10 pending, and a conversation of 5,000 messages
 LEFT_OUT = object()
 
 _FILL = """
-ALTER TABLE tasks DISABLE TRIGGER USER;  -- no history of these, which takes PostgreSQL most of the time
+ALTER TABLE tasks DISABLE TRIGGER USER;  -- no history of these rows, which would take most of the time
 INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at)
     SELECT 'user-' || n, '!', '', '', true, false, false, now() FROM generate_series(0, 1999) n;
 INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at)
@@ -67,7 +67,7 @@ INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM more;
 DROP TABLE more;
 """
 _FINISH = """
-SET CONSTRAINTS ALL IMMEDIATE;  -- what waits for the commit
+SET CONSTRAINTS ALL IMMEDIATE;  -- the checks that wait for the commit
 SET CONSTRAINTS ALL DEFERRED;
 ALTER TABLE tasks ENABLE TRIGGER USER;
 ANALYZE;
@@ -76,7 +76,7 @@ ANALYZE;
 
 @pytest.fixture(scope="module")
 def token(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """A database with 2,000 users, 30,000 tasks and more of the rest, analysed; and the token of one user."""
+    """The token of one user, in an analysed database with 2,000 users, 30,000 tasks and more rows of other kinds."""
     with django_db_blocker.unblock(), transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(_FILL)
@@ -89,8 +89,8 @@ def token(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
 
 
 @pytest.fixture
-def given(token: str) -> dict[str, list[Any]]:
-    """For each argument that an operation may take the values that it is called with."""
+def argument_values(token: str) -> dict[str, list[Any]]:
+    """The values with which the operations are called, by the name of the argument."""
     task = Task.objects.filter(user_id=USER, deleted_at=None).order_by("created_at")[5]
     long = Conversation.objects.filter(user_id=USER).order_by("-updated_at")[0]
     short = Conversation.objects.filter(user_id=USER).order_by("-updated_at")[300]
@@ -105,16 +105,16 @@ def given(token: str) -> dict[str, list[Any]]:
         "status": ["all", "pending", "completed"],
         "limit": [1, 100],
         "last": [100],
-        # Among the oldest tasks; in the midst of the conversations, and of the messages.
+        # Near the oldest tasks; in the middle of the conversations and of the messages.
         "cursor": [Position(task.created_at, task.pk).encode(), Position(short.updated_at, message.pk).encode()],
         "messages": [[{"role": "user", "content": "Words"}]],
     }
 
 
-def combinations(operation: Operation, given: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """Arguments of the operation: each that is optional left out and given, with each of the others."""
+def combinations(operation: Operation, argument_values: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Every combination of the operation's arguments, with and without each optional one."""
     fields = {name: field for name, field in operation.arguments.model_fields.items() if name != "user_id"}
-    choices = [given[name] + ([] if field.is_required() else [LEFT_OUT]) for name, field in fields.items()]
+    choices = [argument_values[name] + ([] if field.is_required() else [LEFT_OUT]) for name, field in fields.items()]
     for values in product(*choices):
         arguments = {name: value for name, value in zip(fields, values, strict=True) if value is not LEFT_OUT}
         try:
@@ -123,18 +123,18 @@ def combinations(operation: Operation, given: dict[str, list[Any]]) -> Iterator[
             continue
 
 
-def performed(
+def work_of(
     operation: Operation, arguments: dict[str, Any], user_id: str = USER, *, token: str = ""
 ) -> Callable[[], None]:
-    """Do the operation; with a token, that it is good is made sure of in the operation's own statement."""
+    """A function that does the operation. With a token, the operation's own statement checks the token."""
 
     def perform() -> None:
-        recalled = recall(token) if token else None
-        # What is refused has been looked for too.
+        record = recall(token) if token else None
+        # A refused call has queried the database too.
         with (
             suppress(TodoError, Unmet),
             transaction.atomic(),
-            OperationRun(recalled[1]) if recalled else nullcontext(),
+            OperationRun(record[1]) if record else nullcontext(),
         ):
             operation.function(user_id=user_id, **arguments)
 
@@ -142,37 +142,37 @@ def performed(
 
 
 @pytest.mark.parametrize("operation", [*REGISTRY.values(), *RESOURCES.values()], ids=lambda one: one.name)
-def test_an_operation_reads_by_index_no_more_than_it_needs(
-    token: str, given: dict[str, list[Any]], operation: Operation
+def test_an_operation_reads_by_index_and_no_more_than_it_needs(
+    token: str, argument_values: dict[str, list[Any]], operation: Operation
 ) -> None:
     if operation.name == "delete_conversation":
-        del given["conversation_id"][0]  # as much work as it has messages
-    calls = list(combinations(operation, given))
+        del argument_values["conversation_id"][0]  # its work grows with the messages
+    calls = list(combinations(operation, argument_values))
     assert calls
-    authenticate(token)  # so that it is remembered
-    for arguments, (user_id, shown) in product(calls, ((USER, ""), (STRANGER, ""), (USER, token))):
-        found = complaints(performed(operation, arguments, user_id, token=shown))
-        assert not found, (arguments, user_id, found)
+    authenticate(token)  # so that the worker remembers it
+    for arguments, (user_id, recalled_token) in product(calls, ((USER, ""), (STRANGER, ""), (USER, token))):
+        problems = complaints(work_of(operation, arguments, user_id, token=recalled_token))
+        assert not problems, (arguments, user_id, problems)
 
 
 @pytest.mark.parametrize("where", ["before", "after", "at", "only", ""])
-def test_a_transcript_is_read_by_index(token: str, given: dict[str, list[Any]], where: str) -> None:
-    request = PageRequest(**{where: given["message_id"][0]} if where else {})
-    assert not complaints(lambda: message_page(given["conversation_id"][0], request))
+def test_a_transcript_is_read_by_index(token: str, argument_values: dict[str, list[Any]], where: str) -> None:
+    request = PageRequest(**{where: argument_values["message_id"][0]} if where else {})
+    assert not complaints(lambda: message_page(argument_values["conversation_id"][0], request))
 
 
 @pytest.mark.parametrize("service", [False, True])
 def test_a_caller_is_looked_up_by_index(token: str, service: bool) -> None:
     target = USER if service else None
-    shown = issue_token(service="chat") if service else token
-    assert not complaints(lambda: authenticate(shown, target=target))
-    found = find_token(shown)
-    assert found
-    assert not complaints(lambda: write_uses({found.pk: timezone.now()}))
+    caller_token = issue_token(service="chat") if service else token
+    assert not complaints(lambda: authenticate(caller_token, target=target))
+    record = find_token(caller_token)
+    assert record
+    assert not complaints(lambda: write_uses({record.pk: timezone.now()}))
 
 
 @pytest.mark.parametrize("purge", [DELETED_TASKS, EXPIRED_KEYS], ids=lambda one: one.name)
-def test_what_is_to_be_purged_is_found_by_index(token: str, purge: Purge) -> None:
+def test_rows_to_purge_are_found_by_index(token: str, purge: Purge) -> None:
     assert not complaints(lambda: list(purge.due()[:10]))
 
 
@@ -185,10 +185,10 @@ def test_what_is_to_be_purged_is_found_by_index(token: str, purge: Purge) -> Non
         ("conversations_newest", "list_conversations"),
     ],
 )
-def test_an_index_that_is_missing_is_noticed(token: str, given: dict[str, list[Any]], index: str, tool: str) -> None:
+def test_a_missing_index_is_noticed(token: str, argument_values: dict[str, list[Any]], index: str, tool: str) -> None:
     operation = {**REGISTRY, **RESOURCES}[tool]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {index}")
-        found = [complaints(performed(operation, arguments)) for arguments in combinations(operation, given)]
+        problems = [complaints(work_of(operation, arguments)) for arguments in combinations(operation, argument_values)]
         transaction.set_rollback(True)
-    assert any(found)
+    assert any(problems)

@@ -5,8 +5,8 @@ from todo_mcp.statistics.token_use import token_uses
 
 
 @pytest.fixture(autouse=True)
-def nothing_counted() -> None:
-    """Away with what other tests of this process have left."""
+def empty_recorders() -> None:
+    """Discard the records of other tests in this process."""
     recorder.take()
     recorder._clients.clear()
     token_uses.take()

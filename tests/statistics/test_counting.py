@@ -1,4 +1,4 @@
-"""What is counted of calls and refusals, and what is not."""
+"""The facts about calls and refusals that are counted, and those that are not."""
 
 import json
 
@@ -51,7 +51,7 @@ async def test_a_call_that_its_tool_refuses_is_counted_once(
     assert stored == [("add_task", "forbidden", 1), ("list_tasks", "invalid_arguments", 1)]
 
 
-async def test_a_refused_request_is_counted_by_its_status_and_says_nothing_of_its_sender(
+async def test_a_refused_request_is_counted_by_its_status_without_its_sender(
     http: httpx2.AsyncClient, as_alice: Caller, orm: Orm
 ) -> None:
     agent = {"User-Agent": "stranger"}
@@ -63,28 +63,28 @@ async def test_a_refused_request_is_counted_by_its_status_and_says_nothing_of_it
     assert stored == [("", "401", "http", "", 1), ("", "401", "mcp", "", 1), ("", "404", "http", "", 1)]
 
 
-def test_what_callers_choose_cannot_fill_memory_or_table() -> None:
-    counted = Recorder()
+def test_names_that_callers_choose_cannot_fill_memory_or_table() -> None:
+    calls = Recorder()
     for n in range(CLIENTS_MAX + 500):
-        count(counted, client=f"client {n}")
-    taken = counted.take()
-    assert len(taken) == CLIENTS_MAX + 1
-    assert [value.calls for key, value in taken.items() if key.client == OTHER] == [500]
-    for n in range(500):  # the same hour: a flush in between gives no room for more
-        count(counted, client=f"another {n}")
-    assert {key.client for key in counted.take()} == {OTHER}
+        count(calls, client=f"client {n}")
+    counts = calls.take()
+    assert len(counts) == CLIENTS_MAX + 1
+    assert [value.calls for key, value in counts.items() if key.client == OTHER] == [500]
+    for n in range(500):  # in the same hour a flush does not make room for more
+        count(calls, client=f"another {n}")
+    assert {key.client for key in calls.take()} == {OTHER}
 
 
 def test_there_are_at_most_a_thousand_keys_between_flushes() -> None:
-    counted = Recorder()
+    calls = Recorder()
     for n in range(3 * KEYS_MAX):
-        count(counted, client=f"client {n % 100}", outcome=f"outcome {n // 100}")
-    taken = counted.take()
-    assert len(taken) <= KEYS_MAX + 20  # and one for the other clients of each outcome that came too late
-    assert sum(value.calls for value in taken.values()) == 3 * KEYS_MAX
+        count(calls, client=f"client {n % 100}", outcome=f"outcome {n // 100}")
+    counts = calls.take()
+    assert len(counts) <= KEYS_MAX + 20  # and one for the other clients of each later outcome
+    assert sum(value.calls for value in counts.values()) == 3 * KEYS_MAX
 
 
-async def test_a_hostile_clients_name_is_stored_cleaned(as_alice: Caller, orm: Orm) -> None:
+async def test_a_hostile_clients_name_is_stored_printable_and_short(as_alice: Caller, orm: Orm) -> None:
     name = "\x00evil\u202e\ud800\r\n\x1b[31m<script>" + "x" * 1000
     message = tool_request(MODERN, "list_tasks", {}, client=name)
     headers = as_alice.rpc_headers(MODERN, "tools/call", "list_tasks")
@@ -97,7 +97,7 @@ async def test_a_hostile_clients_name_is_stored_cleaned(as_alice: Caller, orm: O
     assert len(row["client"]) == 100
 
 
-async def test_a_made_up_revision_is_not_stored(as_alice: Caller, orm: Orm) -> None:
+async def test_an_unknown_revision_is_not_stored(as_alice: Caller, orm: Orm) -> None:
     for revision in ("2031-01-01", "x" * 500, "' OR 1=1"):
         headers = as_alice.rpc_headers(revision, "tools/call")
         await as_alice.http.post("/mcp", content=tool_call(HANDSHAKE[-1], "list_tasks", "{}"), headers=headers)

@@ -1,4 +1,4 @@
-"""How what is counted gets into the database, whatever happens there."""
+"""How counts get into the database, also when the database fails."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 @contextlib.contextmanager
 def broken_table() -> Iterator[None]:
-    """A table that takes no rows, for as long as this lasts."""
+    """Inside the context, the table accepts no rows."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE call_statistics ADD CONSTRAINT broken CHECK (calls < 0) NOT VALID")
     try:
@@ -44,12 +44,12 @@ def broken_table() -> Iterator[None]:
             cursor.execute("ALTER TABLE call_statistics DROP CONSTRAINT broken")
 
 
-def refused_at_the_gate() -> float:
+def refusals_at_the_gate() -> float:
     return next(sample.value for metric in GATE_REFUSED.collect() for sample in metric.samples)
 
 
 @pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
+def frequent_flushes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flush every hundredth of a second."""
     monkeypatch.setattr("todo_mcp.statistics.flushing.EVERY", 0.01)
 
@@ -68,22 +68,22 @@ def test_counting_costs_a_call_no_statement(
     with django_assert_num_queries(2):  # the token; the insert
         _, error = perform(call, identify)
     assert error is None
-    assert [counted.calls for counted in recorder.take().values()] == [1]
+    assert [value.calls for value in recorder.take().values()] == [1]
 
 
-def test_flushing_is_two_statements_whatever_was_counted(
+def test_flushing_is_two_statements_for_any_number_of_counts(
     committed: None, alice: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    counted, used = Recorder(), TokenUses()
+    calls, uses = Recorder(), TokenUses()
     for client in "abcdef":
-        count(counted, client=client)
+        count(calls, client=client)
     for token_id in range(1, 4):
         issue_token(user_id="alice")
-        used.touch(token_id)
+        uses.touch(token_id)
     with django_assert_num_queries(4):  # BEGIN; the counts; the uses; COMMIT
-        flush(counted, used)
+        flush(calls, uses)
     with django_assert_num_queries(0):
-        flush(counted, used)
+        flush(calls, uses)
 
 
 async def test_concurrent_calls_add_up(as_alice: Caller, orm: Orm) -> None:
@@ -111,9 +111,9 @@ def test_two_workers_add_up_while_both_flush(committed: None) -> None:
         thread.start()
     total = 0
     while any(thread.is_alive() for thread in threads):
-        seen = CallStatistics.objects.aggregate(n=Sum("calls"))["n"] or 0
-        assert seen >= total  # it never goes back
-        total = seen
+        current = CallStatistics.objects.aggregate(n=Sum("calls"))["n"] or 0
+        assert current >= total  # it never decreases
+        total = current
     stored = rows()
     assert [row["calls"] for row in stored] == [60, 60, 60]
     assert {(row["milliseconds_max"], row["slowest_request_id"]) for row in stored} == {(3000.0, "3-0")}
@@ -121,17 +121,17 @@ def test_two_workers_add_up_while_both_flush(committed: None) -> None:
 
 def test_a_failed_flush_loses_nothing(committed: None, alice: User) -> None:
     issue_token(user_id="alice")
-    counted, used = Recorder(), TokenUses()
-    count(counted, 3)
-    used.touch(1)
+    calls, uses = Recorder(), TokenUses()
+    count(calls, 3)
+    uses.touch(1)
     with broken_table():
         with pytest.raises(DatabaseError):
-            flush(counted, used)
-        count(counted, 2)
-    flush(counted, used)
+            flush(calls, uses)
+        count(calls, 2)
+    flush(calls, uses)
     assert [row["calls"] for row in rows()] == [5]
-    assert not counted.take()
-    assert not used.take()
+    assert not calls.take()
+    assert not uses.take()
 
 
 async def test_calls_go_on_while_the_statistics_cannot_be_written(as_alice: Caller, orm: Orm) -> None:
@@ -146,7 +146,7 @@ async def test_calls_go_on_while_the_statistics_cannot_be_written(as_alice: Call
     assert [row["calls"] for row in await orm(rows)] == [3]
 
 
-async def test_the_end_of_a_worker_flushes(alice: User, orm: Orm) -> None:
+async def test_a_worker_flushes_when_it_ends(alice: User, orm: Orm) -> None:
     token = await orm(lambda: issue_token(user_id="alice"))
     app = asgi.Lifespan()
     async with app.running():
@@ -158,7 +158,7 @@ async def test_the_end_of_a_worker_flushes(alice: User, orm: Orm) -> None:
     assert [row["calls"] for row in await orm(rows)] == [1]
 
 
-async def test_a_worker_flushes_while_it_runs(orm: Orm, often: None) -> None:
+async def test_a_worker_flushes_while_it_runs(orm: Orm, frequent_flushes: None) -> None:
     count(recorder)
     gate = DatabaseGate(1, 1.0)
     async with flushing(gate), asyncio.timeout(10):
@@ -167,14 +167,14 @@ async def test_a_worker_flushes_while_it_runs(orm: Orm, often: None) -> None:
     await gate.close()
 
 
-async def test_a_full_gate_makes_the_statistics_wait(orm: Orm, often: None) -> None:
+async def test_the_statistics_wait_while_the_gate_is_full(orm: Orm, frequent_flushes: None) -> None:
     count(recorder)
     gate = DatabaseGate(1, 0.01)
     free = threading.Event()
-    refused = refused_at_the_gate()
+    before = refusals_at_the_gate()
     async with flushing(gate), asyncio.timeout(10):
         call = asyncio.create_task(gate.in_thread(free.wait))
-        while refused_at_the_gate() < refused + 3:
+        while refusals_at_the_gate() < before + 3:
             assert await orm(rows) == []
         free.set()
         await call
@@ -184,7 +184,7 @@ async def test_a_full_gate_makes_the_statistics_wait(orm: Orm, often: None) -> N
     assert [row["calls"] for row in await orm(rows)] == [1]
 
 
-async def test_a_table_that_is_locked_keeps_no_worker_from_ending(orm: Orm) -> None:
+async def test_a_locked_table_keeps_no_worker_from_ending(orm: Orm) -> None:
     count(recorder, 7)
     gate = DatabaseGate(1, 1.0)
     with another_session("LOCK TABLE call_statistics"):

@@ -1,4 +1,4 @@
-"""What operators ask of the statistics, and how long they are kept."""
+"""The questions that the statistics answer for operators, and how long statistics are kept."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def store(*rows: tuple[datetime, str, str, str, int, float, float]) -> None:
-    """Store counts: hour, tool, outcome, client, calls, total and most milliseconds."""
+    """Store counts: hour, tool, outcome, client, calls, total and maximum milliseconds."""
     add_counts(
         {
             Key(hour, tool, outcome, client, "2026-07-28", "mcp"): Count(calls, total, most, f"{tool}-{most:g}")
@@ -42,13 +42,13 @@ def some_days() -> None:
     )
 
 
-def test_calls_by_tool_tell_refused_from_failed_and_how_fast(
+def test_calls_by_tool_have_numbers_of_refusals_and_failures_and_milliseconds(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     with django_assert_num_queries(1):
         tools = calls_by_tool(7)
-    told = [(t.tool, t.calls, t.refused, t.failed, t.milliseconds_mean, t.milliseconds_max) for t in tools]
-    assert told == [
+    rows = [(t.tool, t.calls, t.refused, t.failed, t.milliseconds_mean, t.milliseconds_max) for t in tools]
+    assert rows == [
         ("add_task", 14, 3, 1, 1103 / 14, 1000.0),
         ("", 8, 7, 1, 0.0, 0.0),
         ("list_tasks", 5, 0, 0, 2.0, 4.0),
@@ -56,7 +56,7 @@ def test_calls_by_tool_tell_refused_from_failed_and_how_fast(
     assert {t.tool: t.failed for t in calls_by_tool(30)} == {"add_task": 1, "": 1, "list_tasks": 4}
 
 
-def test_slowest_calls_are_told_with_their_request_ids(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_the_slowest_calls_have_their_request_ids(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_num_queries(1):
         slow = slowest_calls(7, 3)
     assert [(call.milliseconds, call.request_id) for call in slow] == [
@@ -67,19 +67,19 @@ def test_slowest_calls_are_told_with_their_request_ids(django_assert_num_queries
     assert slowest_calls(30, 1)[0].outcome == "internal_error"
 
 
-def test_clients_are_told_with_when_they_were_last_seen(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_clients_have_the_hour_of_their_last_call(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_num_queries(1):
         clients = clients_seen(7, 10)
     assert [(c.client, c.calls, c.last_hour) for c in clients] == [("claude", 15, NOW), ("curl", 4, NOW - DAY)]
     assert len(clients_seen(30, 2)) == 2
 
 
-def test_without_calls_there_is_nothing_to_tell() -> None:
+def test_without_calls_every_answer_is_empty() -> None:
     CallStatistics.objects.all().delete()
     assert (calls_by_tool(7), slowest_calls(7, 5), clients_seen(7, 5)) == ([], [], [])
 
 
-def test_every_question_reads_the_days_asked_for_by_index() -> None:
+def test_every_question_reads_its_days_by_index() -> None:
     add_counts(
         {
             Key(NOW - n * timedelta(hours=1), "add_task", "success", f"client {n % 50}", "", "mcp"): Count(1, 1.0, 1.0)
@@ -94,15 +94,15 @@ def test_every_question_reads_the_days_asked_for_by_index() -> None:
 
 def plan(question: Callable[[], object]) -> str:
     """How PostgreSQL answers the one query of a question."""
-    asked: list[tuple[str, Any]] = []
+    queries: list[tuple[str, Any]] = []
 
     def keep(execute: Callable[..., object], sql: str, params: object, many: bool, context: object) -> object:
-        asked.append((sql, params))
+        queries.append((sql, params))
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(keep):
         question()
-    ((sql, params),) = asked
+    ((sql, params),) = queries
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {sql}", params)
         return "\n".join(line for (line,) in cursor.fetchall())

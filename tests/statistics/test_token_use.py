@@ -1,4 +1,4 @@
-"""When a token was last used."""
+"""The time of a token's last use."""
 
 from datetime import timedelta
 
@@ -19,18 +19,18 @@ from todo_mcp.users.models import User
 pytestmark = pytest.mark.anyio
 
 
-def issued(user_id: str = "alice") -> int:
+def new_token_id(user_id: str = "alice") -> int:
     """The id of a new token."""
-    found = find_token(issue_token(user_id=user_id))
-    assert found is not None
-    return int(found.pk)
+    record = find_token(issue_token(user_id=user_id))
+    assert record is not None
+    return int(record.pk)
 
 
-def note(*token_ids: int) -> TokenUses:
-    used = TokenUses()
+def uses_of(*token_ids: int) -> TokenUses:
+    uses = TokenUses()
     for token_id in token_ids:
-        used.touch(token_id)
-    return used
+        uses.touch(token_id)
+    return uses
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -39,64 +39,64 @@ async def test_a_call_notes_the_use_of_its_token(as_alice: Caller, as_bob: Calle
     await as_alice.call(door, "list_tasks")
     await orm(flush)
     token_id, unused = await orm(lambda: [list_tokens(user_id=user).get().pk for user in ("alice", "bob")])
-    used = await orm(lambda: last_used([token_id, unused]))
-    assert list(used) == [token_id]
-    assert before <= used[token_id] <= timezone.now()
+    uses = await orm(lambda: last_used([token_id, unused]))
+    assert list(uses) == [token_id]
+    assert before <= uses[token_id] <= timezone.now()
 
 
 def test_a_worker_notes_a_token_once_in_five_minutes() -> None:
-    used = note(1, 1, 1)
-    assert list(used.take()) == [1]
-    used.touch(1)
-    assert used.take() == {}
-    used._recorded[1] -= INTERVAL
-    used.touch(1)
-    assert list(used.take()) == [1]
+    uses = uses_of(1, 1, 1)
+    assert list(uses.take()) == [1]
+    uses.touch(1)
+    assert uses.take() == {}
+    uses._recorded[1] -= INTERVAL
+    uses.touch(1)
+    assert list(uses.take()) == [1]
 
 
-def test_what_is_older_than_five_minutes_takes_no_memory() -> None:
-    used = note(1, 2)
-    used._recorded[1] -= INTERVAL
-    used.take()
-    assert list(used._recorded) == [2]
+def test_uses_older_than_five_minutes_take_no_memory() -> None:
+    uses = uses_of(1, 2)
+    uses._recorded[1] -= INTERVAL
+    uses.take()
+    assert list(uses._recorded) == [2]
 
 
-def test_the_latest_use_wins_whoever_writes_first(committed: None, alice: User) -> None:
-    token_id, now = issued(), timezone.now()
+def test_the_latest_use_wins_in_any_order_of_writing(committed: None, alice: User) -> None:
+    token_id, now = new_token_id(), timezone.now()
     for at in (now, now - timedelta(hours=1)):
         write_uses({token_id: at})
     assert last_used([token_id]) == {token_id: now}
 
 
 def test_a_token_deleted_meanwhile_does_not_make_the_flush_fail(committed: None, alice: User) -> None:
-    gone, kept = issued(), issued()
-    used = note(gone, kept)
-    revoke_token(token_id=gone)
-    flush(Recorder(), used)
-    assert list(last_used([gone, kept])) == [kept]
+    deleted_id, other_id = new_token_id(), new_token_id()
+    uses = uses_of(deleted_id, other_id)
+    revoke_token(token_id=deleted_id)
+    flush(Recorder(), uses)
+    assert list(last_used([deleted_id, other_id])) == [other_id]
 
 
 async def test_a_flush_does_not_wait_for_a_token_that_is_being_revoked(alice: User, orm: Orm) -> None:
-    going, kept = await orm(issued), await orm(issued)
-    used = note(going, kept)
-    with another_session(f"DELETE FROM oauth2_provider_accesstoken WHERE id = {going}"):
-        await orm(lambda: flush(Recorder(), used))
-    assert await orm(lambda: list(last_used([going, kept]))) == [kept]
+    revoked_id, other_id = await orm(new_token_id), await orm(new_token_id)
+    uses = uses_of(revoked_id, other_id)
+    with another_session(f"DELETE FROM oauth2_provider_accesstoken WHERE id = {revoked_id}"):
+        await orm(lambda: flush(Recorder(), uses))
+    assert await orm(lambda: list(last_used([revoked_id, other_id]))) == [other_id]
 
 
-def test_revoking_a_token_and_erasing_a_user_take_the_use_along(committed: None, alice: User) -> None:
-    first, second = issued(), issued()
-    flush(Recorder(), note(first, second))
+def test_revoking_a_token_or_erasing_its_user_deletes_its_use(committed: None, alice: User) -> None:
+    first, second = new_token_id(), new_token_id()
+    flush(Recorder(), uses_of(first, second))
     revoke_token(token_id=first)
     assert list(TokenUse.objects.values_list("pk", flat=True)) == [second]
     alice.delete()
     assert not TokenUse.objects.exists()
 
 
-def test_the_last_uses_of_many_tokens_are_one_query(
+def test_the_last_uses_of_many_tokens_take_one_query(
     committed: None, alice: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    tokens = [issued() for _ in range(5)]
-    flush(Recorder(), note(*tokens))
+    tokens = [new_token_id() for _ in range(5)]
+    flush(Recorder(), uses_of(*tokens))
     with django_assert_num_queries(1):
         assert sorted(last_used(iter(tokens))) == tokens

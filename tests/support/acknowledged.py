@@ -1,4 +1,4 @@
-"""What writers were told is done, to compare with what the database has after servers and databases have died."""
+"""Acknowledged writes, to compare with the database after servers and databases were killed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,19 +7,19 @@ from typing import Any
 
 @dataclass
 class Acknowledged:
-    """Tasks by their titles, of which each is used once."""
+    """The acknowledged additions and completions of tasks. Each title is used once."""
 
     added: dict[str, int] = field(default_factory=dict)  # title → id
     completed: set[int] = field(default_factory=set)
 
     def complaints(self, rows: Sequence[tuple[Any, ...]]) -> list[str]:
-        """What is lost, doubled or done though nobody was told; ``rows`` are title, id and whether it is completed."""
-        there = {(title, task_id) for title, task_id, _ in rows}
-        done = {task_id for _, task_id, completed in rows if completed}
+        """How the database differs from this. Each row has the title and id of a task, and whether it is completed."""
+        stored = {(title, task_id) for title, task_id, _ in rows}
+        completed_ids = {task_id for _, task_id, completed in rows if completed}
         counts = {
-            "additions are lost": len(self.added.items() - there),
-            "tasks are there that nobody was told of, or twice": len(rows) - len(self.added.items() & there),
-            "completions are lost": len(self.completed - done),
-            "are completed though nobody was told": len(done - self.completed),
+            "additions are lost": len(self.added.items() - stored),
+            "tasks are unacknowledged or stored twice": len(rows) - len(self.added.items() & stored),
+            "completions are lost": len(self.completed - completed_ids),
+            "completions are unacknowledged": len(completed_ids - self.completed),
         }
-        return [f"{count} {what}" for what, count in counts.items() if count]
+        return [f"{count} {problem}" for problem, count in counts.items() if count]

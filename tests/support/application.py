@@ -1,4 +1,4 @@
-"""The application and its ORM in the tests' own process, for tests that are asynchronous and for those that are not."""
+"""The application and its ORM in the tests' own process, for asynchronous and for synchronous tests."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,7 +16,7 @@ from starlette.types import Message
 
 from todo_mcp import asgi
 
-PATIENCE = 60.0  # seconds: longer than any limit of ours, so that what takes this long hangs
+PATIENCE = 60.0  # seconds; longer than any limit of the server, so a request that takes this long hangs
 
 T = TypeVar("T")
 Headers = list[tuple[bytes, bytes]]
@@ -24,7 +24,7 @@ Headers = list[tuple[bytes, bytes]]
 
 @dataclass
 class Reply:
-    """A response, checked to be one that ASGI allows."""
+    """A response. It fails the test if it breaks the rules of ASGI."""
 
     status: int = 0
     headers: Headers = field(default_factory=list)
@@ -38,7 +38,7 @@ class Reply:
         else:
             assert message["type"] == "http.response.body"
             assert self.status, "a body without a response"
-            assert not self.complete, "more after the end"
+            assert not self.complete, "a message after the end"
             self.body += message.get("body", b"")
             self.complete = not message.get("more_body", False)
 
@@ -51,9 +51,9 @@ class Reply:
 
 
 class Application:
-    """Sends requests to the application, whose event loop runs in another thread.
+    """Sends raw ASGI requests to the application, whose event loop runs in another thread.
 
-    They are raw ASGI requests, one at a time, each with a time limit.
+    It sends one request at a time, with a time limit.
     """
 
     def __init__(self, app: asgi.Lifespan, portal: BlockingPortal) -> None:
@@ -66,7 +66,7 @@ class Application:
 
     async def _request(self, scope: dict[str, Any], chunks: tuple[bytes, ...]) -> Reply:
         reply = Reply()
-        coming: Iterator[Message] = iter(
+        messages: Iterator[Message] = iter(
             [
                 *({"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks),
                 {"type": "http.request", "body": b"", "more_body": False},
@@ -74,9 +74,9 @@ class Application:
         )
 
         async def receive() -> Message:
-            message = next(coming, None)
+            message = next(messages, None)
             if message is None:
-                await anyio.sleep_forever()  # the client stays on the line
+                await anyio.sleep_forever()  # the client stays connected
             assert message is not None
             return message
 
@@ -108,7 +108,7 @@ def _scope(method: str, path: str, headers: Headers, query: bytes) -> dict[str, 
 
 @contextmanager
 def running() -> Iterator[Application]:
-    """The application between its start and its end."""
+    """The application, started. It is stopped at the end."""
     app = asgi.Lifespan()
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(app.running()):
         yield Application(app, portal)
@@ -116,7 +116,7 @@ def running() -> Iterator[Application]:
 
 @asynccontextmanager
 async def application_client() -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the real ASGI application, its lifespan running; no network in between."""
+    """A client of the real ASGI application, without a network. The application's lifespan runs."""
     app = asgi.Lifespan()
     async with app.running():
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
@@ -134,5 +134,5 @@ class Orm:
         return await anyio.to_thread.run_sync(lambda: self._thread.submit(function).result())
 
     def close(self) -> None:
-        self._thread.submit(lambda: connection.close()).result()  # of that thread
+        self._thread.submit(lambda: connection.close()).result()  # the connection of that thread
         self._thread.shutdown()

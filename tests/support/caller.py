@@ -23,20 +23,20 @@ class Caller:
         return {"Authorization": f"Bearer {self.token}"}
 
     def rpc_headers(self, revision: str, method: str, name: str | None = None) -> dict[str, str]:
-        """The headers of a message of MCP, with the token."""
+        """The headers of an MCP message, with the token."""
         return {**self.headers, **mcp_headers(revision, method, name)}
 
     async def post(self, tool: str, **arguments: Any) -> httpx2.Response:
         return await self.http.post(f"/api/tools/{tool}", json=arguments, headers=self.headers)
 
     async def rpc(self, method: str, params: dict[str, Any], *, revision: str = MODERN) -> httpx2.Response:
-        """One JSON-RPC request, with the headers and the _meta that its revision wants."""
+        """One JSON-RPC request, with the headers and the _meta that its revision requires."""
         body = json.dumps(request(revision, method, params))
         headers = self.rpc_headers(revision, method, params.get("name"))
         return await self.http.post("/mcp", content=body, headers=headers)
 
     async def mcp(self, tool: str, *, revision: str = MODERN, **arguments: Any) -> dict[str, Any]:
-        """The envelope of a tool call over MCP; text and structured content are checked to be the same."""
+        """The envelope of a tool call over MCP. Its text and structured content must be equal."""
         response = await self.rpc("tools/call", {"name": tool, "arguments": arguments}, revision=revision)
         assert response.status_code == 200, response.text
         result = response.json()["result"]

@@ -1,4 +1,4 @@
-"""Requests of a chat backend. Every answer is held against the OpenAPI document: status, headers and body."""
+"""Requests of a chat backend. Every answer must match the OpenAPI document: status, headers and body."""
 
 import json
 import re
@@ -14,14 +14,14 @@ from conversations.models import Conversation, Message
 from tests.support.caller import Caller
 
 START = "/api/conversations"
-UNROUTED = {400, 404, 405, 406}  # of paths and methods that the document does not know
+UNROUTED = {400, 404, 405, 406}  # statuses of paths and methods that the document does not describe
 
 
 @cache
 def document() -> dict[str, Any]:
     """The OpenAPI document, as /api/schema gives it."""
-    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-    return made
+    schema: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return schema
 
 
 async def send(caller: Caller, method: str, url: str, **options: Any) -> httpx2.Response:
@@ -33,7 +33,7 @@ async def send(caller: Caller, method: str, url: str, **options: Any) -> httpx2.
 
 
 async def post_text(caller: Caller, url: str, text: str | bytes, content_type: str = "application/json") -> Any:
-    """POST a body as it is."""
+    """POST this body unchanged."""
     return await send(caller, "POST", url, content=text, headers={"Content-Type": content_type})
 
 
@@ -49,7 +49,7 @@ def messages_of(conversation_id: Any) -> str:
 
 
 async def append(caller: Caller, conversation_id: int, *contents: str, **options: Any) -> Any:
-    """Append a turn of the user's and the assistant's messages in turn; the answer's JSON."""
+    """Append a turn in which user and assistant alternate. Returns the answer's JSON."""
     turn = [{"role": ("user", "assistant")[n % 2], "content": content} for n, content in enumerate(contents)]
     response = await send(caller, "POST", messages_of(conversation_id), json=turn, **options)
     assert response.status_code == 201, response.text
@@ -57,39 +57,39 @@ async def append(caller: Caller, conversation_id: int, *contents: str, **options
 
 
 def refused(response: httpx2.Response, status: int, error: str, **fields: str) -> None:
-    """Check that the answer is this refusal in the envelope, and what it says of each field."""
+    """Check that the answer is this refusal in the envelope, and that each field has a reason with these words."""
     answer = response.json()
     assert set(answer) == {"status", "data", "message"}
     assert (response.status_code, answer["status"]) == (status, "error"), answer
     assert (answer["data"]["error_code"], answer["data"]["error"]) == (status, error)
     assert answer["message"].endswith(".")
-    told = answer["data"].get("fields", {})
-    assert set(told) == {name.replace("__", ".") for name in fields}, told
+    reasons = answer["data"].get("fields", {})
+    assert set(reasons) == {name.replace("__", ".") for name in fields}, reasons
     for name, words in fields.items():
-        assert words in told[name.replace("__", ".")], told
+        assert words in reasons[name.replace("__", ".")], reasons
 
 
 def check(method: str, response: httpx2.Response) -> None:
-    """Hold an answer to the document."""
-    described = _described(method, response.request.url.path)
-    if described is None:
+    """Check that an answer matches the document."""
+    operation = _operation(method, response.request.url.path)
+    if operation is None:
         assert response.status_code in UNROUTED | {401}, response.text
         return
-    said = described["responses"].get(str(response.status_code))
-    assert said, f"{method} {response.request.url.path}: {response.status_code} is not in the document"
-    for name, header in said["headers"].items():
+    expected = operation["responses"].get(str(response.status_code))
+    assert expected, f"{method} {response.request.url.path}: {response.status_code} is not in the document"
+    for name, header in expected["headers"].items():
         assert not header.get("required") or name in response.headers, name
-    if "content" not in said:
+    if "content" not in expected:
         assert response.content == b""
         assert "content-length" not in response.headers
         assert "content-type" not in response.headers
         return
     assert response.headers["content-type"] == "application/json"
-    schema = {**said["content"]["application/json"]["schema"], "components": document()["components"]}
+    schema = {**expected["content"]["application/json"]["schema"], "components": document()["components"]}
     Draft202012Validator(schema, format_checker=FormatChecker()).validate(json.loads(response.content))
 
 
-def _described(method: str, path: str) -> Any:
+def _operation(method: str, path: str) -> Any:
     for template, operations in document()["paths"].items():
         if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
             return operations.get(method.lower())
@@ -102,8 +102,8 @@ def stored(conversation_id: int) -> list[tuple[str, str]]:
     return list(rows.values_list("role", "content"))
 
 
-def rows_in_all() -> tuple[int, int]:
-    """How many conversations and messages there are."""
-    counted = Conversation.objects.count(), Message.objects.count()
+def row_counts() -> tuple[int, int]:
+    """The number of conversations and of messages."""
+    counts = Conversation.objects.count(), Message.objects.count()
     connection.close()
-    return counted
+    return counts

@@ -1,4 +1,4 @@
-"""The cast: Alice owns what a test is about, Bob wants it, Charlie has nothing."""
+"""Factories of rows. In the tests Alice owns the data, Bob wants it, and Charlie has none."""
 
 from typing import Any
 

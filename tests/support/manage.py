@@ -1,4 +1,4 @@
-"""Commands of ours as real processes, each with a data directory and a port of its own."""
+"""Management commands as real processes, each with its own data directory and port."""
 
 import contextlib
 import re
@@ -14,13 +14,13 @@ from tests.support.processes import PATIENCE, eventually, free_port
 from tests.support.server_process import environment_with, manage_command, status_of, wait_until_ready
 from todo_mcp.postgres.embedded.cluster import Cluster
 
-# What the tests' own environment, or a .env in the checkout, must not decide.
+# Settings that must not come from the tests' environment or from a .env in the checkout.
 NEUTRAL = dict.fromkeys(("DATABASE_URL", "ALLOWED_HOSTS", "METRICS_TOKEN", "SECRET_KEY", "FORWARDED_ALLOW_IPS"), "")
 UNSET = ("PUBLIC_URL", "ENVIRONMENT", "LOG_LEVEL", "DRAIN_SECONDS", "DATABASE_CONNECTIONS", "RATE_LIMIT")
 
 
 class Manage:
-    """``manage.py`` with these arguments, running, from a directory that is not the checkout."""
+    """A running ``manage.py`` with these arguments, started outside of the checkout."""
 
     def __init__(self, directory: Path, *arguments: str, data_dir: Path | None = None, **environment: object) -> None:
         self.port = free_port()
@@ -40,17 +40,17 @@ class Manage:
         return self._output.read_text()
 
     def line(self, beginning: str) -> str:
-        """The rest of the line that begins so, once it is printed."""
+        """Wait for a printed line with this beginning. Returns the rest of it."""
 
         def look() -> "re.Match[str] | None":
-            found = re.search(f"^{re.escape(beginning)}(.*)\n", self.output(), re.MULTILINE)
-            assert found or self.process.poll() is None, self.output()
-            return found
+            match = re.search(f"^{re.escape(beginning)}(.*)\n", self.output(), re.MULTILINE)
+            assert match or self.process.poll() is None, self.output()
+            return match
 
         return eventually(look, beginning)[1]
 
     def get(self, path: str) -> int | None:
-        """The status of a GET, or None where nobody answers."""
+        """The status of a GET, or None if there is no answer."""
         return status_of(f"http://localhost:{self.port}{path}")
 
     def wait_ready(self) -> "Manage":
@@ -67,12 +67,12 @@ class Manage:
         return CallUnderWay(self.port, token)
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and wait; the exit code."""
+        """Send a signal and wait. Returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
 
     def refusal(self) -> str:
-        """What a command that fails prints: one line, and no traceback."""
+        """The output of a command that fails: one line, without a traceback."""
         assert self.process.wait(PATIENCE) == 1, self.output()
         (line,) = self.output().strip().splitlines()
         return line
@@ -86,7 +86,7 @@ class Manage:
 
 
 class CallUnderWay:
-    """add_task, of which the server has begun to read the body; it takes as long as we like to send the rest."""
+    """A call of add_task whose body the server has begun to read. ``finish`` sends the rest."""
 
     BODY = b'{"title": "Slow"}'
 
@@ -98,7 +98,7 @@ class CallUnderWay:
         assert self._socket.recv(1000).startswith(b"HTTP/1.1 100 ")
 
     def finish(self) -> bytes:
-        """Send the rest; the answer, or nothing if the connection was cut off."""
+        """Send the rest. Returns the answer, or nothing if the connection was cut."""
         answer = bytearray()
         with self._socket, contextlib.suppress(ConnectionError):
             self._socket.sendall(self.BODY)

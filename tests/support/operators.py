@@ -1,4 +1,4 @@
-"""Operators of the admin and where its lists are."""
+"""Operators of the admin, and the paths of its lists."""
 
 from typing import Any
 
@@ -23,13 +23,13 @@ def sign_in(user: User) -> Client:
 
 
 def staff_with(*permissions: str) -> Client:
-    """An operator who is no superuser and may do this much."""
+    """The client of an operator who has only these permissions."""
     user = UserFactory.create(id="dave", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return sign_in(user)
 
 
 def act(client: Client, name: str, action: str, *keys: Any, confirmed: bool = False, **more: str) -> Any:
-    """Do an action to rows as the list's form does; ``confirmed`` as the confirmation does."""
+    """Send an action on rows as the list's form does, or, if ``confirmed``, as the confirmation page does."""
     data = {"action": action, "_selected_action": [str(key) for key in keys], **more}
     return client.post(LISTS[name], data | ({"confirmed": "yes"} if confirmed else {"index": "0"}))

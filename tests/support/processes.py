@@ -1,4 +1,4 @@
-"""What every test of real processes needs: patience, a free port, and a directory to work in."""
+"""Helpers for tests of real processes: a bounded wait, a free port, and a temporary directory."""
 
 import contextlib
 import socket
@@ -8,24 +8,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-PATIENCE = 60.0  # seconds; for a machine that has other things to do
+PATIENCE = 60.0  # seconds; enough for a loaded machine
 T = TypeVar("T")
 
 
 def eventually(look: Callable[[], T | None], what: str) -> T:
-    """The first true value of ``look``, asked often and for a bounded time."""
+    """Call ``look`` until it returns a true value, for a bounded time. Returns that value."""
     deadline = time.monotonic() + PATIENCE
-    while not (found := look()):
+    while not (value := look()):
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.02)
-    return found
+    return value
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A temporary directory, but not pytest's: those that root makes there are closed by every other run of pytest."""
+    """A temporary directory outside of pytest's own, which other runs of pytest by root close to other accounts."""
     with tempfile.TemporaryDirectory(prefix="todo-mcp-test-") as directory:
-        Path(directory).chmod(0o711)  # for the account that PostgreSQL has where root runs the tests
+        Path(directory).chmod(0o711)  # if root runs the tests, PostgreSQL has another account
         yield Path(directory)
 
 

@@ -1,6 +1,6 @@
-"""How a real server process is started: its command, its environment, and the wait until it is ready.
+"""Starts real server processes: the command, the environment, and the wait until the server is ready.
 
-`ServerProcess` is one on a PostgreSQL of its own, for tests that stop, kill, block and break them.
+`ServerProcess` is a server on a separate PostgreSQL, for tests that stop, kill and block either of them.
 """
 
 import json
@@ -23,9 +23,9 @@ from todo_mcp.postgres.embedded.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 
-# A killed process loses nothing that the kernel has, so fsync may be off; asynchronous commit may not stay on.
+# A killed process loses nothing that the kernel has, so fsync may be off. It loses asynchronous commits.
 _CONF = "\nfsync = off\nfull_page_writes = off\nsynchronous_commit = on\nmax_connections = 60\n"
-# For `manage.py shell`: migrates, makes so many users with a token each, and prints these.
+# For `manage.py shell`: migrate, create ``count`` users with a token each, and print them.
 CAST = """
 import json
 from django.core.management import call_command
@@ -45,15 +45,15 @@ def manage_command(*arguments: object, root: Path = ROOT) -> list[str]:
 
 
 def serve_command(*, host: str = "", workers: int = 0, root: Path = ROOT) -> list[str]:
-    """`manage.py serve`; what is not given is left to its default."""
+    """`manage.py serve`. An option that is left out has its default."""
     options = ["--host", host] if host else []
     return manage_command("serve", *options, *(["--workers", workers] if workers else []), root=root)
 
 
 def environment_with(settings: Mapping[str, object], without: Collection[str] = ()) -> dict[str, str]:
-    """The tests' own environment without some of its variables, and with these settings."""
-    kept = {name: value for name, value in os.environ.items() if name not in without}
-    return kept | {name: str(value) for name, value in settings.items()}
+    """The tests' environment, without some of its variables and with these settings."""
+    inherited = {name: value for name, value in os.environ.items() if name not in without}
+    return inherited | {name: str(value) for name, value in settings.items()}
 
 
 def run_manage(
@@ -62,8 +62,8 @@ def run_manage(
     within: Callable[[list[str]], list[str]] = list,
     seconds: float | None = PATIENCE,
 ) -> str:
-    """What a management command prints; it must succeed. ``within`` makes the command that runs it elsewhere."""
-    done = subprocess.run(
+    """Run a management command, which must succeed. Returns its output. ``within`` may wrap the command."""
+    result = subprocess.run(
         within(manage_command(*arguments)),
         cwd=ROOT,
         env=environment,
@@ -71,12 +71,12 @@ def run_manage(
         text=True,
         timeout=seconds,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def status_of(url: str, headers: Mapping[str, str] | None = None, seconds: float = PATIENCE) -> int | None:
-    """The status of a GET, or None where nobody answers."""
+    """The status of a GET, or None if there is no answer."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
     with closing(connection), suppress(OSError, HTTPException):
@@ -93,7 +93,7 @@ def wait_until_ready(
     headers: Mapping[str, str] | None = None,
     ready: Callable[[int], bool] = lambda status: status == 200,
 ) -> None:
-    """Come back when the address answers with such a status; the process must not end before."""
+    """Wait until ``ready`` accepts the status of the address. The process must not end before."""
 
     def look() -> bool:
         code = process.poll()
@@ -109,8 +109,8 @@ class Database:
 
     def __init__(self, directory: Path) -> None:
         self._cluster = Cluster(directory)
-        self._cast: Iterator[tuple[str, str]] = iter(())
-        self._made = 0
+        self._users: Iterator[tuple[str, str]] = iter(())
+        self._user_count = 0
         self.service_token = ""
         host, port = self._cluster.start()
         self.url = f"postgresql://postgres@/todo_mcp?host={host}&port={port}"
@@ -118,28 +118,28 @@ class Database:
         with (directory / "postgresql.conf").open("a") as conf:
             conf.write(_CONF)
         self._cluster.start()
-        self._make_users()  # the first of them, in the process that also migrates
+        self._make_users()  # the first users; this process also migrates
 
     def new_user(self) -> tuple[str, str]:
-        """The id and the token of a user whom no other test uses. They are made a batch at a time."""
-        while (user := next(self._cast, None)) is None:
+        """The id and the token of a user that no other test uses. Users are created in batches."""
+        while (user := next(self._users, None)) is None:
             self._make_users()
         return user
 
     def _make_users(self, count: int = 60) -> None:
-        made = json.loads(self.manage("shell", "--no-imports", "-c", CAST.format(first=self._made, count=count)))
-        self._made += count
-        self._cast, self.service_token = iter(made["users"].items()), made["service"]
+        cast = json.loads(self.manage("shell", "--no-imports", "-c", CAST.format(first=self._user_count, count=count)))
+        self._user_count += count
+        self._users, self.service_token = iter(cast["users"].items()), cast["service"]
 
     def manage(self, *arguments: str) -> str:
-        """What a management command prints."""
+        """Run a management command. Returns its output."""
         return run_manage(*arguments, environment=self.environment())
 
     def environment(self, **settings: object) -> dict[str, str]:
         return environment_with({"DATABASE_URL": self.url} | settings)
 
     def connect(self) -> "psycopg.Connection[Any]":
-        """A connection of the test's own, outside every limit of the server."""
+        """A separate connection for the test, outside of every limit of the server."""
         return psycopg.connect(self.url, autocommit=True)
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
@@ -167,7 +167,7 @@ class Database:
         return [postmaster, *map(int, children)]
 
     def kill(self) -> None:
-        """``kill -9`` of the postmaster; its children notice and end by themselves."""
+        """Kill the postmaster with ``kill -9``. Its children notice and end by themselves."""
         os.kill(self.processes()[0], signal.SIGKILL)
 
 
@@ -176,15 +176,15 @@ class ServerProcess:
 
     def __init__(self, database: Database, log: Path, descriptors: int = 0, /, **settings: object) -> None:
         self._port = free_port()
-        # In a shell that allows it so many files and sockets, or as many as we have.
-        self._limited = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"] if descriptors else []
+        # A shell limits the files and sockets of the server; 0 means the limit of the tests.
+        self._shell = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"] if descriptors else []
         self._log = log
         self._environment = database.environment(MCP_SERVER_PORT=self._port, **settings)
         self.url = f"http://127.0.0.1:{self._port}"
         self._process = self._launch()
 
     def _launch(self) -> "subprocess.Popen[bytes]":
-        command = [*self._limited, *serve_command(host="127.0.0.1")]
+        command = [*self._shell, *serve_command(host="127.0.0.1")]
         with self._log.open("ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL, stderr=log)
         self._process = process
@@ -192,16 +192,16 @@ class ServerProcess:
         return process
 
     def client(self) -> httpx2.AsyncClient:
-        """With as many connections as there are calls at once."""
+        """A client with as many connections as concurrent calls."""
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
         return httpx2.AsyncClient(base_url=self.url, timeout=PATIENCE, limits=limits)
 
     def probe(self, path: str) -> int | None:
-        """The status of a GET, or None where nobody listens."""
+        """The status of a GET, or None if there is no answer."""
         return status_of(f"{self.url}{path}")
 
     def restart(self) -> None:
-        """Start it again, on the same port and log, after it ended."""
+        """Start the server again after it ended, with the same port and log."""
         self._launch()
 
     def kill(self) -> None:
@@ -224,6 +224,6 @@ class ServerProcess:
         return self._log.read_text()
 
     def log_lines(self, request_id: str | None = None) -> list[dict[str, Any]]:
-        """The log, each line parsed; of one request where that is named."""
+        """The parsed lines of the log, or only those of one request."""
         lines: list[dict[str, Any]] = [json.loads(line) for line in self.log().splitlines()]
         return [line for line in lines if request_id is None or line["request_id"] == request_id]

@@ -1,4 +1,4 @@
-"""Raw connections to a real server on a real socket, whose application says what reached it."""
+"""Raw connections to a real server on a real socket. Its application answers with the request that it got."""
 
 import asyncio
 import json
@@ -22,9 +22,9 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with the length of the body, after as many seconds as the query says.
+    """Answer with the length of the body, after the number of seconds in the query.
 
-    ``/unread`` reads no body, ``/large`` answers with 20 MB, other paths with what was seen.
+    ``/unread`` reads no body. ``/large`` answers with 20 MB. Paths other than ``/`` answer with the whole request.
     """
     content, more = b"", scope["path"] != "/unread"
     while more:
@@ -36,8 +36,8 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await asyncio.sleep(float(scope["query_string"] or 0))
     body = b"%d\n" % len(content)
     if scope["path"] not in ("/", "/unread", "/large"):
-        seen = [scope["method"], scope["path"], *(f"{n.decode()}={v.decode('latin-1')}" for n, v in scope["headers"])]
-        body = json.dumps([*seen, content.decode("latin-1")]).encode()
+        head = [scope["method"], scope["path"], *(f"{n.decode()}={v.decode('latin-1')}" for n, v in scope["headers"])]
+        body = json.dumps([*head, content.decode("latin-1")]).encode()
     elif scope["path"] == "/large":
         body = bytes(20_000_000)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
@@ -59,7 +59,7 @@ class Connection:
         return int(head.split()[1]), (await self.reader.readexactly(length)).decode().strip()
 
     async def closed(self) -> bytes:
-        """What still came before the server closed the connection."""
+        """The bytes that came before the server closed the connection."""
         try:
             return await asyncio.wait_for(self.reader.read(), 10)
         except ConnectionResetError:
@@ -70,18 +70,18 @@ class Connection:
 async def connect(anyio_backend: object) -> AsyncIterator[Connect]:
     sockets = server.bind("127.0.0.1", 0)
     config = uvicorn.Config(echo, http=HttpProtocol, ws="none", lifespan="off", log_config=None, server_header=False)
-    running = server.Server(config)
-    serving = asyncio.create_task(running.serve(sockets))
-    opened: list[Connection] = []
+    http_server = server.Server(config)
+    task = asyncio.create_task(http_server.serve(sockets))
+    connections: list[Connection] = []
 
     async def open_one() -> Connection:
-        opened.append(Connection(*await asyncio.open_connection(*sockets[0].getsockname())))
-        return opened[-1]
+        connections.append(Connection(*await asyncio.open_connection(*sockets[0].getsockname())))
+        return connections[-1]
 
-    while not running.started:
+    while not http_server.started:
         await asyncio.sleep(0.01)
     yield open_one
-    for connection in opened:
+    for connection in connections:
         connection.writer.close()
-    running.should_exit = True
-    await serving
+    http_server.should_exit = True
+    await task

@@ -1,4 +1,4 @@
-"""What the tests of statistics share."""
+"""Helpers for the tests of statistics."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,20 +12,20 @@ from todo_mcp.statistics.recorder import Recorder
 
 
 def rows() -> list[dict[str, Any]]:
-    """What is stored."""
+    """The stored statistics, sorted."""
     return [{**row} for row in CallStatistics.objects.order_by("tool", "outcome", "transport").values()]
 
 
 def count(recorder: Recorder, calls: int = 1, **changes: Any) -> None:
-    """Count so many calls that are alike."""
-    given: dict[str, Any] = {"tool": "add_task", "outcome": "success", "transport": "mcp", "seconds": 0.001} | changes
+    """Record ``calls`` equal calls."""
+    call: dict[str, Any] = {"tool": "add_task", "outcome": "success", "transport": "mcp", "seconds": 0.001} | changes
     for _ in range(calls):
-        recorder.record(**given)
+        recorder.record(**call)
 
 
 @contextmanager
 def another_session(sql: str) -> Iterator[None]:
-    """A transaction of somebody else, who has done this and does not come to an end within the context."""
+    """Run the SQL in another session, whose transaction stays open inside the context."""
     with psycopg.connect(**connection.get_connection_params()) as other:
         other.execute(sql)
         yield

@@ -1,4 +1,4 @@
-"""What the tests of several operations share: one call through any door as raw JSON, and what an answer must be."""
+"""Helpers for the tests of operations: one call through any door as raw JSON, and checks of its answer."""
 
 import json
 from collections.abc import Mapping
@@ -14,9 +14,11 @@ from tests.support.mcp_messages import tool_call
 TOOLS = ("add_task", "list_tasks", "complete_task", "delete_task", "update_task")
 READ_ONLY = ("list_tasks",)
 
-# Every control but tab and newline, C0, DEL and C1; the first and last surrogates; what shows nothing.
+# Every control character of C0 and C1, and DEL, except tab and newline.
 CONTROLS = tuple(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n")
+# The first and last high and low surrogates.
 LONE_SURROGATES = ("\ud800", "\udbff", "\udc00", "\udfff", "a\udc00\ud800b")
+# Bidirectional controls that are not closed.
 LEFT_OPEN = (
     "\u202eabc",
     "a\u2066b",
@@ -34,6 +36,7 @@ CLOSED = (
     "a\u2069\u202c",
     "\u200fabc\u200e",
 )
+# Texts that show nothing.
 INVISIBLE = (
     "",
     " \t\n",
@@ -43,14 +46,14 @@ INVISIBLE = (
     "\u115f\u1160\u3164\uffa0",  # Hangul fillers
     "\u2800",  # the empty braille pattern
     "\u00ad\u034f\u061c\u180e",  # soft hyphen, grapheme joiner, Arabic letter mark, Mongolian vowel separator
-    "\ufe0f\ufe0e",  # variation selectors without what they vary
+    "\ufe0f\ufe0e",  # variation selectors without a base character
     "\U000e0041\U000e007f",  # tags
 )
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of a tool, whatever carried it."""
+    """A tool's answer, through any door."""
 
     response: httpx2.Response
     envelope: dict[str, Any]
@@ -70,15 +73,19 @@ class Answer:
 
 
 def arguments_of(tool: str, task_id: Any = 1) -> dict[str, Any]:
-    """Good arguments of a tool."""
-    given = {"add_task": {"title": "Buy milk"}, "list_tasks": {}, "update_task": {"task_id": task_id, "title": "New"}}
-    return given.get(tool, {"task_id": task_id})
+    """Valid arguments of a tool."""
+    examples = {
+        "add_task": {"title": "Buy milk"},
+        "list_tasks": {},
+        "update_task": {"task_id": task_id, "title": "New"},
+    }
+    return examples.get(tool, {"task_id": task_id})
 
 
 async def send(
     caller: Caller, door: str, tool: str, arguments: Mapping[str, Any] | str, headers: Mapping[str, str] | None = None
 ) -> Answer:
-    """Call a tool with these arguments, or with this JSON text for them, which need not be good."""
+    """Call a tool. ``arguments`` may be a JSON text, and an invalid one."""
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     if door == "http":
         all_headers = {**caller.headers, **(headers or {})}
@@ -93,7 +100,7 @@ async def send(
 
 
 def refused(answer: Answer, code: int, error: str, *fields: str) -> None:
-    """Check that the answer is this refusal, naming exactly these fields, and says what to do."""
+    """Check that the answer is this refusal and names exactly these fields."""
     assert answer.envelope["status"] == "error"
     assert (answer.code, answer.error, answer.fields) == (code, error, sorted(fields)), answer.envelope
     assert answer.envelope["message"].endswith(".")

@@ -1,4 +1,4 @@
-"""add_task: what it makes, for whom, what it refuses. Its idempotency_key has a file of its own."""
+"""add_task: what it adds, for which user, and what it refuses. Its idempotency_key has a separate file."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from todo_mcp.auth.tokens import issue_token
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
 
 ASTRAL = "\U0001f95b"  # one code point, two UTF-16 units, four bytes
-# Right to left, no word, one mark on a letter, joined emoji, and emoji that are newer than the Unicode of Python 3.11.
+# Right-to-left text, symbols, a combining mark, joined emoji, and emoji newer than the Unicode of Python 3.11.
 TITLES = [
     ASTRAL,
     "ع",
@@ -93,7 +93,7 @@ async def test_a_title_in_any_script_is_kept(as_alice: Caller, door: str) -> Non
         assert (await as_alice.call(door, "add_task", title=title))["data"]["title"] == title
 
 
-async def test_a_control_character_or_lone_surrogate_is_refused_by_the_name_of_its_field(
+async def test_a_control_character_or_lone_surrogate_is_refused_with_the_name_of_its_field(
     as_alice: Caller, orm: Orm, door: str
 ) -> None:
     for char in (*CONTROLS, *LONE_SURROGATES):
@@ -106,7 +106,7 @@ async def test_a_control_character_or_lone_surrogate_is_refused_by_the_name_of_i
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_a_bidirectional_control_that_is_left_open_is_refused_by_the_name_of_its_field(
+async def test_an_unclosed_bidirectional_control_is_refused_with_the_name_of_its_field(
     as_alice: Caller, orm: Orm, door: str
 ) -> None:
     for text in LEFT_OPEN:
@@ -116,7 +116,7 @@ async def test_a_bidirectional_control_that_is_left_open_is_refused_by_the_name_
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_a_title_of_which_nothing_can_be_seen_is_refused(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_an_invisible_title_is_refused(as_alice: Caller, orm: Orm, door: str) -> None:
     for title in (*INVISIBLE, "".join(INVISIBLE)):
         refused(await send(as_alice, door, "add_task", {"title": title}), 400, "invalid_arguments", "title")
     assert await orm(lambda: everything_of("alice")) == []
@@ -128,7 +128,7 @@ async def test_bad_arguments_are_named_and_nothing_is_added(as_alice: Caller, or
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_a_task_is_added_for_the_caller_alone(as_alice: Caller, as_bob: Caller, orm: Orm, door: str) -> None:
+async def test_a_task_is_added_only_for_the_caller(as_alice: Caller, as_bob: Caller, orm: Orm, door: str) -> None:
     await as_bob.call(door, "add_task", title="Bob's", user_id="bob")
     refused(await send(as_bob, door, "add_task", {"title": "x", "user_id": "alice"}), 403, "forbidden")
     assert await orm(lambda: everything_of("alice")) == []
@@ -136,7 +136,7 @@ async def test_a_task_is_added_for_the_caller_alone(as_alice: Caller, as_bob: Ca
     assert (await as_bob.call(door, "list_tasks"))["data"]["total"] == 1
 
 
-async def test_a_service_adds_for_the_user_whom_it_names(
+async def test_a_service_adds_tasks_for_the_user_that_it_names(
     as_alice: Caller, as_service: Caller, orm: Orm, door: str
 ) -> None:
     envelope = await as_service.call(door, "add_task", title="From the chat", user_id="alice")
@@ -146,7 +146,7 @@ async def test_a_service_adds_for_the_user_whom_it_names(
     assert await orm(Task.objects.count) == 1
 
 
-async def test_a_token_that_may_only_read_adds_nothing(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_a_read_only_token_adds_nothing(as_alice: Caller, orm: Orm, door: str) -> None:
     token = await orm(lambda: issue_token(user_id="alice", scopes=["tasks:read"]))
     answer = await send(Caller(as_alice.http, token), door, "add_task", {"title": "Buy milk"})
     refused(answer, 403, "forbidden")

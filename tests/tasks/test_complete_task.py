@@ -1,4 +1,4 @@
-"""complete_task: once, for good, for its owner alone."""
+"""complete_task: only the owner completes a task, once and permanently."""
 
 from typing import Any
 
@@ -22,16 +22,16 @@ def task(committed: None, alice: User) -> Task:
 
 async def test_completing_a_task_marks_it_and_says_when(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
     envelope = await as_alice.call(door, "complete_task", task_id=task.pk)
-    done = await orm(Task.objects.get)
-    at = done.updated_at.isoformat().replace("+00:00", "Z")
+    row = await orm(Task.objects.get)
+    at = row.updated_at.isoformat().replace("+00:00", "Z")
     assert envelope == {
         "status": "success",
         "data": {"task_id": task.pk, "title": "Buy milk", "updated_at": at},
         "message": f"Completed task {task.pk}: Buy milk.",
     }
-    assert (done.completed, done.completed_at, done.deleted_at) == (True, done.updated_at, None)
-    assert done.updated_at > task.updated_at
-    assert (done.title, done.description, done.created_at) == (task.title, task.description, task.created_at)
+    assert (row.completed, row.completed_at, row.deleted_at) == (True, row.updated_at, None)
+    assert row.updated_at > task.updated_at
+    assert (row.title, row.description, row.created_at) == (task.title, task.description, task.created_at)
 
 
 async def test_completing_a_completed_task_succeeds_and_changes_nothing(
@@ -47,8 +47,8 @@ async def test_completing_a_completed_task_succeeds_and_changes_nothing(
 
 async def test_a_completed_task_stays_in_the_list(as_alice: Caller, task: Task, door: str) -> None:
     await as_alice.call(door, "complete_task", task_id=task.pk)
-    (listed,) = (await as_alice.call(door, "list_tasks"))["data"]["tasks"]
-    assert (listed["task_id"], listed["completed"]) == (task.pk, True)
+    (row,) = (await as_alice.call(door, "list_tasks"))["data"]["tasks"]
+    assert (row["task_id"], row["completed"]) == (task.pk, True)
 
 
 async def test_a_deleted_task_cannot_be_completed(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
@@ -58,20 +58,20 @@ async def test_a_deleted_task_cannot_be_completed(as_alice: Caller, task: Task, 
     assert await orm(lambda: everything_of("alice")) == before
 
 
-async def test_bob_cannot_complete_alices_task_and_is_told_what_he_is_told_of_no_task(
+async def test_bob_cannot_complete_alices_task_and_gets_the_same_answer_as_for_a_missing_one(
     as_bob: Caller, task: Task, orm: Orm, door: str
 ) -> None:
     before = await orm(lambda: everything_of("alice"))
     foreign = await send(as_bob, door, "complete_task", {"task_id": task.pk})
     missing = await send(as_bob, door, "complete_task", {"task_id": task.pk + 1})
     refused(foreign, 404, "task_not_found")
-    said = missing.envelope["message"].replace(str(task.pk + 1), str(task.pk))
-    assert {**missing.envelope, "message": said} == foreign.envelope
+    message = missing.envelope["message"].replace(str(task.pk + 1), str(task.pk))
+    assert {**missing.envelope, "message": message} == foreign.envelope
     refused(await send(as_bob, door, "complete_task", {"task_id": task.pk, "user_id": "alice"}), 403, "forbidden")
     assert await orm(lambda: everything_of("alice")) == before
 
 
-async def test_a_service_completes_for_the_user_whom_it_names(
+async def test_a_service_completes_tasks_for_the_user_that_it_names(
     as_service: Caller, task: Task, bob: User, orm: Orm, door: str
 ) -> None:
     for arguments, code, error, fields in (
@@ -85,7 +85,7 @@ async def test_a_service_completes_for_the_user_whom_it_names(
     assert (await orm(Task.objects.get)).completed
 
 
-async def test_a_token_that_may_only_read_completes_nothing(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+async def test_a_read_only_token_completes_nothing(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
     token = await orm(lambda: issue_token(user_id="alice", scopes=["tasks:read"]))
     answer = await send(Caller(as_alice.http, token), door, "complete_task", {"task_id": task.pk})
     refused(answer, 403, "forbidden")
@@ -94,7 +94,7 @@ async def test_a_token_that_may_only_read_completes_nothing(as_alice: Caller, ta
     assert not (await orm(Task.objects.get)).completed
 
 
-async def test_arguments_that_it_does_not_take_are_named(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+async def test_invalid_arguments_are_named(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
     bad: list[tuple[dict[str, Any], list[str]]] = [
         ({}, ["task_id"]),
         ({"task_id": None}, ["task_id"]),

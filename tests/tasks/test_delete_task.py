@@ -1,4 +1,4 @@
-"""delete_task: out of every list, still in the database, for its owner alone."""
+"""delete_task: only the owner deletes a task. It leaves every list but stays in the database."""
 
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ def task(committed: None, alice: User) -> Task:
     return TaskFactory.create(user=alice, title="Buy milk", description="Two litres")
 
 
-async def test_deleting_takes_a_task_out_of_the_list_and_keeps_the_row(
+async def test_deleting_removes_a_task_from_the_list_and_keeps_the_row(
     as_alice: Caller, task: Task, orm: Orm, door: str
 ) -> None:
     envelope = await as_alice.call(door, "delete_task", task_id=task.pk)
@@ -38,7 +38,7 @@ async def test_deleting_takes_a_task_out_of_the_list_and_keeps_the_row(
     assert (row.title, row.description, row.completed) == (task.title, task.description, False)
 
 
-async def test_a_deleted_task_is_found_by_no_tool(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+async def test_no_tool_finds_a_deleted_task(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
     await as_alice.call(door, "delete_task", task_id=task.pk)
     before = await orm(lambda: everything_of("alice"))
     for tool, more in (("delete_task", {}), ("complete_task", {}), ("update_task", {"title": "New"})):
@@ -60,7 +60,7 @@ async def test_an_operator_can_restore_a_deleted_task_as_it_was(
     assert after["updated_at"] > before["updated_at"]
 
 
-async def test_only_a_deleted_task_of_that_very_user_can_be_restored(
+async def test_only_a_deleted_task_of_the_same_user_can_be_restored(
     as_alice: Caller, task: Task, bob: User, orm: Orm, door: str
 ) -> None:
     for user_id, task_id in (("alice", task.pk), ("bob", task.pk), ("alice", task.pk + 1)):
@@ -72,20 +72,20 @@ async def test_only_a_deleted_task_of_that_very_user_can_be_restored(
     assert (await as_alice.call(door, "list_tasks"))["data"]["total"] == 0
 
 
-async def test_bob_cannot_delete_alices_task_and_is_told_what_he_is_told_of_no_task(
+async def test_bob_cannot_delete_alices_task_and_gets_the_same_answer_as_for_a_missing_one(
     as_bob: Caller, task: Task, orm: Orm, door: str
 ) -> None:
     before = await orm(lambda: everything_of("alice"))
     foreign = await send(as_bob, door, "delete_task", {"task_id": task.pk})
     missing = await send(as_bob, door, "delete_task", {"task_id": task.pk + 1})
     refused(foreign, 404, "task_not_found")
-    said = missing.envelope["message"].replace(str(task.pk + 1), str(task.pk))
-    assert {**missing.envelope, "message": said} == foreign.envelope
+    message = missing.envelope["message"].replace(str(task.pk + 1), str(task.pk))
+    assert {**missing.envelope, "message": message} == foreign.envelope
     refused(await send(as_bob, door, "delete_task", {"task_id": task.pk, "user_id": "alice"}), 403, "forbidden")
     assert await orm(lambda: everything_of("alice")) == before
 
 
-async def test_a_service_deletes_for_the_user_whom_it_names(
+async def test_a_service_deletes_tasks_for_the_user_that_it_names(
     as_service: Caller, task: Task, bob: User, orm: Orm, door: str
 ) -> None:
     for arguments, code, error, fields in (
@@ -99,7 +99,7 @@ async def test_a_service_deletes_for_the_user_whom_it_names(
     assert (await orm(Task.objects.get)).deleted_at is not None
 
 
-async def test_a_token_that_may_only_read_deletes_nothing(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+async def test_a_read_only_token_deletes_nothing(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
     token = await orm(lambda: issue_token(user_id="alice", scopes=["tasks:read"]))
     answer = await send(Caller(as_alice.http, token), door, "delete_task", {"task_id": task.pk})
     refused(answer, 403, "forbidden")
@@ -108,7 +108,7 @@ async def test_a_token_that_may_only_read_deletes_nothing(as_alice: Caller, task
     assert (await orm(Task.objects.get)).deleted_at is None
 
 
-async def test_arguments_that_it_does_not_take_are_named(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+async def test_invalid_arguments_are_named(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
     bad: list[tuple[dict[str, Any], list[str]]] = [
         ({}, ["task_id"]),
         ({"task_id": None}, ["task_id"]),

@@ -23,7 +23,7 @@ def events() -> list[TaskEvent]:
 
 
 async def context_of(caller: Caller, orm: Orm, door: str, tool: str, **arguments: Any) -> dict[str, Any]:
-    """What the history says of the one change that this call makes."""
+    """The context in the history of the one change that this call makes."""
     before = await orm(TaskEvent.objects.count)
     headers = {"X-Request-ID": REQUEST_ID, "User-Agent": "curl/8.0"}
     answer = await send(caller, door, tool, arguments, headers)
@@ -34,7 +34,9 @@ async def context_of(caller: Caller, orm: Orm, door: str, tool: str, **arguments
     return context
 
 
-async def test_every_change_says_who_made_it_and_with_what(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_every_change_is_recorded_with_user_token_client_tool_and_request(
+    as_alice: Caller, orm: Orm, door: str
+) -> None:
     token_id = await orm(lambda: AccessToken.objects.get().pk)
     expected = {
         "user": "alice",
@@ -44,8 +46,8 @@ async def test_every_change_says_who_made_it_and_with_what(as_alice: Caller, orm
         "transport": "http" if door == "http" else "mcp",
         "request_id": REQUEST_ID,
     }
-    added = await context_of(as_alice, orm, door, "add_task", title="Buy milk")
-    assert added == {**expected, "tool": "add_task"}
+    context = await context_of(as_alice, orm, door, "add_task", title="Buy milk")
+    assert context == {**expected, "tool": "add_task"}
     task_id = (await orm(events))[0].pgh_obj_id
     for tool, more in (("update_task", {"title": "Buy oats"}), ("complete_task", {}), ("delete_task", {})):
         assert await context_of(as_alice, orm, door, tool, task_id=task_id, **more) == {**expected, "tool": tool}
@@ -69,19 +71,21 @@ async def test_every_version_of_a_task_is_kept(as_alice: Caller, orm: Orm, door:
     assert {(version.pgh_obj_id, version.user_id) for version in versions} == {(task_id, "alice")}
 
 
-async def test_a_service_is_named_beside_the_user_it_acted_for(
+async def test_a_change_by_a_service_is_recorded_with_the_user_and_the_service(
     as_alice: Caller, as_service: Caller, orm: Orm, door: str
 ) -> None:
     context = await context_of(as_service, orm, door, "add_task", title="From the chat", user_id="alice")
     assert (context["user"], context["token_name"]) == ("alice", "chat")
 
 
-async def test_what_changes_nothing_is_not_recorded(as_alice: Caller, as_bob: Caller, orm: Orm, door: str) -> None:
-    added = {"title": "Buy milk", "idempotency_key": "a-key-of-my-own"}
-    task_id = (await as_alice.call(door, "add_task", **added))["data"]["task_id"]
+async def test_a_call_that_changes_nothing_is_not_recorded(
+    as_alice: Caller, as_bob: Caller, orm: Orm, door: str
+) -> None:
+    arguments = {"title": "Buy milk", "idempotency_key": "a-key-of-my-own"}
+    task_id = (await as_alice.call(door, "add_task", **arguments))["data"]["task_id"]
     await as_alice.call(door, "complete_task", task_id=task_id)
     before = await orm(events)
-    await as_alice.call(door, "add_task", **added)
+    await as_alice.call(door, "add_task", **arguments)
     await as_alice.call(door, "complete_task", task_id=task_id)
     await as_alice.call(door, "list_tasks")
     for tool in ("complete_task", "delete_task"):
@@ -90,23 +94,23 @@ async def test_what_changes_nothing_is_not_recorded(as_alice: Caller, as_bob: Ca
     assert await orm(events) == before
 
 
-async def test_a_request_id_that_is_no_plain_word_is_replaced(as_alice: Caller, orm: Orm, door: str) -> None:
-    seen = set()
-    for sent in ("short", "x" * 65, "with space", "semi;colon", '"quoted"', "a/b/c/d/e", ""):
-        answer = await send(as_alice, door, "add_task", {"title": "Buy milk"}, {"X-Request-ID": sent})
+async def test_an_invalid_request_id_is_replaced(as_alice: Caller, orm: Orm, door: str) -> None:
+    request_ids = set()
+    for invalid in ("short", "x" * 65, "with space", "semi;colon", '"quoted"', "a/b/c/d/e", ""):
+        answer = await send(as_alice, door, "add_task", {"title": "Buy milk"}, {"X-Request-ID": invalid})
         request_id = answer.response.headers["x-request-id"]
-        assert request_id != sent
+        assert request_id != invalid
         assert (await orm(events))[-1].pgh_context["request_id"] == request_id
-        seen.add(request_id)
-    assert len(seen) == 7
+        request_ids.add(request_id)
+    assert len(request_ids) == 7
 
 
-async def test_a_clients_name_is_kept_printable_and_short(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_a_clients_name_is_recorded_printable_and_short(as_alice: Caller, orm: Orm, door: str) -> None:
     name = "curl\t\u202e\n" + "x" * 300
-    if door == MODERN:  # names the client in the body
+    if door == MODERN:  # the revision that names the client in the body
         body = json.dumps(request(door, "tools/call", ADD, client=name))
         await as_alice.http.post("/mcp", content=body, headers=as_alice.rpc_headers(door, "tools/call", "add_task"))
     else:
-        sent = name.replace("\u202e\n", "")  # a header holds no such characters
-        await send(as_alice, door, "add_task", ADD["arguments"], {"User-Agent": sent})
+        user_agent = name.replace("\u202e\n", "")  # a header holds no such characters
+        await send(as_alice, door, "add_task", ADD["arguments"], {"User-Agent": user_agent})
     assert (await orm(events))[-1].pgh_context["client"] == ("curl" + "x" * 300)[:100]

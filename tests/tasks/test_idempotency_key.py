@@ -1,4 +1,4 @@
-"""add_task's idempotency_key: a retry adds nothing twice, and a mistake is told."""
+"""add_task's idempotency_key: a retry adds nothing twice, and a misused key is refused."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ each_door = pytest.mark.parametrize("door", DOORS)
 
 @pytest.fixture
 def age_keys(orm: Orm) -> Callable[[timedelta], Awaitable[None]]:
-    """Makes every key older."""
+    """A function that sets the age of every key."""
 
     async def age(by: timedelta) -> None:
         await orm(lambda: IdempotencyKey.objects.update(created_at=timezone.now() - by))
@@ -52,7 +52,7 @@ async def test_the_same_key_and_arguments_return_the_first_result_and_add_nothin
 
 
 @each_door
-async def test_a_description_left_out_is_the_empty_one(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_a_missing_description_equals_an_empty_one(as_alice: Caller, orm: Orm, door: str) -> None:
     first = await as_alice.call(door, "add_task", title="Buy milk", idempotency_key=KEY)
     again = await as_alice.call(door, "add_task", title="Buy milk", description="", idempotency_key=KEY)
     assert again["data"] == first["data"]
@@ -73,16 +73,14 @@ async def test_the_same_key_with_other_arguments_is_a_conflict(as_alice: Caller,
     assert [task.title for task in await orm(lambda: list(Task.objects.all()))] == ["Buy milk"]
 
 
-async def test_every_door_honours_the_key_of_every_other(as_alice: Caller, orm: Orm) -> None:
+async def test_a_key_is_valid_through_every_door(as_alice: Caller, orm: Orm) -> None:
     answers = [await as_alice.call(door, "add_task", title="Buy milk", idempotency_key=KEY) for door in DOORS]
     assert all(answer["data"] == answers[0]["data"] for answer in answers)
     assert await orm(Task.objects.count) == 1
 
 
 @each_door
-async def test_keys_of_different_users_have_nothing_to_do_with_each_other(
-    as_alice: Caller, as_bob: Caller, orm: Orm, door: str
-) -> None:
+async def test_keys_of_different_users_are_independent(as_alice: Caller, as_bob: Caller, orm: Orm, door: str) -> None:
     hers = await as_alice.call(door, "add_task", title="Hers", idempotency_key=KEY)
     his = await as_bob.call(door, "add_task", title="His", idempotency_key=KEY)
     assert hers["data"]["task_id"] != his["data"]["task_id"]
@@ -114,9 +112,9 @@ async def test_a_key_is_forgotten_after_24_hours(
     again = await as_alice.call("http", "add_task", title="Buy milk", idempotency_key=KEY)
     assert again["data"] == first["data"]
     await age_keys(timedelta(hours=24))
-    anew = await as_alice.call("http", "add_task", title="Something else", idempotency_key=KEY)
-    assert anew["data"]["task_id"] != first["data"]["task_id"]
-    assert anew["message"].startswith("Added task")
+    later = await as_alice.call("http", "add_task", title="Something else", idempotency_key=KEY)
+    assert later["data"]["task_id"] != first["data"]["task_id"]
+    assert later["message"].startswith("Added task")
     assert await orm(Task.objects.count) == 2
     assert await orm(IdempotencyKey.objects.count) == 1
 
@@ -142,7 +140,7 @@ async def test_twenty_concurrent_calls_with_one_expired_key_add_one_more_task(
     assert await orm(Task.objects.count) == 2
 
 
-async def test_a_refused_call_leaves_its_key_free(as_alice: Caller, orm: Orm) -> None:
+async def test_a_refused_call_leaves_its_key_unused(as_alice: Caller, orm: Orm) -> None:
     read_only = Caller(as_alice.http, await orm(lambda: issue_token(user_id="alice", scopes=["tasks:read"])))
     refused(await send(read_only, "http", "add_task", {"title": "a", "idempotency_key": KEY}), 403, "forbidden")
     bad = {"title": "", "idempotency_key": KEY}
@@ -150,7 +148,7 @@ async def test_a_refused_call_leaves_its_key_free(as_alice: Caller, orm: Orm) ->
     assert (await as_alice.call("http", "add_task", title="b", idempotency_key=KEY))["status"] == "success"
 
 
-async def test_the_first_result_outlives_its_task(as_alice: Caller, orm: Orm) -> None:
+async def test_a_retry_gets_the_first_result_after_its_task_was_deleted(as_alice: Caller, orm: Orm) -> None:
     first = await as_alice.call("http", "add_task", title="Buy milk", idempotency_key=KEY)
     await as_alice.call("http", "delete_task", task_id=first["data"]["task_id"])
     again = await as_alice.call("http", "add_task", title="Buy milk", idempotency_key=KEY)

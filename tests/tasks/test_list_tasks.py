@@ -1,4 +1,4 @@
-"""list_tasks: what a page holds, in which order, and what is refused. Walking the pages has a file of its own."""
+"""list_tasks: the content and order of a page, and what is refused. Reading several pages has a separate file."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,10 +32,10 @@ def ids(envelope: dict[str, Any]) -> list[int]:
 async def test_a_list_shows_every_field_of_each_task_newest_first(as_alice: Caller, door: str) -> None:
     first = (await as_alice.call(door, "add_task", title="Buy milk", description="Two litres"))["data"]
     second = (await as_alice.call(door, "add_task", title="Call Eve"))["data"]
-    done = (await as_alice.call(door, "complete_task", task_id=first["task_id"]))["data"]
+    completion = (await as_alice.call(door, "complete_task", task_id=first["task_id"]))["data"]
     envelope = await as_alice.call(door, "list_tasks")
     newest = {**second, "description": "", "completed": False, "updated_at": second["created_at"]}
-    oldest = {**first, "description": "Two litres", "completed": True, "updated_at": done["updated_at"]}
+    oldest = {**first, "description": "Two litres", "completed": True, "updated_at": completion["updated_at"]}
     assert envelope == {
         "status": "success",
         "data": {"tasks": [newest, oldest], "returned": 2, "total": 2, "has_more": False, "next_cursor": None},
@@ -57,14 +57,12 @@ async def test_times_are_rfc_3339_in_utc(as_alice: Caller, alice: User, orm: Orm
     assert (task["created_at"], task["updated_at"]) == ("2026-03-01T09:30:00Z", "2026-03-01T09:30:00.000001Z")
 
 
-async def test_tasks_of_one_moment_are_listed_by_id(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
-    made = await orm(lambda: [task.pk for task in TaskFactory.create_batch(5, user=alice, created_at=NOON)])
-    assert ids(await as_alice.call(door, "list_tasks")) == sorted(made, reverse=True)
+async def test_tasks_of_the_same_moment_are_sorted_by_id(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
+    task_ids = await orm(lambda: [task.pk for task in TaskFactory.create_batch(5, user=alice, created_at=NOON)])
+    assert ids(await as_alice.call(door, "list_tasks")) == sorted(task_ids, reverse=True)
 
 
-async def test_a_status_selects_and_its_total_counts_that_status(
-    as_alice: Caller, alice: User, orm: Orm, door: str
-) -> None:
+async def test_a_status_filters_the_list_and_its_total(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
     pending = await orm(lambda: TaskFactory.create(user=alice).pk)
     done = await orm(lambda: TaskFactory.create(user=alice, completed=True, completed_at=NOON).pk)
     for status, expected in {"all": [done, pending], "pending": [pending], "completed": [done]}.items():
@@ -73,18 +71,18 @@ async def test_a_status_selects_and_its_total_counts_that_status(
 
 
 async def test_deleted_tasks_are_in_no_list_and_no_total(as_alice: Caller, door: str) -> None:
-    kept, gone, done = [
+    first, second, third = [
         (await as_alice.call(door, "add_task", title=title))["data"]["task_id"] for title in ("a", "b", "c")
     ]
-    await as_alice.call(door, "complete_task", task_id=done)
-    for task_id in (gone, done):
+    await as_alice.call(door, "complete_task", task_id=third)
+    for task_id in (second, third):
         await as_alice.call(door, "delete_task", task_id=task_id)
-    for status, expected in {"all": [kept], "pending": [kept], "completed": []}.items():
+    for status, expected in {"all": [first], "pending": [first], "completed": []}.items():
         envelope = await as_alice.call(door, "list_tasks", status=status)
         assert (ids(envelope), envelope["data"]["total"]) == (expected, len(expected))
 
 
-async def test_a_list_that_is_cut_says_so_in_words_and_numbers(
+async def test_an_incomplete_list_says_so_in_words_and_numbers(
     as_alice: Caller, alice: User, orm: Orm, door: str
 ) -> None:
     await orm(lambda: TaskFactory.create_batch(57, user=alice))
@@ -97,14 +95,14 @@ async def test_a_list_that_is_cut_says_so_in_words_and_numbers(
     assert last["message"] == "Showing 7 of 57. This is the last page."
 
 
-async def test_a_limit_is_kept_to_from_1_to_100(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
+async def test_a_limit_may_be_from_1_to_100(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
     await orm(lambda: TaskFactory.create_batch(101, user=alice))
     for limit, returned in ((1, 1), (100, 100), ("2", 2), ("007", 7)):
         data = (await as_alice.call(door, "list_tasks", limit=limit))["data"]
         assert (data["returned"], data["total"], data["has_more"]) == (returned, 101, True)
 
 
-async def test_a_page_that_ends_exactly_at_the_end_has_no_next(
+async def test_a_page_that_ends_with_the_last_task_has_no_next_cursor(
     as_alice: Caller, alice: User, orm: Orm, door: str
 ) -> None:
     await orm(lambda: TaskFactory.create_batch(2, user=alice))
@@ -119,7 +117,7 @@ async def test_a_bad_argument_is_named(as_alice: Caller, door: str) -> None:
             refused(answer, 400, "invalid_arguments", field)
 
 
-async def test_bob_sees_nothing_of_alices_list_nor_of_a_cursor_of_hers(
+async def test_bob_sees_nothing_of_alices_list_not_even_with_her_cursor(
     as_alice: Caller, as_bob: Caller, alice: User, bob: User, orm: Orm, door: str
 ) -> None:
     await orm(lambda: TaskFactory.create_batch(3, user=alice))
@@ -130,7 +128,7 @@ async def test_bob_sees_nothing_of_alices_list_nor_of_a_cursor_of_hers(
     assert ids(await as_bob.call(door, "list_tasks", cursor=cursor)) == [his]
 
 
-async def test_a_service_sees_the_list_of_the_user_whom_it_names(
+async def test_a_service_sees_the_list_of_the_user_that_it_names(
     as_service: Caller, alice: User, bob: User, orm: Orm, door: str
 ) -> None:
     hers = await orm(lambda: TaskFactory.create(user=alice).pk)
@@ -140,7 +138,7 @@ async def test_a_service_sees_the_list_of_the_user_whom_it_names(
     refused(await send(as_service, door, "list_tasks", {"user_id": "no-one"}), 404, "user_not_found")
 
 
-async def test_reading_needs_the_scope_to_read(as_alice: Caller, orm: Orm, door: str) -> None:
+async def test_listing_requires_the_scope_tasks_read(as_alice: Caller, orm: Orm, door: str) -> None:
     write, read = await orm(lambda: [issue_token(user_id="alice", scopes=[f"tasks:{s}"]) for s in ("write", "read")])
     answer = await send(Caller(as_alice.http, write), door, "list_tasks", {})
     refused(answer, 403, "forbidden")
@@ -149,7 +147,7 @@ async def test_reading_needs_the_scope_to_read(as_alice: Caller, orm: Orm, door:
     assert (await Caller(as_alice.http, read).call(door, "list_tasks"))["status"] == "success"
 
 
-async def test_a_list_changes_nothing(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
+async def test_listing_changes_nothing(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
     await orm(lambda: TaskFactory.create(user=alice))
     before = await orm(lambda: list(Task.objects.values()))
     await as_alice.call(door, "list_tasks")

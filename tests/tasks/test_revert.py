@@ -1,4 +1,4 @@
-"""Going back in a task's history: asked first, done by a service, and a version itself."""
+"""Reverting a task to a version: the admin asks first, a service does it, and the history gets a new version."""
 
 import re
 from typing import Any
@@ -39,7 +39,7 @@ def url(task: Task) -> str:
     return f"{LISTS['tasks']}{task.pk}/revert/"
 
 
-def test_it_is_offered_for_every_version_that_differs_and_never_by_get(client: Client, task: Task) -> None:
+def test_revert_is_offered_for_every_version_that_differs_and_never_by_get(client: Client, task: Task) -> None:
     first, second, _ = versions(task)
     page = client.get(f"{LISTS['tasks']}{task.pk}/change/").content.decode()
     assert re.findall(r'name="version" value="(\d+)"', page) == [str(second["pgh_id"]), str(first["pgh_id"])]
@@ -47,18 +47,18 @@ def test_it_is_offered_for_every_version_that_differs_and_never_by_get(client: C
     assert len(versions(task)) == 3
 
 
-def test_it_is_asked_first_with_what_will_change(client: Client, task: Task) -> None:
+def test_revert_asks_first_and_shows_what_will_change(client: Client, task: Task) -> None:
     first = versions(task)[0]
-    asked = client.post(url(task), {"version": first["pgh_id"]}).content.decode()
-    assert "Opened again" in asked
-    assert "<del><bdi>Oat milk</bdi></del>" in asked and "<ins><bdi>Milk</bdi></ins>" in asked
+    page = client.post(url(task), {"version": first["pgh_id"]}).content.decode()
+    assert "Opened again" in page
+    assert "<del><bdi>Oat milk</bdi></del>" in page and "<ins><bdi>Milk</bdi></ins>" in page
     assert len(versions(task)) == 3
 
 
-def test_it_brings_back_words_and_state_as_a_new_version(client: Client, task: Task) -> None:
+def test_revert_restores_text_and_state_as_a_new_version(client: Client, task: Task) -> None:
     first = versions(task)[0]
-    done = client.post(url(task), {"version": first["pgh_id"], "confirmed": "yes"})
-    assert done.headers["Location"] == f"{LISTS['tasks']}{task.pk}/change/"
+    response = client.post(url(task), {"version": first["pgh_id"], "confirmed": "yes"})
+    assert response.headers["Location"] == f"{LISTS['tasks']}{task.pk}/change/"
     task.refresh_from_db()
     assert (task.title, task.description, task.completed, task.completed_at) == ("Milk", "Two litres", False, None)
     *_, latest = versions(task)
@@ -67,7 +67,7 @@ def test_it_brings_back_words_and_state_as_a_new_version(client: Client, task: T
     assert task.updated_at == latest["updated_at"] > first["updated_at"]
 
 
-def test_it_can_itself_be_reverted(client: Client, task: Task) -> None:
+def test_a_revert_can_be_reverted(client: Client, task: Task) -> None:
     first, _, third = versions(task)
     for version in (first, third):
         client.post(url(task), {"version": version["pgh_id"], "confirmed": "yes"})
@@ -76,12 +76,12 @@ def test_it_can_itself_be_reverted(client: Client, task: Task) -> None:
 
 
 @pytest.mark.parametrize("version", ["0", "x", "999999999", "", "99999999999999999"])
-def test_a_version_that_is_not_there_is_told_of(client: Client, task: Task, version: str) -> None:
-    done = client.post(url(task), {"version": version, "confirmed": "yes"})
-    assert done.status_code == 302 and len(versions(task)) == 3
+def test_reverting_to_a_missing_version_changes_nothing(client: Client, task: Task, version: str) -> None:
+    response = client.post(url(task), {"version": version, "confirmed": "yes"})
+    assert response.status_code == 302 and len(versions(task)) == 3
 
 
-def test_a_version_of_another_task_is_none_of_this_one(client: Client, task: Task, bob: User) -> None:
+def test_a_version_of_another_task_is_refused(client: Client, task: Task, bob: User) -> None:
     other = TaskFactory.create(user=bob, title="Bread")
     client.post(url(task), {"version": versions(other)[0]["pgh_id"], "confirmed": "yes"})
     with pytest.raises(TaskNotFound):
@@ -89,19 +89,19 @@ def test_a_version_of_another_task_is_none_of_this_one(client: Client, task: Tas
     assert len(versions(task)) == 3
 
 
-def test_a_deleted_task_is_restored_first(client: Client, task: Task) -> None:
+def test_a_deleted_task_cannot_be_reverted_before_it_is_restored(client: Client, task: Task) -> None:
     services.delete_task(user_id="alice", task_id=task.pk)
     form = {"version": versions(task)[0]["pgh_id"], "confirmed": "yes"}
     assert client.post(url(task), form).status_code == 403
     assert 'name="version"' not in client.get(f"{LISTS['tasks']}{task.pk}/change/").content.decode()
 
 
-def test_who_may_only_look_cannot_revert(task: Task) -> None:
+def test_an_operator_who_may_only_view_cannot_revert(task: Task) -> None:
     form = {"version": versions(task)[0]["pgh_id"], "confirmed": "yes"}
     assert staff_with("view_task").post(url(task), form).status_code == 403
     assert len(versions(task)) == 3
 
 
-def test_a_task_that_is_not_there_cannot_be_reverted(client: Client) -> None:
+def test_a_missing_task_cannot_be_reverted(client: Client) -> None:
     for key in ("0", "x", "99999999999999999999"):
         assert client.post(f"{LISTS['tasks']}{key}/revert/", {"version": "1"}).status_code == 403

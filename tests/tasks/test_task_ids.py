@@ -1,4 +1,4 @@
-"""task_id: an integer, or the same as a string of digits. Whatever is not exactly that never acts on a task."""
+"""task_id: an integer, or the same as a string of digits. No other value ever acts on a task."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from todo_mcp.users.models import User
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
 
 TOOLS_WITH_ID = ("complete_task", "delete_task", "update_task")
-# Everything here is 1 to some parser, and task 1 is there.
+# Some parser reads each of these as 1, and task 1 exists.
 LOOKS_LIKE_ONE: list[Any] = [
     True, 1.0, 1e0, "1.0", "1e0", "+1", " 1", "1 ", "1\n", "\uff11", "\u0661", "0x1", "0b1", "1_", "¹", "I",
     "one", [1], {"id": 1}, ["1"], "-1", -1, "true", "1\u200b", "\u200b1", "1\x00", "1,0", "01.",
@@ -37,7 +37,7 @@ NO_ID: list[Any] = [None, False, "", " ", [], {}, float("1e300"), 1.5, "nan", "\
 
 
 @pytest.mark.parametrize("tool", TOOLS_WITH_ID)
-async def test_what_is_no_id_is_refused_and_never_acts(
+async def test_an_invalid_id_is_refused_and_changes_nothing(
     as_alice: Caller, alice: User, orm: Orm, door: str, tool: str
 ) -> None:
     await orm(lambda: TaskFactory.create(id=1, user=alice))
@@ -53,14 +53,14 @@ async def test_what_is_no_id_is_refused_and_never_acts(
 
 @pytest.mark.parametrize("tool", TOOLS_WITH_ID)
 async def test_an_id_may_be_a_string_of_digits(as_alice: Caller, alice: User, orm: Orm, door: str, tool: str) -> None:
-    for given, task_id in (("7", 7), ("008", 8), (str(2**63 - 1), 2**63 - 1), (2**63 - 2, 2**63 - 2)):
+    for argument, task_id in (("7", 7), ("008", 8), (str(2**63 - 1), 2**63 - 1), (2**63 - 2, 2**63 - 2)):
         await orm(partial(TaskFactory.create, id=task_id, user=alice))
-        envelope = await as_alice.call(door, tool, **arguments_of(tool, given))
+        envelope = await as_alice.call(door, tool, **arguments_of(tool, argument))
         assert envelope["data"]["task_id"] == task_id
 
 
 @pytest.mark.parametrize("tool", TOOLS_WITH_ID)
-async def test_an_id_in_range_that_is_nobodys_is_not_found(as_alice: Caller, door: str, tool: str) -> None:
+async def test_an_unknown_id_in_range_is_not_found(as_alice: Caller, door: str, tool: str) -> None:
     for task_id in (1, "1", 2**31, 2**53 + 1, 2**63 - 1, str(2**63 - 1)):
         answer = await send(as_alice, door, tool, arguments_of(tool, task_id))
         refused(answer, 404, "task_not_found")

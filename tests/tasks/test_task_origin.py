@@ -22,49 +22,51 @@ def conversation(committed: None, alice: User) -> Conversation:
 
 
 @pytest.fixture(params=[False, True], ids=["without key", "with key"])
-def titled(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
-    """Arguments, with an idempotency_key or without."""
+def with_title(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
+    """A function that makes arguments for add_task, with an idempotency_key or without."""
     key = {"idempotency_key": "a-key-of-my-own"} if request.param else {}
     return lambda **origin: {"title": "Buy milk", **key, **origin}
 
 
 async def test_a_task_remembers_its_conversation_and_message(
-    as_alice: Caller, conversation: Conversation, orm: Orm, door: str, titled: Callable[..., dict[str, Any]]
+    as_alice: Caller, conversation: Conversation, orm: Orm, door: str, with_title: Callable[..., dict[str, Any]]
 ) -> None:
     message = await orm(lambda: MessageFactory.create(conversation=conversation).pk)
     origin = {"conversation_id": conversation.pk, "message_id": str(message)}
-    assert (await send(as_alice, door, "add_task", titled(**origin))).code == 200
+    assert (await send(as_alice, door, "add_task", with_title(**origin))).code == 200
     task = await orm(Task.objects.get)
     assert (task.conversation_id, task.message_id) == (conversation.pk, message)
 
 
-async def test_bobs_conversation_is_to_alice_what_no_conversation_is(
-    as_alice: Caller, as_bob: Caller, bob: User, orm: Orm, door: str, titled: Callable[..., dict[str, Any]]
+async def test_bobs_conversation_gets_the_same_answer_as_a_missing_one(
+    as_alice: Caller, as_bob: Caller, bob: User, orm: Orm, door: str, with_title: Callable[..., dict[str, Any]]
 ) -> None:
-    his = await orm(lambda: ConversationFactory.create(user=bob).pk)
-    foreign = await send(as_alice, door, "add_task", titled(conversation_id=his))
-    missing = await send(as_alice, door, "add_task", titled(conversation_id=his + 1))
+    bobs = await orm(lambda: ConversationFactory.create(user=bob).pk)
+    foreign = await send(as_alice, door, "add_task", with_title(conversation_id=bobs))
+    missing = await send(as_alice, door, "add_task", with_title(conversation_id=bobs + 1))
     refused(foreign, 404, "conversation_not_found")
-    said = missing.envelope["message"].replace(str(his + 1), str(his))
-    assert {**missing.envelope, "message": said} == foreign.envelope
+    message = missing.envelope["message"].replace(str(bobs + 1), str(bobs))
+    assert {**missing.envelope, "message": message} == foreign.envelope
     assert await orm(Task.objects.count) == 0
 
 
-async def test_a_message_must_be_one_of_that_conversation(
+async def test_a_message_must_belong_to_the_conversation(
     as_alice: Caller,
     conversation: Conversation,
     bob: User,
     orm: Orm,
     door: str,
-    titled: Callable[..., dict[str, Any]],
+    with_title: Callable[..., dict[str, Any]],
 ) -> None:
     message = await orm(lambda: MessageFactory.create(conversation=conversation).pk)
     other = await orm(lambda: MessageFactory.create(conversation__user=conversation.user).pk)
-    his = await orm(lambda: MessageFactory.create(conversation__user=bob).pk)
-    for wrong in (other, his, 10**6):
-        answer = await send(as_alice, door, "add_task", titled(conversation_id=conversation.pk, message_id=wrong))
+    bobs = await orm(lambda: MessageFactory.create(conversation__user=bob).pk)
+    for wrong in (other, bobs, 10**6):
+        answer = await send(as_alice, door, "add_task", with_title(conversation_id=conversation.pk, message_id=wrong))
         refused(answer, 400, "invalid_arguments", "message_id")
-        said = answer.envelope["data"]["fields"]["message_id"]
-        assert said == "is not a message of this conversation"
-    refused(await send(as_alice, door, "add_task", titled(message_id=message)), 400, "invalid_arguments", "message_id")
+        reason = answer.envelope["data"]["fields"]["message_id"]
+        assert reason == "is not a message of this conversation"
+    refused(
+        await send(as_alice, door, "add_task", with_title(message_id=message)), 400, "invalid_arguments", "message_id"
+    )
     assert await orm(Task.objects.count) == 0

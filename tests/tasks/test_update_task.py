@@ -1,4 +1,4 @@
-"""update_task: what is given changes, what is left out stays, for its owner alone."""
+"""update_task: only the owner updates a task. Given fields change, and the others stay."""
 
 import asyncio
 from typing import Any
@@ -21,16 +21,14 @@ def task(committed: None, alice: User) -> Task:
     return TaskFactory.create(user=alice, title="Buy milk", description="Two litres")
 
 
-async def test_what_is_given_changes_and_what_is_left_out_stays(
-    as_alice: Caller, task: Task, orm: Orm, door: str
-) -> None:
+async def test_given_fields_change_and_the_others_stay(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
     steps: list[tuple[dict[str, str], list[str], str, tuple[str, str]]] = [
         ({"title": "Buy oats"}, ["title"], "title", ("Buy oats", "Two litres")),
         ({"description": "Soon"}, ["description"], "description", ("Buy oats", "Soon")),
         ({"description": ""}, ["description"], "description", ("Buy oats", "")),
         ({"title": "Buy", "description": "x"}, ["title", "description"], "title and description", ("Buy", "x")),
     ]
-    for arguments, fields, said, expected in steps:
+    for arguments, fields, names, expected in steps:
         envelope = await as_alice.call(door, "update_task", task_id=task.pk, **arguments)
         row = await orm(Task.objects.get)
         assert (row.title, row.description) == expected
@@ -38,11 +36,11 @@ async def test_what_is_given_changes_and_what_is_left_out_stays(
         assert envelope == {
             "status": "success",
             "data": {"task_id": task.pk, "title": row.title, "updated_fields": fields, "updated_at": at},
-            "message": f"Updated {said} of task {task.pk}: {row.title}.",
+            "message": f"Updated {names} of task {task.pk}: {row.title}.",
         }
 
 
-async def test_an_update_touches_nothing_but_its_fields_and_updated_at(
+async def test_an_update_changes_only_its_fields_and_updated_at(
     as_alice: Caller, task: Task, orm: Orm, door: str
 ) -> None:
     await as_alice.call(door, "complete_task", task_id=task.pk)
@@ -53,7 +51,7 @@ async def test_an_update_touches_nothing_but_its_fields_and_updated_at(
     assert after["updated_at"] > before["updated_at"]
 
 
-async def test_two_clients_that_edit_different_fields_at_once_both_keep_their_edit(
+async def test_concurrent_edits_of_different_fields_are_both_kept(
     as_alice: Caller, task: Task, orm: Orm, door: str
 ) -> None:
     edits = [{field: f"{field} {n}"} for n in range(10) for field in ("title", "description")]
@@ -75,22 +73,22 @@ async def test_a_title_is_trimmed_and_its_length_counts_code_points(
     assert (await orm(Task.objects.get)).updated_at == before.updated_at
 
 
-async def test_text_that_nobody_could_see_or_store_is_refused_by_the_name_of_its_field(
+async def test_invisible_or_unstorable_text_is_refused_with_the_name_of_its_field(
     as_alice: Caller, task: Task, orm: Orm, door: str
 ) -> None:
     before = await orm(lambda: everything_of("alice"))
-    unseen = [({"title": title}, "title") for title in INVISIBLE]
+    invisible = [({"title": title}, "title") for title in INVISIBLE]
     fields = ("title", "description")
     unstorable = [
         ({field: f"a{char}b"}, field) for char in (*CONTROLS, *LONE_SURROGATES, *LEFT_OPEN) for field in fields
     ]
-    for arguments, field in unseen + unstorable:
+    for arguments, field in invisible + unstorable:
         answer = await send(as_alice, door, "update_task", {"task_id": task.pk, **arguments})
         refused(answer, 400, "invalid_arguments", field)
     assert await orm(lambda: everything_of("alice")) == before
 
 
-async def test_arguments_that_it_does_not_take_are_named(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+async def test_invalid_arguments_are_named(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
     bad: list[tuple[dict[str, Any], list[str]]] = [
         ({}, ["task_id"]),
         ({"title": "New"}, ["task_id"]),
@@ -114,21 +112,21 @@ async def test_a_deleted_task_cannot_be_updated(as_alice: Caller, task: Task, or
     assert (await orm(Task.objects.get)).title == "Buy milk"
 
 
-async def test_bob_cannot_update_alices_task_and_is_told_what_he_is_told_of_no_task(
+async def test_bob_cannot_update_alices_task_and_gets_the_same_answer_as_for_a_missing_one(
     as_bob: Caller, task: Task, orm: Orm, door: str
 ) -> None:
     before = await orm(lambda: everything_of("alice"))
     foreign = await send(as_bob, door, "update_task", {"task_id": task.pk, "title": "His"})
     missing = await send(as_bob, door, "update_task", {"task_id": task.pk + 1, "title": "His"})
     refused(foreign, 404, "task_not_found")
-    said = missing.envelope["message"].replace(str(task.pk + 1), str(task.pk))
-    assert {**missing.envelope, "message": said} == foreign.envelope
-    named = {"task_id": task.pk, "title": "His", "user_id": "alice"}
-    refused(await send(as_bob, door, "update_task", named), 403, "forbidden")
+    message = missing.envelope["message"].replace(str(task.pk + 1), str(task.pk))
+    assert {**missing.envelope, "message": message} == foreign.envelope
+    arguments = {"task_id": task.pk, "title": "His", "user_id": "alice"}
+    refused(await send(as_bob, door, "update_task", arguments), 403, "forbidden")
     assert await orm(lambda: everything_of("alice")) == before
 
 
-async def test_a_service_updates_for_the_user_whom_it_names(
+async def test_a_service_updates_tasks_for_the_user_that_it_names(
     as_service: Caller, task: Task, bob: User, orm: Orm, door: str
 ) -> None:
     new = {"task_id": task.pk, "title": "From the chat"}
@@ -140,7 +138,7 @@ async def test_a_service_updates_for_the_user_whom_it_names(
     assert (await orm(Task.objects.get)).title == "From the chat"
 
 
-async def test_a_token_that_may_only_read_updates_nothing(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+async def test_a_read_only_token_updates_nothing(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
     token = await orm(lambda: issue_token(user_id="alice", scopes=["tasks:read"]))
     answer = await send(Caller(as_alice.http, token), door, "update_task", {"task_id": task.pk, "title": "New"})
     refused(answer, 403, "forbidden")

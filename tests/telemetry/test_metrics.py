@@ -1,4 +1,4 @@
-"""What /metrics tells of one process; tests/process/test_serve.py asks several workers."""
+"""/metrics of one process. tests/process/test_serve.py tests several workers."""
 
 import asyncio
 import time
@@ -40,14 +40,14 @@ async def test_a_call_is_timed_by_tool_era_and_outcome(as_alice: Caller, door: s
     before = await read(as_alice.http)
     await as_alice.call(door, "list_tasks")
     await as_alice.call(door, "delete_task", task_id=2**40)
-    grown = await read(as_alice.http) - before
+    increase = await read(as_alice.http) - before
     era = {"transport": "http", "revision": ""} if door == "http" else {"transport": "mcp", "revision": door}
     for tool, outcome in (("list_tasks", "success"), ("delete_task", "task_not_found")):
-        assert grown[key("todo_call_seconds_count", tool=tool, outcome=outcome, **era)] == 1
-        assert grown[key("todo_calls_total", tool=tool, outcome=outcome, **era)] == 1
-        assert grown[key("todo_database_seconds_count", tool=tool)] == 1
-        took = grown[key("todo_call_seconds_sum", tool=tool, outcome=outcome, **era)]
-        assert 0 < grown[key("todo_database_seconds_sum", tool=tool)] < took
+        assert increase[key("todo_call_seconds_count", tool=tool, outcome=outcome, **era)] == 1
+        assert increase[key("todo_calls_total", tool=tool, outcome=outcome, **era)] == 1
+        assert increase[key("todo_database_seconds_count", tool=tool)] == 1
+        seconds = increase[key("todo_call_seconds_sum", tool=tool, outcome=outcome, **era)]
+        assert 0 < increase[key("todo_database_seconds_sum", tool=tool)] < seconds
 
 
 async def test_a_page_and_a_request_of_the_chat_backend_are_timed_by_status(as_alice: Caller) -> None:
@@ -55,31 +55,31 @@ async def test_a_page_and_a_request_of_the_chat_backend_are_timed_by_status(as_a
     await as_alice.http.get("/api/conversations", headers=as_alice.headers)
     await as_alice.http.get("/admin/login/")
     await as_alice.http.get("/no-such-page")
-    grown = await read(as_alice.http) - before
+    increase = await read(as_alice.http) - before
     for kind, status in (("rest", "200"), ("page", "200"), ("page", "404")):
-        assert grown[key("todo_page_seconds_count", kind=kind, status=status)] == 1
+        assert increase[key("todo_page_seconds_count", kind=kind, status=status)] == 1
 
 
 async def test_a_request_that_is_refused_is_counted_by_status(as_alice: Caller) -> None:
     before = await read(as_alice.http)
     await as_alice.http.post("/api/tools/list_tasks")
-    grown = await read(as_alice.http) - before
-    assert grown[key("todo_refused_requests_total", status="401")] == 1
+    increase = await read(as_alice.http) - before
+    assert increase[key("todo_refused_requests_total", status="401")] == 1
 
 
-async def test_what_waits_at_the_gate_is_timed_and_what_does_not_is_not(http: httpx2.AsyncClient) -> None:
+async def test_only_work_that_waits_at_the_gate_is_timed_there(http: httpx2.AsyncClient) -> None:
     gate = DatabaseGate(1, 0.1)
     before = await read(http)
-    held = asyncio.create_task(gate.in_thread(lambda: time.sleep(0.3)))
+    running_work = asyncio.create_task(gate.in_thread(lambda: time.sleep(0.3)))
     await asyncio.sleep(0)
     with pytest.raises(Busy):
         await gate.on_loop(lambda: None)
-    await held
+    await running_work
     await gate.on_loop(lambda: None)
     await gate.close()
-    grown = await read(http) - before
-    assert grown[key("todo_gate_wait_seconds_count")] == grown[key("todo_gate_refused_total")] == 1
-    assert grown[key("todo_gate_wait_seconds_sum")] >= 0.1
+    increase = await read(http) - before
+    assert increase[key("todo_gate_wait_seconds_count")] == increase[key("todo_gate_refused_total")] == 1
+    assert increase[key("todo_gate_wait_seconds_sum")] >= 0.1
 
 
 def _sleep_in_postgresql() -> float:
@@ -89,16 +89,16 @@ def _sleep_in_postgresql() -> float:
     return database_time.get().seconds
 
 
-async def test_time_in_postgresql_is_told_apart_from_our_own_on_the_loop_and_in_a_thread(committed: None) -> None:
+async def test_time_in_postgresql_is_measured_separately_on_the_loop_and_in_a_thread(committed: None) -> None:
     gate = DatabaseGate(1, 1)
-    await gate.on_loop(lambda: connection.ensure_connection())  # the gate's, not ours
-    for way in (gate.on_loop, gate.in_thread):
-        assert 0.1 <= await way(_sleep_in_postgresql) < 0.2
-        assert await way(lambda: database_time.get().seconds) == 0, "each has a stopwatch of its own"
+    await gate.on_loop(lambda: connection.ensure_connection())  # the gate's connection, not the test's
+    for run in (gate.on_loop, gate.in_thread):
+        assert 0.1 <= await run(_sleep_in_postgresql) < 0.2
+        assert await run(lambda: database_time.get().seconds) == 0, "each has its own stopwatch"
     await gate.close()
 
 
-async def test_connections_are_told_by_state_and_none_that_broke(
+async def test_connections_are_counted_by_state_without_broken_ones(
     as_alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate_module, "COUNT_EVERY", 0.01)
@@ -107,10 +107,10 @@ async def test_connections_are_told_by_state_and_none_that_broke(
     async def state(function: Callable[[], object]) -> list[float]:
         work = asyncio.create_task(gate.in_thread(function))
         await asyncio.sleep(0.1)
-        found = await read(as_alice.http)
+        samples = await read(as_alice.http)
         await asyncio.wait({work})
         work.exception()
-        return [found[key("todo_database_connections", state=name)] for name in ("in_use", "idle")]
+        return [samples[key("todo_database_connections", state=name)] for name in ("in_use", "idle")]
 
     def sleep() -> None:
         connection.ensure_connection()

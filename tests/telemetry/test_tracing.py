@@ -1,4 +1,4 @@
-"""Traces: who is whose child, what failed, and that nothing of anybody's is told."""
+"""Traces: spans and their children, errors, and the absence of user data."""
 
 import asyncio
 import gzip
@@ -58,7 +58,7 @@ async def _nothing_to_export() -> AsyncIterator[None]:
 async def traced_http(
     memory: InMemorySpanExporter, committed: None, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the application, which is traced."""
+    """A client of the application, with tracing."""
     monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:1")
     monkeypatch.setattr(tracing, "exporting", _nothing_to_export)
     async with application_client() as client:
@@ -66,7 +66,7 @@ async def traced_http(
 
 
 @pytest.fixture
-def traced(traced_http: httpx2.AsyncClient, memory: InMemorySpanExporter, alice: User) -> Caller:
+def traced_caller(traced_http: httpx2.AsyncClient, memory: InMemorySpanExporter, alice: User) -> Caller:
     token = issue_token(user_id="alice")
     memory.clear()
     return Caller(traced_http, token)
@@ -88,12 +88,12 @@ async def call(
 
 
 def tree(memory: InMemorySpanExporter) -> tuple[ReadableSpan, list[ReadableSpan]]:
-    """The one span of a server, and its children in the order of their beginnings."""
+    """The only span of a server, and its children in the order of their start."""
     spans = memory.get_finished_spans()
     (server,) = [span for span in spans if span.kind is SpanKind.SERVER]
     assert server.context
     children = [span for span in spans if span.parent and span.parent.span_id == server.context.span_id]
-    assert len(children) == len(spans) - 1, "a span without its place"
+    assert len(children) == len(spans) - 1, "every other span is a child of the server's"
     return server, sorted(children, key=lambda span: span.start_time or 0)
 
 
@@ -104,11 +104,11 @@ def parent_of(span: ReadableSpan) -> tuple[str, str]:
 
 @pytest.mark.parametrize("door", DOORS)
 async def test_a_call_is_a_span_and_its_statements_are_children(
-    traced: Caller, memory: InMemorySpanExporter, door: str
+    traced_caller: Caller, memory: InMemorySpanExporter, door: str
 ) -> None:
-    await call(traced, door, "add_task", title="Warm the connection")
+    await call(traced_caller, door, "add_task", title="Warm the connection")
     memory.clear()
-    await call(traced, door, "add_task", title="Buy milk", idempotency_key="a-key-of-my-own")
+    await call(traced_caller, door, "add_task", title="Buy milk", idempotency_key="a-key-of-my-own")
     server, statements = tree(memory)
     assert server.name == ("POST /api/tools/add_task" if door == "http" else "tools/call add_task")
     assert server.parent is None and server.status.status_code is StatusCode.UNSET
@@ -125,35 +125,37 @@ async def test_a_call_is_a_span_and_its_statements_are_children(
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_call_goes_on_with_the_trace_that_its_header_names(
-    traced: Caller, memory: InMemorySpanExporter, door: str
+async def test_a_call_continues_the_trace_in_its_header(
+    traced_caller: Caller, memory: InMemorySpanExporter, door: str
 ) -> None:
-    await call(traced, door, "list_tasks", header=TRACEPARENT)
+    await call(traced_caller, door, "list_tasks", header=TRACEPARENT)
     server, statements = tree(memory)
     assert parent_of(server) == (TRACE, PARENT)
     assert {parent_of(span)[0] for span in statements} == {TRACE}
 
 
 @pytest.mark.parametrize("door", [HANDSHAKE[-1], MODERN])
-async def test_a_message_goes_on_with_the_trace_that_it_names_itself(
-    traced: Caller, memory: InMemorySpanExporter, door: str
+async def test_a_message_continues_the_trace_in_its_meta_and_not_the_one_in_its_header(
+    traced_caller: Caller, memory: InMemorySpanExporter, door: str
 ) -> None:
-    await call(traced, door, "list_tasks", meta=TRACEPARENT, header=f"00-{'1' * 32}-{'2' * 16}-01")
+    await call(traced_caller, door, "list_tasks", meta=TRACEPARENT, header=f"00-{'1' * 32}-{'2' * 16}-01")
     server, _statements = tree(memory)
     assert parent_of(server) == (TRACE, PARENT)
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_caller_who_does_not_sample_its_trace_is_not_traced(
-    traced: Caller, memory: InMemorySpanExporter, door: str
+async def test_a_call_whose_trace_is_not_sampled_is_not_traced(
+    traced_caller: Caller, memory: InMemorySpanExporter, door: str
 ) -> None:
-    await call(traced, door, "list_tasks", header=f"00-{TRACE}-{PARENT}-00")
+    await call(traced_caller, door, "list_tasks", header=f"00-{TRACE}-{PARENT}-00")
     assert memory.get_finished_spans() == ()
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_tools_error_is_the_error_of_its_span(traced: Caller, memory: InMemorySpanExporter, door: str) -> None:
-    assert (await call(traced, door, "delete_task", task_id=2**40))["status"] == "error"
+async def test_a_tools_error_is_the_error_of_its_span(
+    traced_caller: Caller, memory: InMemorySpanExporter, door: str
+) -> None:
+    assert (await call(traced_caller, door, "delete_task", task_id=2**40))["status"] == "error"
     server, statements = tree(memory)
     assert server.attributes
     assert server.status.status_code is StatusCode.ERROR and server.status.description is None
@@ -161,12 +163,12 @@ async def test_a_tools_error_is_the_error_of_its_span(traced: Caller, memory: In
     assert {span.status.status_code for span in statements} == {StatusCode.UNSET}
 
 
-async def test_a_statement_that_fails_tells_its_sqlstate_and_not_its_message(
-    traced: Caller, memory: InMemorySpanExporter, orm: Orm
+async def test_the_span_of_a_failed_statement_has_its_sqlstate_and_not_its_message(
+    traced_caller: Caller, memory: InMemorySpanExporter, orm: Orm
 ) -> None:
     await orm(lambda: run_sql("ALTER TABLE django_session RENAME TO django_session_away"))
     try:
-        page = await traced.http.get("/admin/", headers={"Cookie": "sessionid=wordsofacookie"})
+        page = await traced_caller.http.get("/admin/", headers={"Cookie": "sessionid=wordsofacookie"})
     finally:
         await orm(lambda: run_sql("ALTER TABLE django_session_away RENAME TO django_session"))
     assert page.status_code == 500
@@ -178,9 +180,11 @@ async def test_a_statement_that_fails_tells_its_sqlstate_and_not_its_message(
     assert "wordsofacookie" not in everything(memory)
 
 
-async def test_calls_at_the_same_time_keep_their_statements_apart(traced: Caller, memory: InMemorySpanExporter) -> None:
+async def test_calls_at_the_same_time_keep_their_statements_apart(
+    traced_caller: Caller, memory: InMemorySpanExporter
+) -> None:
     doors = [door for door in DOORS for _ in range(4)]
-    await asyncio.gather(*(call(traced, door, "add_task", title="Buy milk") for door in doors))
+    await asyncio.gather(*(call(traced_caller, door, "add_task", title="Buy milk") for door in doors))
     spans = memory.get_finished_spans()
     traces = Counter(trace.format_trace_id(span.context.trace_id) for span in spans if span.context)
     inserts = [span for span in spans if span.name == "INSERT"]
@@ -188,45 +192,47 @@ async def test_calls_at_the_same_time_keep_their_statements_apart(traced: Caller
     assert len({span.parent.span_id for span in inserts if span.parent}) == len(doors)
 
 
-async def test_nothing_that_a_caller_writes_is_in_a_span(traced: Caller, memory: InMemorySpanExporter) -> None:
+async def test_nothing_that_a_caller_writes_is_in_a_span(traced_caller: Caller, memory: InMemorySpanExporter) -> None:
     words = "wordsofatask"
     for door in DOORS:
-        await call(traced, door, "add_task", title=words, description=words, idempotency_key=f"{words}-{door}")
-        await call(traced, door, "update_task", task_id=1, title=f"{words} too")
-        await call(traced, door, "update_task", task_id=words, title=words)
-        await call(traced, door, "list_tasks", cursor=words, header=words, user_id=words)
+        await call(traced_caller, door, "add_task", title=words, description=words, idempotency_key=f"{words}-{door}")
+        await call(traced_caller, door, "update_task", task_id=1, title=f"{words} too")
+        await call(traced_caller, door, "update_task", task_id=words, title=words)
+        await call(traced_caller, door, "list_tasks", cursor=words, header=words, user_id=words)
     for revision in (HANDSHAKE[-1], MODERN):
-        await traced.rpc("tools/call", {"name": words, "arguments": {}}, revision=revision)
-        await traced.rpc(f"tools/{words}", {words: words}, revision=revision)
-        await traced.rpc("tools/list", {"cursor": words}, revision=revision)
-        headers = traced.rpc_headers(revision, "tools/call", "list_tasks")
-        await traced.http.post(
+        await traced_caller.rpc("tools/call", {"name": words, "arguments": {}}, revision=revision)
+        await traced_caller.rpc(f"tools/{words}", {words: words}, revision=revision)
+        await traced_caller.rpc("tools/list", {"cursor": words}, revision=revision)
+        headers = traced_caller.rpc_headers(revision, "tools/call", "list_tasks")
+        await traced_caller.http.post(
             "/mcp", content=tool_call(revision, "list_tasks", "{}", id=f'"{words}"'), headers=headers
         )
-    await traced.http.request(words, f"/{words}?{words}={words}", headers={"User-Agent": words, "Cookie": words})
-    await traced.http.post(f"/api/tools/{words}", headers=traced.headers)
-    told = everything(memory)
-    assert "POST /api/tools/{tool}" in told and "tools/call _OTHER" in told and "UPDATE" in told
-    assert words not in told
-    assert traced.token not in told and traced.token.removeprefix("todo_") not in told
-    assert "alice" not in told
+    await traced_caller.http.request(words, f"/{words}?{words}={words}", headers={"User-Agent": words, "Cookie": words})
+    await traced_caller.http.post(f"/api/tools/{words}", headers=traced_caller.headers)
+    text = everything(memory)
+    assert "POST /api/tools/{tool}" in text and "tools/call _OTHER" in text and "UPDATE" in text
+    assert words not in text
+    assert traced_caller.token not in text and traced_caller.token.removeprefix("todo_") not in text
+    assert "alice" not in text
 
 
-async def test_the_chat_backends_requests_are_told_by_their_route(traced: Caller, memory: InMemorySpanExporter) -> None:
-    made = await traced.http.post("/api/conversations", json={}, headers=traced.headers)
+async def test_requests_of_the_chat_backend_are_named_by_their_route(
+    traced_caller: Caller, memory: InMemorySpanExporter
+) -> None:
+    created = await traced_caller.http.post("/api/conversations", json={}, headers=traced_caller.headers)
     memory.clear()
-    await traced.http.get(f"/api/conversations/{made.json()['id']}", headers=traced.headers)
+    await traced_caller.http.get(f"/api/conversations/{created.json()['id']}", headers=traced_caller.headers)
     server, statements = tree(memory)
     assert server.attributes and server.attributes["http.response.status_code"] == 200
     assert server.name == "GET /api/conversations/<conversation_id>"
     assert [span.name for span in statements] == ["SELECT", "SELECT"]
 
 
-def test_what_traces_need_is_not_imported_where_none_are_wanted() -> None:
+def test_the_tracing_libraries_are_not_imported_without_tracing() -> None:
     code = "import sys, todo_mcp.asgi; print([name for name in sys.modules if name.startswith('opentelemetry.sdk')"
     code += " or name.startswith(('opentelemetry.exporter', 'google.protobuf', 'opentelemetry.proto'))])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
 
 
 @pytest.mark.parametrize(
@@ -242,7 +248,7 @@ def test_what_traces_need_is_not_imported_where_none_are_wanted() -> None:
         ({"OTEL_SDK_DISABLED": "TRUE", ENDPOINT: "http://collector:4318"}, False),
     ],
 )
-def test_the_standard_variables_say_whether_there_are_traces(
+def test_the_standard_variables_turn_tracing_on_or_off(
     variables: dict[str, str], configured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
@@ -253,11 +259,11 @@ def test_the_standard_variables_say_whether_there_are_traces(
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes what an OTLP exporter sends over HTTP."""
+    """Receives the spans that an OTLP exporter sends over HTTP."""
 
     def __init__(self) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
-        super().__init__(("127.0.0.1", 0), _Take)
+        super().__init__(("127.0.0.1", 0), _CollectorHandler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -265,21 +271,21 @@ class Collector(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def spans(self) -> list[dict[str, Any]]:
-        """Name, service and trace of each span that came."""
+        """Name, service and trace of each received span."""
         return [
             {
                 "name": span.name,
-                "service": {found.key: found.value.string_value for found in sent.resource.attributes}["service.name"],
+                "service": {item.key: item.value.string_value for item in group.resource.attributes}["service.name"],
                 "trace": span.trace_id.hex(),
             }
             for request in self.requests
-            for sent in request.resource_spans
-            for scope in sent.scope_spans
+            for group in request.resource_spans
+            for scope in group.scope_spans
             for span in scope.spans
         ]
 
 
-class _Take(BaseHTTPRequestHandler):
+class _CollectorHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert self.path == "/v1/traces" and isinstance(self.server, Collector)
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -301,7 +307,7 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.mark.parametrize("service", ["", "tasks-of-europe"])
-def test_a_server_sends_its_spans_to_the_collector_at_the_latest_when_it_ends(
+def test_a_server_that_stops_sends_its_remaining_spans_to_the_collector(
     database: Database, collector: Collector, tmp_path: Path, service: str
 ) -> None:
     variables = {ENDPOINT: collector.url, "OTEL_BSP_SCHEDULE_DELAY": 3_600_000} | (
@@ -319,7 +325,7 @@ def test_a_server_sends_its_spans_to_the_collector_at_the_latest_when_it_ends(
     assert [line["trace_id"] for line in server.log_lines() if line["message"] == "call"] == [TRACE]
 
 
-def test_a_collector_that_never_answers_does_not_hold_up_a_server_that_ends(database: Database, tmp_path: Path) -> None:
+def test_a_collector_that_never_answers_does_not_delay_a_server_that_stops(database: Database, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         server = ServerProcess(
             database, tmp_path / "server.log", **{ENDPOINT: f"http://127.0.0.1:{mute.getsockname()[1]}"}
@@ -340,12 +346,12 @@ def run_sql(sql: str) -> None:
         cursor.execute(sql)
 
 
-def test_a_traced_connection_can_be_made_again_as_after_the_embedded_server_was_started_anew(
+def test_a_traced_connection_can_be_opened_again_with_the_same_parameters(
     committed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:1")
     wrapper = connections.create_connection(DEFAULT_DB_ALIAS)
     parameters = wrapper.get_connection_params()
     for _ in range(2):
-        with closing(wrapper.get_new_connection(parameters)) as made:
-            assert made.execute("SELECT 1").fetchone() == (1,)
+        with closing(wrapper.get_new_connection(parameters)) as new_connection:
+            assert new_connection.execute("SELECT 1").fetchone() == (1,)

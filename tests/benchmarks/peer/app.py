@@ -36,9 +36,9 @@ def envelope(data: dict[str, Any], message: str) -> dict[str, Any]:
     return {"status": "success", "data": data, "message": message}
 
 
-async def own(session: AsyncSession, user_id: str, task_id: int) -> Task:
-    found = await session.exec(select(Task).where(Task.id == task_id, Task.user_id == user_id))
-    task = found.one_or_none()
+async def get_task(session: AsyncSession, user_id: str, task_id: int) -> Task:
+    rows = await session.exec(select(Task).where(Task.id == task_id, Task.user_id == user_id))
+    task = rows.one_or_none()
     if task is None:
         raise ValueError(f"No task {task_id}.")
     return task
@@ -82,7 +82,7 @@ async def list_tasks(user_id: str, status: str = "all", limit: int = 50) -> dict
 async def complete_task(user_id: str, task_id: int) -> dict[str, Any]:
     """Complete one task."""
     async with AsyncSession(engine) as session:
-        task = await own(session, user_id, task_id)
+        task = await get_task(session, user_id, task_id)
         task.completed = True
         task.updated_at = now()
         session.add(task)
@@ -97,7 +97,7 @@ async def update_task(
 ) -> dict[str, Any]:
     """Update one task."""
     async with AsyncSession(engine) as session:
-        task = await own(session, user_id, task_id)
+        task = await get_task(session, user_id, task_id)
         changes = {"title": title, "description": description}
         fields = [name for name, value in changes.items() if value is not None]
         for name in fields:

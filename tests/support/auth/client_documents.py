@@ -1,4 +1,4 @@
-"""A real HTTPS server for client documents, with a certificate of a CA of its own, that can misbehave in every way."""
+"""A real HTTPS server for client documents. It has its own CA and can misbehave in every way."""
 
 import contextlib
 import datetime
@@ -21,14 +21,14 @@ from cryptography.x509.oid import NameOID
 REDIRECT_URI = "http://127.0.0.1:33418/callback"
 DRIP_SECONDS = 0.02  # between two bytes of a slow answer
 MIB = 1024 * 1024
-INFLATED = 64 * MIB  # what a bomb would become
+INFLATED = 64 * MIB  # the size of a bomb after decompression
 
 Send = Callable[[bytes], None]
 Reply = bytes | Callable[["DocumentServer", Send], None]
 
 
 class DocumentServer:
-    """Answers each path with bytes, or lets a function send what it likes. ``asked`` holds the heads of requests."""
+    """Answers each path with bytes, or calls a function that sends any bytes. ``asked`` holds the heads of requests."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -39,50 +39,50 @@ class DocumentServer:
     def address(self, path: str = "/client.json") -> str:
         return f"https://localhost:{self.port}{path}"
 
-    def document(self, path: str = "/client.json", **changed: Any) -> dict[str, Any]:
-        """A good document for this path."""
+    def document(self, path: str = "/client.json", **changes: Any) -> dict[str, Any]:
+        """A valid document for this path."""
         return {
             "client_id": self.address(path),
             "client_name": "Document client",
             "redirect_uris": [REDIRECT_URI],
             "grant_types": ["authorization_code", "refresh_token"],
             "token_endpoint_auth_method": "none",
-            **changed,
+            **changes,
         }
 
-    def text(self, path: str = "/client.json", **changed: Any) -> bytes:
-        return json.dumps(self.document(path, **changed)).encode()
+    def text(self, path: str = "/client.json", **changes: Any) -> bytes:
+        return json.dumps(self.document(path, **changes)).encode()
 
     def serve(self, reply: Reply, path: str = "/client.json") -> str:
-        """Answer so from now on; the address."""
+        """Answer this path with the reply from now on. Returns its address."""
         self.replies[path] = reply
         return self.address(path)
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK", content_type: str = "application/json") -> bytes:
-    """A whole response; its length is announced unless a header does."""
+    """A complete response. It gets a Content-Length unless a header states the length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", *headers]
     if not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in headers):
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def then_slowly(begun: bytes, endless: bytes = b"x") -> Reply:
-    """A reply that begins at once, then comes on byte by byte for ever."""
+def then_slowly(beginning: bytes, endless: bytes = b"x") -> Reply:
+    """A reply that begins at once, then continues slowly and never ends."""
 
     def reply(server: DocumentServer, send: Send) -> None:
-        send(begun)
+        send(beginning)
         while not server.closing.wait(DRIP_SECONDS):
             send(endless)
 
     return reply
 
 
-def then_endlessly(begun: bytes, piece: bytes) -> Reply:
-    """A reply that never ends, as fast as it is read."""
+def then_endlessly(beginning: bytes, piece: bytes) -> Reply:
+    """A reply that never ends, sent as fast as the client reads it."""
 
     def reply(server: DocumentServer, send: Send) -> None:
-        send(begun)
+        send(beginning)
         while not server.closing.is_set():
             send(piece)
 
@@ -94,49 +94,49 @@ def document_server(certificate: Path) -> Iterator[DocumentServer]:
     server = DocumentServer()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    listening = socket.create_server(("127.0.0.1", 0), backlog=64)
-    server.port = listening.getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    server.port = listener.getsockname()[1]
 
     def accept() -> None:
         with contextlib.suppress(OSError):
             while True:
-                connection, _ = listening.accept()
+                connection, _ = listener.accept()
                 threading.Thread(target=_serve, args=(server, context, connection), daemon=True).start()
 
-    accepting = threading.Thread(target=accept, daemon=True)
-    accepting.start()
+    acceptor = threading.Thread(target=accept, daemon=True)
+    acceptor.start()
     try:
         yield server
     finally:
         server.closing.set()
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-        accepting.join(5)
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        acceptor.join(5)
 
 
 def _serve(server: DocumentServer, context: ssl.SSLContext, connection: socket.socket) -> None:
     connection.settimeout(10)
-    with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+    with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
         head = b""
         while b"\r\n\r\n" not in head:
-            received = secured.recv(8192)
-            if not received:
+            chunk = tls.recv(8192)
+            if not chunk:
                 return
-            head += received
+            head += chunk
         server.asked.append(head.decode("latin-1"))
         reply = server.replies.get(head.split(b" ")[1].decode("latin-1"), answer(b"", status="404 Not Found"))
         if isinstance(reply, bytes):
-            secured.sendall(reply)
+            tls.sendall(reply)
         else:
-            reply(server, secured.sendall)
+            reply(server, tls.sendall)
 
 
 def certificates(
     directory: Path, *, hosts: tuple[str, ...] = ("localhost",), expired: bool = False
 ) -> tuple[Path, Path]:
-    """Files in PEM: a new CA, and a key with a certificate that it has signed for these hosts."""
+    """PEM files: a new CA, and a key with a certificate for these hosts, signed by the CA."""
     now = datetime.datetime.now(datetime.UTC)
-    ends = now + datetime.timedelta(days=-1 if expired else 1)
+    expires = now + datetime.timedelta(days=-1 if expired else 1)
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test CA")])
 
@@ -148,7 +148,7 @@ def certificates(
             .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=2))
-            .not_valid_after(ends)
+            .not_valid_after(expires)
         )
 
     authority = builder(ca_name, ca_key.public_key()).add_extension(x509.BasicConstraints(True, None), critical=True)

@@ -1,4 +1,4 @@
-"""Alice with a password and her browser, a client that has registered itself, an issuer, and client documents."""
+"""Fixtures for sign-in and tokens: Alice's browser, a registered client, an issuer, and client documents."""
 
 import json
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ from todo_mcp.users.models import User
 
 
 @pytest.fixture(autouse=True)
-def nothing_failed() -> None:
-    """Each test begins with no failed fetches on record."""
+def empty_cache() -> None:
+    """Each test starts with no recorded failed fetches."""
     cache.clear()
 
 
@@ -31,7 +31,7 @@ async def person(http: httpx2.AsyncClient, orm: Orm) -> User:
 
 @pytest.fixture
 async def browser(http: httpx2.AsyncClient, person: User) -> Browser:
-    """Alice's, signed in."""
+    """Alice's browser, signed in."""
     browser = Browser(http)
     response = await browser.sign_in("alice")
     assert response.status_code == 302, response.text
@@ -46,25 +46,25 @@ async def app(http: httpx2.AsyncClient) -> OAuthClient:
 
 @pytest.fixture
 def configure(settings: Any) -> Configure:
-    """Makes the issuer, so changed, the only one."""
+    """Make the test issuer, with these changes, the only one."""
 
-    def configure(**changed: Any) -> None:
-        settings.JWT_ISSUERS = parse_issuers(json.dumps([issuer(**changed)]), list(settings.SCOPES))
+    def configure(**changes: Any) -> None:
+        settings.JWT_ISSUERS = parse_issuers(json.dumps([issuer(**changes)]), list(settings.SCOPES))
 
     return configure
 
 
 @pytest.fixture
 def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of "localhost", by a CA that this process trusts."""
-    trusted, certificate = certificates(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    """A certificate for "localhost", from a CA that this process trusts."""
+    ca_file, certificate = certificates(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
     return certificate
 
 
 @pytest.fixture
 def documents(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DocumentServer]:
-    """A server on this computer, whose address counts as a public one; nothing else of a fetch is changed."""
+    """A local server whose address counts as public. Nothing else of a fetch is changed."""
     monkeypatch.setattr(cimd, "_ip_is_public", lambda ip: True)
     with document_server(certificate) as server:
         yield server

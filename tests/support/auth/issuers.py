@@ -1,4 +1,4 @@
-"""Issuers of JWTs for the tests: keys, tokens of every make, and a server that publishes a key set."""
+"""Issuers of JWTs for the tests: keys, tokens of every kind, and a server that publishes a key set."""
 
 import base64
 import contextlib
@@ -28,11 +28,11 @@ PEM = (
 )
 
 
-def claims(**changed: Any) -> dict[str, Any]:
-    """Good claims about Alice; None leaves one out."""
+def claims(**changes: Any) -> dict[str, Any]:
+    """Valid claims about Alice. A claim of None is left out."""
     now = int(time.time())
-    said = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 600, **changed}
-    return {name: value for name, value in said.items() if value is not None}
+    values = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 600, **changes}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def signed(
@@ -45,23 +45,23 @@ def signed(
 
 
 def raw(header: str, payload: str, key: Any = RSA, algorithm: str = "RS256") -> str:
-    """A token of exactly these JSON texts, well signed."""
+    """A token with exactly these JSON texts and a valid signature."""
     head, body = (base64.urlsafe_b64encode(text.encode()).rstrip(b"=") for text in (header, payload))
     algorithms = jwt.algorithms.get_default_algorithms()
-    found = algorithms[algorithm]
-    signature = found.sign(head + b"." + body, found.prepare_key(key))
+    signer = algorithms[algorithm]
+    signature = signer.sign(head + b"." + body, signer.prepare_key(key))
     return b".".join((head, body, base64.urlsafe_b64encode(signature).rstrip(b"="))).decode()
 
 
-def issuer(**changed: Any) -> dict[str, Any]:
+def issuer(**changes: Any) -> dict[str, Any]:
     """An entry of JWT_ISSUERS with a public key."""
-    return {"issuer": ISSUER, "audience": AUDIENCE, "family": "RS", "public_key": PEM, **changed}
+    return {"issuer": ISSUER, "audience": AUDIENCE, "family": "RS", "public_key": PEM, **changes}
 
 
-def jwk(key: Any = RSA, **changed: Any) -> dict[str, Any]:
+def jwk(key: Any = RSA, **changes: Any) -> dict[str, Any]:
     """The public half of a key, as a JSON Web Key."""
     algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
-    return {**algorithm.to_jwk(key.public_key(), as_dict=True), "use": "sig", **changed}
+    return {**algorithm.to_jwk(key.public_key(), as_dict=True), "use": "sig", **changes}
 
 
 async def status(http: httpx2.AsyncClient, token: str, **arguments: Any) -> int:
@@ -69,7 +69,7 @@ async def status(http: httpx2.AsyncClient, token: str, **arguments: Any) -> int:
 
 
 class KeyServer:
-    """Publishes ``keys``; or answers ``status`` and ``body`` where they are set, byte by byte where it is ``slow``."""
+    """Publishes ``keys``. ``status`` and ``body`` replace the answer. A ``slow`` server sends spaces without end."""
 
     def __init__(self) -> None:
         self.keys: list[dict[str, Any]] = []
@@ -85,21 +85,21 @@ class KeyServer:
         return self.body if self.body is not None else json.dumps({"keys": self.keys}).encode()
 
 
-def _handler(published: KeyServer) -> type[BaseHTTPRequestHandler]:
+def _handler(answers: KeyServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = published.answer()
-            self.send_response(published.status)
-            self.send_header("Content-Length", str(1_000_000 if published.slow else len(body)))
-            if published.status in (301, 302, 307):
+            body = answers.answer()
+            self.send_response(answers.status)
+            self.send_header("Content-Length", str(1_000_000 if answers.slow else len(body)))
+            if answers.status in (301, 302, 307):
                 self.send_header("Location", "/elsewhere")
             self.send_header("Content-Type", "application/json")
             self.end_headers()
-            if not published.slow:
+            if not answers.slow:
                 self.wfile.write(body)
                 return
             with contextlib.suppress(OSError):
-                while not published.closing.wait(0.05):
+                while not answers.closing.wait(0.05):
                     self.wfile.write(b" ")
 
         def log_message(self, *args: object) -> None:
@@ -110,13 +110,13 @@ def _handler(published: KeyServer) -> type[BaseHTTPRequestHandler]:
 
 @contextlib.contextmanager
 def key_server() -> Iterator[KeyServer]:
-    published = KeyServer()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(published))
+    answers = KeyServer()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(answers))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    published.url = f"http://127.0.0.1:{server.server_port}/keys"
+    answers.url = f"http://127.0.0.1:{server.server_port}/keys"
     try:
-        yield published
+        yield answers
     finally:
-        published.closing.set()
+        answers.closing.set()
         server.shutdown()
         server.server_close()

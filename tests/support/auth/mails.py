@@ -1,4 +1,4 @@
-"""A mail server on loopback that tests can break, and a wait for mails that are sent outside of requests."""
+"""A local mail server that tests can break, and a wait for mails that are sent outside of requests."""
 
 import asyncio
 import email
@@ -19,19 +19,22 @@ from todo_mcp.auth.models import ResetRequest
 
 @dataclass
 class MailServer:
-    """Speaks as much SMTP (RFC 5321) as a client needs; says 421 ``refuses`` times, and nothing while it ``hangs``."""
+    """Speaks as much SMTP (RFC 5321) as a client needs.
+
+    It refuses ``refuses`` connections with 421. While it ``hangs``, it is silent.
+    """
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
     connections: int = 0
     refuses: int = 0
     hangs: bool = False
-    seconds: float = 0.0  # that it takes over each mail
+    seconds: float = 0.0  # the time that each mail takes
     _open: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @property
     def receivers(self) -> list[str]:
-        return sorted(str(sent["to"]) for sent in self.mails)
+        return sorted(str(mail["to"]) for mail in self.mails)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -70,16 +73,16 @@ class MailServer:
 
 @asynccontextmanager
 async def mail_server(settings: Any) -> AsyncIterator[MailServer]:
-    """The server that the settings name, for as long as this lasts."""
-    made = MailServer()
-    async with await asyncio.start_server(made.serve, "127.0.0.1", 0) as listening:
-        made.port = listening.sockets[0].getsockname()[1]
+    """A mail server. Inside the context the settings name it."""
+    server = MailServer()
+    async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listener:
+        server.port = listener.sockets[0].getsockname()[1]
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", made.port
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
         try:
-            yield made
+            yield server
         finally:
-            await made.hang_up()
+            await server.hang_up()
 
 
 async def until(look: Callable[[], object]) -> None:
@@ -89,16 +92,16 @@ async def until(look: Callable[[], object]) -> None:
 
 
 async def outbox(orm: Orm) -> list[mail.EmailMessage]:
-    """All that was sent, once nothing waits to be sent."""
+    """All sent mails, after the queue of mails is empty."""
     async with asyncio.timeout(PATIENCE):
         while await orm(ResetRequest.objects.exists):
             await asyncio.sleep(0.01)
-    sent: list[mail.EmailMessage] = mail.outbox
-    return sent
+    mails: list[mail.EmailMessage] = mail.outbox
+    return mails
 
 
 def link_in(text: str) -> str:
-    """The path of the link to a new password."""
-    found = re.search(r"http://localhost:5000(/\S+)", text.partition("Choose")[2])
-    assert found, text
-    return found[1]
+    """The path of the link with which a person chooses a new password."""
+    match = re.search(r"http://localhost:5000(/\S+)", text.partition("Choose")[2])
+    assert match, text
+    return match[1]
