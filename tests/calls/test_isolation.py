@@ -16,6 +16,7 @@ from tests.support.caller import DOORS, Caller
 from tests.support.factories import TaskFactory, UserFactory
 from tests.support.tool_calls import Answer, arguments_of, everything_of, send
 from todo_mcp.auth.tokens import issue_token, revoke_token
+from todo_mcp.core.operations import REGISTRY
 from todo_mcp.users.models import User
 from todo_mcp.users.services import set_active
 
@@ -82,6 +83,10 @@ EXPECTED: dict[str, Cells] = {
     "deactivated user's": ALL_REJECTED,
     "never issued": ALL_REJECTED,
 }
+
+
+async def test_every_tool_is_in_the_table() -> None:
+    assert {*TOOLS} == {*REGISTRY}
 
 
 def make_token(kind: str) -> str:
