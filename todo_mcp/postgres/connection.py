@@ -1,12 +1,13 @@
 """psycopg's synchronous connection. In a ``Work`` it releases the thread until PostgreSQL has answered."""
 
+import asyncio
 import contextlib
 import os
 import select
 import socket
 import time
 from contextvars import ContextVar
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import psycopg
@@ -71,6 +72,13 @@ class Connection(psycopg.Connection[Any]):
 
     def unwatch(self) -> None:
         """Stop the event loop from watching the connection, before a thread uses it."""
+        work = current_work()
+        if work is None:
+            self._unwatch()
+        elif self._watched is not None:
+            work.on_loops_stack(self._unwatch)
+
+    def _unwatch(self) -> None:
         if self._watched is not None:
             self._loop.remove_reader(self._watched)
             self._loop.remove_writer(self._watched)
@@ -101,21 +109,24 @@ class Connection(psycopg.Connection[Any]):
 
     def _until(self, wait_for: Wait, work: Work) -> Ready:
         """Wait until the socket is ready to read or to write."""
-        if self._watched is None:
-            self._loop = work.loop
-            self._watched = os.dup(self.fileno())
-            self._loop.add_reader(self._watched, self._on_ready, Ready.R)
-        if wait_for & Wait.W:
-            self._loop.add_writer(self._watched, self._on_ready, Ready.W)
         self._waiting = work
-        ready: Ready = work.pause()
+        is_watched = self._watched is not None and wait_for is Wait.R
+        ready: Ready = work.pause(None if is_watched else partial(self._watch, work.loop, wait_for))
         return ready
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, wait_for: Wait) -> None:
+        if self._watched is None:
+            self._loop = loop
+            self._watched = os.dup(self.fileno())
+            loop.add_reader(self._watched, self._on_ready, Ready.R)
+        if wait_for & Wait.W:
+            loop.add_writer(self._watched, self._on_ready, Ready.W)
 
     def _on_ready(self, ready: Ready) -> None:
         if ready is Ready.W and self._watched is not None:
             self._loop.remove_writer(self._watched)
         work, self._waiting = self._waiting, None
         if work is not None:
-            work.resume_soon(ready)
+            work.resume(ready)
         elif ready is Ready.R:  # the connection is idle: see ``is_stale``
             self.unwatch()

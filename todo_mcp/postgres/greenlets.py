@@ -38,7 +38,7 @@ class Work(greenlet):
         assert not self.dead
         asyncio._set_running_loop(None)
         try:
-            result = self.switch(value) if self else self.switch()
+            result = self._switch_and_serve(value)
         except BaseException as error:
             if not self.done.done():
                 self.done.set_exception(error)
@@ -48,18 +48,37 @@ class Work(greenlet):
         finally:
             asyncio._set_running_loop(self.loop)
 
-    def resume_soon(self, value: Any = None) -> None:
-        """Call ``resume`` from the loop's queue. A callback of a socket or a timer must use this.
+    def _switch_and_serve(self, value: Any) -> Any:
+        """Switch to the function, and call what it wants to be called on this stack. Returns its result at its end."""
+        request = self.switch(value) if self else self.switch()
+        while not self.dead and request is not None:
+            function, continues = request
+            try:
+                function()
+            except Exception as error:
+                request = self.throw(error)
+            else:
+                if not continues:
+                    break
+                request = self.switch()
+        return request
 
-        libuv keeps pointers into its stack while it calls back, and a greenlet overwrites that stack. libuv then
-        crashes as soon as the greenlet adds or removes a socket.
+    def pause(self, first: Callable[[], object] | None = None) -> Any:
+        """Within the function: release the thread until ``resume`` is called; returns its value.
+
+        ``first`` is called at once, on the loop's own stack (see ``on_loops_stack``).
         """
-        self.loop.call_soon(self.resume, value)
-
-    def pause(self) -> Any:
-        """Within the function: release the thread until ``resume`` is called; returns its value."""
         assert self.parent is not None
-        return self.parent.switch()
+        return self.parent.switch((first, False) if first else None)
+
+    def on_loops_stack(self, function: Callable[[], object]) -> None:
+        """Within the function: call another one on the loop's own stack. Whatever adds or removes a socket must do so.
+
+        libuv keeps a pointer into its stack while it calls back, and a greenlet overwrites that stack. If a greenlet
+        then adds or removes a socket, libuv reads and writes through that pointer, and the process may crash.
+        """
+        assert self.parent is not None
+        self.parent.switch((function, True))
 
 
 def current_work() -> Work | None:
@@ -110,5 +129,5 @@ def sleep(seconds: float) -> None:
     if work is None:
         time.sleep(seconds)
     else:
-        work.loop.call_later(seconds, work.resume_soon)
+        work.loop.call_later(seconds, work.resume)
         work.pause()
