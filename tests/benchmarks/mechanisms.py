@@ -29,7 +29,7 @@ from tests.benchmarks import servers
 from tests.benchmarks.code_lines import count
 from tests.benchmarks.run import ERAS, Figure, Ids, check, load
 from tests.benchmarks.servers import Target
-from tests.support.server_process import ROOT
+from tests.support.server_process import ROOT, serve_command
 
 TOOLS = ("add_task", "list_tasks")
 FULL, TRACED = "full", "traced"
@@ -259,8 +259,8 @@ def targets_of(url: str, tokens: dict[str, str], collector: str) -> Iterator[dic
             for tool in TOOLS:
                 check(targets[name], tool)
 
-        start(FULL, [sys.executable, "manage.py", "serve"], {})
-        start(TRACED, [sys.executable, "manage.py", "serve"], otlp)
+        start(FULL, serve_command(), {})
+        start(TRACED, serve_command(), otlp)
         for mechanism in MECHANISMS:
             start(mechanism.variant, command(mechanism.variant), otlp if mechanism.base == TRACED else {})
         yield targets
