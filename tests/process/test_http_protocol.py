@@ -16,7 +16,7 @@ MAX = 16 * 1024
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.4)
-    monkeypatch.setattr(http_protocol, "BODY_SECONDS", 0.4)
+    monkeypatch.setattr(http_protocol, "REQUEST_SECONDS", 0.4)
 
 
 @pytest.mark.usefixtures("impatient")

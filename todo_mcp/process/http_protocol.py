@@ -5,8 +5,8 @@ connection closes. The server ignores an upgrade and serves the plain request (R
 trailers (RFC 9110, section 6.5.1).
 
 Limits: everything but the body (request line, headers, trailers, framing of chunks) may have ``HEADERS_MAX`` bytes and
-``HEADERS_COUNT_MAX`` headers; a larger request gets 431. The head must be complete within ``HEAD_SECONDS`` and the body
-within ``BODY_SECONDS`` more. The connection closes otherwise, and also if the client reads nothing for
+``HEADERS_COUNT_MAX`` headers; a larger request gets 431. The head must be complete within ``HEAD_SECONDS`` and the rest
+within ``REQUEST_SECONDS`` more. The connection closes otherwise, and also if the client reads nothing for
 ``UNREAD_SECONDS``.
 """
 
@@ -26,7 +26,7 @@ from todo_mcp.process.http_connections import connections
 from todo_mcp.process.http_head import HEADERS_COUNT_MAX, Refusal, check_head, malformed, too_large, too_many
 from todo_mcp.transports.http import health
 
-BODY_SECONDS = 15.0  # RequestChecks answers 408 earlier, once part of the body has arrived
+REQUEST_SECONDS = 15.0  # RequestChecks answers 408 earlier, once part of the body has arrived
 PIPELINED_MAX = 8  # requests that wait for an earlier answer; the parser waits with further ones
 PIECE_PARSED = 2048  # bytes; the parser cannot stop within a piece, which may hold a hundred short requests
 
@@ -103,7 +103,7 @@ class HttpProtocol(ClosingProtocol):
             self._refuse_with(too_large())
         elif self._timer is None and not self._closing:
             if self._in_body:
-                self._set_timer(BODY_SECONDS)
+                self._set_timer(REQUEST_SECONDS)
             elif self._in_head or not self._is_serving():
                 self._set_timer(HEAD_SECONDS)  # the next request of an idle connection
         return b""
