@@ -1,16 +1,21 @@
 """The statement of an operation checks a remembered token, and no other statement does."""
 
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from tasks.models import Task
 from tests.support.factories import TaskFactory
-from todo_mcp.auth.authentication import authenticate, recall
+from tests.support.tool_calls import everything_of
+from todo_mcp.auth.authentication import authenticate, recall_principal
 from todo_mcp.auth.remembered_tokens import remembered_tokens
 from todo_mcp.auth.tokens import issue_token, revoke_all, revoke_token
 from todo_mcp.calls.call import Call
@@ -19,6 +24,7 @@ from todo_mcp.core.envelope import Envelope
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.operation_run import OperationRun, Unmet
+from todo_mcp.postgres.statements import Statement
 from todo_mcp.statistics.token_use import token_uses
 from todo_mcp.users.models import User
 
@@ -149,7 +155,7 @@ def test_a_service_acts_for_the_user_it_names_and_must_name_one_that_exists(alic
 def test_no_other_statement_runs_under_an_unmet_token_condition(alices_task_id: int) -> None:
     token = issue_token(user_id="alice")
     authenticate(token)
-    remembered = recall(token)
+    remembered = recall_principal(token)
     assert remembered is not None
     with OperationRun(remembered[1]):
         with pytest.raises(Unmet):
@@ -165,7 +171,7 @@ def test_a_worker_remembers_only_the_newest_tokens(alices_task_id: int, monkeypa
     tokens = [issue_token(user_id="alice") for _ in range(3)]
     for token in tokens:
         authenticate(token)
-    assert [recall(token) is None for token in tokens] == [True, False, False]
+    assert [recall_principal(token) is None for token in tokens] == [True, False, False]
     remembered_tokens.clear()
 
 
@@ -193,3 +199,45 @@ def test_the_limit_on_calls_counts_each_call_once_under_a_token_condition_too(
     token = issue_token(user_id="alice")
     answers = [call_of(token, "delete_task", task_id=999_999)[0]["data"]["error"] for _ in range(6)]
     assert answers == ["task_not_found"] * 4 + ["rate_limited"] * 2
+
+
+VALUES: dict[str, Any] = {
+    "user_id": "alice",
+    "limit": 10,
+    "now": timezone.now(),
+    "title": "x",
+    "description": "",
+    "conversation_id": None,
+    "message_id": None,
+    "last_at": timezone.now() + timedelta(days=1),
+    "last_id": 1,
+}
+
+
+def compiled_statements() -> Iterator[Statement]:
+    """Every statement in a module of the project."""
+    for module in [module for name, module in sys.modules.items() if name.startswith(("todo_mcp.", "tasks.", "conv"))]:
+        for value in vars(module).values():
+            yield from (one for one in (value.values() if isinstance(value, dict) else [value]) if is_statement(one))
+
+
+def is_statement(value: object) -> bool:
+    return isinstance(value, Statement)
+
+
+def test_no_compiled_statement_gives_a_row_or_changes_one_under_a_false_condition(alices_task_id: int) -> None:
+    """Otherwise the condition would count as met."""
+    statements = {*compiled_statements()}
+    assert len(statements) >= 11, "the five operations, their variants and the lookup of a token"
+    values = {**VALUES, "task_id": alices_task_id}
+    token = issue_token(user_id="alice")
+    authenticate(token)
+    recalled = recall_principal(token)
+    assert recalled is not None
+    revoke_token(token_id=recalled[0].token_id or 0)
+    before = everything_of("alice")
+    for statement in statements:
+        with suppress(Unmet), OperationRun(recalled[1]):
+            assert statement(**values) == []
+        assert not recalled[1].is_met
+    assert everything_of("alice") == before

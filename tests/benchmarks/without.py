@@ -105,7 +105,7 @@ def compiled_statements() -> None:
 
 def token_condition() -> None:
     """Each call looks its token up first, in a statement of its own."""
-    _replace(perform, "recall", lambda token, *, target: None)
+    _replace(perform, "recall_principal", lambda token, *, target: None)
 
 
 def call_shapes() -> None:

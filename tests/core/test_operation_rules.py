@@ -31,6 +31,7 @@ from todo_mcp.core.errors import TodoError
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation, operation
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.postgres.greenlets import Work
+from todo_mcp.postgres.operation_run import OperationRun
 from todo_mcp.users.models import User
 
 OPERATIONS = [*REGISTRY.values(), *RESOURCES.values()]
@@ -94,6 +95,45 @@ def test_an_operation_that_starts_with_the_orm_may_add_compiled_statements_and_k
     assert authors() == [("by the ORM", "alice"), ("compiled", "alice"), ("by the ORM again", "alice")]
 
 
+def reads_with_a_common_table_expression(user_id: str, title: str) -> None:
+    for _ in range(2):
+        execute("WITH own AS (SELECT 1) SELECT * FROM own")
+    insert_by_orm(user_id, title)
+
+
+def test_a_statement_that_is_no_change_may_be_repeated(token: str) -> None:
+    assert call(sixth(reads_with_a_common_table_expression), token, title="x")["status"] == "success"
+    assert authors() == [("x", "alice")]
+
+
+def test_compiled_statements_may_use_a_savepoint(committed: None, alice: User) -> None:
+    task_id = TaskFactory.create(user=alice).pk
+    with OperationRun(None), transaction.atomic():
+        queries.get_task(user_id="alice", task_id=task_id)
+        with transaction.atomic():
+            insert_compiled("alice", "x")
+    assert Task.objects.count() == 2
+
+
+def execute(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+INSERT = "INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at)"
+ROW = "VALUES ('alice', 'x', '', false, now(), now())"
+
+
+def two_after_a_comment(user_id: str, title: str) -> None:
+    for _ in range(2):
+        execute(f"/* the list */ {INSERT} {ROW}")
+
+
+def two_in_a_common_table_expression(user_id: str, title: str) -> None:
+    for _ in range(2):
+        execute(f"WITH task AS ({INSERT} {ROW} RETURNING id) SELECT * FROM task")
+
+
 def compiled_then_orm(user_id: str, title: str) -> None:
     with transaction.atomic():
         insert_compiled(user_id, title)
@@ -136,6 +176,8 @@ def two_transactions(user_id: str, title: str) -> None:
         (two_compiled, 1),
         (two_by_orm, 1),
         (two_transactions, 1),
+        (two_after_a_comment, 1),
+        (two_in_a_common_table_expression, 1),
     ],
 )
 def test_a_call_that_breaks_a_rule_is_a_defect_and_stops_before_that_statement(

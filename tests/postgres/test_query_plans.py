@@ -18,7 +18,7 @@ from conversations.transcript import PageRequest, message_page
 from tasks.models import Task
 from tasks.retention import DELETED_TASKS
 from tests.postgres.plans import complaints
-from todo_mcp.auth.authentication import authenticate, recall
+from todo_mcp.auth.authentication import authenticate, recall_principal
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import InvalidArguments, TodoError
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
@@ -129,7 +129,7 @@ def work_of(
     """A function that does the operation. With a token, the operation's own statement checks the token."""
 
     def perform() -> None:
-        record = recall(token) if token else None
+        record = recall_principal(token) if token else None
         # A refused call has queried the database too.
         with (
             suppress(TodoError, Unmet),

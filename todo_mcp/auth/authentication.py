@@ -61,7 +61,7 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
     return principal
 
 
-def recall(token: str, *, target: str | None = None) -> tuple[Principal, TokenCondition] | None:
+def recall_principal(token: str, *, target: str | None = None) -> tuple[Principal, TokenCondition] | None:
     """The principal of a token that this worker remembers, and the condition that makes it valid; else None.
 
     It asks the database nothing. So every statement of the call must carry the condition until it is met. The

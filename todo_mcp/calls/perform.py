@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from todo_mcp.auth.authentication import note_use, recall
+from todo_mcp.auth.authentication import note_use, recall_principal
 from todo_mcp.auth.principal import Principal
 from todo_mcp.auth.rate_limit import check_rate
 from todo_mcp.calls.bearer import Identify, bearer
@@ -69,7 +69,7 @@ def perform(call: Call, identify: Identify, recall: Recall = lambda target: None
 
 def perform_for(call: Call, token: str) -> tuple[Envelope, TodoError | None]:
     """Do the call of the bearer of a token, as ``perform`` does."""
-    return perform(call, bearer(token), lambda target: recall(token, target=target))
+    return perform(call, bearer(token), lambda target: recall_principal(token, target=target))
 
 
 class _Work:

@@ -118,7 +118,7 @@ def operation(
        would stop every other call.
     3. It begins with the kind of statement that it needs. After a compiled statement
        (``todo_mcp.postgres.statements``) come only compiled ones. After a statement of the ORM both kinds may come.
-       Otherwise a change would have no author in its history.
+       Otherwise a change would have no author in its history. A compiled statement gives no row for the user NULL.
 
     Args:
         example: arguments for the documentation.

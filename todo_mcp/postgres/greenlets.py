@@ -98,7 +98,7 @@ def without_blocking(function: Callable[[], T]) -> T:
     return called.result()
 
 
-class Place(Protocol):
+class HeldPlace(Protocol):
     """What a thread holds while it may use the database; ``is_held`` is False while others have it."""
 
     is_held: bool
@@ -108,7 +108,7 @@ class Place(Protocol):
 
 
 class _Thread(threading.local):
-    place: Place | None = None
+    place: HeldPlace | None = None
 
 
 this_thread = _Thread()

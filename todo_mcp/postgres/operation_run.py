@@ -10,7 +10,10 @@ from django.db.models import QuerySet
 
 from todo_mcp.core.errors import RuleBroken
 
-_CHANGE = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+_START = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"  # white space and comments
+_SAVEPOINT = re.compile(_START + r"(?:SAVEPOINT|RELEASE|ROLLBACK)\b", re.IGNORECASE | re.DOTALL)
+_READ = re.compile(_START + r"(?:SELECT|SET|SHOW)\b", re.IGNORECASE | re.DOTALL)
+_WITH = re.compile(_START + r"WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE|MERGE)\b)", re.IGNORECASE | re.DOTALL)
 
 
 class Condition:
@@ -18,8 +21,10 @@ class Condition:
 
     ``user`` writes a query of the user's id, which gives no row where the condition is false. The query takes the place
     of the id in a statement. A false condition thus makes the user NULL, who has no rows and can get none: check and
-    work are one statement. ``values`` are those of the query's ``ConditionParameter``s. ``is_met`` becomes true when
-    a statement of the run has given a row; later statements of the run need no check.
+    work are one statement. ``values`` are those of the query's ``ConditionParameter``s.
+
+    ``is_met`` becomes true when a statement of the run has given a row, and later statements of the run need no check.
+    So a compiled statement must give no row for the user NULL. A count without GROUP BY would give one.
     """
 
     def __init__(self, user: Callable[[], QuerySet[Any, Any]], values: Mapping[str, Any]) -> None:
@@ -75,16 +80,21 @@ class OperationRun:
     def execute_by_orm(self, execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
         """Execute a statement of Django's cursors, as one of the connection's ``execute_wrappers``.
 
+        It does not notice a change that a function in a SELECT makes, or a hook of ``on_commit``.
+
         Raises:
             Unmet: there is a condition, which such a statement cannot carry.
             RuleBroken: the run began with a compiled statement, or an earlier change is committed.
         """
+        is_met = self.condition is None or self.condition.is_met
+        if is_met and _SAVEPOINT.match(sql):
+            return execute(sql, *arguments)
         if self._began_compiled:
             raise RuleBroken("An operation that begins with a compiled statement makes compiled statements only.")
         if self.condition:
             raise Unmet
         self._began_with_orm = True
-        if not _CHANGE.match(sql):
+        if _READ.match(sql) or _WITH.match(sql):
             return execute(sql, *arguments)
         self.check_change()
         result = execute(sql, *arguments)

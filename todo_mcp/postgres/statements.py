@@ -44,7 +44,7 @@ UserId = Parameter | Subquery  # the id of the call's user, or the query that se
 
 
 class CompiledSql:
-    """SQL with a ``%s`` for each parameter. ``slots`` tells where each value comes from."""
+    """SQL with a ``%s`` for each parameter, and the source of each parameter's value."""
 
     def __init__(self, text: str, params: Sequence[Any]) -> None:
         self.text = text

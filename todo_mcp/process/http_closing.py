@@ -86,8 +86,8 @@ class ClosingProtocol(HttpToolsProtocol):
         else:
             connections.wait_for(self)
 
-    def _pause_reading(self, is_held: bool) -> None:
-        """Do not read while input is unparsed."""
+    def _hold_reading(self, is_held: bool) -> None:
+        """Do not read while input is unparsed; read again when it is parsed."""
         was_held, self.flow.is_held = self.flow.is_held, is_held
         if is_held:
             self.flow.pause_reading()
@@ -136,7 +136,7 @@ class ClosingProtocol(HttpToolsProtocol):
         self._closing = True
         self._unset_keepalive_if_required()
         self._set_timer(None)
-        self._pause_reading(False)
+        self._hold_reading(False)
         self.flow.resume_reading()
         self.transport.write_eof()
         self.loop.call_later(REFUSAL_SECONDS, self.transport.close)

@@ -82,7 +82,7 @@ class HttpProtocol(ClosingProtocol):
             again = self._feed(data[start:end])
             data, start = (again + data[end:], 0) if again else (data, end)
         self._unparsed = data[start:]
-        self._pause_reading(bool(self._unparsed))
+        self._hold_reading(bool(self._unparsed))
 
     def _feed(self, piece: bytes) -> bytes:
         """Parse the piece. Returns bytes that the parser must read again."""

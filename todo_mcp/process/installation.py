@@ -1,4 +1,4 @@
-"""What the server changes in the libraries of its process. Importing a module changes nothing; this does, once."""
+"""What the server changes in the libraries of its process. Importing a module changes only Django's registries."""
 
 from todo_mcp.postgres import connections, history
 from todo_mcp.process import http_protocol

@@ -1,5 +1,6 @@
 """The MCP protocol byte by byte: which messages are refused, and with which error, in every revision."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -14,6 +15,8 @@ from tests.support.mcp_messages import (
     MODERN,
     REVISION_KEY,
     REVISIONS,
+    as_asgi,
+    mcp_headers,
     meta_of,
     notification,
     opening,
@@ -221,3 +224,34 @@ async def test_the_answer_is_json_for_every_client_that_accepts_json(as_alice: C
         response = await post(as_alice, revision, call, Accept=accept)
         assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     assert (await post(as_alice, revision, call, Accept="text/html")).status_code == 406
+
+
+async def test_a_client_that_goes_away_before_the_answer_causes_neither_an_answer_nor_an_error(
+    as_alice: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = request(MODERN, "subscriptions/listen", {"notifications": {}})
+    body = json.dumps(message).encode()
+    incoming = [{"type": "http.request", "body": body, "more_body": False}, {"type": "http.disconnect"}]
+    headers = {**as_alice.headers, **mcp_headers(MODERN, "subscriptions/listen"), "Host": "localhost:5000"}
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/mcp",
+        "query_string": b"",
+        "headers": as_asgi(headers),
+    }
+    answer: list[Any] = []
+
+    async def receive() -> Any:
+        return incoming.pop(0) if len(incoming) > 1 else incoming[0]
+
+    async def send(message: Any) -> None:
+        answer.append(message)
+
+    application = as_alice.http._transport.app  # type: ignore[attr-defined]
+    async with asyncio.timeout(10):
+        await application(scope, receive, send)
+    assert answer == []
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

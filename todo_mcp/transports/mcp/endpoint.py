@@ -46,8 +46,9 @@ class McpEndpoint:
         if frame is None and not (run.outcome and run.outcome.refusal):
             frame = await self._frame_from_sdk(run, shape, scope, receive)
         if run.outcome and run.outcome.refusal:
-            return refuse_with(scope, run.outcome.refusal, is_counted=run.outcome.has_valid_token)
-        assert frame is not None
+            return refuse_with(scope, run.outcome.refusal, is_counted=run.outcome.is_counted)
+        if frame is None:
+            return _answer_nothing
         return frame.fill(request.rpc_id, run.outcome.answer if run.outcome else b"")
 
     async def _known_frame(self, run: SdkRun, shape: CallShape, scope: Scope) -> Frame | None:
@@ -59,22 +60,29 @@ class McpEndpoint:
         run.outcome = await self._perform(run, scope)
         return known_shape.frames.get(run.outcome.is_error)
 
-    async def _frame_from_sdk(self, run: SdkRun, shape: CallShape | None, scope: Scope, receive: Receive) -> Frame:
-        """Ask the SDK, first with the shape. If its words quote the shape, it sees the message itself."""
+    async def _frame_from_sdk(
+        self, run: SdkRun, shape: CallShape | None, scope: Scope, receive: Receive
+    ) -> Frame | None:
+        """Ask the SDK, first with the shape. If its words quote the shape, it sees the message itself.
+
+        None if the SDK answers nothing, because the client has gone away.
+        """
         if shape:
             frame = await self._ask_sdk(run, scope, _with_body(shape.message, receive))
+            if frame is None:
+                return None
             if not frame.quotes_slots():
-                if run.sender and run.outcome and run.outcome.has_run and frame.is_whole():
+                if run.sender and run.outcome and run.outcome.fits_others and frame.is_whole():
                     self._shapes.add(shape, run.sender, is_error=run.outcome.is_error, frame=frame)
                 return frame
         if shape or run.request.has_escapes:
             receive = _with_body(_readable(run.request.message), receive)
         return await self._ask_sdk(run, scope, receive)
 
-    async def _ask_sdk(self, run: SdkRun, scope: Scope, receive: Receive) -> Frame:
+    async def _ask_sdk(self, run: SdkRun, scope: Scope, receive: Receive) -> Frame | None:
         """The SDK's response, for a caller with a valid token: the SDK may answer without calling the tool."""
         frame = await self.sdk.answer(run, scope, receive)
-        if run.principal is None and run.outcome is None:
+        if frame and run.principal is None and run.outcome is None:
             run.principal = await self._authenticate(run.request)
         return frame
 
@@ -102,6 +110,10 @@ def _refuse_malformed(scope: Scope, request: CheckedRequest) -> ASGIApp | None:
     if message.get("jsonrpc") != "2.0":
         return refuse(scope, 400, 'The message must say "jsonrpc": "2.0".')
     return None
+
+
+async def _answer_nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """The client has gone away."""
 
 
 def _with_body(body: bytes, receive: Receive) -> Receive:

@@ -77,14 +77,19 @@ class SdkServer:
         # RequestChecks has checked Host, Origin and size already.
         self.manager = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
-    async def answer(self, run: SdkRun, scope: Scope, receive: Receive) -> Frame:
-        """The SDK's response to a message. The caller sends it, after it has checked the token."""
+    async def answer(self, run: SdkRun, scope: Scope, receive: Receive) -> Frame | None:
+        """The SDK's response to a message. The caller sends it, after it has checked the token.
+
+        None if there is no response: the SDK stops when the client goes away.
+        """
         messages: list[Message] = []
 
         async def collect(message: Message) -> None:
             messages.append(message)
 
         await self.manager.handle_request({**scope, _RUN: run}, receive, collect)
+        if not messages:
+            return None
         start, *body = messages
         return Frame.of(start, b"".join([message.get("body", b"") for message in body]))
 

@@ -18,15 +18,15 @@ from todo_mcp.transports.mcp.call_shapes import Sender
 class Outcome(NamedTuple):
     """What became of a tool call: the JSON of its envelope, or a refusal that HTTP tells.
 
-    ``has_valid_token`` is False if the token was not valid. ``has_run`` says that the tool ran to its end, so the frame
-    of this call fits others.
+    ``is_counted`` says that the tool's calls include this one. ``fits_others`` says that the SDK's answer to it can be
+    the frame of other calls.
     """
 
     answer: bytes = b""
     is_error: bool = False
     refusal: Unauthenticated | TodoError | None = None
-    has_valid_token: bool = True
-    has_run: bool = True
+    is_counted: bool = True
+    fits_others: bool = True
 
 
 def is_tool_call(request: CheckedRequest) -> bool:
@@ -53,14 +53,13 @@ async def perform_tool_call(gate: DatabaseGate, request: CheckedRequest, sender:
     try:
         envelope, error = await gate.on_loop(lambda: perform_for(call, request.token))
     except Unauthenticated as refusal:
-        return Outcome(refusal=refusal, has_valid_token=False, has_run=False)
-    except Busy as busy:  # the token was not looked up: `busy` contains no user data
+        return Outcome(refusal=refusal, is_counted=False, fits_others=False)
+    except Busy as busy:  # it contains no user data, whoever the caller is
         count_refusal(busy.code, "mcp")
         envelope, error = failure(busy), busy
-    has_run = not isinstance(error, Busy)
     if isinstance(error, (ScopeMissing, KeysUnavailable)):
-        return Outcome(refusal=error, has_run=has_run)
-    return Outcome(to_json(envelope), is_error=error is not None, has_run=has_run)
+        return Outcome(refusal=error, fits_others=False)
+    return Outcome(to_json(envelope), is_error=error is not None, fits_others=not isinstance(error, Busy))
 
 
 def _user_agent(scope: Scope) -> str:
