@@ -246,7 +246,10 @@ def test_an_operation_that_runs_again_after_a_deadlock_does_its_work_once(
 
 
 async def seconds_blocked(function: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> float:
-    """How long the function blocks the event loop's thread without computing, in the best of five runs."""
+    """How long the function blocks the event loop's thread without computing, in the best of up to 30 runs.
+
+    A busy machine interrupts some runs. A function that blocks does so in each of them.
+    """
     waits: list[float] = []
     resume = Work.resume
 
@@ -258,7 +261,7 @@ async def seconds_blocked(function: Callable[[], Any], monkeypatch: pytest.Monke
     gate = DatabaseGate(1, 1.0)
     with monkeypatch.context() as patched:
         patched.setattr(Work, "resume", measure)
-        for _ in range(5):
+        while len(waits) < 30 and (not waits or min(waits) > BLOCKED_MAX):
             waits.append(0.0)
             await gate.on_loop(function)
     await gate.close()
