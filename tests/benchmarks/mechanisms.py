@@ -72,6 +72,8 @@ MECHANISMS = (
             "postgres/connection.py:Connection.wait",
             "postgres/connection.py:Connection.unwatch",
             "postgres/connection.py:Connection._until",
+            "postgres/connection.py:Connection._watch",
+            "postgres/connection.py:Connection._unwatch",
             "postgres/connection.py:Connection._on_ready",
         ),
     ),
@@ -87,7 +89,7 @@ MECHANISMS = (
         (
             "auth/token_condition.py",
             "auth/remembered_tokens.py",
-            "auth/authentication.py:recall",
+            "auth/authentication.py:recall_principal",
             "auth/authentication.py:note_use",
             "postgres/operation_run.py",
             "calls/perform.py:_Work.do_recalled",
@@ -126,7 +128,7 @@ MECHANISMS = (
     Mechanism(
         "http",
         "HTTP protocol",
-        tuple(f"process/http_{name}.py" for name in ("protocol", "answers", "connections", "head")),
+        tuple(f"process/http_{name}.py" for name in ("protocol", "closing", "answers", "connections", "head")),
         keeps="strict framing; limits for slow, large and unread requests",
     ),
     Mechanism(
