@@ -99,7 +99,7 @@ class ConversationAdmin(BaseAdmin):
         number = positive(words[0]) if len(words) == 1 else None
         return queryset.filter(Q(pk__in=matches) | Q(pk=number or 0)), False
 
-    def loaded(self, request: HttpRequest, rows: list[Any]) -> None:
+    def prepare_rows(self, request: HttpRequest, rows: list[Any]) -> None:
         """In a search, add the matching text to each row. The list shows it instead of the last message."""
         search: tuple[SearchQuery, dict[int, int]] | None = getattr(request, "search_matches", None)
         message_ids = {row.pk: search[1][row.pk] for row in rows if search and row.pk in search[1]}

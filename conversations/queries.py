@@ -2,7 +2,7 @@
 
 The filter "of this conversation" is written as "not before it and not after it". Its value stands in a subquery, which
 PostgreSQL does not see when it plans. Otherwise PostgreSQL may scan the messages of all users to fill one page, or sort
-rows that it expects to be few. Both are wrong when rows are distributed unevenly, or are more than expected.
+rows that it expects to be few. Both are slow if rows are distributed unevenly, or are more than expected.
 """
 
 from datetime import UTC, datetime

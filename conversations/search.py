@@ -19,7 +19,7 @@ FREQUENT = 25  # with this many matches among RECENT, skip the index: it would r
 RECENT_BYTES = 20_000  # the first step leaves out longer messages
 REACH = 50_000  # latest messages that the first index search covers; each further one covers REACH_GROWS times as many
 REACH_GROWS = 20
-PREFIX_MIN = 3  # letters before a *, at the least
+PREFIX_MIN = 3  # the smallest number of letters before a *
 HEADLINE_FROM = 20_000  # first characters of a message, from which the headline is taken
 _MARKS = "\ue000", "\ue001"  # private-use characters around a matching word, until the text is escaped
 

@@ -1,7 +1,7 @@
 """Create .venv and install the pinned requirements into it. `make` calls this before anything else.
 
 A later run does nothing unless a requirements file changed or the environment's Python is missing. The script needs
-only the standard library. It also runs on old Pythons, far enough to report that they are too old.
+only the standard library. On an old Python, it still starts and reports that it is too old.
 """
 
 from __future__ import annotations

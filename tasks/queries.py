@@ -12,8 +12,8 @@ from django.db.models.functions import Coalesce
 from tasks.models import Task
 from todo_mcp.postgres.statements import Parameter, Statement, UserId, insert, select, update
 
-LISTED = ("id", "title", "description", "completed", "created_at", "updated_at")
-COUNTED = 1_000  # tasks that a total counts
+LIST_FIELDS = ("id", "title", "description", "completed", "created_at", "updated_at")
+TOTAL_MAX = 1_000  # tasks that a total counts
 _STATUS_FILTERS: dict[str, dict[str, Any]] = {
     "all": {},
     "pending": {"completed": False},
@@ -42,30 +42,30 @@ def _new_task(user: UserId) -> Model:
 def _sorted_tasks(user: UserId, status: str) -> QuerySet[Task]:
     """The list, newest first.
 
-    The status is no parameter: given a parameter, PostgreSQL may assume that every task matches. It would then search
-    all tasks of a large user for a few.
+    The status is not a parameter: given a parameter, PostgreSQL may assume that every task matches. It may then read
+    all of a user's many tasks to find a few.
     """
     return _listed_tasks(user).filter(**_STATUS_FILTERS[status]).order_by("-created_at", "-id")
 
 
 class _Count(Subquery):
-    """The number of rows, at most ``COUNTED`` + 1.
+    """The number of rows, at most ``TOTAL_MAX`` + 1.
 
     PostgreSQL counts them in their order, by the index that the page is read from. The limit is a subquery, so the
     planner does not see the number. It might otherwise expect most rows of a user, and read and sort them all.
     """
 
-    template = f"(SELECT COUNT(*) FROM (%(subquery)s LIMIT (SELECT {COUNTED + 1})) AS counted)"  # noqa: S608 (a constant)
+    template = f"(SELECT COUNT(*) FROM (%(subquery)s LIMIT (SELECT {TOTAL_MAX + 1})) AS counted)"  # noqa: S608 (a constant)
     output_field = IntegerField()
 
 
 def _page(user: UserId, status: str, *, after: bool) -> QuerySet[Task, Any]:
-    """A page of the list, with the count of all pages in each row."""
+    """A page of the list. Each row also has the number of tasks on all pages."""
     page = _sorted_tasks(user, status).annotate(count=_Count(_sorted_tasks(user, status).values("id")))
     if after:
         position = (Parameter("last_at"), Parameter("last_id"))
         page = page.filter(TupleLessThan(Tuple(F("created_at"), F("id")), position))
-    return page.values_list(*LISTED, "count")
+    return page.values_list(*LIST_FIELDS, "count")
 
 
 def _list_tasks(status: str, *, after: bool) -> Statement:

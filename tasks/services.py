@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tasks import queries
 from tasks.models import Task
-from tasks.queries import COUNTED
+from tasks.queries import TOTAL_MAX
 from tasks.schemas import (
     ConversationId,
     Description,
@@ -82,7 +82,7 @@ def list_tasks(*, user_id: str, status: Status = "all", limit: Limit = 50, curso
     """
     place = {"last_at": cursor.at, "last_id": cursor.id} if cursor else {}
     rows = queries.list_tasks[status, cursor is not None](user_id=user_id, **place, limit=limit + 1)
-    # A page past the last one holds no row to tell the count; the first one does.
+    # The count is in each row. An empty page has no row, so take the count from the first page.
     counted = rows or (queries.list_tasks[status, False](user_id=user_id, limit=1) if cursor else [])
     count = counted[0][-1] if counted else 0
     tasks: list[TaskOut] = [
@@ -100,9 +100,9 @@ def list_tasks(*, user_id: str, status: Status = "all", limit: Limit = 50, curso
     return TaskList.model_construct(
         tasks=tasks,
         returned=len(tasks),
-        total=min(count, COUNTED),
+        total=min(count, TOTAL_MAX),
         has_more=has_more,
-        uncounted=count > COUNTED,
+        uncounted=count > TOTAL_MAX,
         next_cursor=Position(tasks[-1]["created_at"], tasks[-1]["task_id"]).encode() if has_more else None,
     )
 
@@ -183,7 +183,7 @@ def _insert(user_id: str, title: str, description: str, origin: _Origin) -> Task
     now = timezone.now()
     try:
         rows = queries.add_task(user_id=user_id, title=title, description=description, now=now, **origin._asdict())
-    except IntegrityError as error:  # a foreign key: it is the check of the conversation, and of a user erased since
+    except IntegrityError as error:  # a foreign key: no such conversation of this user, or the user was erased
         if origin.conversation_id and _constraint(error) == CONVERSATION_OF_USER:
             raise ConversationNotFound(origin.conversation_id) from None
         raise UserNotFound from None
@@ -191,7 +191,7 @@ def _insert(user_id: str, title: str, description: str, origin: _Origin) -> Task
 
 
 def _constraint(error: IntegrityError) -> str | None:
-    """The name of the constraint that was violated; never a text, which quotes what callers sent."""
+    """The name of the violated constraint. Do not use the error's message: it quotes what callers sent."""
     cause = error.__cause__
     return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
 

@@ -92,7 +92,7 @@ MECHANISMS = (
             "auth/authentication.py:recall_principal",
             "auth/authentication.py:note_use",
             "postgres/operation_run.py",
-            "calls/perform.py:_Work.do_recalled",
+            "calls/perform.py:_CallSteps.do_with_remembered_token",
         ),
         keeps="a revoked token is refused in the very statement that does the work",
     ),

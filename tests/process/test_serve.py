@@ -156,7 +156,7 @@ def test_a_port_in_use_is_reported(start: Start, url: str) -> None:
 
 
 def test_a_host_that_is_not_this_machine_is_reported() -> None:
-    with pytest.raises(PortUnavailable, match=r"Port 0 of 192\.0\.2\.1 cannot be listened on: Cannot assign"):
+    with pytest.raises(PortUnavailable, match=r"cannot listen on port 0 of 192\.0\.2\.1: Cannot assign"):
         bind("192.0.2.1", 0)
 
 

@@ -36,17 +36,17 @@ async def read(http: httpx2.AsyncClient) -> "Counter[Sample]":
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_call_is_timed_by_tool_era_and_outcome(as_alice: Caller, door: str) -> None:
+async def test_a_call_is_timed_by_tool_revision_and_outcome(as_alice: Caller, door: str) -> None:
     before = await read(as_alice.http)
     await as_alice.call(door, "list_tasks")
     await as_alice.call(door, "delete_task", task_id=2**40)
     increase = await read(as_alice.http) - before
-    era = {"transport": "http", "revision": ""} if door == "http" else {"transport": "mcp", "revision": door}
+    labels = {"transport": "http", "revision": ""} if door == "http" else {"transport": "mcp", "revision": door}
     for tool, outcome in (("list_tasks", "success"), ("delete_task", "task_not_found")):
-        assert increase[key("todo_call_seconds_count", tool=tool, outcome=outcome, **era)] == 1
-        assert increase[key("todo_calls_total", tool=tool, outcome=outcome, **era)] == 1
+        assert increase[key("todo_call_seconds_count", tool=tool, outcome=outcome, **labels)] == 1
+        assert increase[key("todo_calls_total", tool=tool, outcome=outcome, **labels)] == 1
         assert increase[key("todo_database_seconds_count", tool=tool)] == 1
-        seconds = increase[key("todo_call_seconds_sum", tool=tool, outcome=outcome, **era)]
+        seconds = increase[key("todo_call_seconds_sum", tool=tool, outcome=outcome, **labels)]
         assert 0 < increase[key("todo_database_seconds_sum", tool=tool)] < seconds
 
 

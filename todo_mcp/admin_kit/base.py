@@ -87,7 +87,7 @@ class BoundedChangeList(ChangeList):  # type: ignore[misc] # unfold publishes no
         super().get_results(request)
         self.full_result_count = self.result_count  # unfold's header shows a total, which was not counted
         rows: list[Any] = list(self.result_list)
-        self.model_admin.loaded(request, rows)
+        self.model_admin.prepare_rows(request, rows)
         self.result_list = rows
 
 
@@ -123,7 +123,7 @@ class BaseAdmin(SafeLookups, RowActionsAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
         return BoundedChangeList
 
-    def loaded(self, request: HttpRequest, rows: list[Any]) -> None:
+    def prepare_rows(self, request: HttpRequest, rows: list[Any]) -> None:
         """A hook that runs once for the rows of a list page. It may add values from other tables."""
 
     def get_search_results(

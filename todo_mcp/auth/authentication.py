@@ -39,8 +39,9 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
     """The principal behind a bearer token, in one statement; ``target`` is the user whom a service wants to act for.
 
     Raises:
-        Unauthenticated: unknown, revoked or expired token, one for another audience, or a deactivated user; all alike.
-        KeysUnavailable: a JWT that cannot be checked now.
+        Unauthenticated: the token is unknown, revoked, expired or for another audience, or its user is deactivated.
+            The error does not say which.
+        KeysUnavailable: the token is a JWT and cannot be checked now.
     """
     if len(token) > TOKEN_MAX or not token.isascii():
         raise Unauthenticated
@@ -62,10 +63,11 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
 
 
 def recall_principal(token: str, *, target: str | None = None) -> tuple[Principal, TokenCondition] | None:
-    """The principal of a token that this worker remembers, and the condition that makes it valid; else None.
+    """The principal of a token that this worker remembers, and the condition under which the token is still valid.
 
-    It asks the database nothing. So every statement of the call must carry the condition until it is met. The
-    principal takes it for true that the user whom a service names is active: the condition checks that too.
+    None if the worker does not remember the token. This does not query the database. So every statement of the call
+    must carry the condition until it is met. The principal says that the user whom a service names is active; the
+    condition checks that too.
     """
     hashed = checksum(token) if token.isascii() else ""
     remembered = remembered_tokens.get(hashed)
@@ -75,7 +77,7 @@ def recall_principal(token: str, *, target: str | None = None) -> tuple[Principa
 
 
 def note_use(principal: Principal) -> None:
-    """A recalled principal has proved to be valid."""
+    """Record the use of a remembered token, after a statement has shown that it is valid."""
     if principal.token_id is not None:
         token_uses.touch(principal.token_id)
 
@@ -87,19 +89,19 @@ def _of_jwt(token: str, target: str | None) -> Principal:
         return Principal(None, claims.client, None, claims.scopes, target_active=active)
     active = _is_active(claims.subject)
     if active is None and claims.issuer.unknown_subjects == "create":
-        active = _created(claims.subject)
+        active = _create_user(claims.subject)
     if not active:
         raise Unauthenticated
     return Principal(None, claims.client, claims.subject, claims.scopes)
 
 
 def _is_active(user_id: str) -> bool | None:
-    """None where there is no such user."""
+    """Whether the user is active. None if there is no such user."""
     return User.objects.filter(pk=user_id).values_list("is_active", flat=True).first()
 
 
-def _created(user_id: str) -> bool | None:
+def _create_user(user_id: str) -> bool | None:
     try:
         return create_user(user_id=user_id).is_active
-    except (ValidationError, IntegrityError):  # no id that we can store; or another call was first
+    except (ValidationError, IntegrityError):  # the id cannot be stored, or another call created the user first
         return _is_active(user_id)

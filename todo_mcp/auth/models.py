@@ -9,7 +9,7 @@ class UsedCode(models.Model):
     """A redeemed authorization code. If it is used again, its tokens are revoked (OAuth 2.1, section 4.1.3)."""
 
     checksum = models.CharField(primary_key=True, max_length=64, help_text="Hexadecimal SHA-256 of the code.")
-    token_family = models.UUIDField(null=True, help_text="Of the refresh tokens that came of it.")
+    token_family = models.UUIDField(null=True, help_text="The family of the refresh tokens issued for the code.")
     used_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:
@@ -25,8 +25,8 @@ class ResetRequest(models.Model):
     id = models.BigAutoField(primary_key=True)
     email = models.CharField(max_length=254)
     asked_at = models.DateTimeField(default=timezone.now)
-    attempts = models.PositiveSmallIntegerField(default=0, help_text="How often sending was begun.")
-    due_at = models.DateTimeField(default=timezone.now, db_index=True, help_text="When sending is tried next.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="The number of attempts to send the mail.")
+    due_at = models.DateTimeField(default=timezone.now, db_index=True, help_text="The time of the next attempt.")
 
     class Meta:
         db_table = "reset_requests"

@@ -1,4 +1,4 @@
-"""The tokens that a worker has looked up, as they were then. ``TokenCondition`` checks them in later calls."""
+"""The tokens that a worker has looked up. In later calls, ``TokenCondition`` checks that they have not changed."""
 
 import threading
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The condition that a token is still good and its user still active, for the operation's own statements."""
+"""The condition that a token is still valid and its user still active. The operation's own statements check it."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def _user_of_service() -> QuerySet[Any, Any]:
 
 
 def _user(**owner: Any) -> QuerySet[Any, Any]:
-    """The user whom the call names. No row where the user is not active, or the token is not as remembered."""
+    """A query for the user whom the call names. No row if the user is inactive or the token is not as remembered."""
     token = AccessToken.objects.filter(
         pk=ConditionParameter("id"),
         token_checksum=ConditionParameter("checksum"),

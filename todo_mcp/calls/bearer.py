@@ -13,7 +13,7 @@ from todo_mcp.telemetry.logs import describe_error
 
 logger = logging.getLogger(__name__)
 
-Identify = Callable[[str | None], Principal]  # from the user whom the arguments name to the caller
+Identify = Callable[[str | None], Principal]  # takes the user whom the arguments name; returns the caller
 
 
 def bearer(token: str) -> Identify:

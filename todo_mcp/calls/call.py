@@ -13,7 +13,7 @@ CLIENT_MAX = 100  # characters
 class Call:
     """One call. ``arguments`` are as the caller sent them; ``client`` is the name that the caller gives itself.
 
-    ``transport`` is ``mcp``, ``http`` or ``command``; ``revision`` is that of the MCP protocol, empty elsewhere.
+    ``transport`` is ``mcp``, ``http`` or ``command``; ``revision`` is the MCP revision, and empty for other transports.
     """
 
     operation: Operation

@@ -1,4 +1,4 @@
-"""The one way of a call through every transport: arguments, token, rate, scope, user, operation, envelope.
+"""The steps of a call, the same for every transport: arguments, token, rate, scope, user, operation, envelope.
 
 ``perform`` runs behind the gate (``postgres.gate``), or in a command. Logs and counts are the same for all.
 """
@@ -39,41 +39,41 @@ Recall = Callable[[str | None], tuple[Principal, Condition] | None]
 
 
 def perform(call: Call, identify: Identify, recall: Recall = lambda target: None) -> tuple[Envelope, TodoError | None]:
-    """Do the call. Returns its envelope, and the error that the envelope tells where there is one.
+    """Do the call. Returns its envelope, and the error that the envelope reports, if there is one.
 
     Args:
         identify: returns the caller; its argument is the user whom the call names.
-        recall: returns a caller of an earlier call, and the condition under which this is valid now.
+        recall: returns the caller if the worker remembers the token, and the condition under which it is still valid.
 
     Raises:
         Unauthenticated: the token is not valid; the caller learns nothing else.
     """
     started = time.perf_counter()
     error: TodoError | None = None
-    work = _Work(call)
+    steps = _CallSteps(call)
     try:
-        envelope = success(work.do_recalled(recall) or work.do_identified(identify))
+        envelope = success(steps.do_with_remembered_token(recall) or steps.do_with_token_lookup(identify))
     except Unauthenticated:
         raise
     except TodoError as refusal:
         error = refusal
     except DatabaseError as failed:
-        error = _database_error(failed, call, admitted=work.user_id is not None)
+        error = _database_error(failed, call, admitted=steps.user_id is not None)
     except Exception as defect:
         error = _defect(defect, call)
     if error:
         envelope = failure(error)
-    _record(call, work.user_id, error, time.perf_counter() - started)
+    _record(call, steps.user_id, error, time.perf_counter() - started)
     return envelope, error
 
 
 def perform_for(call: Call, token: str) -> tuple[Envelope, TodoError | None]:
-    """Do the call of the bearer of a token, as ``perform`` does."""
+    """Do the call as ``perform`` does, for the bearer of this token."""
     return perform(call, bearer(token), lambda target: recall_principal(token, target=target))
 
 
-class _Work:
-    """The work of a call: its arguments are validated first, its caller is identified second.
+class _CallSteps:
+    """The steps of one call: first the arguments are validated, then the caller is identified.
 
     ``user_id`` is the user whose data the call is about, once the caller is known.
     """
@@ -88,15 +88,15 @@ class _Work:
         try:
             self._arguments = call.operation.validate(call.arguments)
         except InvalidArguments as error:
-            self._invalid = error  # told only to a caller with a valid token
+            self._invalid = error  # reported only to a caller with a valid token
         self._target: str | None = self._arguments.pop("user_id", None)
 
-    def do_recalled(self, recall: Recall) -> Output | None:
-        """The result of statements that check the token too. None if that was not possible; nothing was done then."""
-        recalled = recall(self._target) if self._invalid is None else None
-        if recalled is None:
+    def do_with_remembered_token(self, recall: Recall) -> Output | None:
+        """Run the operation; its statements check the token too. None if that was not possible and nothing was done."""
+        remembered = recall(self._target) if self._invalid is None else None
+        if remembered is None:
             return None
-        principal, condition = recalled
+        principal, condition = remembered
         self._count(principal)
         if self._over_limit:
             return None
@@ -115,8 +115,8 @@ class _Work:
                 note_use(principal)
         return None
 
-    def do_identified(self, identify: Identify) -> Output:
-        """The result for a caller who was looked up."""
+    def do_with_token_lookup(self, identify: Identify) -> Output:
+        """Look the caller up, then run the operation."""
         principal = identify(self._target)
         self.user_id = None
         self._count(principal)
@@ -130,8 +130,8 @@ class _Work:
     def _count(self, principal: Principal) -> None:
         """Count the call once, also if it is refused.
 
-        The first call of a token that has ended counts for its former user. The token is then forgotten, so further
-        calls do not.
+        After a token has ended, the first call with it still counts for its user. The worker then forgets the token,
+        so further calls do not count.
         """
         if self._is_counted:
             return
@@ -162,7 +162,7 @@ class _Work:
 
 
 def _database_error(error: DatabaseError, call: Call, *, admitted: bool) -> TodoError:
-    """Busy where the database was too slow or away; everything else is a defect."""
+    """Busy if the database was too slow or unreachable; any other error is a defect."""
     state = sqlstate_of(error)
     if state in TIMED_OUT or state in RETRIABLE:
         return Busy()

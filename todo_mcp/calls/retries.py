@@ -1,4 +1,4 @@
-"""Which database errors mean that the same work may succeed when it is done again."""
+"""Database errors after which a repetition of the same work may succeed."""
 
 import random
 from collections.abc import Callable
@@ -16,7 +16,7 @@ TIMED_OUT = frozenset({"57014", "55P03"})  # query_canceled, lock_not_available
 
 
 def retrying(work: Callable[[], T]) -> T:
-    """Do a whole transaction again after PostgreSQL rolled it back for another one: at most 3 times, with jitter."""
+    """Do a transaction, and repeat it if PostgreSQL rolled it back for another one. At most 3 attempts, with jitter."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return work()
@@ -28,5 +28,5 @@ def retrying(work: Callable[[], T]) -> T:
 
 
 def sqlstate_of(error: Exception) -> str:
-    """PostgreSQL's code of the error; empty where there is none, as for a broken connection."""
+    """PostgreSQL's code of the error; empty if there is none, as for a broken connection."""
     return getattr(error.__cause__, "sqlstate", None) or ""

@@ -63,7 +63,7 @@ def _plain(value: Any) -> Any:
 ERROR_DATA: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "error_code": {"type": "integer", "description": "The HTTP status that says the same."},
+        "error_code": {"type": "integer", "description": "The HTTP status of this error."},
         "error": {"type": "string", "description": "The error's name, stable across versions."},
         "fields": {
             "type": "object",
@@ -71,7 +71,7 @@ ERROR_DATA: dict[str, Any] = {
             "description": "With invalid_arguments: each argument that is wrong, and why.",
         },
         "retry_after": {"type": "integer", "description": "With busy and rate_limited: seconds to wait."},
-        "request_id": {"type": "string", "description": "With internal_error: where the log tells the cause."},
+        "request_id": {"type": "string", "description": "With internal_error: the log has the cause under this id."},
     },
     "required": ["error_code", "error"],
 }

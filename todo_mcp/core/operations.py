@@ -110,15 +110,16 @@ def operation(
     """Register a service function as a tool, or in another registry.
 
     The function follows three rules. ``RuleBroken`` stops a call that breaks the first or the last of them, and
-    ``tests/core/test_operation_rules.py`` holds every registered operation to the second.
+    ``tests/core/test_operation_rules.py`` checks the second for every registered operation.
 
     1. It may run twice: after a deadlock, or when the caller's token must be looked up again. So all its changes are
        one transaction, and it does not change its arguments.
     2. It touches only the database. It runs on the event loop, so other waiting (a file, a socket, a lock, a sleep)
        would stop every other call.
     3. It begins with the kind of statement that it needs. After a compiled statement
-       (``todo_mcp.postgres.statements``) come only compiled ones. After a statement of the ORM both kinds may come.
-       Otherwise a change would have no author in its history. A compiled statement gives no row for the user NULL.
+       (``todo_mcp.postgres.statements``), it may use only compiled ones. After a statement of the ORM, it may use both
+       kinds. Otherwise a change would have no author in its history.
+       A compiled statement gives no row for the user NULL.
 
     Args:
         example: arguments for the documentation.
@@ -167,7 +168,7 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_none(hint: Any) -> Any:
-    """``X`` for ``X | None``: an optional argument may be left out, but never is null."""
+    """``X`` for ``X | None``: an optional argument may be left out, but is never null."""
     options = [option for option in get_args(hint) if option is not NoneType]
     return options[0] if NoneType in get_args(hint) else hint
 

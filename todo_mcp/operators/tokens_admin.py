@@ -143,14 +143,14 @@ class TokenAdmin(BaseAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.readonly_fields if obj else ()
 
-    def loaded(self, request: HttpRequest, rows: list[Any]) -> None:
+    def prepare_rows(self, request: HttpRequest, rows: list[Any]) -> None:
         use_times = last_used(row.pk for row in rows)
         for row in rows:
             row.used_at = use_times.get(row.pk)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         if token := super().get_object(request, object_id, from_field):
-            self.loaded(request, [token])
+            self.prepare_rows(request, [token])
         return token
 
     def describe(self, row: Any) -> str:

@@ -28,7 +28,7 @@ EXPORTED_SEPARATELY = {"tasks", "task_events", "conversations", "messages", "oau
 
 
 def export_user(*, user_id: str) -> dict[str, Any]:
-    """All data of a user, without secrets, of which the database has only hashes.
+    """All data of a user, except secrets. The database has only hashes of those.
 
     Serialize the result with ``DjangoJSONEncoder``.
 

@@ -13,8 +13,11 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def repeated_later(work: str) -> Iterator[None]:
-    """Log an error of this context, and stop it. ``work`` is a plural noun for the log."""
+def log_errors(work: str) -> Iterator[None]:
+    """Log an error that this context raises, and suppress it: the caller repeats the work later.
+
+    ``work`` is the plural noun that the log uses.
+    """
     try:
         yield
     except Busy:

@@ -1,4 +1,4 @@
-"""Django's connections in a server: each work uses that of its place, and statements have time limits."""
+"""Django's connections in a server: work uses the connection of its place, and statements have time limits."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.greenlets import current_work, this_thread
 from todo_mcp.postgres.place import PlacedWork
 
-# Milliseconds. No statement of a call takes seconds; one that does must not hold its place.
+# Milliseconds. A statement of a call normally takes milliseconds. One that takes seconds must not hold its place.
 SESSION_LIMITS = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction_session_timeout": 10_000}
 
 
@@ -36,14 +36,14 @@ class PlaceConnections:
 
 
 def install() -> None:
-    """Let this process use the gate. The second time it does nothing."""
+    """Let this process use the gate. A second call does nothing."""
     if not isinstance(connections._connections, PlaceConnections):  # type: ignore[attr-defined]
         connections._connections = PlaceConnections(connections._connections)  # type: ignore[attr-defined]
     connection_created.connect(_limit_session)
 
 
 def _limit_session(sender: Any, connection: Any, **kwargs: Any) -> None:
-    """Set time limits where the connection serves calls; migrations and other commands run without."""
+    """Set time limits if the connection serves calls. Migrations and other commands have no limits."""
     if getattr(connection, "serves_calls", False) and not settings.TRANSACTION_POOLING:
         # Bypass Django's cursor: the caller may have wrapped it.
         connection.connection.execute("; ".join(f"SET {name} = {value}" for name, value in SESSION_LIMITS.items()))

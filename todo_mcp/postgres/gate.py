@@ -1,8 +1,8 @@
-"""The gate before the database: it admits as much work at once as there are connections, each on one of its own.
+"""The gate before the database. It admits as much work at once as there are connections: each has its own.
 
 A tool call runs on the event loop, which serves others while PostgreSQL works (``on_loop``). Work that computes for
-long, or blocks in other ways, such as Django's pages, runs in a thread (``in_thread``). Both take a connection from the
-same few. Work that finds none within a second gets ``Busy`` and does not queue up.
+long, or blocks in other ways, such as Django's pages, runs in a thread (``in_thread``). Both use the same pool of
+connections. Work that gets no connection within a second fails with ``Busy`` and does not queue up.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ T = TypeVar("T")
 # Seconds. PostgreSQL enforces a statement timeout itself, but not if it hangs or cannot be reached.
 HANG_UP_AFTER = 8
 HANG_UP_AT_CLOSE_AFTER = 2
-OUTSIDE_MAX = 32  # threads that have given their place to others; those who do so keep within it
+OUTSIDE_MAX = 32  # threads that have given their place to others; the limits of such work add up to less
 COUNT_EVERY = 1  # seconds; counting the connections at each call would cost it microseconds
 
 
 class DatabaseGate:
-    """Admits ``size`` works at once; each waits at most ``wait`` seconds for its place.
+    """Admits ``size`` functions at once. Each waits at most ``wait`` seconds for its place.
 
     ``on_loop`` and ``in_thread`` return the function's result. If the caller goes away, work that has begun runs to its
-    end and keeps its place until then. After ``patience`` seconds the database is taken for dead.
+    end and keeps its place until then. After ``patience`` seconds the gate treats the database as dead.
 
     Raises:
         Busy: no place was free in time; the function was not called.
@@ -43,7 +43,7 @@ class DatabaseGate:
         self._places = asyncio.Semaphore(size)
         self._executor = ThreadPoolExecutor(size + OUTSIDE_MAX, thread_name_prefix="database")
         self._connections: list[DatabaseWrapper] = []  # all, at most one for each place
-        self._idle: list[DatabaseWrapper] = []  # the last one used is the next
+        self._idle: list[DatabaseWrapper] = []  # the one used last is taken first
         self._counting: asyncio.TimerHandle | None = None
         CONNECTIONS_LIMIT.set(size)
 
@@ -140,7 +140,7 @@ class DatabaseGate:
             raise Busy
 
     def take(self) -> DatabaseWrapper:
-        """A connection, for work that has entered."""
+        """Take a connection, for work that was admitted."""
         if self._idle:
             return self._idle.pop()
         connection = connections.create_connection(DEFAULT_DB_ALIAS)
@@ -153,7 +153,7 @@ class DatabaseGate:
         return connection
 
     def leave(self, connection: DatabaseWrapper) -> None:
-        """Give a place and its connection to the next."""
+        """Give a place and its connection back, for the next work."""
         self._idle.append(connection)
         self._places.release()
 

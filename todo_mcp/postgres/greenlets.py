@@ -1,7 +1,7 @@
 """Synchronous code on the event loop's own thread: a greenlet runs it, and releases the thread while it waits.
 
-Code that only computes and queries PostgreSQL needs no thread of its own. To hand it to one costs more than the code
-itself, because two threads contend for the interpreter (docs/performance.md). Code that waits must release the
+Code that only computes and queries PostgreSQL needs no thread of its own. Handing it to a thread costs more than the
+code itself, because two threads contend for the interpreter (docs/performance.md). Code that waits must release the
 thread: ``postgres.connection`` does so for the database, ``without_blocking`` for anything else.
 """
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Work(greenlet):
-    """A function that runs on the event loop. For the function no loop is running, as for any synchronous code.
+    """A function that runs on the event loop. Inside it, asyncio reports no running loop, as in other synchronous code.
 
     ``done`` is its result. Call ``resume`` from the loop to start it, and to continue it after ``pause``. ``executor``
     has the threads for ``without_blocking``; the default is the loop's executor.
@@ -82,7 +82,7 @@ class Work(greenlet):
 
 
 def current_work() -> Work | None:
-    """The work that the caller runs in; None outside of any, as in a thread."""
+    """The work that the caller runs in. None if it runs in no work, for example in a thread."""
     current = getcurrent()
     return current if isinstance(current, Work) else None
 

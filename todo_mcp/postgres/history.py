@@ -15,7 +15,7 @@ _metadata: ContextVar[dict[str, Any] | None] = ContextVar("history_metadata", de
 
 
 def install() -> None:
-    """Let pghistory keep its context for each task of asyncio, not for each thread: calls share the loop's thread."""
+    """Let pghistory keep its context for each asyncio task, not for each thread: calls share the loop's thread."""
     if not isinstance(pghistory.runtime._tracker, Local):
         pghistory.runtime._tracker = Local()  # type: ignore[assignment]
 
@@ -40,6 +40,6 @@ def history_context(*, user: str | None, tool: str, compiled: bool = False, **me
 
 
 def current_metadata() -> str:
-    """The metadata of the current context, as JSON; empty outside of any."""
+    """The metadata of the current context, as JSON; empty if there is no context."""
     values = _metadata.get()
     return to_json(values).decode() if values else ""

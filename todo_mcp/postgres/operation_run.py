@@ -1,4 +1,4 @@
-"""One run of an operation, whose statements are held to the rules of ``core.operations.operation``."""
+"""One run of an operation. Its statements are checked against the rules of ``core.operations.operation``."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -17,13 +17,13 @@ _WITH = re.compile(_START + r"WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE|MERGE)\b)", r
 
 
 class Condition:
-    """Something that must be true of the user of a call at the very moment of each statement.
+    """A condition on the user of a call. Each statement checks it at the moment when it runs.
 
-    ``user`` writes a query of the user's id, which gives no row where the condition is false. The query takes the place
-    of the id in a statement. A false condition thus makes the user NULL, who has no rows and can get none: check and
-    work are one statement. ``values`` are those of the query's ``ConditionParameter``s.
+    ``user`` builds a query for the user's id. If the condition is false, the query returns no row. The query replaces
+    the id in a statement. So a false condition makes the id NULL, and the statement reads and changes nothing. No
+    separate statement for the check is needed. ``values`` has the values of the query's ``ConditionParameter``s.
 
-    ``is_met`` becomes true when a statement of the run has given a row, and later statements of the run need no check.
+    ``is_met`` becomes true when a statement of the run has returned a row. Later statements of the run need no check.
     So a compiled statement must give no row for the user NULL. A count without GROUP BY would give one.
     """
 
@@ -56,12 +56,12 @@ class OperationRun:
         _current.reset(self._outer)
 
     def begin_compiled(self) -> Condition | None:
-        """A compiled statement follows; returns the condition that it must carry."""
+        """Note that a compiled statement follows. Returns the condition that it must carry, if any."""
         self._began_compiled = not self._began_with_orm
         return None if self.condition is None or self.condition.is_met else self.condition
 
     def check_change(self) -> None:
-        """A statement that changes rows follows.
+        """Check that a statement may change rows now. Call this before such a statement.
 
         Raises:
             RuleBroken: an earlier change is committed, so a second run would do it again.
@@ -70,7 +70,7 @@ class OperationRun:
             raise RuleBroken("An operation makes all its changes in one transaction.")
 
     def note_change(self) -> None:
-        """A statement has changed rows."""
+        """Note that a statement has changed rows."""
         connection = connections[DEFAULT_DB_ALIAS]
         if connection.in_atomic_block:
             connection.on_commit(self._note_commit)
@@ -78,7 +78,7 @@ class OperationRun:
             self._note_commit()
 
     def execute_by_orm(self, execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        """Execute a statement of Django's cursors, as one of the connection's ``execute_wrappers``.
+        """Execute a statement of one of Django's cursors. The connection's ``execute_wrappers`` call this.
 
         It does not notice a change that a function in a SELECT makes, or a hook of ``on_commit``.
 
@@ -109,5 +109,5 @@ _current: ContextVar[OperationRun | None] = ContextVar("operation_run", default=
 
 
 def current_run() -> OperationRun | None:
-    """The run that the caller is in; None outside of operations."""
+    """The run that the caller is in. None if no operation runs."""
     return _current.get()

@@ -27,7 +27,8 @@ class Gate(Protocol):
 class Place:
     """A place and its connection, until they are given back.
 
-    Whenever ``patience`` seconds have passed, the database is taken for dead.
+    If work holds them for ``patience`` seconds, the database is treated as dead and the connection is closed. This
+    repeats every ``patience`` seconds.
     """
 
     connection: DatabaseWrapper | None
@@ -44,7 +45,7 @@ class Place:
         self._timer = self.loop.call_later(self._patience, self._give_up_connection)
 
     def report_to(self, result: "asyncio.Future[Any]") -> None:
-        """The future that the caller awaits; it fails at once when the database is taken for dead."""
+        """Set the future that the caller awaits. It fails at once when the database is treated as dead."""
         self._result = result
         result.add_done_callback(_retrieve)
 
@@ -60,7 +61,7 @@ class Place:
             self.connection.connection.unwatch()
 
     def outside(self, function: Callable[[], T]) -> T:
-        """Call the function, from a thread, while others have the place; within a transaction they cannot have it."""
+        """Call the function from a thread while others may use the place. Within a transaction, the thread keeps it."""
         own = connections[DEFAULT_DB_ALIAS]
         if own.in_atomic_block or own.execute_wrappers:  # a wrapper must not see the statements of others
             return function()
@@ -105,7 +106,7 @@ class Place:
 
 
 class PlacedWork(Work):
-    """Work whose Django connection is that of its place."""
+    """Work whose Django connection is the connection of its place."""
 
     def __init__(self, place: Place, function: Callable[[], Any]) -> None:
         assert place.connection is not None
@@ -133,7 +134,7 @@ def call_in_thread(place: Place, function: Callable[[], T]) -> T:
 
 
 def _call_on(connection: DatabaseWrapper, function: Callable[[], T]) -> T:
-    """Call the function on a connection that was alive a moment ago; close it afterwards if it broke."""
+    """Call the function on the connection. A stale connection is closed before, a broken one afterwards."""
     database_time.set(Stopwatch())
     close_if_stale(connection)
     try:

@@ -1,8 +1,8 @@
 """Queries that Django's ORM compiles once and PostgreSQL plans once.
 
-Django takes ten times as long to build and compile a queryset as to run it (docs/performance.md). So a statement of
-every call is written with a ``Parameter`` in place of each value. It is compiled at its first use, and then runs as a
-prepared statement. Models still own the names of tables and columns.
+Django takes ten times as long to build and compile a queryset as to run it (docs/performance.md). So the
+statements of calls are written with a ``Parameter`` in place of each value. Each is compiled at its first use, and then
+runs as a prepared statement. Models still own the names of tables and columns.
 """
 
 import time
@@ -36,7 +36,7 @@ class Parameter(Expression):
 
 
 class ConditionParameter(Parameter):
-    """A parameter of a condition. Its value comes from the condition, so the two sets of names never meet."""
+    """A parameter of a condition. Its value comes from the condition, so it may have the name of another parameter."""
 
 
 USER_ID = Parameter("user_id")
@@ -71,7 +71,7 @@ def _slot(param: Any, position: int) -> tuple[int, str | int]:
 class Statement:
     """A statement with parameters. Called with their values by name, it returns the rows.
 
-    ``write`` makes the SQL around an expression for the user's id: the parameter ``user_id``, or the query of a
+    ``write`` makes the SQL. It takes the expression for the user's id: the parameter ``user_id``, or the query of a
     condition.
     """
 
@@ -87,7 +87,7 @@ class Statement:
             return _fetch(sql.text, sql.values(values, {}))
         sql = self._sql(condition.user)
         if not sql.has_condition:
-            raise Unmet  # the statement is about no user
+            raise Unmet  # the statement does not use the user's id, so it cannot carry the condition
         try:
             rows = _fetch(sql.text, sql.values(values, condition.values))
         except IntegrityError as error:
@@ -119,7 +119,7 @@ class RecordedStatement(Statement):
 
 
 def select(rows: Callable[[UserId], models.QuerySet[Any, Any]], *, limit: str = "") -> Statement:
-    """The rows of a ``values_list`` queryset; at most as many as the parameter ``limit`` says, where one is named.
+    """The rows of a ``values_list`` queryset. ``limit`` names the parameter with the maximum number of rows, if any.
 
     The limit is a subquery, so PostgreSQL does not see the number when it plans. If the limit exceeds the planner's
     estimate, PostgreSQL reads and sorts every row. Its estimate is wrong for very large users.
@@ -135,7 +135,7 @@ def select(rows: Callable[[UserId], models.QuerySet[Any, Any]], *, limit: str = 
 def update(
     rows: Callable[[UserId], models.QuerySet[Any]], returning: Sequence[str], **values: Any
 ) -> RecordedStatement:
-    """UPDATE … RETURNING, which the ORM lacks: these columns of each changed row."""
+    """UPDATE … RETURNING, which the ORM lacks. Returns these columns of each changed row."""
 
     def write(user: UserId) -> Sql:
         changed = rows(user)
@@ -162,7 +162,7 @@ def insert(row: Callable[[UserId], models.Model], returning: Sequence[str]) -> R
 
 
 def _returning(sql: str, params: Sequence[Any], model: type[models.Model], names: Sequence[str]) -> Sql:
-    """Add RETURNING with these columns. It also tells the triggers the author: PostgreSQL evaluates it before them."""
+    """Add RETURNING with these columns. It also sets the author for the triggers: PostgreSQL evaluates it first."""
     column_of = {field.name: str(field.column) for field in model._meta.concrete_fields}
     columns = [connections[DEFAULT_DB_ALIAS].ops.quote_name(column_of[name]) for name in names]
     set_author = f"set_config('{_METADATA}', %s, true)"

@@ -1,4 +1,4 @@
-"""How an answer is sent: in pieces, so that a slow client shows that it reads; and when the connection ends."""
+"""How an answer is sent, and when the connection ends. Pieces show whether a slow client still reads."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class Cycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         if self.transport.is_closing():
-            self.disconnected = True  # of pipelined requests, uvicorn notifies only the latest
+            self.disconnected = True  # uvicorn notifies only the latest of the pipelined requests
         if message["type"] == "http.response.start":
             self.keep_alive = self.keep_alive and not self.more_body
             await super().send(message)

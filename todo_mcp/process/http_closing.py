@@ -13,13 +13,13 @@ from todo_mcp.process.http_head import Refusal
 
 HEAD_SECONDS = 10.0
 UNREAD_SECONDS = 30.0  # within which a client must read a piece of an answer
-LAST_REQUEST_SECONDS = 0.3  # at shutdown an idle connection stays open so long: a request may be on its way
-REFUSAL_SECONDS = 1.0  # a refused client can read the answer so long; closing at once could destroy it
+LAST_REQUEST_SECONDS = 0.3  # how long an idle connection stays open at shutdown: a request may be on its way
+REFUSAL_SECONDS = 1.0  # how long a refused client can read the answer; closing at once could destroy it
 SAFE_HEADERS = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
 
 
 class ClosingProtocol(HttpToolsProtocol):
-    """Base of ``HttpProtocol``: a connection that closes for a reason.
+    """Base of ``HttpProtocol``: decides when the connection closes.
 
     ``_closing`` says that input is dropped, and that the connection closes after the complete requests. ``_answering``
     is the request whose answer is being sent.
@@ -42,7 +42,7 @@ class ClosingProtocol(HttpToolsProtocol):
             if cycle is not None:
                 cycle.disconnected = True
                 cycle.message_event.set()
-        connections.serve(self)
+        connections.remove_waiting(self)
         if self._is_surplus:
             connections.count_refused(-1)
         self._set_timer(None)
@@ -82,9 +82,9 @@ class ClosingProtocol(HttpToolsProtocol):
         """Record whether the connection waits for the client to send or to read."""
         answering = self._answering
         if answering and not answering.response_complete and not answering.more_body and not self.flow.write_paused:
-            connections.serve(self)
+            connections.remove_waiting(self)
         else:
-            connections.wait_for(self)
+            connections.add_waiting(self)
 
     def _hold_reading(self, is_held: bool) -> None:
         """Do not read while input is unparsed; read again when it is parsed."""

@@ -23,12 +23,12 @@ class Connections:
         self._waiting: dict[Waiting, None] = {}
         self._refused = 0
 
-    def wait_for(self, connection: Waiting) -> None:
-        """The server waits for this client to send or to read."""
+    def add_waiting(self, connection: Waiting) -> None:
+        """Call this when the server begins to wait for this client to send or to read."""
         self._waiting[connection] = None
 
-    def serve(self, connection: Waiting) -> None:
-        """The server works on this connection, or the connection is gone."""
+    def remove_waiting(self, connection: Waiting) -> None:
+        """Call this when the server begins to work on this connection, or the connection is gone."""
         self._waiting.pop(connection, None)
 
     def make_room(self, count: int) -> bool:
@@ -38,11 +38,11 @@ class Connections:
         longest = next(iter(self._waiting), None)
         if longest is None:
             return False
-        self.serve(longest)
+        self.remove_waiting(longest)
         longest.abort()
         return True
 
-    def end_waiting(self) -> None:
+    def abort_waiting(self) -> None:
         """Close all connections that wait for their clients."""
         for connection in list(self._waiting):
             connection.abort()

@@ -27,7 +27,7 @@ from todo_mcp.process.http_head import HEADERS_COUNT_MAX, Refusal, check_head, m
 from todo_mcp.transports.http import health
 
 REQUEST_SECONDS = 15.0  # RequestChecks answers 408 earlier, once part of the body has arrived
-PIPELINED_MAX = 8  # requests that wait for an earlier answer; the parser waits with further ones
+PIPELINED_MAX = 8  # requests that wait for an earlier answer; further ones are not parsed yet
 PIECE_PARSED = 2048  # bytes; the parser cannot stop within a piece, which may hold a hundred short requests
 
 
@@ -49,7 +49,7 @@ class HttpProtocol(ClosingProtocol):
         super().connection_made(transport)
         self.flow = Flow(transport)
         if connections.make_room(len(self.connections)):
-            connections.wait_for(self)
+            connections.add_waiting(self)
             self._set_timer(HEAD_SECONDS)
         elif connections.may_refuse():
             self._is_surplus = True
@@ -142,7 +142,7 @@ class HttpProtocol(ClosingProtocol):
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        # So the framing of chunks may have as many bytes as the body, plus HEADERS_MAX.
+        # Twice: once for the body itself, once for the framing of its chunks. That may be HEADERS_MAX bytes longer.
         self._room = min(self._room + 2 * len(body), settings.HEADERS_MAX)
         super().on_body(body)
 

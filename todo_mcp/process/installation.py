@@ -10,7 +10,7 @@ def install() -> None:
 
     - ``logging`` does not look up the file, thread and process of a record.
     - Prometheus' client exposes the metrics of ``telemetry.metrics``.
-    - pghistory keeps its context for each task of asyncio.
+    - pghistory keeps its context for each asyncio task.
     - Django gives each work at the gate the connection of its place, with time limits for statements.
     - uvicorn answers with the ``Cycle`` of ``process.http_answers``.
     """

@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
             self._close_at = time.monotonic() + settings.DRAIN_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start. Then let the garbage collector run less often, and skip all loaded modules: they take it 0.1 s."""
+        """Start. Then let the garbage collector run less often, and skip all loaded modules, which would take 0.1 s."""
         await super().startup(sockets)
         connections.limit = max(CONNECTIONS_MIN, _descriptors() - settings.DATABASE_CONNECTIONS - RESERVED_DESCRIPTORS)
         gc.collect()
@@ -96,7 +96,7 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for connection in waiting:
             await loop.connect_accepted_socket(self._protocol, connection)
-        loop.call_later(GRACE_SECONDS - 2, connections.end_waiting)  # a silent client must not delay the end
+        loop.call_later(GRACE_SECONDS - 2, connections.abort_waiting)  # a silent client must not delay the end
         await super().shutdown(sockets)
 
     def _protocol(self) -> HttpProtocol:
@@ -164,7 +164,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
                 raise PortUnavailable(REFUSALS[error.errno].format(port)) from None
             reasons.append(error.strerror or str(error))  # such as a machine without IPv6; another address may work
     if not sockets:
-        raise PortUnavailable(f"Port {port} of {host} cannot be listened on: {reasons[0]}.")
+        raise PortUnavailable(f"The server cannot listen on port {port} of {host}: {reasons[0]}.")
     return sockets
 
 

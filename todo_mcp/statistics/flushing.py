@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from django.db import transaction
 
-from todo_mcp.postgres.background import repeated_later
+from todo_mcp.postgres.background import log_errors
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.statistics.recorder import Recorder, recorder
 from todo_mcp.statistics.services import add_counts
@@ -61,5 +61,5 @@ async def _regularly(gate: DatabaseGate) -> None:
 
 async def _try(gate: DatabaseGate) -> None:
     """Flush; if the gate or the database does not allow it, the counts wait."""
-    with repeated_later("statistics"):
+    with log_errors("statistics"):
         await gate.in_thread(flush)

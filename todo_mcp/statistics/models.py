@@ -13,11 +13,11 @@ class CallStatistics(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    hour = models.DateTimeField(help_text="When the hour began, UTC.")
+    hour = models.DateTimeField(help_text="The start of the hour, in UTC.")
     tool = models.CharField(max_length=40, blank=True)
     outcome = models.CharField(max_length=40, help_text='"success", the name of the error, or an HTTP status.')
     client = models.CharField(max_length=100, blank=True)
-    revision = models.CharField(max_length=20, blank=True, help_text="Of MCP, where the call came over it.")
+    revision = models.CharField(max_length=20, blank=True, help_text="The MCP revision; empty for other transports.")
     transport = models.CharField(max_length=10)
     calls = models.BigIntegerField()
     milliseconds_total = models.FloatField()

@@ -1,4 +1,4 @@
-"""The counts of a worker that are not written yet. To count is an addition in memory: no call waits for it."""
+"""The counts of a worker that are not written yet. Counting is an addition in memory, so no call waits for it."""
 
 import threading
 import time

@@ -32,7 +32,7 @@ class TokenUses:
         self._unwritten: dict[int, datetime] = {}
 
     def touch(self, token_id: int) -> None:
-        """The token is used now."""
+        """Record that the token is used now."""
         now = timezone.now()
         recorded = self._recorded.get(token_id)
         if recorded is None or now - recorded >= INTERVAL:
@@ -40,7 +40,7 @@ class TokenUses:
                 self._recorded[token_id] = self._unwritten[token_id] = now
 
     def take(self) -> dict[int, datetime]:
-        """The uses that are not written yet; they count as written now."""
+        """Return the uses that are not written yet. From now on they count as written."""
         oldest = timezone.now() - INTERVAL
         with self._lock:
             self._recorded = {token_id: at for token_id, at in self._recorded.items() if at > oldest}

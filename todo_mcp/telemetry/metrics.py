@@ -1,7 +1,7 @@
 """The metrics at /metrics: counts and times, without users, texts or tokens. docs/monitoring.md explains each.
 
 One worker keeps them in memory. Several workers write to a file each, and the worker that is asked adds them up. Each
-number costs a call a fraction of a microsecond, so there is none that others imply.
+number costs a call a fraction of a microsecond, so no number repeats what others imply.
 """
 
 import os
@@ -52,7 +52,7 @@ GATE_WAITING = Gauge(
 )
 GATE_WAIT_SECONDS = Histogram(
     "todo_gate_wait_seconds",
-    "Seconds that work waited for a place, if it had to, whether it got one or not.",
+    "Seconds that work waited for a place, whether or not it got one. Only work that had to wait.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
     registry=None,
 )
@@ -87,7 +87,7 @@ METRICS: tuple[Collector, ...] = (
 
 @cache
 def install() -> None:
-    """Add the metrics to those that Prometheus' client has of its own, such as CPU and memory."""
+    """Add these metrics to the own metrics of Prometheus' client, such as CPU and memory."""
     for metric in METRICS:
         REGISTRY.register(metric)
 
@@ -119,7 +119,7 @@ def exposition() -> bytes:
 
 
 class _Workers(Collector):
-    """What Prometheus' client says of a process, such as CPU and memory, for each worker by ``pid``."""
+    """The own metrics of Prometheus' client, such as CPU and memory, for each worker by ``pid``."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

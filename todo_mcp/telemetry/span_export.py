@@ -18,7 +18,7 @@ _OTHER = "_OTHER"  # OpenTelemetry's word for an unknown value
 
 
 def provider() -> TracerProvider:
-    """A provider with sampling, batches, address and headers of the variables; the default service is todo-mcp."""
+    """A provider. The variables set sampling, batches, address and headers; the default service is todo-mcp."""
     resource = Resource.create({SERVICE_VERSION: __version__})
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: "todo-mcp"}))

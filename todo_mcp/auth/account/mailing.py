@@ -20,7 +20,7 @@ from todo_mcp.auth.account.reset_mail import (
     send,
     warn_given_up,
 )
-from todo_mcp.postgres.background import repeated_later
+from todo_mcp.postgres.background import log_errors
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe_error
 
@@ -66,7 +66,7 @@ class _Mailer:
 
     async def _try(self) -> None:
         """Send due mails if the gate has a free place; otherwise they wait for the next round."""
-        with repeated_later("mails"):
+        with log_errors("mails"):
             await self._send_due()
 
     async def _send_due(self) -> None:

@@ -1,4 +1,4 @@
-"""What ``RequestChecks`` learned of an HTTP request. It travels in the ASGI scope to whoever answers."""
+"""The result of ``RequestChecks`` for an HTTP request. The ASGI scope carries it to the code that answers."""
 
 import re
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ class CheckedRequest(NamedTuple):
 
 
 def put_request(scope: Scope, request: CheckedRequest) -> None:
-    """Give the request to all who get this scope."""
+    """Store the request in the scope."""
     scope[_KEY] = request
 
 

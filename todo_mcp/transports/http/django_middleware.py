@@ -17,7 +17,7 @@ UNREADABLE = (BadRequest, SuspiciousOperation, MultiPartParserError)
 
 
 class ReadableParameters:
-    """Refuses with 400 parameters that Django cannot read, or that PostgreSQL cannot search for.
+    """Answers 400 to parameters that Django cannot read, or that PostgreSQL cannot search for.
 
     Django logs many of them as an error of the server. A view that meets such a fault later, such as a redirect that
     is too long, gets the same answer. The API has its own rules.

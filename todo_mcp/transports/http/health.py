@@ -24,7 +24,7 @@ _draining = False
 
 
 def start_draining() -> None:
-    """Fail /readyz from now on, so that a load balancer sends no more."""
+    """Fail /readyz from now on, so that a load balancer sends no more requests."""
     global _draining
     _draining = True
 

@@ -12,10 +12,10 @@ from todo_mcp.transports.http.resources import ResourceView, json_body
 
 _REF = "#/components/schemas/{model}"
 _ERRORS = {
-    400: "An argument is missing, unknown, of the wrong type or out of bounds; or the body is not the JSON wanted.",
+    400: "An argument is missing, unknown, of the wrong type or out of bounds; or the body is not the expected JSON.",
     401: "No token, or one that is unknown, revoked or expired.",
     403: "The token lacks the scope, or user_id is not the caller's.",
-    404: "No such thing of this user, or (service tokens) no such user.",
+    404: "This user has no such task or conversation, or (service tokens) there is no such user.",
     406: "The caller accepts no application/json.",
     408: "The body did not arrive in time.",
     409: "The idempotency key was used with other arguments.",
@@ -26,7 +26,7 @@ _ERRORS = {
     503: "The server is busy; see Retry-After.",
 }
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
-_SECONDS = {"description": "Wait so many seconds.", "required": True, "schema": {"type": "integer", "minimum": 1}}
+_SECONDS = {"description": "Wait this many seconds.", "required": True, "schema": {"type": "integer", "minimum": 1}}
 _CHALLENGE = {"description": "What the token lacks (RFC 6750).", **_TEXT}
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {**_CHALLENGE, "required": True}},
@@ -35,7 +35,7 @@ _HEADERS: dict[int, dict[str, Any]] = {
     503: {"Retry-After": _SECONDS},
 }
 _REQUEST_ID = {
-    "X-Request-Id": {"description": "The request's own, or one made for it; the log has it.", "required": True, **_TEXT}
+    "X-Request-Id": {"description": "The request's own id, or a new one. The log has it.", "required": True, **_TEXT}
 }
 
 
@@ -62,13 +62,13 @@ def add_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 def _tool(operation: Operation) -> dict[str, Any]:
     done = envelope_schema({"$ref": _REF.format(model=operation.output.__name__)}, "success")
     return {
-        **_described(operation, "tools", 200, done, errors=_ERRORS.keys() - {406, 415}),
+        **_operation_object(operation, "tools", 200, done, errors=_ERRORS.keys() - {406, 415}),
         "requestBody": json_body(operation.input_schema, operation.example),
     }
 
 
 def _resource(operation: Operation, status: int, view: type[ResourceView], path: str, method: str) -> dict[str, Any]:
-    """An operation over REST: arguments stand in the path, one in a header, the others in the query or the body."""
+    """An operation over REST: arguments are in the path, in one header, and in the query or the body."""
     properties = dict(operation.input_schema["properties"])
     parameters = [_parameter(name, properties.pop(name), "path") for name in re.findall(r"{(\w+)}", path)]
     if key := properties.pop("idempotency_key", None):
@@ -83,10 +83,10 @@ def _resource(operation: Operation, status: int, view: type[ResourceView], path:
     parameters += [_parameter(name, schema, "query") for name, schema in properties.items()]
     done = None if status == 204 else data
     errors = _ERRORS.keys() - ({415, 409} if method != "POST" else set())
-    return {**_described(operation, "conversations", status, done, errors), "parameters": parameters, **body}
+    return {**_operation_object(operation, "conversations", status, done, errors), "parameters": parameters, **body}
 
 
-def _described(
+def _operation_object(
     operation: Operation, tag: str, status: int, done: dict[str, Any] | None, errors: Set[int]
 ) -> dict[str, Any]:
     error = {"$ref": _REF.format(model="Error")}

@@ -1,4 +1,4 @@
-"""Paths: one spelling for each, so that a proxy's rules mean the same path as we do; and what a path takes."""
+"""The one spelling of each path, so that a proxy's rules match the same paths, and the kinds of requests by path."""
 
 import re
 from functools import lru_cache
@@ -53,5 +53,5 @@ def is_conversation(path: str) -> bool:
 
 
 def takes_calls(path: str) -> bool:
-    """Whether the path takes calls of operations, by whatever transport."""
+    """Whether the path accepts calls of operations, over any transport."""
     return is_mcp(path) or path == "/api/tools" or path.startswith("/api/tools/") or is_conversation(path)

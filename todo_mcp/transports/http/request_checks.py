@@ -161,9 +161,9 @@ def _put_message(scope: Scope, message: object, body: RequestBody) -> None:
 
 
 def _stamped(send: Send, scope: Scope, request_id: str) -> Send:
-    """A send that adds the request's id, and forbids to store the answer or to guess its type.
+    """A send that adds the request's id, and headers against caching and against guessing the content type.
 
-    Only static files may be stored. They are the same for everybody.
+    Only static files may be cached. They are the same for everybody.
     """
     stamp = (b"x-request-id", request_id.encode())
 

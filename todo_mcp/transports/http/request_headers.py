@@ -60,7 +60,7 @@ class RequestHeaders:
             if name in _MEDIA_TYPES:
                 length += len(value)
                 if length > MEDIA_TYPES_MAX or (b"*" in value and _EXTENDED_PARAMETER.search(value)):
-                    raise Refused(400, "Accept or Content-Type is too long, or has a parameter that is not read here.")
+                    raise Refused(400, "Accept or Content-Type is too long, or has a parameter that is not supported.")
 
 
 def check_sender(scope: Scope, headers: RequestHeaders) -> None:
@@ -71,7 +71,7 @@ def check_sender(scope: Scope, headers: RequestHeaders) -> None:
     """
     path = canonical_path(scope)
     if path is None:
-        raise Refused(404, "There is nothing at this path, spelled in this way.", "not_found")
+        raise Refused(404, "There is nothing at exactly this path.", "not_found")
     scope["path"] = path
     if path == "/healthz":  # its answer says nothing about the server
         return
@@ -88,7 +88,7 @@ def check_sender(scope: Scope, headers: RequestHeaders) -> None:
         raise Refused(421, "This server does not answer for that Host. Its operator can add it to ALLOWED_HOSTS.")
     origin = headers.one(b"origin")
     if origin and takes_calls(path) and not _is_own(origin, hosts[0]):
-        raise Refused(403, "Calls from pages of that Origin are not taken.")
+        raise Refused(403, "Calls from pages of that Origin are not accepted.")
 
 
 def _may_probe(domain: str) -> bool:

@@ -1,4 +1,4 @@
-"""REST resources in Django REST framework. Their calls take the same way as those of the tools."""
+"""REST resources in Django REST framework. Their calls pass the same steps as calls of tools."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 JSON = "application/json"
 _ADVICE = {
     404: "There is nothing at this path. See /api/docs.",
-    405: "That method is not possible here; the header Allow says which are. See /api/docs.",
+    405: "This path does not allow that method; the header Allow lists those that it allows. See /api/docs.",
     406: f"Answers are {JSON}; send Accept: {JSON}, or no Accept at all.",
     415: f"Send the body as JSON, with Content-Type: {JSON}.",
 }
@@ -94,7 +94,7 @@ def _parts(error: APIException | TodoError | Unauthenticated) -> tuple[int, dict
 
 
 class EnvelopeView(APIView):
-    """Base of the views: RequestChecks has read and parsed the body, and answers have the form of the tools'."""
+    """Base of the views: RequestChecks has read and parsed the body, and answers have the form of tools' answers."""
 
     parser_classes = ()
     renderer_classes = (Renderer,)
@@ -131,7 +131,7 @@ class ResourceView(EnvelopeView):
     A success is the resource itself; an error is the envelope.
     """
 
-    operations: ClassVar[dict[str, tuple[str, int]]]  # from the method to the operation and the status of success
+    operations: ClassVar[dict[str, tuple[str, int]]]  # maps a method to its operation and the status of success
 
     def __init_subclass__(cls) -> None:
         cls.http_method_names = [method.lower() for method in cls.operations]
@@ -184,7 +184,7 @@ class ResourceView(EnvelopeView):
         return Response(None if status == 204 else self.answer(envelope["data"], checked.message), status)
 
     def _arguments(self, operation: Operation, checked: CheckedRequest, path: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments of path, query, header and body together; none may be there twice.
+        """The arguments of path, query, header and body together. None may occur twice.
 
         Unknown arguments are left for the operation to reject.
         """
@@ -199,7 +199,7 @@ class ResourceView(EnvelopeView):
         return arguments
 
     def _query(self) -> list[tuple[str, str]]:
-        """The pairs of the query. A POST may have only ``user_id`` there; the rest belongs into body and header."""
+        """The pairs of the query. A POST may have only ``user_id`` there; the others are in the body and a header."""
         query: bytes = self._scope["query_string"]
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
         if self.request.method == "POST" and any(name != "user_id" for name, _ in pairs):

@@ -53,7 +53,7 @@ class Traced:
                 if message["type"] == "http.response.start":
                     status = message["status"]
                     span.set_attribute("http.response.status_code", status)
-                    if status >= (400 if tool else 500):  # over MCP every error of a tool is one too
+                    if status >= (400 if tool else 500):  # for a tool, as over MCP: every error
                         span.set_attribute("error.type", str(status))
                         span.set_status(StatusCode.ERROR)
                 await send(message)

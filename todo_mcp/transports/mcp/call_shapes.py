@@ -5,7 +5,7 @@ depends on the id, the arguments or the result. So the SDK gets slots in place o
 the slots, is the frame of every call of that shape. A shape that the SDK refuses has no frame; it goes to the SDK
 each time.
 
-The slots' names are random for each process, so nothing that a caller sends can be one.
+The slots' names are random for each process, so nothing that a caller sends can be mistaken for one.
 """
 
 import json
@@ -19,9 +19,9 @@ import mcp_types as types
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
-ID = f"id-{secrets.token_hex(16)}"  # as the request's id
-TEXT = f"text-{secrets.token_hex(16)}"  # as the text of the result
-DATA = {f"data-{secrets.token_hex(16)}": 0}  # as its structured content
+ID = f"id-{secrets.token_hex(16)}"  # the slot for the request's id
+TEXT = f"text-{secrets.token_hex(16)}"  # the slot for the text of the result
+DATA = {f"data-{secrets.token_hex(16)}": 0}  # the slot for its structured content
 _SLOTS = _ID, _TEXT, _DATA = orjson.dumps(ID), orjson.dumps(TEXT), orjson.dumps(DATA)
 _CUT = re.compile(b"(" + b"|".join(re.escape(slot) for slot in _SLOTS) + b")")
 _QUOTED = tuple(slot.strip(b'{"')[:10] for slot in _SLOTS)  # a long quotation may be cut
@@ -31,11 +31,11 @@ SHAPES_MAX = 256
 _HEADERS = frozenset(
     {b"accept", b"content-type", b"last-event-id"}
 )  # the SDK reads these, and all that begin with mcp-
-_META = "io.modelcontextprotocol/"  # the SDK reads the keys of _meta that begin so, and the progress token
+_META = "io.modelcontextprotocol/"  # the SDK reads the keys of _meta that begin with this, and the progress token
 
 
 class CallShape(NamedTuple):
-    """All of a tool call that the SDK reads: headers, and the message with a slot for the id and without arguments."""
+    """What the SDK reads of a tool call: headers, and the message with a slot for the id and without arguments."""
 
     headers: tuple[tuple[bytes, bytes], ...]
     message: bytes
@@ -103,11 +103,11 @@ class Frame:
         return cls({**start, "headers": headers}, tuple(_CUT.split(body)))
 
     def is_whole(self) -> bool:
-        """Whether it has one slot for each of id, text and data. A result has; an error has not."""
+        """Whether it has one slot for each of id, text and data. A result has them; an error does not."""
         return sorted(self.pieces[1::2]) == sorted(_SLOTS)
 
     def quotes_slots(self) -> bool:
-        """Whether a slot stands within other words, such as those of an error that quotes the call."""
+        """Whether a slot is inside other text, such as an error message that quotes the call."""
         return any(quoted in piece for piece in self.pieces[::2] for quoted in _QUOTED)
 
     def fill(self, rpc_id: str | int | None, answer: bytes = b"") -> Response:
@@ -123,7 +123,7 @@ def _json(rpc_id: str | int | None) -> bytes:
 
 
 class Sender(NamedTuple):
-    """What the SDK reads of a call's sender. ``client`` is empty if the message does not name it."""
+    """What the SDK reports about a call's sender. ``client`` is empty if the message does not name it."""
 
     revision: str
     client: str

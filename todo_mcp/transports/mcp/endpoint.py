@@ -33,7 +33,7 @@ class McpEndpoint:
         await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
-        """The answer. A tool call is authenticated together with its work, every other message before it."""
+        """The answer. A tool call checks the token together with its work; any other message is authenticated first."""
         request = checked_request(scope)
         run = SdkRun(request)
         is_call = is_tool_call(request)
@@ -52,7 +52,7 @@ class McpEndpoint:
         return frame.fill(request.rpc_id, run.outcome.answer if run.outcome else b"")
 
     async def _known_frame(self, run: SdkRun, shape: CallShape, scope: Scope) -> Frame | None:
-        """Do the call if its shape is known. None if the shape, or its frame for such a result, is not."""
+        """Do the call if its shape is known. None if the shape is unknown, or has no frame for this kind of result."""
         known_shape = self._shapes.get(shape)
         if known_shape is None:
             return None
@@ -63,7 +63,7 @@ class McpEndpoint:
     async def _frame_from_sdk(
         self, run: SdkRun, shape: CallShape | None, scope: Scope, receive: Receive
     ) -> Frame | None:
-        """Ask the SDK, first with the shape. If its words quote the shape, it sees the message itself.
+        """Send the shape to the SDK. If the SDK's answer quotes the shape, send the message itself instead.
 
         None if the SDK answers nothing, because the client has gone away.
         """
@@ -104,7 +104,7 @@ def _refuse_malformed(scope: Scope, request: CheckedRequest) -> ASGIApp | None:
     if not request.has_body:
         return refuse(scope, 400, "The body is empty; send one JSON-RPC message.", code=PARSE_ERROR)
     if not isinstance(message, dict):
-        return refuse(scope, 400, "The body must be one JSON-RPC message, an object; batches are not taken.")
+        return refuse(scope, 400, "The body must be one JSON-RPC message, an object; batches are not accepted.")
     if "id" in message and request.rpc_id is None:
         return refuse(scope, 400, "The request id must be a string or an integer.")
     if message.get("jsonrpc") != "2.0":

@@ -39,7 +39,7 @@ DONE, FAILED = result_with_slots(is_error=False), result_with_slots(is_error=Tru
 
 @dataclass
 class SdkRun:
-    """A message on its way through the SDK, whose handlers find it in the ASGI scope.
+    """A message that the SDK processes. The SDK's handlers find this object in the ASGI scope.
 
     ``principal`` is known for a message that calls no tool. The tool's handler sets ``sender`` and ``outcome``.
     """

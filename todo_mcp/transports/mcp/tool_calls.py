@@ -1,4 +1,4 @@
-"""Calls of tools over MCP: which messages are calls, and what becomes of one."""
+"""Calls of tools over MCP: which messages are calls, and the outcome of a call."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from todo_mcp.transports.mcp.call_shapes import Sender
 
 
 class Outcome(NamedTuple):
-    """What became of a tool call: the JSON of its envelope, or a refusal that HTTP tells.
+    """The outcome of a tool call: the JSON of its envelope, or a refusal that HTTP reports.
 
     ``is_counted`` says that the tool's calls include this one. ``fits_others`` says that the SDK's answer to it can be
     the frame of other calls.
