@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name='UsedCode',
             fields=[
                 ('checksum', models.CharField(help_text='Hexadecimal SHA-256 of the code.', max_length=64, primary_key=True, serialize=False)),
-                ('token_family', models.UUIDField(help_text='The family of the refresh tokens issued for the code.', null=True)),
+                ('token_family', models.UUIDField(help_text='Of the refresh tokens that came of it.', null=True)),
                 ('used_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
             ],
             options={
@@ -30,8 +30,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('email', models.CharField(max_length=254)),
                 ('asked_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('attempts', models.PositiveSmallIntegerField(default=0, help_text='The number of attempts to send the mail.')),
-                ('due_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, help_text='The time of the next attempt.')),
+                ('attempts', models.PositiveSmallIntegerField(default=0, help_text='How often sending was begun.')),
+                ('due_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, help_text='When sending is tried next.')),
             ],
             options={
                 'db_table': 'reset_requests',

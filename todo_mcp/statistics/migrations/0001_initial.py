@@ -27,11 +27,11 @@ class Migration(migrations.Migration):
             name='CallStatistics',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('hour', models.DateTimeField(help_text='The start of the hour, in UTC.')),
+                ('hour', models.DateTimeField(help_text='When the hour began, UTC.')),
                 ('tool', models.CharField(blank=True, max_length=40)),
                 ('outcome', models.CharField(help_text='"success", the name of the error, or an HTTP status.', max_length=40)),
                 ('client', models.CharField(blank=True, max_length=100)),
-                ('revision', models.CharField(blank=True, help_text='The MCP revision; empty for other transports.', max_length=20)),
+                ('revision', models.CharField(blank=True, help_text='Of MCP, where the call came over it.', max_length=20)),
                 ('transport', models.CharField(max_length=10)),
                 ('calls', models.BigIntegerField()),
                 ('milliseconds_total', models.FloatField()),
