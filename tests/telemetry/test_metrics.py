@@ -17,6 +17,7 @@ from todo_mcp.core.errors import Busy
 from todo_mcp.postgres import gate as gate_module
 from todo_mcp.postgres.connection import database_time
 from todo_mcp.postgres.gate import DatabaseGate
+from todo_mcp.telemetry.metrics import exposition
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,11 @@ def key(name: str, **labels: str) -> Sample:
 
 async def read(http: httpx2.AsyncClient) -> "Counter[Sample]":
     """Every sample of /metrics."""
-    families = text_string_to_metric_families((await http.get("/metrics")).text)
+    return samples_of((await http.get("/metrics")).text)
+
+
+def samples_of(text: str) -> "Counter[Sample]":
+    families = text_string_to_metric_families(text)
     return Counter(
         {key(sample.name, **sample.labels): sample.value for family in families for sample in family.samples}
     )
@@ -98,19 +103,23 @@ async def test_time_in_postgresql_is_measured_separately_on_the_loop_and_in_a_th
     await gate.close()
 
 
-async def test_connections_are_counted_by_state_without_broken_ones(
-    as_alice: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("committed")
+async def test_connections_are_counted_by_state_without_broken_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate_module, "COUNT_EVERY", 0.01)
-    gate = DatabaseGate(3, 1)
+    gate = DatabaseGate(3, 1)  # the only one: the application's gate would count into the same metric
 
-    async def state(function: Callable[[], object]) -> list[float]:
+    async def reaches(expected: list[float], function: Callable[[], object]) -> bool:
+        """Whether the numbers of connections in use and idle become these while the function runs, or soon after."""
         work = asyncio.create_task(gate.in_thread(function))
-        await asyncio.sleep(0.1)
-        samples = await read(as_alice.http)
+        counts: list[float] = []
+        async with asyncio.timeout(5):
+            while counts != expected:
+                await asyncio.sleep(0.02)
+                samples = samples_of(exposition().decode())
+                counts = [samples[key("todo_database_connections", state=name)] for name in ("in_use", "idle")]
         await asyncio.wait({work})
         work.exception()
-        return [samples[key("todo_database_connections", state=name)] for name in ("in_use", "idle")]
+        return counts == expected
 
     def sleep() -> None:
         connection.ensure_connection()
@@ -123,10 +132,10 @@ async def test_connections_are_counted_by_state_without_broken_ones(
         except Exception as error:
             assert isinstance(error.__cause__, psycopg.Error)
 
-    assert await state(sleep) == [1, 0]
-    assert await state(lambda: None) == [0, 1]
-    assert await state(break_off) == [0, 0]
-    assert (await read(as_alice.http))[key("todo_database_connections_limit")] == 3
+    assert await reaches([1, 0], sleep)
+    assert await reaches([0, 1], lambda: None)
+    assert await reaches([0, 0], break_off)
+    assert samples_of(exposition().decode())[key("todo_database_connections_limit")] == 3
     await gate.close()
 
 
