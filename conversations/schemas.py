@@ -1,17 +1,17 @@
 """Arguments and results of the conversation operations."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from conversations.models import CONTENT_MAX
-from todo_mcp.core.arguments import MAX_ID, Integer, Text
+from todo_mcp.core.arguments import ADDED_BY_CLIENTS, Id, Integer, Text
 from todo_mcp.core.envelope import Output
 
 TURN_MAX = 100  # messages in one append
 
-ConversationId = Annotated[int, Integer(minimum=1, maximum=MAX_ID, description="The conversation's id.")]
+ConversationId = Annotated[int, Id("The conversation's id.")]
 Limit = Annotated[
     int, Integer(minimum=1, maximum=100, description="How many to return at most, 1 to 100; 50 if left out.")
 ]
@@ -43,6 +43,13 @@ class MessageIn(BaseModel):
 
     role: Literal["user", "assistant"] = Field(description="Who wrote the message.")
     content: Content
+
+    @model_validator(mode="before")
+    @classmethod
+    def drop_what_clients_add(cls, message: Any) -> Any:
+        if not isinstance(message, dict):
+            return message
+        return {name: value for name, value in message.items() if name not in ADDED_BY_CLIENTS}
 
 
 Turn = Annotated[

@@ -169,7 +169,7 @@ def _create(user_id: str) -> ConversationOut:
     try:
         conversation = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now)
     except IntegrityError:  # the foreign key: the user was erased after the token check
-        raise UserNotFound from None
+        raise UserNotFound(user_id) from None
     return ConversationOut(id=conversation.pk, user_id=user_id, created_at=now, updated_at=now)
 
 

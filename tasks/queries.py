@@ -10,7 +10,7 @@ from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.db.models.functions import Coalesce
 
 from tasks.models import Task
-from todo_mcp.postgres.statements import Parameter, Statement, UserId, insert, select, update
+from todo_mcp.postgres.statements import Parameter, Statement, UserId, compare_and_update, insert, select, update
 
 LIST_FIELDS = ("id", "title", "description", "completed", "created_at", "updated_at")
 TOTAL_MAX = 1_000  # tasks that a total counts
@@ -79,10 +79,12 @@ list_tasks = {
 get_task = select(lambda user: _task(user).values_list("title", "updated_at"))
 complete_task = update(_pending_task, ["title"], completed=True, completed_at=NOW, updated_at=NOW)
 delete_task = update(_task, ["title"], deleted_at=NOW, updated_at=NOW)
-update_task = update(  # a parameter that is NULL leaves its column as it is
+update_task = compare_and_update(  # a parameter that is NULL leaves its column as it is
     _task,
     ["title"],
-    title=Coalesce(Parameter("title", Task._meta.get_field("title")), F("title")),
-    description=Coalesce(Parameter("description", Task._meta.get_field("description")), F("description")),
+    {
+        "title": Coalesce(Parameter("title", Task._meta.get_field("title")), F("title")),
+        "description": Coalesce(Parameter("description", Task._meta.get_field("description")), F("description")),
+    },
     updated_at=NOW,
 )

@@ -7,7 +7,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from tasks.models import DESCRIPTION_MAX, TITLE_MAX
-from todo_mcp.core.arguments import MAX_ID, Integer, Text
+from todo_mcp.core.arguments import Id, Integer, Text
 from todo_mcp.core.envelope import Output
 
 Title = Annotated[
@@ -16,6 +16,7 @@ Title = Annotated[
         minimum=1,
         maximum=TITLE_MAX,
         trim=True,
+        lines=True,
         visible=True,
         description=f"What is to be done, short, 1 to {TITLE_MAX} characters, in the person's own language.",
     ),
@@ -24,12 +25,13 @@ Description = Annotated[
     str,
     Text(
         maximum=DESCRIPTION_MAX,
-        description=f"Details, dates and times in words, at most {DESCRIPTION_MAX} characters; may be empty.",
+        lines=True,
+        description=f"Details, dates and times in words, at most {DESCRIPTION_MAX} characters.",
     ),
 ]
 TaskId = Annotated[
     int,
-    Integer(minimum=1, maximum=MAX_ID, description="The task's id, from add_task or list_tasks. Never guess it."),
+    Id("The task's id, from add_task or list_tasks. Never guess it."),
 ]
 IdempotencyKey = Annotated[
     str,
@@ -42,11 +44,10 @@ IdempotencyKey = Annotated[
 ]
 ConversationId = Annotated[
     int,
-    Integer(minimum=1, maximum=MAX_ID, description="Set by the chat backend: the stored conversation it came from."),
+    Id("Set by the chat backend: the stored conversation it came from."),
 ]
-MessageId = Annotated[
-    int, Integer(minimum=1, maximum=MAX_ID, description="Set by the chat backend: the message in that conversation.")
-]
+MessageId = Annotated[int, Id("Set by the chat backend: the message in that conversation.")]
+Clear = Annotated[list[Literal["description"]], Field(description="Fields to empty.")]
 Status = Annotated[
     Literal["all", "pending", "completed"],
     Field(description="Which tasks: all, only pending ones (still to do) or only completed ones."),
@@ -66,13 +67,13 @@ class TaskOut(TypedDict):
 class TaskList(Output):
     tasks: list[TaskOut]
     returned: int
-    total: int = Field(description="How many tasks have this status, on all pages; 1000 where there are more.")
+    total: int = Field(description="Tasks with this status on all pages, counted up to 1000.")
+    total_is_exact: bool
     has_more: bool
     next_cursor: str | None = Field(description="Send it as cursor for the next page; null on the last page.")
-    uncounted: bool = Field(default=False, exclude=True)  # more tasks exist than ``total`` says
 
     def message(self) -> str:
-        total = f"more than {self.total}" if self.uncounted else self.total
+        total = self.total if self.total_is_exact else f"more than {self.total}"
         if self.has_more:
             return f"Showing {self.returned} of {total}. For the rest call list_tasks again with this next_cursor."
         if self.returned == self.total:
@@ -119,6 +120,8 @@ class TaskUpdated(Output):
     updated_at: datetime
 
     def message(self) -> str:
+        if not self.updated_fields:
+            return f"Task {self.task_id} had these values already: {_line(self.title)}. Nothing changed."
         return f"Updated {' and '.join(self.updated_fields)} of task {self.task_id}: {_line(self.title)}."
 
 

@@ -13,6 +13,7 @@ from tasks import queries
 from tasks.models import Task
 from tasks.queries import TOTAL_MAX
 from tasks.schemas import (
+    Clear,
     ConversationId,
     Description,
     IdempotencyKey,
@@ -40,6 +41,7 @@ CONVERSATION_OF_USER = "tasks_conversation_user"  # the foreign key, made in mig
     title="Add a task",
     scope="tasks:write",
     example={"title": "Call the bank", "description": "On Friday, before noon"},
+    needs_scope={"conversation_id": "conversations:read", "message_id": "conversations:read"},
 )
 def add_task(
     *,
@@ -101,8 +103,8 @@ def list_tasks(*, user_id: str, status: Status = "all", limit: Limit = 50, curso
         tasks=tasks,
         returned=len(tasks),
         total=min(count, TOTAL_MAX),
+        total_is_exact=count <= TOTAL_MAX,
         has_more=has_more,
-        uncounted=count > TOTAL_MAX,
         next_cursor=Position(tasks[-1]["created_at"], tasks[-1]["task_id"]).encode() if has_more else None,
     )
 
@@ -139,25 +141,34 @@ def delete_task(*, user_id: str, task_id: TaskId) -> TaskDeleted:
     title="Update a task",
     scope="tasks:write",
     destructive=True,
-    idempotent=True,
     example={"task_id": 7, "title": "Call the bank about the card"},
-    at_least_one=("title", "description"),
+    at_least_one=("title", "description", "clear"),
+    cleared_alone=("description",),
 )
 def update_task(
-    *, user_id: str, task_id: TaskId, title: Title | None = None, description: Description | None = None
+    *,
+    user_id: str,
+    task_id: TaskId,
+    title: Title | None = None,
+    description: Description | None = None,
+    clear: Clear | None = None,
 ) -> TaskUpdated:
     """Change the title, the description or both of one task.
 
-    Give only what changes: a field that you leave out keeps its value, and an empty description clears it. Make sure
-    of the task_id with list_tasks first. To mark a task as done use complete_task.
+    Give only what changes: a field that you leave out keeps its value. To empty the description, name it in clear. Make
+    sure of the task_id with list_tasks first. To mark a task as done use complete_task.
     """
-    values = {"title": title, "description": description}
+    if clear and description is not None:
+        raise InvalidArguments({"clear": "names description, which this call also sets; send one of the two"})
+    values = {"title": title, "description": "" if clear else description}
     now = timezone.now()
-    rows = queries.update_task(user_id=user_id, task_id=task_id, now=now, **values)
-    if not rows:
-        raise TaskNotFound(task_id)
-    fields = [field for field, value in values.items() if value is not None]
-    return TaskUpdated(task_id=task_id, title=rows[0][0], updated_fields=fields, updated_at=now)
+    if rows := queries.update_task(user_id=user_id, task_id=task_id, now=now, **values):
+        new_title, *are_changed, _ = rows[0]
+        fields = [name for name, is_changed in zip(values, are_changed, strict=True) if is_changed]
+        return TaskUpdated(task_id=task_id, title=new_title, updated_fields=fields, updated_at=now)
+    if rows := queries.get_task(user_id=user_id, task_id=task_id):
+        return TaskUpdated(task_id=task_id, title=rows[0][0], updated_fields=[], updated_at=rows[0][1])
+    raise TaskNotFound(task_id)
 
 
 def restore_task(*, user_id: str, task_id: int) -> None:
@@ -186,7 +197,7 @@ def _insert(user_id: str, title: str, description: str, origin: _Origin) -> Task
     except IntegrityError as error:  # a foreign key: no such conversation of this user, or the user was erased
         if origin.conversation_id and _constraint(error) == CONVERSATION_OF_USER:
             raise ConversationNotFound(origin.conversation_id) from None
-        raise UserNotFound from None
+        raise UserNotFound(user_id) from None
     return TaskAdded(task_id=rows[0][0], title=title, created_at=now)
 
 

@@ -150,7 +150,7 @@ def test_an_error_message_appears_if_the_task_is_deleted_meanwhile(
         form = {"title": "Bread", "initial-title": "Milk", "description": "", "initial-description": ""}
         response = client.post(f"{LISTS['tasks']}{task.pk}/change/", form)
     messages = client.get(response.headers["Location"]).context["messages"]
-    assert f"No task {task.pk}. Call list_tasks to see valid ids." in [str(message) for message in messages]
+    assert f"Task {task.pk} not found. Call list_tasks to see valid ids." in [str(message) for message in messages]
 
 
 def test_a_deleted_task_is_read_only_until_it_is_restored(client: Client, alice: User) -> None:

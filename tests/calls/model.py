@@ -92,9 +92,10 @@ class Model:
 
     def update(self, user_id: str, task_id: int, **changes: str) -> None:
         task = self.find(user_id, task_id)
+        before = (task.title, task.description)
         task.title = changes.get("title", task.title)
         task.description = changes.get("description", task.description)
-        self.changes += 1
+        self.changes += (task.title, task.description) != before
 
     def restore(self, task_id: int) -> None:
         task = self.tasks[task_id]

@@ -82,6 +82,6 @@ async def test_no_change_follows_the_deletion_of_a_task(as_alice: Caller, task: 
     assert [deleted for *_, deleted in versions].count(True) == 1
     assert versions[-1][3]
     changes = [
-        answer for answer in answers if answer.code == 200 and "completed before" not in answer.envelope["message"]
+        answer for answer in answers if answer.code == 200 and "Nothing changed" not in answer.envelope["message"]
     ]
     assert len(versions) == 1 + len(changes)

@@ -32,14 +32,6 @@ async def test_an_unknown_argument_is_refused_by_name(as_alice: Caller, orm: Orm
     assert await orm(lambda: everything_of("alice")) == []
 
 
-async def test_null_is_refused_for_every_argument(as_alice: Caller, orm: Orm, door: str) -> None:
-    for tool in TOOLS:
-        for name in REGISTRY[tool].arguments.model_fields:
-            answer = await send(as_alice, door, tool, {**arguments_of(tool), name: None})
-            refused(answer, 400, "invalid_arguments", name)
-    assert await orm(lambda: everything_of("alice")) == []
-
-
 async def test_a_duplicate_key_is_refused_at_any_depth(as_alice: Caller, orm: Orm, door: str, tool: str) -> None:
     good = json.dumps(arguments_of(tool))[1:-1]
     for pair in (

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from tests.support.tool_calls import CLOSED, CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES
-from todo_mcp.core.arguments import MAX_ID, Integer, Text, UserId, is_visible
+from todo_mcp.core.arguments import MAX_EXACT_FLOAT, MAX_ID, Integer, Text, UserId, is_visible
 
 TITLE: TypeAdapter[str] = TypeAdapter(
-    Annotated[str, Text(description="x", minimum=1, maximum=20, trim=True, visible=True)]
+    Annotated[str, Text(description="x", minimum=1, maximum=20, trim=True, lines=True, visible=True)]
 )
 NOTE: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(description="x", maximum=20)])
+PROSE: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(description="x", maximum=5, lines=True)])
 WORDS: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(description="x", maximum=200, verbatim=True)])
 NUMBER: TypeAdapter[int] = TypeAdapter(Annotated[int, Integer(description="x", minimum=1, maximum=MAX_ID)])
 any_text = st.text(st.characters(exclude_categories=()))  # lone surrogates too
@@ -33,7 +34,7 @@ def test_accepted_text_can_be_stored_and_is_unchanged(text: str) -> None:
     try:
         value = NOTE.validate_python(text)
     except ValidationError:
-        has_forbidden_character = any(c in CONTROLS or 0xD800 <= ord(c) < 0xE000 for c in text)
+        has_forbidden_character = any(c in (*CONTROLS, "\r") or 0xD800 <= ord(c) < 0xE000 for c in text)
         assert (
             len(text) > 20
             or has_forbidden_character
@@ -50,7 +51,7 @@ def test_an_accepted_title_is_visible_and_trimmed(text: str) -> None:
         title = TITLE.validate_python(text)
     except ValidationError:
         return
-    assert title == text.strip()
+    assert title == text.replace("\r\n", "\n").replace("\r", "\n").strip()
     assert 1 <= len(title) <= 20
     assert is_visible(title)
 
@@ -70,7 +71,7 @@ def test_a_refusal_names_the_code_point_of_the_character() -> None:
 def test_an_unclosed_bidirectional_control_is_refused_by_its_code_point(text: str) -> None:
     for adapter in (NOTE, TITLE):
         reason = refusal(adapter, f"x{text}")
-        assert re.fullmatch(r"must not leave the bidirectional control U\+20[26][\dA-F] open", reason)
+        assert re.fullmatch(r"must not leave the bidirectional control U\+20[26][\dA-F] \([A-Z -]+\) open", reason)
         assert chr(int(reason.split("U+")[1][:4], 16)) in text
 
 
@@ -92,6 +93,18 @@ def test_verbatim_text_may_hold_every_character_that_can_be_stored() -> None:
         assert WORDS.validate_python(char) == char
     for char in ("\x00", *LONE_SURROGATES):
         assert "must not contain" in refusal(WORDS, char)
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [("a\r\nb", "a\nb"), ("a\rb", "a\nb"), ("\r\r\n\n\r", "\n\n\n\n"), ("\n\r", "\n\n"), ("1\r\n3\r\n5", "1\n3\n5")],
+    ids=ascii,
+)
+def test_cr_lf_and_cr_are_newlines(text: str, stored: str) -> None:
+    assert PROSE.validate_python(text) == stored
+    assert TITLE.validate_python(f"a{text}b") == f"a{stored}b"
+    assert WORDS.validate_python(text) == text
+    assert "U+000D" in refusal(NOTE, text)
 
 
 def test_a_refused_length_is_named_with_its_bounds() -> None:
@@ -130,13 +143,22 @@ def test_an_accepted_integer_is_in_range(value: Any) -> None:
         return
     assert type(number) is int
     assert 1 <= number <= MAX_ID
-    assert type(value) is int or (isinstance(value, str) and set(value) <= set("0123456789"))
+    if isinstance(value, float):
+        assert (number, abs(value) <= MAX_EXACT_FLOAT) == (value, True)
+    else:
+        assert type(value) is int or (isinstance(value, str) and set(value) <= set("0123456789"))
+
+
+@pytest.mark.parametrize("number", [1.0, 7.0, 1e2, float(MAX_EXACT_FLOAT)])
+def test_a_json_number_without_a_fraction_is_an_integer(number: float) -> None:
+    assert NUMBER.validate_python(number) == int(number)
+    assert type(NUMBER.validate_python(number)) is int
 
 
 def test_a_refused_integer_is_named_with_its_bounds() -> None:
     for number in (0, -1, MAX_ID + 1, "0", str(MAX_ID + 1), 10**400):
         assert refusal(NUMBER, number) == f"must be from 1 to {MAX_ID}"
-    for other in (True, 1.0, "1.0", None, [1], "-1", "\uff19"):
+    for other in (True, 1.5, "1.0", "1e2", None, [1], "-1", "\uff19", 2.0**53 + 2, 1e300, float("inf"), float("nan")):
         assert refusal(NUMBER, other) == "must be an integer"
 
 

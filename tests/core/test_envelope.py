@@ -73,7 +73,7 @@ def test_an_error_becomes_the_envelopes_data_with_its_details() -> None:
     assert failure(TaskNotFound(7)) == {
         "status": "error",
         "data": {"error_code": 404, "error": "task_not_found"},
-        "message": "No task 7. Call list_tasks to see valid ids.",
+        "message": "Task 7 not found. Call list_tasks to see valid ids.",
     }
     assert failure(InvalidArguments({"title": "is required"}))["data"]["fields"] == {"title": "is required"}
 

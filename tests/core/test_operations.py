@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from tests.support.tool_calls import TOOLS
-from todo_mcp.core.arguments import Integer, Text
+from todo_mcp.core.arguments import Id, Integer, Text
 from todo_mcp.core.envelope import Output
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.core.operations import MAX_FIELDS, REGISTRY, RESOURCES, Operation, operation
 
 Word = Annotated[str, Text(description="A word.", minimum=1, maximum=10)]
 Count = Annotated[int, Integer(description="How many.", minimum=1, maximum=9)]
+PageId = Annotated[int, Id("The page's id.")]
 Colour = Annotated[Literal["red", "blue"], Field(description="Which.")]
 SENTINEL = "the-words-of-a-task"
 
@@ -39,7 +40,9 @@ def declare(**options: Any) -> Operation:
     registry: dict[str, Operation] = {}
 
     @operation(title="Paint", scope="tasks:write", example={}, registry=registry, **options)
-    def paint(*, user_id: str, word: Word, count: Count = 1, colour: Colour | None = None) -> Painted:
+    def paint(
+        *, user_id: str, word: Word, count: Count = 1, colour: Colour | None = None, page_id: PageId | None = None
+    ) -> Painted:
         """Paint a word."""
         return Painted(count=count)
 
@@ -68,12 +71,51 @@ def test_a_refusal_names_each_wrong_argument_with_its_reason() -> None:
         "word": "must be 1 to 10 characters long, and this is 11",
         "count": "must be from 1 to 9",
         "colour": "must be one of 'red' or 'blue'",
-        "size": "unknown argument; allowed are user_id, word, count, colour",
+        "size": "unknown argument; allowed are user_id, word, count, colour, page_id",
     }
 
 
-def test_an_optional_argument_may_not_be_null() -> None:
-    assert set(fields(declare(), word="a", count=None, colour=None, user_id=None)) == {"count", "colour", "user_id"}
+def test_an_optional_argument_with_an_empty_value_is_left_out() -> None:
+    values: list[object] = [None, "", []]
+    for empty in values:
+        arguments = {"word": "a", "count": empty, "colour": empty, "user_id": empty}
+        assert declare().validate(arguments) == {"word": "a"}
+
+
+def test_a_required_argument_with_an_empty_value_is_refused() -> None:
+    values: list[object] = [None, "", []]
+    assert [set(fields(declare(), word=empty)) for empty in values] == [{"word"}] * 3
+
+
+def test_zero_leaves_out_an_id_and_nothing_else() -> None:
+    declared = declare()
+    for zero in (0, 0.0, -0.0, "0", "000"):
+        assert declared.validate({"word": "a", "page_id": zero}) == {"word": "a"}
+        assert set(fields(declared, word="a", count=zero)) == {"count"}
+    others: list[object] = [False, "0.0", "-0", {}, [0], " "]
+    for other in others:
+        assert set(fields(declared, word="a", page_id=other)) == {"page_id"}
+
+
+def test_an_argument_of_a_scope_is_hidden_from_a_token_without_it() -> None:
+    declared = declare(needs_scope={"count": "tasks:count"})
+    assert "count" in declared.input_schema["properties"]
+    assert "count" in declared.input_schema_for(frozenset({"tasks:count"}))["properties"]
+    assert "count" not in declared.input_schema_for(frozenset({"tasks:write"}))["properties"]
+    declared.check_scopes({"word": "a", "count": 1}, frozenset({"tasks:count"}))
+    declared.check_scopes({"word": "a"}, frozenset())
+    with pytest.raises(InvalidArguments) as refused:
+        declared.check_scopes({"word": "a", "count": 1}, frozenset({"tasks:write"}))
+    assert refused.value.details["fields"] == {"count": "needs a token with the scope tasks:count"}
+
+
+def test_an_empty_text_clears_its_field_if_the_call_changes_nothing_else() -> None:
+    declared = REGISTRY["update_task"]
+    assert declared.validate({"task_id": 7, "description": ""}) == {"task_id": 7, "clear": ["description"]}
+    assert declared.validate({"task_id": 7, "description": "", "title": "New"}) == {"task_id": 7, "title": "New"}
+    values: list[object] = [None, []]
+    for nothing in values:
+        assert set(fields(declared, task_id=7, description=nothing)) == {"title", "description", "clear"}
 
 
 def test_at_least_one_of_the_named_arguments_must_be_given() -> None:
@@ -149,6 +191,7 @@ def test_the_schema_of_the_arguments_is_flat_and_says_which_are_required() -> No
             "word": {"type": "string", "minLength": 1, "maxLength": 10, "description": "A word."},
             "count": {"type": "integer", "minimum": 1, "maximum": 9, "description": "How many.", "default": 1},
             "colour": {"type": "string", "enum": ["red", "blue"], "description": "Which."},
+            "page_id": {"type": "integer", "minimum": 1, "description": "The page's id."},
         },
         "required": ["word"],
         "additionalProperties": False,

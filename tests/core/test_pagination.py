@@ -52,7 +52,6 @@ def test_any_other_text_is_no_cursor_or_the_only_cursor_of_its_position(cursor: 
 @pytest.mark.parametrize(
     "forged",
     [
-        "",
         "=",
         "MQ",
         Position(NOON, 7).encode() + "=",

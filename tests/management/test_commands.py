@@ -81,7 +81,7 @@ def test_issue_token_applies_the_requested_scopes_and_expiry(alice: User) -> Non
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--user", "nobody"], "no user"),
+        (["--user", "nobody"], "not found"),
         (["--user", "alice", "--scopes", "tasks:act_as"], "not allowed"),
         (["--user", "alice", "--scopes", "tasks:everything"], "not allowed"),
         (["--user", "alice", "--expires", "soon"], "90m, 12h, 30d or 4w"),
@@ -135,6 +135,14 @@ def test_a_call_prints_the_envelope_and_its_history_names_the_command_line(alice
     assert Task.objects.get().title == "Buy milk"
     context = TaskEvent.objects.get().pgh_context
     assert (context["user"], context["client"], context["transport"]) == ("alice", "manage.py", "command")
+
+
+def test_a_call_takes_the_arguments_that_the_transports_take(alice: User) -> None:
+    arguments: dict[str, object] = {"title": "a\r\nb", "description": None, "conversation_id": 0, "_meta": {}}
+    envelope = json.loads(run("call", "add_task", json.dumps(arguments), "--user", "alice"))
+    assert envelope["data"]["title"] == "a\nb"
+    envelope = json.loads(run("call", "list_tasks", '{"limit": 7.0, "user_id": ""}', "--user", "alice"))
+    assert envelope["data"]["returned"] == 1
 
 
 @pytest.mark.parametrize(

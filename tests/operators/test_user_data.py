@@ -86,7 +86,7 @@ def test_the_command_prints_the_export(filled_tables: None) -> None:
     out = io.StringIO()
     call_command("export_user", "alice", stdout=out)
     assert json.loads(out.getvalue()) == export_of("alice")
-    with pytest.raises(CommandError, match="no user"):
+    with pytest.raises(CommandError, match="not found"):
         call_command("export_user", "nobody")
 
 
@@ -139,5 +139,5 @@ def test_the_command_asks_before_it_erases(
     assert counts() == before
     call_command("delete_user", "alice", "--yes")
     assert "Erased user alice, 4 tasks and 1 conversations." in capsys.readouterr().out
-    with pytest.raises(CommandError, match="no user"):
+    with pytest.raises(CommandError, match="not found"):
         call_command("delete_user", "alice", "--yes")

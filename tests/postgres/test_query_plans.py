@@ -98,6 +98,7 @@ def argument_values(token: str) -> dict[str, list[Any]]:
     return {
         "title": ["New"],
         "description": ["New"],
+        "clear": [["description"]],
         "idempotency_key": ["key number 7", "key number -1"],
         "conversation_id": [long.pk, short.pk],
         "message_id": [message.pk],

@@ -15,7 +15,7 @@ TOOLS = ("add_task", "list_tasks", "complete_task", "delete_task", "update_task"
 READ_ONLY = ("list_tasks",)
 
 # Every control character of C0 and C1, and DEL, except tab and newline.
-CONTROLS = tuple(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n")
+CONTROLS = tuple(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r")
 # The first and last high and low surrogates.
 LONE_SURROGATES = ("\ud800", "\udbff", "\udc00", "\udfff", "a\udc00\ud800b")
 # Bidirectional controls that are not closed.

@@ -33,8 +33,11 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({}, ["title"]),
     ({"description": "only"}, ["title"]),
     *[({"title": title}, ["title"]) for title in (None, 7, True, 1.5, ["Buy milk"], {"title": "Buy milk"})],
-    *[({"title": "Buy milk", "description": value}, ["description"]) for value in (None, 7, False, ["x"])],
-    *[({"title": "Buy milk", "idempotency_key": key}, ["idempotency_key"]) for key in (None, 7, "", "x" * 7, "x" * 65)],
+    *[({"title": "Buy milk", "description": value}, ["description"]) for value in (7, False, ["x"])],
+    *[
+        ({"title": "Buy milk", "idempotency_key": key}, ["idempotency_key"])
+        for key in (7, "x" * 7, "x" * 65, "a\rb-----")
+    ],
     ({"title": "Buy milk", "completed": True}, ["completed"]),
     ({"title": "Buy milk", "Title": "Buy milk"}, ["Title"]),
     ({"title": "Buy milk", "task_id": 1, "due": "tomorrow"}, ["due", "task_id"]),

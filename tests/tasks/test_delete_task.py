@@ -44,7 +44,7 @@ async def test_no_tool_finds_a_deleted_task(as_alice: Caller, task: Task, orm: O
     for tool, more in (("delete_task", {}), ("complete_task", {}), ("update_task", {"title": "New"})):
         answer = await send(as_alice, door, tool, {"task_id": task.pk, **more})
         refused(answer, 404, "task_not_found")
-        assert answer.envelope["message"] == f"No task {task.pk}. Call list_tasks to see valid ids."
+        assert answer.envelope["message"] == f"Task {task.pk} not found. Call list_tasks to see valid ids."
     assert await orm(lambda: everything_of("alice")) == before
 
 

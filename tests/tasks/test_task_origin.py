@@ -11,6 +11,7 @@ from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
 from tests.support.factories import ConversationFactory, MessageFactory
 from tests.support.tool_calls import refused, send
+from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
@@ -70,3 +71,32 @@ async def test_a_message_must_belong_to_the_conversation(
         await send(as_alice, door, "add_task", with_title(message_id=message)), 400, "invalid_arguments", "message_id"
     )
     assert await orm(Task.objects.count) == 0
+
+
+async def test_a_token_that_cannot_read_conversations_neither_sees_nor_sends_their_ids(
+    as_alice: Caller,
+    conversation: Conversation,
+    orm: Orm,
+    door: str,
+    with_title: Callable[..., dict[str, Any]],
+) -> None:
+    scopes = ["tasks:read", "tasks:write", "conversations:write"]
+    message = await orm(lambda: MessageFactory.create(conversation=conversation).pk)
+    caller = Caller(as_alice.http, await orm(lambda: issue_token(user_id="alice", scopes=scopes)))
+    for _ in range(2):  # at the second call, the worker remembers the token
+        answers = []
+        for conversation_id in (conversation.pk, conversation.pk + 1):
+            origin = {"conversation_id": conversation_id, "message_id": message}
+            answer = await send(caller, door, "add_task", with_title(**origin))
+            refused(answer, 400, "invalid_arguments", "conversation_id", "message_id")
+            assert "conversations:read" in answer.envelope["message"]
+            answers.append(answer.envelope)
+        assert answers[0] == answers[1]
+        assert (await send(caller, door, "list_tasks", {})).code == 200
+    assert await orm(Task.objects.count) == 0
+    assert (await send(caller, door, "add_task", with_title(conversation_id=0, message_id=None))).code == 200
+    if door != "http":
+        for one, is_shown in ((caller, False), (as_alice, True)):
+            listed = (await one.rpc("tools/list", {}, revision=door)).json()["result"]["tools"]
+            properties = next(tool["inputSchema"]["properties"] for tool in listed if tool["name"] == "add_task")
+            assert {"conversation_id" in properties, "message_id" in properties} == {is_shown}

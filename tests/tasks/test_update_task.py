@@ -40,6 +40,60 @@ async def test_given_fields_change_and_the_others_stay(as_alice: Caller, task: T
         }
 
 
+async def test_an_update_changes_one_task_of_many(as_alice: Caller, task: Task, bob: User, orm: Orm, door: str) -> None:
+    def others() -> list[tuple[Any, ...]]:
+        return list(Task.objects.exclude(pk=task.pk).order_by("pk").values_list())
+
+    await orm(lambda: [TaskFactory.create(user_id=user_id) for user_id in ("alice", "alice", "bob")])
+    before = await orm(others)
+    steps: list[dict[str, Any]] = [{"title": "New"}, {"description": "New"}, {"clear": ["description"]}]
+    for changes in steps:
+        await as_alice.call(door, "update_task", task_id=task.pk, **changes)
+    assert await orm(others) == before
+    assert (await orm(lambda: Task.objects.get(pk=task.pk))).title == "New"
+
+
+async def test_updated_fields_are_those_that_changed(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+    both = {"title": "Buy milk", "description": "Three litres"}
+    envelope = await as_alice.call(door, "update_task", task_id=task.pk, **both)
+    assert envelope["data"]["updated_fields"] == ["description"]
+    before = await orm(lambda: everything_of("alice"))
+    at = envelope["data"]["updated_at"]
+    for same in (both, {"title": " Buy milk\n"}, {"description": "Three litres"}):
+        assert await as_alice.call(door, "update_task", task_id=task.pk, **same) == {
+            "status": "success",
+            "data": {"task_id": task.pk, "title": "Buy milk", "updated_fields": [], "updated_at": at},
+            "message": f"Task {task.pk} had these values already: Buy milk. Nothing changed.",
+        }
+    assert await orm(lambda: everything_of("alice")) == before
+
+
+async def test_clear_empties_the_description(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+    for clear, also, fields in (
+        (["description"], {}, ["description"]),
+        (["description", "description"], {"title": "Oats"}, ["title", "description"]),
+        (["description"], {"description": "", "title": None}, ["description"]),
+    ):
+        envelope = await as_alice.call(door, "update_task", task_id=task.pk, clear=clear, **also)
+        assert envelope["data"]["updated_fields"] == fields
+        assert (await orm(Task.objects.get)).description == ""
+        await as_alice.call(door, "update_task", task_id=task.pk, title="Buy milk", description="Two litres")
+
+
+async def test_an_empty_description_clears_it_only_if_nothing_else_is_sent(
+    as_alice: Caller, task: Task, orm: Orm, door: str
+) -> None:
+    for title in ("Buy oats", "Buy oats"):  # the second one is unchanged, and counts all the same
+        envelope = await as_alice.call(door, "update_task", task_id=task.pk, title=title, description="")
+        assert envelope["status"] == "success"
+        assert (await orm(Task.objects.get)).description == "Two litres"
+    for nothing in ({}, {"title": None}, {"title": "", "clear": []}):
+        await as_alice.call(door, "update_task", task_id=task.pk, description="Two litres")
+        envelope = await as_alice.call(door, "update_task", task_id=task.pk, description="", **nothing)
+        assert envelope["data"]["updated_fields"] == ["description"]
+        assert (await orm(Task.objects.get)).description == ""
+
+
 async def test_an_update_changes_only_its_fields_and_updated_at(
     as_alice: Caller, task: Task, orm: Orm, door: str
 ) -> None:
@@ -77,7 +131,7 @@ async def test_invisible_or_unstorable_text_is_refused_with_the_name_of_its_fiel
     as_alice: Caller, task: Task, orm: Orm, door: str
 ) -> None:
     before = await orm(lambda: everything_of("alice"))
-    invisible = [({"title": title}, "title") for title in INVISIBLE]
+    invisible = [({"title": title}, "title") for title in INVISIBLE if title]
     fields = ("title", "description")
     unstorable = [
         ({field: f"a{char}b"}, field) for char in (*CONTROLS, *LONE_SURROGATES, *LEFT_OPEN) for field in fields
@@ -89,14 +143,19 @@ async def test_invisible_or_unstorable_text_is_refused_with_the_name_of_its_fiel
 
 
 async def test_invalid_arguments_are_named(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
+    choice = ["clear", "description", "title"]
     bad: list[tuple[dict[str, Any], list[str]]] = [
         ({}, ["task_id"]),
         ({"title": "New"}, ["task_id"]),
-        ({"task_id": task.pk}, ["description", "title"]),
-        ({"task_id": task.pk, "user_id": "me"}, ["description", "title"]),
-        ({"task_id": task.pk, "title": None}, ["title"]),
-        ({"task_id": task.pk, "title": "New", "description": None}, ["description"]),
+        ({"task_id": task.pk}, choice),
+        ({"task_id": task.pk, "user_id": "me"}, choice),
+        ({"task_id": task.pk, "title": None, "description": None, "clear": None}, choice),
+        ({"task_id": task.pk, "title": "", "description": [], "clear": []}, choice),
         ({"task_id": task.pk, "title": 7, "description": ["x"]}, ["description", "title"]),
+        ({"task_id": task.pk, "clear": "description"}, ["clear"]),
+        ({"task_id": task.pk, "clear": ["title"]}, ["clear.0"]),
+        ({"task_id": task.pk, "clear": ["description", None]}, ["clear.1"]),
+        ({"task_id": task.pk, "clear": ["description"], "description": "New"}, ["clear"]),
         ({"task_id": task.pk, "completed": True}, ["completed"]),
         ({"task_id": task.pk, "title": "New", "updated_at": "now"}, ["updated_at"]),
     ]

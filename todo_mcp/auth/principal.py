@@ -50,7 +50,7 @@ class Principal:
         if user_id is None or user_id == "me":
             raise InvalidArguments({"user_id": "is required with a service token, which has no user of its own"})
         if self.target_active is None:
-            raise UserNotFound
+            raise UserNotFound(user_id)
         if not self.target_active:
             raise Forbidden("This user is deactivated. An operator can activate the user again.")
         return user_id
@@ -63,5 +63,5 @@ def local_principal(user_id: str) -> Principal:
         UserNotFound: there is no such user.
     """
     if not User.objects.filter(pk=user_id).exists():
-        raise UserNotFound
+        raise UserNotFound(user_id)
     return Principal(token_id=None, token_name=LOCAL, user_id=user_id, scopes=frozenset(settings.SCOPES))

@@ -46,7 +46,7 @@ def issue_token(
     if (user_id is None) == (service is None) or (service is not None and not service.strip()):
         raise ValueError("Name either a user or a service.")
     if user_id is not None and not User.objects.filter(pk=user_id).exists():
-        raise UserNotFound
+        raise UserNotFound(user_id)
     token = new_token()
     record = AccessToken(
         user_id=user_id,

@@ -143,6 +143,7 @@ class _CallSteps:
 
     def _operate(self, principal: Principal, condition: Condition | None = None) -> Output:
         principal.require(self.call.operation.scope)
+        self.call.operation.check_scopes(self._arguments, principal.scopes)
         user_id = self.user_id = principal.acting_for(self._target)
         return retrying(lambda: self._run(user_id, principal, condition))
 

@@ -12,12 +12,16 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
 MAX_ID = 2**63 - 1  # the largest bigint of PostgreSQL
+MAX_EXACT_FLOAT = 2**53  # above it, a JSON number such as 7.0 may stand for more than one integer
+# Clients add these to the arguments of a tool by themselves. They mean nothing here.
+ADDED_BY_CLIENTS = frozenset({"toolCallId", "task_progress", "random_string", "_meta"})
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _FORBIDDEN_VERBATIM = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL cannot store these
 # Unicode's bidirectional algorithm (UAX #9): PDF closes one embedding or override.
 # PDI closes an isolate and every embedding or override inside it.
 _EMBEDDINGS, _ISOLATES, _PDF, _PDI = "\u202a\u202b\u202d\u202e", "\u2066\u2067\u2068", "\u202c", "\u2069"
+_NEWLINE = re.compile("\r\n?")
 _BIDIRECTIONAL = re.compile(f"[{_EMBEDDINGS}{_ISOLATES}{_PDF}{_PDI}]")
 # The Unicode categories of visible characters. Co is private use. Cn is unknown to this version of Python, such as
 # the newest emoji.
@@ -31,8 +35,15 @@ def _refuse(reason: str, **values: object) -> PydanticCustomError:
     return PydanticCustomError("argument", reason, values or None)
 
 
+def is_empty(value: object) -> bool:
+    """Whether a value means that an optional argument is left out: null, an empty string or an empty list."""
+    return value is None or value == "" or value == []
+
+
 def _code(char: str) -> str:
-    return f"{ord(char):04X}"
+    """The character as U+XXXX, with its name if Unicode gives it one. Control characters and surrogates have none."""
+    name = unicodedata.name(char, "")
+    return f"U+{ord(char):04X}" + (f" ({name})" if name else "")
 
 
 def is_visible(text: str) -> bool:
@@ -60,25 +71,32 @@ def unclosed_control(text: str) -> str:
 
 @dataclass(frozen=True)
 class Text:
-    """A string of ``minimum`` to ``maximum`` code points. The length is counted after trimming, as in PostgreSQL.
+    """A string of ``minimum`` to ``maximum`` code points. The length is counted as PostgreSQL counts it.
 
     The text must not contain lone surrogates, DEL, C1 controls, or C0 controls other than tab and newline.
     It must close every bidirectional control, because an open one would reorder the text that follows it.
-    With ``verbatim``, only NUL and lone surrogates are refused.
+
+    Args:
+        trim: white space around the text is removed, before its length is counted.
+        lines: CR LF and CR become LF, before the length is counted.
+        visible: the text must have a visible character.
+        verbatim: the text is kept as it is. Only NUL and lone surrogates are refused.
     """
 
     description: str
     maximum: int
     minimum: int = 0
     trim: bool = False
+    lines: bool = False
     visible: bool = False
     verbatim: bool = False
 
     def check(self, text: str) -> str:
+        text = _NEWLINE.sub("\n", text) if self.lines else text
         if match := (_FORBIDDEN_VERBATIM if self.verbatim else _FORBIDDEN).search(text):
-            raise _refuse("must not contain the control character or lone surrogate U+{code}", code=_code(match[0]))
+            raise _refuse("must not contain the control character or lone surrogate {code}", code=_code(match[0]))
         if not self.verbatim and (char := unclosed_control(text)):
-            raise _refuse("must not leave the bidirectional control U+{code} open", code=_code(char))
+            raise _refuse("must not leave the bidirectional control {code} open", code=_code(char))
         text = text.strip() if self.trim else text
         if self.visible and not is_visible(text):
             raise _refuse("must contain something visible")
@@ -101,13 +119,19 @@ class Text:
 
 @dataclass(frozen=True)
 class Integer:
-    """An integer from ``minimum`` to ``maximum``. A string of ASCII digits is accepted too, because models send it."""
+    """An integer from ``minimum`` to ``maximum``.
+
+    A string of ASCII digits is accepted too, because models send it. So is a JSON number without a fraction, such as
+    7.0: JSON Schema calls it an integer.
+    """
 
     description: str
     minimum: int
     maximum: int
 
     def check(self, value: object) -> int:
+        if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT_FLOAT:
+            value = int(value)
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
             value = int(value)
         if type(value) is not int:  # refuses booleans, which are ints in Python
@@ -125,6 +149,20 @@ class Integer:
         # JavaScript clients cannot represent the largest bigint, so the schema omits that bound.
         bounds = {"maximum": self.maximum} if self.maximum < MAX_ID else {}
         return {"type": "integer", "minimum": self.minimum, **bounds, "description": self.description}
+
+
+@dataclass(frozen=True)
+class Id(Integer):
+    """A number that names something. In an optional argument, 0 means that it is left out."""
+
+    description: str
+    minimum: int = 1
+    maximum: int = MAX_ID
+
+    @staticmethod
+    def is_zero(value: object) -> bool:
+        """Whether a value is 0, in any form in which an id may be sent."""
+        return (type(value) in (int, float) and value == 0) or (isinstance(value, str) and set(value) == {"0"})
 
 
 UserId = Annotated[

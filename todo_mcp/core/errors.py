@@ -7,6 +7,7 @@
     ├── Forbidden            403  forbidden
     │   └── ScopeMissing     403  forbidden, with an OAuth challenge
     ├── UserNotFound         404  user_not_found
+    ├── UnknownTool          404  unknown_tool
     ├── TaskNotFound         404  task_not_found
     ├── ConversationNotFound 404  conversation_not_found
     ├── IdempotencyConflict  409  idempotency_conflict
@@ -23,6 +24,7 @@ Services raise these errors. Each transport converts them to its own form, in on
 next and never contains text of a task.
 """
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 
@@ -71,8 +73,17 @@ class UserNotFound(TodoError):
 
     code, name = 404, "user_not_found"
 
-    def __init__(self) -> None:
-        super().__init__("There is no user with this user_id. Check the id; an operator creates users.")
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"User {user_id} not found. Check the user_id; an operator creates users.")
+
+
+class UnknownTool(TodoError):
+    """There is no tool of this name. ``names`` are those that there are."""
+
+    code, name = 404, "unknown_tool"
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(f"Unknown tool. The tools are {', '.join(names)}.")
 
 
 class TaskNotFound(TodoError):
@@ -81,7 +92,7 @@ class TaskNotFound(TodoError):
     code, name = 404, "task_not_found"
 
     def __init__(self, task_id: int) -> None:
-        super().__init__(f"No task {task_id}. Call list_tasks to see valid ids.")
+        super().__init__(f"Task {task_id} not found. Call list_tasks to see valid ids.")
 
 
 class ConversationNotFound(TodoError):
@@ -90,7 +101,7 @@ class ConversationNotFound(TodoError):
     code, name = 404, "conversation_not_found"
 
     def __init__(self, conversation_id: int) -> None:
-        super().__init__(f"No conversation {conversation_id}. List the conversations to see valid ids.")
+        super().__init__(f"Conversation {conversation_id} not found. List the conversations to see valid ids.")
 
 
 class IdempotencyConflict(TodoError):

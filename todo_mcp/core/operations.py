@@ -6,15 +6,15 @@ registry.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from todo_mcp.core.arguments import UserId
+from todo_mcp.core.arguments import ADDED_BY_CLIENTS, Id, UserId, is_empty
 from todo_mcp.core.envelope import Output, result_schema
 from todo_mcp.core.errors import InvalidArguments
 
@@ -36,6 +36,8 @@ class Operation:
     idempotent: bool
     example: Mapping[str, Any]
     at_least_one: tuple[str, ...] = ()
+    cleared_alone: tuple[str, ...] = ()
+    needs_scope: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -52,7 +54,7 @@ class Operation:
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
-        """The arguments' model, built from the signature. A default of None makes an argument optional, never null."""
+        """The arguments' model, built from the signature. A default of None makes an argument optional."""
         hints = get_type_hints(self.function, include_extras=True)
         fields: dict[str, Any] = {"user_id": (UserId, None)}
         for name, parameter in inspect.signature(self.function).parameters.items():
@@ -64,7 +66,13 @@ class Operation:
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema of the arguments, without a top-level union, references or null: they break some clients."""
+        return self.input_schema_for(frozenset(self.needs_scope.values()))
+
+    def input_schema_for(self, scopes: frozenset[str]) -> dict[str, Any]:
+        """The input schema for a token with these scopes."""
         schema = _plain(self.arguments.model_json_schema())
+        for name in self._hidden_from(scopes):
+            del schema["properties"][name]
         for name, argument in schema["properties"].items():
             if argument.get("default", ...) is None:
                 del argument["default"]
@@ -78,19 +86,53 @@ class Operation:
         return _plain(result_schema(self.output))
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Check and normalise the arguments that a caller sent; an argument that was not sent is left out.
+        """Check and normalise the arguments that a caller sent; an argument that is left out is not in the result.
 
         Raises:
             InvalidArguments: names each invalid argument and says what is allowed.
         """
+        sent = {_printable(name): value for name, value in arguments.items() if name not in ADDED_BY_CLIENTS}
+        given = {name: value for name, value in sent.items() if not self._is_left_out(name, value)}
+        cleared = [name for name in self.cleared_alone if sent.get(name) == ""]
+        if cleared and given.keys().isdisjoint(self.at_least_one):
+            given["clear"] = cleared
         try:
-            model = self.arguments.model_validate({_printable(name): value for name, value in arguments.items()})
+            model = self.arguments.model_validate(given)
         except ValidationError as error:
             raise InvalidArguments(_fields(error, self.arguments)) from None
         if self.at_least_one and not model.model_fields_set.intersection(self.at_least_one):
-            names = " or ".join(self.at_least_one)
+            names = f"{', '.join(self.at_least_one[:-1])} or {self.at_least_one[-1]}"
             raise InvalidArguments(dict.fromkeys(self.at_least_one, f"give at least one of {names}"))
         return {name: getattr(model, name) for name in model.model_fields_set}
+
+    def check_scopes(self, arguments: Iterable[str], scopes: frozenset[str]) -> None:
+        """Check that a token with these scopes may send these arguments.
+
+        Raises:
+            InvalidArguments: names each argument that the token may not send.
+        """
+        if hidden := self._hidden_from(scopes).intersection(arguments):
+            reasons = {name: f"needs a token with the scope {self.needs_scope[name]}" for name in sorted(hidden)}
+            raise InvalidArguments(reasons)
+
+    def _hidden_from(self, scopes: frozenset[str]) -> set[str]:
+        return {name for name, scope in self.needs_scope.items() if scope not in scopes}
+
+    def _is_left_out(self, name: str, value: object) -> bool:
+        """Whether an optional argument is left out by its value: it is empty, or it is 0 in place of an id."""
+        if name not in self._optional:
+            return False
+        return is_empty(value) or (self._optional[name] and Id.is_zero(value))
+
+    @cached_property
+    def _optional(self) -> dict[str, bool]:
+        """The optional arguments, and whether each is an id."""
+        fields = self.arguments.model_fields.items()
+        return {
+            name: any(isinstance(kind, Id) for kind in argument.metadata)
+            for name, argument in fields
+            if not argument.is_required()
+        }
 
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Output])
@@ -105,6 +147,8 @@ def operation(
     destructive: bool = False,
     idempotent: bool = False,
     at_least_one: tuple[str, ...] = (),
+    cleared_alone: tuple[str, ...] = (),
+    needs_scope: Mapping[str, str] | None = None,
     registry: dict[str, Operation] = REGISTRY,
 ) -> Callable[[FunctionT], FunctionT]:
     """Register a service function as a tool, or in another registry.
@@ -124,6 +168,10 @@ def operation(
     Args:
         example: arguments for the documentation.
         at_least_one: optional arguments of which one must be given.
+        cleared_alone: text arguments. If one is an empty string and none of ``at_least_one`` is given, the call clears
+            it. It then has the name in its argument ``clear``.
+        needs_scope: for an optional argument, the scope that a token needs beside ``scope``. The argument is hidden
+            from a token without it.
 
     The hints are MCP's tool annotations; no operation is open-world.
     """
@@ -139,6 +187,8 @@ def operation(
             idempotent=idempotent,
             example=example,
             at_least_one=at_least_one,
+            cleared_alone=cleared_alone,
+            needs_scope=needs_scope or {},
         )
         return function
 
@@ -159,6 +209,8 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
             return value
         definition = definitions[value["$ref"].rsplit("/", 1)[1]] if "$ref" in value else {}
         inlined = {**definition, **value}
+        if "const" in inlined:  # some clients know only enum
+            inlined["enum"] = [inlined.pop("const")]
         if isinstance(inlined.get("title"), str):  # a property named "title" is an object, and stays
             del inlined["title"]
         return {key: resolve(inner) for key, inner in inlined.items() if key != "$ref"}
@@ -183,6 +235,7 @@ def _fields(error: ValidationError, arguments: type[BaseModel]) -> dict[str, str
     reasons = {
         "missing": "is required",
         "string_type": "must be a string",
+        "list_type": "must be a list",
         "extra_forbidden": f"unknown argument; allowed are {', '.join(arguments.model_fields)}",
     }
     fields = {}

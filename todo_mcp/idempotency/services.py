@@ -49,7 +49,7 @@ def run_once(
             return result, False
         except IntegrityError as error:
             if isinstance(error.__cause__, ForeignKeyViolation):  # raised at the commit: the user was erased meanwhile
-                raise UserNotFound from None
+                raise UserNotFound(user_id) from None
             conflict = error
     raise conflict
 

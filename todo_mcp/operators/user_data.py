@@ -37,7 +37,7 @@ def export_user(*, user_id: str) -> dict[str, Any]:
     """
     user = User.objects.filter(pk=user_id)
     if not user.exists():
-        raise UserNotFound
+        raise UserNotFound(user_id)
     return {
         "user": _plain(user)[0],
         **export_tasks(user_id=user_id),
@@ -61,7 +61,7 @@ def delete_user(*, user_id: str) -> dict[str, int]:
     """
     user = User.objects.select_for_update().filter(pk=user_id).first()
     if user is None:
-        raise UserNotFound
+        raise UserNotFound(user_id)
     if user.is_staff or LogEntry.objects.filter(user_id=user_id).exists():
         forget_operator(user_id=user_id)
     for rows in (_log_entries(user_id), *_sign_ins(user_id), *_sessions(user), reset_requests_of(user)):

@@ -6,12 +6,12 @@ runs as a prepared statement. Models still own the names of tables and columns.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, models
-from django.db.models.expressions import Expression, Subquery
+from django.db.models.expressions import Expression, RawSQL, Subquery
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 from todo_mcp.postgres.history import current_metadata
@@ -142,9 +142,45 @@ def update(
         query: UpdateQuery = changed.query.chain(UpdateQuery)  # type: ignore[assignment]
         query.add_update_values(values)
         sql, params = query.get_compiler(changed.db).as_sql()
-        return _returning(sql, params, changed.model, returning)
+        return _returning(sql, params, _columns(changed.model, returning))
 
     return RecordedStatement(write)
+
+
+def compare_and_update(
+    row: Callable[[UserId], models.QuerySet[Any]],
+    returning: Sequence[str],
+    compared: Mapping[str, Any],
+    **values: Any,
+) -> RecordedStatement:
+    """Change one row, and tell what changed. If its ``compared`` fields have these values already, nothing changes.
+
+    Returns the ``returning`` columns of the changed row, then for each field of ``compared`` whether it changed.
+    The first part of the statement locks the row, so the values that it reads are those that the change replaces.
+    """
+
+    def write(user: UserId) -> Sql:
+        model = row(user).model
+        key_name = model._meta.pk.name
+        [key] = _columns(model, [key_name])
+        lock, lock_params = row(user).values_list(key_name, *compared).query.sql_with_params()
+        changed = model._base_manager.filter(pk=RawSQL(_old(key), ())).exclude(**compared)  # noqa: S611
+        query = changed.query.chain(UpdateQuery)
+        query.add_update_values({**compared, **values})
+        sql, params = query.get_compiler(changed.db).as_sql()
+        are_changed = [f"{column} IS DISTINCT FROM {_old(column)}" for column in _columns(model, compared)]
+        return _returning(
+            f"WITH old AS ({lock} FOR UPDATE) {sql}",
+            [*lock_params, *params],
+            [*_columns(model, returning), *are_changed],
+        )
+
+    return RecordedStatement(write)
+
+
+def _old(column: str) -> str:
+    """The column of the locked row. Without ``old.``, a wrong name would mean a column of each row of the table."""
+    return f"(SELECT old.{column} FROM old)"  # noqa: S608 (a column of a model)
 
 
 def insert(row: Callable[[UserId], models.Model], returning: Sequence[str]) -> RecordedStatement:
@@ -156,15 +192,19 @@ def insert(row: Callable[[UserId], models.Model], returning: Sequence[str]) -> R
         fields = [field for field in instance._meta.concrete_fields if not isinstance(field, models.AutoField)]
         query.insert_values(fields, [instance])
         [(sql, params)] = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
-        return _returning(sql, params, type(instance), returning)
+        return _returning(sql, params, _columns(type(instance), returning))
 
     return RecordedStatement(write)
 
 
-def _returning(sql: str, params: Sequence[Any], model: type[models.Model], names: Sequence[str]) -> Sql:
-    """Add RETURNING with these columns. It also sets the author for the triggers: PostgreSQL evaluates it first."""
+def _columns(model: type[models.Model], names: Iterable[str]) -> list[str]:
+    """The quoted columns of these fields."""
     column_of = {field.name: str(field.column) for field in model._meta.concrete_fields}
-    columns = [connections[DEFAULT_DB_ALIAS].ops.quote_name(column_of[name]) for name in names]
+    return [connections[DEFAULT_DB_ALIAS].ops.quote_name(column_of[name]) for name in names]
+
+
+def _returning(sql: str, params: Sequence[Any], columns: Sequence[str]) -> Sql:
+    """Add RETURNING with these columns. It also sets the author for the triggers: PostgreSQL evaluates it first."""
     set_author = f"set_config('{_METADATA}', %s, true)"
     return f"{sql} RETURNING {', '.join([*columns, set_author])}", [*params, Parameter("metadata")]
 

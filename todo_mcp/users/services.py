@@ -30,4 +30,4 @@ def set_active(*, user_id: str, active: bool) -> None:
         UserNotFound: there is no such user.
     """
     if not User.objects.filter(pk=user_id).update(is_active=active):
-        raise UserNotFound
+        raise UserNotFound(user_id)

@@ -30,7 +30,7 @@ HINTS = {  # read-only, destructive, idempotent; none is open-world
     "list_tasks": (True, False, True),
     "complete_task": (False, False, True),
     "delete_task": (False, True, True),
-    "update_task": (False, True, True),
+    "update_task": (False, True, False),
 }
 
 

@@ -122,7 +122,10 @@ async def test_an_unknown_tool_is_a_protocol_error_that_names_the_tools(as_alice
     for name in ("nope", "ADD_TASK", "add_task ", "tasks/add", "", "__init__"):
         answer = (await as_alice.rpc("tools/call", {"name": name, "arguments": {}}, revision=revision)).json()
         assert answer["error"]["code"] == -32602
-        assert answer["error"]["message"] == f"Unknown tool. The tools are {', '.join(TOOLS)}."
+        message = f"Unknown tool. The tools are {', '.join(TOOLS)}."
+        assert answer["error"]["message"] == message
+        data = {"error_code": 404, "error": "unknown_tool"}
+        assert answer["error"]["data"] == {"status": "error", "data": data, "message": message}
 
 
 @each_revision

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from tests.support.caller import Caller
@@ -24,7 +25,9 @@ BUDGET = 11_500  # characters of tools/list: a model reads them before every con
 
 
 def listing_of(tool: str) -> dict[str, Any]:
-    return describe(REGISTRY[tool]).model_dump(mode="json", by_alias=True, exclude_none=True)
+    return describe(REGISTRY[tool], frozenset(settings.SCOPES)).model_dump(
+        mode="json", by_alias=True, exclude_none=True
+    )
 
 
 def snapshot_of(tool: str) -> str:
@@ -73,7 +76,7 @@ def test_an_input_schema_contains_nothing_that_clients_fail_on(tool: str) -> Non
     for word in ("$ref", "$defs", "anyOf", "oneOf", "allOf", "null", "pattern", "format", "const"):
         assert f'"{word}"' not in text
     for name, subschema in properties_of(schema):
-        assert subschema["type"] in ("string", "integer"), name
+        assert subschema["type"] in ("string", "integer", "array"), name
         assert subschema["description"].endswith("."), name
         assert all(abs(subschema.get(bound, 0)) < 2**53 for bound in ("minimum", "maximum")), name
     assert set(schema.get("required", [])) <= set(schema["properties"])

@@ -18,6 +18,7 @@ from starlette.types import Scope
 from todo_mcp.calls.bearer import authenticate_alone, bearer
 from todo_mcp.calls.call import Call, clean_client
 from todo_mcp.calls.perform import perform
+from todo_mcp.core.arguments import is_empty
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import RESOURCES, Operation
@@ -193,7 +194,10 @@ class ResourceView(EnvelopeView):
         pairs += self._body(checked) if self.request.method == "POST" else self._no_body()
         arguments: dict[str, Any] = {}
         for name, value in pairs:
-            if name in arguments and name in fields:
+            if name in fields and is_empty(value):  # left out, if it is optional
+                arguments.setdefault(name, value)
+                continue
+            if name in fields and not is_empty(arguments.get(name)):
                 raise InvalidArguments({name: "is given twice"})
             arguments[name] = value
         return arguments

@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 from todo_mcp.calls.bearer import authenticate_alone
 from todo_mcp.calls.call import Call, clean_client
 from todo_mcp.calls.perform import perform_for
-from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated
+from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated, UnknownTool
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.transports.http.checked_request import checked_request
@@ -47,7 +47,7 @@ class ToolEndpoint:
 
 def _refuse_malformed(request: Request, *, has_tool: bool) -> Response:
     if not has_tool:
-        return refuse(request.scope, 404, f"No such tool. The tools are {', '.join(REGISTRY)}.", name="not_found")
+        raise UnknownTool(REGISTRY)
     if request.method != "POST":
         response = refuse(request.scope, 405, "POST a JSON object of arguments.", name="method_not_allowed")
         response.headers["Allow"] = "POST"

@@ -20,6 +20,8 @@ from starlette.types import Message, Receive, Scope
 from todo_mcp import __version__
 from todo_mcp.auth.principal import Principal
 from todo_mcp.calls.call import clean_client
+from todo_mcp.core.envelope import failure
+from todo_mcp.core.errors import UnknownTool
 from todo_mcp.core.operations import REGISTRY, Operation
 from todo_mcp.transports.http.checked_request import CheckedRequest
 from todo_mcp.transports.mcp.call_shapes import Frame, Sender, result_with_slots
@@ -60,7 +62,6 @@ class SdkServer:
 
     def __init__(self, perform: Callable[[SdkRun, Scope], Awaitable[Outcome]], *, makes_spans: bool) -> None:
         self._perform = perform
-        self._tools = [describe(operation) for operation in REGISTRY.values()]
         server: Server[Any] = Server(
             "todo-mcp",
             title="Tasks",
@@ -99,13 +100,14 @@ class SdkServer:
             raise MCPError(code=types.INVALID_PARAMS, message="Unknown cursor: the tools are on one page.")
         principal = _run_of(ctx).principal
         scopes = principal.scopes if principal else frozenset()
-        return types.ListToolsResult(tools=[tool for tool in self._tools if REGISTRY[tool.name].scope in scopes])
+        tools = [describe(operation, scopes) for operation in REGISTRY.values() if operation.scope in scopes]
+        return types.ListToolsResult(tools=tools)
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         """Do the call, unless an earlier attempt to answer the message has done it."""
         if params.name not in REGISTRY:
-            names = ", ".join(REGISTRY)
-            raise MCPError(code=types.INVALID_PARAMS, message=f"Unknown tool. The tools are {names}.")
+            error = UnknownTool(REGISTRY)
+            raise MCPError(code=types.INVALID_PARAMS, message=error.message, data=failure(error))
         run = _run_of(ctx)
         if run.outcome is None:
             assert ctx.request is not None
@@ -115,13 +117,13 @@ class SdkServer:
         return FAILED if run.outcome.is_error else DONE
 
 
-def describe(operation: Operation) -> types.Tool:
-    """The tool as tools/list shows it."""
+def describe(operation: Operation, scopes: frozenset[str]) -> types.Tool:
+    """The tool as tools/list shows it to a token with these scopes."""
     return types.Tool(
         name=operation.name,
         title=operation.title,
         description=operation.description,
-        input_schema=operation.input_schema,
+        input_schema=operation.input_schema_for(scopes),
         output_schema=operation.output_schema,
         annotations=types.ToolAnnotations(
             title=operation.title,
