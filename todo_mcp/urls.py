@@ -27,6 +27,7 @@ urlpatterns = [
     path("api/", include("conversations.api")),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
+    path("api", UnknownView.as_view()),
     re_path("^api/", UnknownView.as_view()),
     path("", include("todo_mcp.auth.oauth.urls")),
 ]

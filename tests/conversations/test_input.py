@@ -12,7 +12,7 @@ from tests.support.tool_calls import CONTROLS, LONE_SURROGATES
 
 pytestmark = pytest.mark.anyio
 MESSAGE = {"role": "user", "content": "Hello"}
-NOT_JSON = ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", "text/json", "*/*")
+NOT_JSON = ("multipart/form-data; boundary=x", "text/plain", "text/json", "*/*")
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,6 @@ async def test_another_content_type_is_415(as_alice: Caller, orm: Orm, content_t
     refused(response, 415, "unsupported_media_type")
     assert "application/json" in response.json()["message"]
     assert await orm(row_counts) == (1, 0)
-
-
-@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON ;x=y"])
-async def test_variants_of_the_json_content_type_are_accepted(as_alice: Caller, content_type: str) -> None:
-    url = messages_of(await start(as_alice))
-    assert (await post_text(as_alice, url, json.dumps(MESSAGE), content_type)).status_code == 201
 
 
 async def test_a_start_without_a_body_needs_no_content_type(as_alice: Caller) -> None:
@@ -202,7 +196,7 @@ async def test_a_body_is_refused_where_it_has_no_meaning(as_alice: Caller, orm: 
     assert await orm(row_counts) == (1, 0)
 
 
-async def test_other_methods_paths_and_formats_are_refused_in_the_envelope(as_alice: Caller) -> None:
+async def test_other_methods_and_paths_are_refused_in_the_envelope(as_alice: Caller) -> None:
     conversation = await start(as_alice)
     for method, url, allowed in (
         ("PUT", START, "POST, GET"),
@@ -220,7 +214,4 @@ async def test_other_methods_paths_and_formats_are_refused_in_the_envelope(as_al
         refused(await send(as_alice, "GET", START + path), 404, "not_found")
     for path in ("", f"/{conversation}", f"/{conversation}/messages"):
         assert (await as_alice.http.get(f"{START}{path}/", headers=as_alice.headers)).status_code == 200
-    for accept in ("text/html", "application/xml"):
-        response = await send(as_alice, "GET", START, headers={"Accept": accept})
-        refused(response, 406, "not_acceptable")
     refused(await as_alice.http.get("/api/nothing"), 404, "not_found")

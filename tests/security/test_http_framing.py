@@ -165,6 +165,43 @@ async def test_a_request_that_other_servers_read_differently_is_refused_and_clos
     assert len(await connection.closed()) == length
 
 
+@pytest.mark.parametrize(
+    ("target", "keys"),
+    [
+        (b"/mcp", {"jsonrpc", "id", "error"}),
+        (b"/mcp/?x=/api", {"jsonrpc", "id", "error"}),
+        (b"http://evil.example/mcp", {"jsonrpc", "id", "error"}),
+        (b"/api/tools/add_task", {"status", "data", "message"}),
+        (b"/mcpx", {"status", "data", "message"}),
+        (b"/", {"status", "data", "message"}),
+        (b"http://evil.example", {"status", "data", "message"}),
+        (b"/oauth/token", {"error", "error_description"}),
+    ],
+)
+async def test_a_refused_request_gets_json_in_the_form_of_its_path(
+    connect: Connect, target: bytes, keys: set[str]
+) -> None:
+    two_hosts = b"POST %b HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n" % target
+    two_lengths = b"POST %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (target, b"Content-Length: 0\r\n" * 2)
+    large = b"POST %b HTTP/1.1\r\nHost: localhost\r\nX: %b\r\n\r\n" % (target, b"x" * 20_000)
+    for request_, status in ((two_hosts, 400), (two_lengths, 400), (large, 431)):
+        connection = await connect()
+        await connection.send(request_)
+        refused, text = await connection.answer()
+        answer = json.loads(text)
+        assert (refused, set(answer)) == (status, keys), request_[:80]
+        message = answer.get("error_description") or answer.get("message") or answer["error"]["message"]
+        assert message.endswith(".")
+
+
+async def test_what_is_no_request_gets_json_too(connect: Connect) -> None:
+    for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"hello\r\n\r\n"):  # the first begins TLS
+        connection = await connect()
+        await connection.send(data)
+        status, text = await connection.answer()
+        assert (status, json.loads(text)["data"]["error_code"]) == (400, 400)
+
+
 async def test_an_absolute_target_that_names_our_host_is_served_by_its_path(connect: Connect) -> None:
     connection = await connect()
     await connection.send(b"GET http://LOCALHOST/seen HTTP/1.1\r\nHost: localhost\r\n\r\n")

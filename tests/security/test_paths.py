@@ -1,10 +1,13 @@
 """Each path has one spelling, so a proxy that allows or denies a path means the same path as the server."""
 
+import json
+
 import httpx2
 import pytest
 
 from tests.support.application import Application
 from tests.support.caller import Caller
+from tests.support.mcp_messages import MODERN, request
 from todo_mcp.transports.http.paths import canonical_path
 
 pytestmark = pytest.mark.anyio
@@ -50,9 +53,29 @@ async def test_one_slash_at_the_end_changes_nothing(as_alice: Caller) -> None:
     for path in ("/healthz", "/readyz", "/metrics", "/api/schema", "/api/conversations", "/oauth/sign-in"):
         plain, slashed = [await as_alice.http.get(f"{path}{end}", headers=as_alice.headers) for end in ("", "/")]
         assert plain.status_code == slashed.status_code == 200, path
-    for tool in ("add_task", "add_task/"):
-        response = await as_alice.http.post(f"/api/tools/{tool}", json={"title": "x"}, headers=as_alice.headers)
-        assert response.status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_a_call_with_one_slash_at_the_end_is_the_same_call_without_a_redirect(
+    as_alice: Caller, method: str
+) -> None:
+    bodies: dict[str, object] = {"/api/tools/list_tasks": {}, "/api/tools/nothing": {}, "/api/conversations": None}
+    for path in ("/api/conversations/{}", "/api/conversations/{}/messages", "/api/nothing"):
+        bodies[path] = {"role": "user", "content": "x"} if path.endswith("messages") else None
+    bodies["/mcp"] = request(MODERN, "tools/call", {"name": "list_tasks", "arguments": {}})
+    headers = {**as_alice.rpc_headers(MODERN, "tools/call", "list_tasks"), "X-Request-ID": "the-same-id"}
+    for path, body in bodies.items():
+        answers = []
+        for end in ("", "/"):
+            started = await as_alice.http.post("/api/conversations", headers=as_alice.headers)
+            url = path.format(started.json()["id"]) + end
+            content = json.dumps(body) if body is not None and method == "POST" else None
+            response = await as_alice.http.request(method, url, content=content, headers=headers)
+            names = set(response.headers) - {"content-length"}
+            keys = set(response.json()) if response.content else set()
+            answers.append((response.status_code, response.headers.get("allow"), names, keys))
+        assert answers[0] == answers[1], path
+        assert answers[0][0] in (200, 201, 204, 404, 405), (path, answers)
 
 
 async def test_the_admin_redirects_to_the_path_with_a_slash(http: httpx2.AsyncClient) -> None:

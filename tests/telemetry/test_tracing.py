@@ -216,16 +216,19 @@ async def test_nothing_that_a_caller_writes_is_in_a_span(traced_caller: Caller, 
     assert "alice" not in text
 
 
-async def test_requests_of_the_chat_backend_are_named_by_their_route(
-    traced_caller: Caller, memory: InMemorySpanExporter
-) -> None:
+@pytest.mark.parametrize("end", ["", "/"])
+async def test_requests_are_named_by_their_route(traced_caller: Caller, memory: InMemorySpanExporter, end: str) -> None:
     created = await traced_caller.http.post("/api/conversations", json={}, headers=traced_caller.headers)
     memory.clear()
-    await traced_caller.http.get(f"/api/conversations/{created.json()['id']}", headers=traced_caller.headers)
+    await traced_caller.http.get(f"/api/conversations/{created.json()['id']}{end}", headers=traced_caller.headers)
     server, statements = tree(memory)
     assert server.attributes and server.attributes["http.response.status_code"] == 200
     assert server.name == "GET /api/conversations/<conversation_id>"
     assert [span.name for span in statements] == ["SELECT", "SELECT"]
+    memory.clear()
+    await traced_caller.http.post(f"/api/tools/list_tasks{end}", json={}, headers=traced_caller.headers)
+    server, _statements = tree(memory)
+    assert server.name == "POST /api/tools/list_tasks"
 
 
 def test_the_tracing_libraries_are_not_imported_without_tracing() -> None:

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from todo_mcp.process.http_answers import Cycle, Flow
 from todo_mcp.process.http_connections import connections
 from todo_mcp.process.http_head import Refusal
+from todo_mcp.transports.http.refusals import body_at_target
 
 HEAD_SECONDS = 10.0
 UNREAD_SECONDS = 30.0  # within which a client must read a piece of an answer
@@ -108,11 +109,9 @@ class ClosingProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse_with(self, refusal: Refusal) -> None:
-        self._refuse(refusal.status, f"{refusal.text}\n".encode())
+        self._refuse(refusal.status, body_at_target(self.url, refusal.status, refusal.text))
 
-    def _refuse(
-        self, status: int, text: bytes, media_type: str = "text/plain; charset=utf-8", headers: bytes = b""
-    ) -> None:
+    def _refuse(self, status: int, json: bytes, headers: bytes = b"") -> None:
         """Answer and close. If an earlier request has no answer yet, send no refusal and close after that answer."""
         is_broken = self.cycle is not None and self.cycle.more_body  # the refused request was being read
         if is_broken and self.pipeline:
@@ -127,8 +126,8 @@ class ClosingProtocol(HttpToolsProtocol):
         self._closing = True
         self._set_timer(None)
         if not self._is_serving():
-            length = b"content-type: %b\r\ncontent-length: %d\r\n\r\n" % (media_type.encode(), len(text))
-            self.transport.write(b"".join([STATUS_LINE[status], headers, SAFE_HEADERS, length, text]))
+            length = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(json)
+            self.transport.write(b"".join([STATUS_LINE[status], headers, SAFE_HEADERS, length, json]))
             self._close_later()
 
     def _close_later(self) -> None:

@@ -55,7 +55,7 @@ class HttpProtocol(ClosingProtocol):
             self._is_surplus = True
             connections.count_refused(1)
             busy = Busy()
-            self._refuse(busy.code, to_json(failure(busy)), "application/json", b"retry-after: 1\r\n")
+            self._refuse(busy.code, to_json(failure(busy)), b"retry-after: 1\r\n")
         else:
             transport.abort()
 

@@ -220,15 +220,6 @@ async def test_an_old_client_that_sends_no_revision_is_served(as_alice: Caller) 
     assert response.json()["result"]["structuredContent"]["status"] == "success"
 
 
-@each_revision
-async def test_the_answer_is_json_for_every_client_that_accepts_json(as_alice: Caller, revision: str) -> None:
-    call = tool_call(revision, "add_task", '{"title": "x"}')
-    for accept in ("application/json, text/event-stream", "application/json", "*/*", "application/*"):
-        response = await post(as_alice, revision, call, Accept=accept)
-        assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
-    assert (await post(as_alice, revision, call, Accept="text/html")).status_code == 406
-
-
 async def test_a_client_that_goes_away_before_the_answer_causes_neither_an_answer_nor_an_error(
     as_alice: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:

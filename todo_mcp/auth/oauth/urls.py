@@ -50,7 +50,7 @@ account = [
 urlpatterns = [
     path("oauth/", include((protocol, "oauth2_provider"))),
     path("oauth/", include((account, "account"))),
-    path(".well-known/oauth-authorization-server", OAuthServerMetadataView.as_view()),
-    path(".well-known/oauth-protected-resource", oauth.ResourceMetadataView.as_view()),
-    path(".well-known/oauth-protected-resource/mcp", oauth.ResourceMetadataView.as_view()),
+    path(".well-known/oauth-authorization-server", csrf_exempt(OAuthServerMetadataView.as_view())),
+    path(".well-known/oauth-protected-resource", csrf_exempt(oauth.ResourceMetadataView.as_view())),
+    path(".well-known/oauth-protected-resource/mcp", csrf_exempt(oauth.ResourceMetadataView.as_view())),
 ]

@@ -29,9 +29,11 @@ from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.metrics import PAGES
 from todo_mcp.transports.http.checked_request import address_of
-from todo_mcp.transports.http.refusals import refuse_with
+from todo_mcp.transports.http.paths import speaks_oauth
+from todo_mcp.transports.http.refusals import EnvelopeResponse, body_of_status, refuse_with
 
 PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows
+_JSON = "application/json"
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # a query holds these bytes percent-encoded (RFC 3986, section 2.1)
 STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and scripts
 
@@ -59,12 +61,12 @@ class DjangoApp(BaseHandler):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = (await receive()).get("body", b"")  # RequestChecks has read the whole body
         started = time.perf_counter()
-        kind = "rest" if scope["path"].startswith("/api/") else "page"
+        kind = "rest" if _is_rest(scope["path"]) else "page"
         try:
             response = await self._gate.in_thread(lambda: self._respond(scope, body), patience=PAGE_SECONDS)
         except Busy as busy:
             response = refuse_with(scope, busy)
-            if kind == "page":  # a person reads it
+            if kind == "page" and not speaks_oauth(scope["path"]):  # a person reads it
                 headers = {"Retry-After": response.headers["Retry-After"]}
                 response = PlainTextResponse(busy.message, busy.code, headers=headers)
         PAGES.labels(kind, response.status_code).observe(time.perf_counter() - started)
@@ -77,7 +79,7 @@ class DjangoApp(BaseHandler):
         query = _BEYOND_ASCII.sub(lambda match: b"%%%02X" % match[0][0], scope["query_string"])
         response = self.get_response(_Request({**scope, "query_string": query}, BytesIO(body)))
         try:
-            return _to_starlette(response)
+            return _with_reason(scope["path"], _to_starlette(response))
         finally:
             response.close()  # sends request_finished
 
@@ -90,6 +92,22 @@ def _to_starlette(page: HttpResponseBase) -> Response:
     length = [(b"content-length", str(len(content)).encode())] if page.status_code != 204 else []  # RFC 9110, 8.6
     response.raw_headers = [pair for pair in headers if pair[0] != b"content-length"] + cookies + length
     return response
+
+
+def _is_rest(path: str) -> bool:
+    return path == "/api" or path.startswith("/api/")
+
+
+def _with_reason(path: str, response: Response) -> Response:
+    """Django refuses some requests with an empty body, or with a page where a program expects JSON. Replace these."""
+    is_for_programs = _is_rest(path) or speaks_oauth(path)
+    is_explained = response.body and not (is_for_programs and _JSON not in response.headers.get("content-type", ""))
+    if response.status_code < 400 or is_explained:
+        return response
+    explained = EnvelopeResponse(body_of_status(path, response.status_code), response.status_code)
+    kept = [pair for pair in response.raw_headers if pair[0] not in (b"content-type", b"content-length")]
+    explained.raw_headers += kept
+    return explained
 
 
 async def static_file(request: Request) -> Response:

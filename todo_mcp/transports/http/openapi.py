@@ -16,11 +16,10 @@ _ERRORS = {
     401: "No token, or one that is unknown, revoked or expired.",
     403: "The token lacks the scope, or user_id is not the caller's.",
     404: "This user has no such task or conversation, or (service tokens) there is no such user.",
-    406: "The caller accepts no application/json.",
     408: "The body did not arrive in time.",
     409: "The idempotency key was used with other arguments.",
     413: "The body is too large.",
-    415: "The body is not application/json.",
+    415: "Content-Type is neither application/json nor application/x-www-form-urlencoded, which curl sends.",
     429: "Too many calls; see Retry-After.",
     500: "A fault of the server; request_id is in its log.",
     503: "The server is busy; see Retry-After.",
@@ -62,7 +61,7 @@ def add_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 def _tool(operation: Operation) -> dict[str, Any]:
     done = envelope_schema({"$ref": _REF.format(model=operation.output.__name__)}, "success")
     return {
-        **_operation_object(operation, "tools", 200, done, errors=_ERRORS.keys() - {406, 415}),
+        **_operation_object(operation, "tools", 200, done, errors=_ERRORS.keys() - {415}),
         "requestBody": json_body(operation.input_schema, operation.example),
     }
 

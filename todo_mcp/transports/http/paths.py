@@ -10,6 +10,7 @@ from starlette.types import Scope
 _SEGMENTS = re.compile(rb"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9\-._~!$&'()*+,=:@]++|%[0-9A-Fa-f]{2})++)*+/?")
 CACHED_MAX = 256  # bytes; longer paths are not cached
 _ESCAPE = re.compile(rb"%(..)")
+_FOR_OAUTH_CLIENTS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/register"})
 # An escape of these is refused: most need none (RFC 3986, section 2.3); some programs take / \ and ; for separators.
 _NEVER_ESCAPED = frozenset(rb"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/\;")
 
@@ -50,6 +51,11 @@ def is_mcp(path: str) -> bool:
 
 def is_conversation(path: str) -> bool:
     return path == "/api/conversations" or path.startswith("/api/conversations/")
+
+
+def speaks_oauth(path: str) -> bool:
+    """Whether OAuth clients read the answers at this path. People read the other pages below ``/oauth``."""
+    return path in _FOR_OAUTH_CLIENTS or path.startswith(("/oauth/register/", "/.well-known/"))
 
 
 def takes_calls(path: str) -> bool:

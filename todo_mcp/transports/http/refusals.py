@@ -1,5 +1,9 @@
-"""The answers that refuse a request: JSON-RPC's form on /mcp, the envelope elsewhere."""
+"""The answers that refuse a request, in the form that the path's callers read.
 
+That is JSON-RPC's form on /mcp, OAuth's form at the endpoints for OAuth clients, and the envelope elsewhere.
+"""
+
+from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -11,9 +15,17 @@ from todo_mcp.core.errors import ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.statistics.recorder import recorder
 from todo_mcp.telemetry.metrics import REFUSED
 from todo_mcp.transports.http.checked_request import checked_request
-from todo_mcp.transports.http.paths import is_mcp
+from todo_mcp.transports.http.paths import canonical_path, is_mcp, speaks_oauth
+from todo_mcp.transports.http.request_body import INVALID_REQUEST
 
-INVALID_REQUEST, PARSE_ERROR = -32600, -32700  # JSON-RPC 2.0, section 5.1
+PARSE_ERROR = -32700  # JSON-RPC 2.0, section 5.1
+METHOD_ADVICE = "This path does not allow that method; the header Allow lists those that it allows."
+_NAMES = {400: "invalid_request", 429: "rate_limited", 500: "internal_error", 503: "busy"}
+_OAUTH_NAMES = {  # RFC 6749, section 4.1.2.1
+    "rate_limited": "temporarily_unavailable",
+    "busy": "temporarily_unavailable",
+    "internal_error": "server_error",
+}
 
 
 class EnvelopeResponse(JSONResponse):
@@ -54,6 +66,33 @@ def refusal_parts(error: Unauthenticated | TodoError) -> tuple[int, Envelope, di
     return error.code, failure(error), headers
 
 
+def refusal_body(path: str, envelope: Envelope, code: int = INVALID_REQUEST, rpc_id: str | int | None = None) -> Any:
+    """The body of a refusal at this path."""
+    message, name = envelope["message"], envelope["data"]["error"]
+    if is_mcp(path):
+        return {"jsonrpc": "2.0", "id": rpc_id, "error": {"code": code, "message": message, "data": envelope}}
+    if speaks_oauth(path):
+        return {"error": _OAUTH_NAMES.get(name, name), "error_description": message}
+    return envelope
+
+
+def body_of_status(path: str, status: int) -> Any:
+    """The body of a refusal of which only the status is known."""
+    described = HTTPStatus(status)
+    name = _NAMES.get(status, described.name.lower())
+    advice = METHOD_ADVICE if status == 405 else f"{described.description or described.phrase}."
+    return refusal_body(path, _envelope(status, name, advice))
+
+
+def body_at_target(target: bytes, status: int, message: str) -> bytes:
+    """The body of a refusal by the HTTP protocol. It knows at most the target of the request."""
+    raw = target.partition(b"?")[0]
+    if not raw.startswith(b"/"):  # an absolute target (RFC 9112, section 3.2.2)
+        raw = b"/" + raw.partition(b"://")[2].partition(b"/")[2]
+    path = canonical_path({"path": "", "raw_path": raw}) or ""
+    return to_json(refusal_body(path, _envelope(status, _NAMES[400], message)))
+
+
 def count_refusal(status: int, transport: str) -> None:
     """Count a request that reached no operation. The sender is not recorded: a stranger could write anything."""
     REFUSED.labels(status).inc()
@@ -67,10 +106,7 @@ def _envelope(status: int, name: str, message: str) -> Envelope:
 def _response(
     scope: Scope, status: int, envelope: Envelope, headers: dict[str, str], code: int, *, is_counted: bool = False
 ) -> Response:
-    is_rpc = is_mcp(scope["path"])
+    path = scope["path"]
     if not is_counted:
-        count_refusal(status, "mcp" if is_rpc else "http")
-    if not is_rpc:
-        return EnvelopeResponse(envelope, status, headers)
-    error = {"code": code, "message": envelope["message"], "data": envelope}
-    return EnvelopeResponse({"jsonrpc": "2.0", "id": checked_request(scope).rpc_id, "error": error}, status, headers)
+        count_refusal(status, "mcp" if is_mcp(path) else "http")
+    return EnvelopeResponse(refusal_body(path, envelope, code, checked_request(scope).rpc_id), status, headers)

@@ -6,16 +6,19 @@ from starlette.types import Message, Receive
 
 BODY_SECONDS = 10.0
 _DIGITS_MAX = 18  # of a Content-Length
+INVALID_REQUEST = -32600  # JSON-RPC 2.0, section 5.1
+HEADER_MISMATCH = -32020  # MCP 2026-07-28
 
 
 class Refused(Exception):
-    """The request ends here with this HTTP status."""
+    """The request ends here with this HTTP status; on /mcp also with this code of JSON-RPC."""
 
-    def __init__(self, status: int, message: str, name: str = "invalid_request") -> None:
+    def __init__(self, status: int, message: str, name: str = "invalid_request", code: int = INVALID_REQUEST) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.name = name
+        self.code = code
 
 
 class RequestBody:

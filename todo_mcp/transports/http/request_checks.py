@@ -72,7 +72,8 @@ class RequestChecks:
             if is_call and _has_message(scope, body):
                 _put_message(scope, parse(body.content), body)
         except Refused as refused:
-            await refuse(scope, refused.status, refused.message, name=refused.name)(scope, receive, send)
+            response = refuse(scope, refused.status, refused.message, name=refused.name, code=refused.code)
+            await response(scope, receive, send)
         except BadJson as bad:
             await self._serve(self._refuse_json(str(bad)), scope, receive, send)
         except (Unauthenticated, TodoError) as error:

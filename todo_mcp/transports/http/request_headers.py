@@ -6,23 +6,31 @@ from collections.abc import Iterable
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
+from django.utils.http import parse_header_parameters
 from starlette.types import Scope
 
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.transports.http.paths import canonical_path, takes_calls
-from todo_mcp.transports.http.request_body import Refused
+from todo_mcp.transports.http.request_body import HEADER_MISMATCH, Refused
+
+Headers = Iterable[tuple[bytes, bytes]]  # as ASGI gives them, with names in lower case
 
 PROBES = frozenset({"/readyz", "/metrics"})  # probes may use an IP address, or a name in PROBE_HOSTS
 MEDIA_TYPES_MAX = 2048  # bytes of all Accept and Content-Type headers
 _MEDIA_TYPES = frozenset({b"content-type", b"accept"})
 _EXTENDED_PARAMETER = re.compile(rb"\*\d*[ \t]*=")  # RFC 2231; no client needs one here
 _SPACE = " \t"  # HTTP's white space, not Unicode's
+# An empty type means no header. The last type is what curl sends for --data.
+_JSON_TYPES = frozenset({"", "application/json", "application/x-www-form-urlencoded"})
+_HAS_ONE_VALUE = frozenset({b"content-type", b"last-event-id"})  # and all that begin with mcp-
+_PARAMETER = b"mcp-param-"  # copies an argument, whose text may contain commas
+_LISTED = re.compile(rb'(?:[^",]|"(?:[^"\\]|\\.)*+"?)++')  # a comma in a quoted text separates nothing
 
 
 class RequestHeaders:
     """The raw headers. ASGI gives their names in lower case."""
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, raw: Headers) -> None:
         self._raw = list(raw)
 
     def all(self, name: bytes) -> list[str]:
@@ -37,16 +45,12 @@ class RequestHeaders:
         return sum(len(key) + len(value) + 4 for key, value in self._raw)
 
     def bearer_token(self) -> str:
-        """The token of the one Authorization header (RFC 6750, section 2.1); never from the body or the query.
+        """The token of the Authorization header (RFC 6750, section 2.1); never from the body or the query.
 
         Raises:
             Unauthenticated: there is no token.
-            Refused: there is more than one header.
         """
-        values = self.all(b"authorization")
-        if len(values) > 1:
-            raise Refused(400, "There is more than one Authorization header.")
-        scheme, _, token = (values[0] if values else "").strip(_SPACE).partition(" ")
+        scheme, _, token = self.one(b"authorization").strip(_SPACE).partition(" ")
         if not scheme:
             raise Unauthenticated(invalid_token=False)
         if scheme.lower() != "bearer" or not token.strip(_SPACE):
@@ -64,7 +68,9 @@ class RequestHeaders:
 
 
 def check_sender(scope: Scope, headers: RequestHeaders) -> None:
-    """Check path, Host and Origin, against DNS rebinding and foreign pages; put the canonical path into the scope.
+    """Check path, Host and Origin, against DNS rebinding and foreign pages. Refuse contradictory headers.
+
+    The scope gets the canonical path, and one header in place of equal copies.
 
     Raises:
         Refused: with the HTTP status of the first check that fails.
@@ -78,6 +84,9 @@ def check_sender(scope: Scope, headers: RequestHeaders) -> None:
     if headers.size() > settings.HEADERS_MAX:
         raise Refused(431, f"The headers are larger than {settings.HEADERS_MAX} bytes.")
     headers.check_media_types()
+    if len(headers.all(b"authorization")) > 1:
+        raise Refused(400, "There is more than one Authorization header.")
+    scope["headers"] = merge_copies(scope["headers"])
     hosts = headers.all(b"host")
     if not hosts and path in PROBES:  # some load balancers speak HTTP/1.0; a browser always sends a Host
         return
@@ -103,3 +112,55 @@ def _may_probe(domain: str) -> bool:
 def _is_own(origin: str, host: str) -> bool:
     """Whether the Origin is PUBLIC_URL; in development also the Host of the request, which was checked before."""
     return origin == settings.PUBLIC_URL or (not settings.PRODUCTION and origin.partition("://")[2] == host)
+
+
+def merge_copies(raw: Headers) -> Headers:
+    """The headers, with one in place of equal copies of Content-Type and of the headers of MCP.
+
+    A setting or a proxy may add a copy of a header that the client sends, on another line or after a comma. Accept may
+    have different values, because it is a list (RFC 9110, section 5.3).
+
+    Raises:
+        Refused: the copies differ.
+    """
+    names = set()
+    for name, value in raw:
+        if name.startswith(b"mcp-") or name in _HAS_ONE_VALUE:
+            if name in names or b"," in value:
+                return _merged(raw)
+            names.add(name)
+    return raw
+
+
+def _merged(raw: Headers) -> Headers:
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in raw:
+        if name.startswith(b"mcp-") or name in _HAS_ONE_VALUE:
+            values.setdefault(name, []).append(value)
+    merged = [(name, _value_of(name, lines)) for name, lines in values.items()]
+    return [pair for pair in raw if pair[0] not in values] + merged
+
+
+def _value_of(name: bytes, lines: list[bytes]) -> bytes:
+    """The one value of a header that was sent in these lines."""
+    listed = lines if name.startswith(_PARAMETER) else [value for line in lines for value in _LISTED.findall(line)]
+    copies = [stripped for value in listed if (stripped := value.strip(b" \t"))] or [b""]
+    kinds = [_media_type(copy) if name == b"content-type" else copy for copy in copies]
+    if any(kind != kinds[0] for kind in kinds):
+        reason = f"The header {name.decode('latin-1')} has different values. Send it once."
+        raise Refused(400, reason, code=HEADER_MISMATCH)
+    return copies[0]
+
+
+def _media_type(value: bytes) -> tuple[str, dict[str, str]]:
+    """Type and parameters, equal for equal media types (RFC 9110, section 8.3.1)."""
+    name, parameters = parse_header_parameters(value.decode("latin-1"))
+    return name, {key: text.lower() if key == "charset" else text for key, text in parameters.items()}
+
+
+def may_hold_json(raw: Headers) -> bool:
+    """Whether Content-Type allows a JSON body: it says JSON, or what clients send without being told."""
+    for name, value in raw:
+        if name == b"content-type":
+            return value.decode("latin-1").partition(";")[0].strip(_SPACE).lower() in _JSON_TYPES
+    return True

@@ -24,15 +24,16 @@ from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Una
 from todo_mcp.core.operations import RESOURCES, Operation
 from todo_mcp.telemetry.logs import describe_error
 from todo_mcp.transports.http.checked_request import CheckedRequest, checked_request
-from todo_mcp.transports.http.refusals import count_refusal, refusal_parts
+from todo_mcp.transports.http.refusals import METHOD_ADVICE, count_refusal, refusal_parts
+from todo_mcp.transports.http.request_headers import may_hold_json
 
 logger = logging.getLogger(__name__)
 
 JSON = "application/json"
 _ADVICE = {
     404: "There is nothing at this path. See /api/docs.",
-    405: "This path does not allow that method; the header Allow lists those that it allows. See /api/docs.",
-    406: f"Answers are {JSON}; send Accept: {JSON}, or no Accept at all.",
+    405: f"{METHOD_ADVICE} See /api/docs.",
+    406: f"Answers are {JSON}; send Accept: {JSON}, or no Accept at all.",  # of a library's view
     415: f"Send the body as JSON, with Content-Type: {JSON}.",
 }
 
@@ -55,13 +56,12 @@ class Renderer(BaseRenderer):
 
 
 class Negotiation(DefaultContentNegotiation):
-    """Use the Accept header only: ``?format=`` is an unknown argument like any other."""
+    """The answer is JSON whatever the Accept header says (RFC 9110, section 12.5.1), as the tools' answers are."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        selected: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, "json")
-        return selected
+        return next(iter(renderers)), JSON
 
 
 def envelope_for(error: Exception, context: dict[str, Any]) -> Response:
@@ -215,9 +215,8 @@ class ResourceView(EnvelopeView):
         keys = [("idempotency_key", value.decode("latin-1")) for name, value in headers if name == b"idempotency-key"]
         if not checked.has_body:
             return keys
-        media_type = self.request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-        if media_type != JSON:
-            raise UnsupportedMediaType(media_type)
+        if not may_hold_json(headers):
+            raise UnsupportedMediaType(self.request.headers["content-type"])
         return [*keys, *self.body_arguments(checked.message).items()]
 
     def _no_body(self) -> list[tuple[str, Any]]:

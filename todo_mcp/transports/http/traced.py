@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.telemetry.tracing import tracer
-from todo_mcp.transports.http.paths import is_mcp
+from todo_mcp.transports.http.paths import canonical_path, is_mcp
 
 _TOOLS = "/api/tools/"
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -40,8 +40,9 @@ class Traced:
 
     async def _in_span(self, context: contexts.Context, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
-        tool = scope["path"].removeprefix(_TOOLS) if scope["path"].startswith(_TOOLS) else ""
-        route = _TOOLS + (tool if tool in REGISTRY else "{tool}") if tool else _route(scope["path"])
+        path = canonical_path(scope) or ""
+        tool = path.removeprefix(_TOOLS) if path.startswith(_TOOLS) else ""
+        route = _TOOLS + (tool if tool in REGISTRY else "{tool}") if tool else _route(path)
         attributes = {"http.request.method": method, "http.route": route}
         if tool in REGISTRY:
             attributes |= {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool}

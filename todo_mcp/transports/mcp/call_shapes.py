@@ -1,9 +1,9 @@
 """Calls of tools that differ only in id, arguments and result: the SDK sees the first, a frame answers the others.
 
-The SDK reads the shape of a call (headers, method, name, ``_meta``) and wraps the tool's result in a message. Neither
-depends on the id, the arguments or the result. So the SDK gets slots in place of id and result. Its response, cut at
-the slots, is the frame of every call of that shape. A shape that the SDK refuses has no frame; it goes to the SDK
-each time.
+The SDK reads the shape of a call (headers of MCP, method, name, ``_meta``) and wraps the tool's result in a message.
+Neither depends on the id, the arguments or the result. So the SDK gets slots in place of id and result. Its response,
+cut at the slots, is the frame of every call of that shape. A shape that the SDK refuses has no frame; it goes to the
+SDK each time.
 
 The slots' names are random for each process, so nothing that a caller sends can be mistaken for one.
 """
@@ -28,14 +28,11 @@ _QUOTED = tuple(slot.strip(b'{"')[:10] for slot in _SLOTS)  # a long quotation m
 
 SHAPE_MAX = 4096  # bytes; larger shapes are not remembered
 SHAPES_MAX = 256
-_HEADERS = frozenset(
-    {b"accept", b"content-type", b"last-event-id"}
-)  # the SDK reads these, and all that begin with mcp-
 _META = "io.modelcontextprotocol/"  # the SDK reads the keys of _meta that begin with this, and the progress token
 
 
 class CallShape(NamedTuple):
-    """What the SDK reads of a tool call: headers, and the message with a slot for the id and without arguments."""
+    """What the SDK reads of a tool call: MCP's headers, and the message with a slot for its id, without arguments."""
 
     headers: tuple[tuple[bytes, bytes], ...]
     message: bytes
@@ -59,7 +56,7 @@ class CallShape(NamedTuple):
             return None
         if b"null" in body:  # or a number past the greatest float, which orjson writes as null
             return None
-        read = tuple([pair for pair in headers if pair[0] in _HEADERS or pair[0].startswith(b"mcp-")])
+        read = tuple([pair for pair in headers if pair[0].startswith(b"mcp-")])
         size = len(body) + sum([len(name) + len(value) for name, value in read])
         return cls(read, body) if size <= SHAPE_MAX else None
 

@@ -11,6 +11,7 @@ from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry import tracing
 from todo_mcp.transports.http.checked_request import CheckedRequest, checked_request
 from todo_mcp.transports.http.refusals import PARSE_ERROR, refuse, refuse_with
+from todo_mcp.transports.http.request_headers import may_hold_json
 from todo_mcp.transports.mcp.call_shapes import CallShape, Frame, KnownShapes
 from todo_mcp.transports.mcp.sdk_server import SdkRun, SdkServer
 from todo_mcp.transports.mcp.tool_calls import Outcome, is_tool_call, perform_tool_call
@@ -36,7 +37,7 @@ class McpEndpoint:
         """The answer. A tool call checks the token together with its work; any other message is authenticated first."""
         request = checked_request(scope)
         run = SdkRun(request)
-        is_call = is_tool_call(request)
+        is_call = is_tool_call(request) and may_hold_json(scope["headers"])
         if not is_call:
             run.principal = await self._authenticate(request)
         if refusal := _refuse_malformed(scope, request):
@@ -101,6 +102,8 @@ def _refuse_malformed(scope: Scope, request: CheckedRequest) -> ASGIApp | None:
         response = refuse(scope, 405, "This server is stateless: POST every message.")
         response.headers["Allow"] = "POST"
         return response
+    if not may_hold_json(scope["headers"]):
+        return refuse(scope, 415, "Send Content-Type: application/json.", name="unsupported_media_type")
     if not request.has_body:
         return refuse(scope, 400, "The body is empty; send one JSON-RPC message.", code=PARSE_ERROR)
     if not isinstance(message, dict):
