@@ -87,8 +87,8 @@ def check_sender(scope: Scope, headers: RequestHeaders) -> None:
     if not domain or not (validate_host(domain, settings.ALLOWED_HOSTS) or (path in PROBES and _may_probe(domain))):
         raise Refused(421, "This server does not answer for that Host. Its operator can add it to ALLOWED_HOSTS.")
     origin = headers.one(b"origin")
-    if origin and takes_calls(path) and not _is_own(origin, hosts[0]):
-        raise Refused(403, "Calls from pages of that Origin are not accepted.")
+    if origin and takes_calls(path) and not _may_call(origin, hosts[0]):
+        raise Refused(403, "Pages of that Origin may not call. The operator can add it to BROWSER_ORIGINS.")
 
 
 def _may_probe(domain: str) -> bool:
@@ -100,6 +100,8 @@ def _may_probe(domain: str) -> bool:
     return True
 
 
-def _is_own(origin: str, host: str) -> bool:
-    """Whether the Origin is PUBLIC_URL; in development also the Host of the request, which was checked before."""
-    return origin == settings.PUBLIC_URL or (not settings.PRODUCTION and origin.partition("://")[2] == host)
+def _may_call(origin: str, host: str) -> bool:
+    """Whether the Origin is PUBLIC_URL or listed; in development also the request's Host, which was checked before."""
+    if origin == settings.PUBLIC_URL or origin in settings.BROWSER_ORIGINS:
+        return True
+    return not settings.PRODUCTION and origin.partition("://")[2] == host
