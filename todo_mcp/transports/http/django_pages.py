@@ -33,9 +33,9 @@ from todo_mcp.transports.http.refusals import refuse_with
 
 PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # a query holds these bytes percent-encoded (RFC 3986, section 2.1)
+STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and scripts
 # Computed from the content, or decided by transports/browsers.py: the library lets every page read the metadata.
 _REPLACED = frozenset({b"content-length", b"access-control-allow-origin"})
-STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and scripts
 
 
 class _Request(ASGIRequest):

@@ -87,7 +87,7 @@ def check_sender(scope: Scope, headers: RequestHeaders) -> None:
     if not domain or not (validate_host(domain, settings.ALLOWED_HOSTS) or (path in PROBES and _may_probe(domain))):
         raise Refused(421, "This server does not answer for that Host. Its operator can add it to ALLOWED_HOSTS.")
     origin = headers.one(b"origin")
-    if origin and takes_calls(path) and not _may_call(origin, hosts[0]):
+    if origin and takes_calls(path) and not (_is_own(origin, hosts[0]) or origin in settings.BROWSER_ORIGINS):
         raise Refused(403, "Pages of that Origin may not call. The operator can add it to BROWSER_ORIGINS.")
 
 
@@ -100,8 +100,6 @@ def _may_probe(domain: str) -> bool:
     return True
 
 
-def _may_call(origin: str, host: str) -> bool:
-    """Whether the Origin is PUBLIC_URL or listed; in development also the request's Host, which was checked before."""
-    if origin == settings.PUBLIC_URL or origin in settings.BROWSER_ORIGINS:
-        return True
-    return not settings.PRODUCTION and origin.partition("://")[2] == host
+def _is_own(origin: str, host: str) -> bool:
+    """Whether the Origin is PUBLIC_URL; in development also the Host of the request, which was checked before."""
+    return origin == settings.PUBLIC_URL or (not settings.PRODUCTION and origin.partition("://")[2] == host)
