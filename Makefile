@@ -35,7 +35,7 @@ test: install ## Run every test against a real PostgreSQL, which the tests start
 attack: install ## Run longer security tests: 50,000 HTTP streams compared with h11, and all fuzz tests
 	@TODO_TEST_FRAMING_ROUNDS=1000 HYPOTHESIS_PROFILE=nightly $(VENV_PYTHON) -m pytest tests/security $(ARGS)
 
-e2e: install ## Run the end-to-end tests against a real server; needs Node.js
+e2e: install ## Run the end-to-end tests against a real server; needs Node.js, Chromium and a JDK
 	@$(VENV_PYTHON) -m pytest tests/e2e $(ARGS)
 
 lint: ruff mypy imports django ## Run every static check; with -k it continues after a failure

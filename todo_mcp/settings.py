@@ -17,6 +17,7 @@ from todo_mcp.auth.jwt.issuers import parse_issuers
 from todo_mcp.auth.oauth.settings import SILENCED_CHECKS, oauth_settings
 from todo_mcp.postgres.url import database_settings
 from todo_mcp.telemetry.logs import logging_settings
+from todo_mcp.transports.browser_origins import parse_origins
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -77,6 +78,7 @@ ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", [])
 if not ALLOWED_HOSTS:
     ALLOWED_HOSTS = [_public.hostname] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]", _public.hostname]
 PROBE_HOSTS: list[str] = env.list("PROBE_HOSTS", [])  # more host names, for /readyz and /metrics only
+BROWSER_ORIGINS = parse_origins(env.str("BROWSER_ORIGINS", ""))  # pages of other origins that may call
 if PRODUCTION:
     if len(SECRET_KEY) < 50 or SECRET_KEY.startswith("development-"):
         raise ImproperlyConfigured("SECRET_KEY is missing or short; set it to at least 50 random characters.")

@@ -1,13 +1,18 @@
 """A real server for third-party clients, and the programs of these clients."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.programs import HERE, run
 from tests.support.server_process import Database, ServerProcess
+
+# Root can run it only without sandbox. The other flags stop the browser's own requests to its vendor.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +43,14 @@ def node() -> Path:
             pytest.fail("These tests need Node.js 20 or newer with npm; install it, then run them again.")
         run("npm", "ci", "--no-audit", "--no-fund", seconds=600)
     return modules / "node" / "bin" / "node"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.fail("These tests drive Chromium. Install it (Debian: apt-get install chromium) or name it in CHROMIUM.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()

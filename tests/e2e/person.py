@@ -4,7 +4,7 @@ import os
 import shutil
 from dataclasses import dataclass
 
-from playwright.sync_api import Request, sync_playwright
+from playwright.sync_api import Page, Request, sync_playwright
 
 from tests.support.server_process import Database
 
@@ -37,16 +37,20 @@ class Person:
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             page = browser.new_page()
             page.goto(question)
-            page.fill("[name=username]", self.user_id)
-            page.fill("[name=password]", PASSWORD)
-            page.click("text=Sign in >> nth=-1")
-            assert page.locator("h1").inner_text().startswith("Connect ")
             with page.expect_request(_is_callback) as callback:
-                page.click("button[name=allow]")
+                self.sign_in_and_allow(page)
             if response := callback.value.response():
                 response.finished()
             browser.close()
             return callback.value.url
+
+    def sign_in_and_allow(self, page: Page) -> None:
+        """Answer the authorization request that the page shows."""
+        page.fill("[name=username]", self.user_id)
+        page.fill("[name=password]", PASSWORD)
+        page.click("text=Sign in >> nth=-1")
+        assert page.locator("h1").inner_text().startswith("Connect ")
+        page.click("button[name=allow]")
 
 
 def _is_callback(request: Request) -> bool:

@@ -1,21 +1,17 @@
 """Operators' work in the admin, in a real Chromium on a real server. The browser must report no errors."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.server_process import Database, ServerProcess
 
 OPERATOR, PASSWORD = "operator", "correct horse battery staple"
-# Root can run it only without sandbox. The other flags stop the browser's own requests to its vendor.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 _OPERATOR = f"""
 from todo_mcp.users.services import create_user
 create_user(user_id={OPERATOR!r}, password={PASSWORD!r}, is_superuser=True)
@@ -30,17 +26,6 @@ class Customer:
     token: str
     conversation: int
     task: int
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.fail("These tests drive Chromium. Install it (Debian: apt-get install chromium) or name it in CHROMIUM.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

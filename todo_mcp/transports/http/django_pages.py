@@ -36,6 +36,8 @@ PAGE_SECONDS = 30  # a page may make many statements, such as an action on many 
 _JSON = "application/json"
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # a query holds these bytes percent-encoded (RFC 3986, section 2.1)
 STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and scripts
+# Computed from the content, or decided by transports/browsers.py: the library lets every page read the metadata.
+_REPLACED = frozenset({b"content-length", b"access-control-allow-origin"})
 
 
 class _Request(ASGIRequest):
@@ -90,7 +92,7 @@ def _to_starlette(page: HttpResponseBase) -> Response:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in page.items()]
     cookies = [(b"set-cookie", morsel.OutputString().encode("latin-1")) for morsel in page.cookies.values()]
     length = [(b"content-length", str(len(content)).encode())] if page.status_code != 204 else []  # RFC 9110, 8.6
-    response.raw_headers = [pair for pair in headers if pair[0] != b"content-length"] + cookies + length
+    response.raw_headers = [pair for pair in headers if pair[0] not in _REPLACED] + cookies + length
     return response
 
 

@@ -18,6 +18,7 @@ from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry import logs
 from todo_mcp.telemetry.logs import describe_error
+from todo_mcp.transports.browsers import Browsers
 from todo_mcp.transports.http.checked_request import CheckedRequest, address_of, checked_request, put_request
 from todo_mcp.transports.http.large_bodies import CALLS_ROOM, FORMS_ROOM, SMALL_MAX, LargeBodies
 from todo_mcp.transports.http.paths import is_conversation, takes_calls
@@ -39,6 +40,7 @@ class RequestChecks:
     def __init__(self, app: ASGIApp, gate: DatabaseGate) -> None:
         self._app = app
         self._gate = gate
+        self._browsers = Browsers()
         self._calls = LargeBodies(CALLS_ROOM, settings.GATE_SECONDS)
         self._forms = LargeBodies(FORMS_ROOM, settings.GATE_SECONDS)
 
@@ -52,13 +54,17 @@ class RequestChecks:
         put_request(scope, CheckedRequest(request_id))
         outer = logs.request_id.set(request_id)
         try:
-            await self._check(scope, receive, _stamped(send, scope, request_id), headers)
+            send = self._browsers.readable(scope, _stamped(send, scope, request_id))
+            await self._check(scope, receive, send, headers)
         finally:
             logs.request_id.reset(outer)
 
     async def _check(self, scope: Scope, receive: Receive, send: Send, headers: RequestHeaders) -> None:
         try:
             check_sender(scope, headers)
+            if preflight := self._browsers.preflight(scope):
+                await preflight(scope, receive, send)
+                return
             is_call = takes_calls(scope["path"])
             body = RequestBody(receive, headers.one(b"content-length"), _body_max(scope["path"], is_call=is_call))
             is_small = await body.read(SMALL_MAX)

@@ -96,8 +96,8 @@ def check_sender(scope: Scope, headers: RequestHeaders) -> None:
     if not domain or not (validate_host(domain, settings.ALLOWED_HOSTS) or (path in PROBES and _may_probe(domain))):
         raise Refused(421, "This server does not answer for that Host. Its operator can add it to ALLOWED_HOSTS.")
     origin = headers.one(b"origin")
-    if origin and takes_calls(path) and not _is_own(origin, hosts[0]):
-        raise Refused(403, "Calls from pages of that Origin are not accepted.")
+    if origin and takes_calls(path) and not (_is_own(origin, hosts[0]) or origin in settings.BROWSER_ORIGINS):
+        raise Refused(403, "Pages of that Origin may not call. The operator can add it to BROWSER_ORIGINS.")
 
 
 def _may_probe(domain: str) -> bool:
