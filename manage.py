@@ -6,20 +6,29 @@ import sys
 
 
 def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "todo_mcp.settings")
+    module = os.environ["DJANGO_SETTINGS_MODULE"] = os.environ.get("DJANGO_SETTINGS_MODULE") or "todo_mcp.settings"
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
-        from django.db import OperationalError
+        from django.db import Error
     except ImportError:
         sys.exit("todo-mcp: Django is not installed for this Python. Run `make install`, then use .venv/bin/python.")
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"todo-mcp: {error}")
-    except OperationalError as error:
-        reason = " ".join(str(error).split())
-        sys.exit(f"todo-mcp: The database is out of reach. Check DATABASE_URL and that PostgreSQL is running: {reason}")
+    except ModuleNotFoundError as error:
+        if f"{module}.".startswith(f"{error.name}."):
+            sys.exit(
+                f"todo-mcp: DJANGO_SETTINGS_MODULE is {module!r}, which does not exist; set it to todo_mcp.settings."
+            )
+        raise
+    except Error as error:
+        from todo_mcp.process.commands import database_problem
+
+        if not (problem := database_problem(error)):
+            raise
+        sys.exit(f"todo-mcp: {problem}")
 
 
 if __name__ == "__main__":

@@ -6,63 +6,47 @@ A test compares the names read here with README's table and .env.example.
 import secrets
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env, EnvError
 
 from todo_mcp import __version__
 from todo_mcp.admin_kit.site import UNFOLD as UNFOLD
 from todo_mcp.auth.jwt.issuers import parse_issuers
 from todo_mcp.auth.oauth.settings import SILENCED_CHECKS, oauth_settings
+from todo_mcp.configuration import addresses, mail, origins
+from todo_mcp.configuration import environment as env
+from todo_mcp.configuration.database_url import EXAMPLE, parse_database_url
 from todo_mcp.postgres.url import database_settings
 from todo_mcp.telemetry.logs import logging_settings
-from todo_mcp.transports.browser_origins import parse_origins
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-env = Env(eager=True)
-env.read_env(str(BASE_DIR / ".env"), recurse=False)
-
-
-def _choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
-    value = env.str(name, default)
-    if value not in allowed:
-        raise ImproperlyConfigured(f"{name} is {value!r}; set it to {' or '.join(allowed)}.")
-    return value
-
-
-def _integer(name: str, default: int, minimum: int, maximum: int) -> int:
-    try:
-        value = env.int(name, default)
-    except EnvError:
-        raise ImproperlyConfigured(f"{name} is not an integer; set it to {minimum} to {maximum}.") from None
-    if not minimum <= value <= maximum:
-        raise ImproperlyConfigured(f"{name} is {value}; set it to {minimum} to {maximum}.")
-    return int(value)
-
+env.read_file(BASE_DIR / ".env")
 
 # The process
-ENVIRONMENT = _choice("ENVIRONMENT", "development", ("development", "production"))
+ENVIRONMENT = env.choice("ENVIRONMENT", "development", ("development", "production"))
 PRODUCTION = ENVIRONMENT == "production"
-LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
-MCP_SERVER_PORT = _integer("MCP_SERVER_PORT", 5000, 1, 65535)
-TODO_DATA_DIR = Path(env.str("TODO_DATA_DIR", ".data"))
-if not TODO_DATA_DIR.is_absolute():
-    TODO_DATA_DIR = BASE_DIR / TODO_DATA_DIR
-PUBLIC_URL = env.str("PUBLIC_URL", f"http://localhost:{MCP_SERVER_PORT}").rstrip("/")
-_public = urlsplit(PUBLIC_URL)
-if _public.scheme not in ("http", "https") or not _public.hostname or _public.path or _public.query:
-    raise ImproperlyConfigured(
-        f"PUBLIC_URL is {PUBLIC_URL!r}; set it to scheme and host, like https://todo.example.com."
-    )
+LOG_LEVEL = env.choice(
+    "LOG_LEVEL",
+    "INFO",
+    ("DEBUG", "INFO", "WARNING", "ERROR"),
+    aliases={"WARN": "WARNING", "CRITICAL": "CRITICAL", "FATAL": "CRITICAL"},
+)
+MCP_SERVER_PORT = env.integer("MCP_SERVER_PORT", 5000, 1, addresses.PORT_MAX)
+TODO_DATA_DIR = env.directory("TODO_DATA_DIR", ".data", BASE_DIR)
+PUBLIC_URL, _public_host = addresses.public_url("PUBLIC_URL", f"http://localhost:{MCP_SERVER_PORT}")
+FORWARDED_ALLOW_IPS = addresses.networks("FORWARDED_ALLOW_IPS")  # proxies whose X-Forwarded-* headers are trusted
+env.check_directory("PROMETHEUS_MULTIPROC_DIR")  # Prometheus' client reads it as soon as it is imported
 
 # Limits. docs/architecture.md lists all limits.
-DATABASE_CONNECTIONS = _integer("DATABASE_CONNECTIONS", 16, 1, 1000)  # per worker; also the limit of concurrent calls
-RATE_LIMIT = _integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls per minute, user and worker; 0: no limit
-DRAIN_SECONDS = _integer("DRAIN_SECONDS", 0, 0, 300)  # /readyz fails for this long after SIGTERM before the port closes
-CONVERSATION_DAYS = _integer("CONVERSATION_DAYS", 0, 0, 36_500)  # days without activity until purge; 0: never
-METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+DATABASE_CONNECTIONS = env.integer(
+    "DATABASE_CONNECTIONS", 16, 1, 1000
+)  # per worker; also the limit of concurrent calls
+RATE_LIMIT = env.integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls per minute, user and worker; 0: no limit
+DRAIN_SECONDS = env.integer(
+    "DRAIN_SECONDS", 0, 0, 300
+)  # /readyz fails for this long after SIGTERM before the port closes
+CONVERSATION_DAYS = env.integer("CONVERSATION_DAYS", 0, 0, 36_500)  # days without activity until purge; 0: never
+METRICS_TOKEN = env.token("METRICS_TOKEN")
 BODY_MAX = 256 * 1024
 CONVERSATION_BODY_MAX = 4 * 1024 * 1024  # one message may have 100,000 characters, 12 bytes each when escaped
 PAGE_BODY_MAX = 128 * 1024  # a form of the admin or of sign-in, which anyone may send
@@ -70,26 +54,29 @@ HEADERS_MAX = 16 * 1024
 GATE_SECONDS = 1.0
 
 # Django
-SECRET_KEY = env.str("SECRET_KEY", "")
+SECRET_KEY = env.text("SECRET_KEY", like="at least 50 random characters")
 if not SECRET_KEY and not PRODUCTION:
     SECRET_KEY = f"development-{secrets.token_urlsafe(48)}"  # sessions end with the process; `make run` stores a key
 DEBUG = False
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", [])
+ALLOWED_HOSTS = addresses.hosts("ALLOWED_HOSTS")
 if not ALLOWED_HOSTS:
-    ALLOWED_HOSTS = [_public.hostname] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]", _public.hostname]
-PROBE_HOSTS: list[str] = env.list("PROBE_HOSTS", [])  # more host names, for /readyz and /metrics only
-BROWSER_ORIGINS = parse_origins(env.str("BROWSER_ORIGINS", ""))  # pages of other origins that may call
+    ALLOWED_HOSTS = [_public_host] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]", _public_host]
+PROBE_HOSTS = addresses.hosts("PROBE_HOSTS")  # more host names, for /readyz and /metrics only
+BROWSER_ORIGINS = origins.origins("BROWSER_ORIGINS")  # pages of other origins that may call
+_database = parse_database_url(env.text("DATABASE_URL", like=EXAMPLE))
 if PRODUCTION:
     if len(SECRET_KEY) < 50 or SECRET_KEY.startswith("development-"):
-        raise ImproperlyConfigured("SECRET_KEY is missing or short; set it to at least 50 random characters.")
-    if any(host == "*" for host in ALLOWED_HOSTS):
-        raise ImproperlyConfigured("ALLOWED_HOSTS contains a wildcard; name the hosts that clients use.")
-    if _public.scheme != "https":
-        raise ImproperlyConfigured("PUBLIC_URL is missing or not https; set it to the address that clients use.")
-    if not env.str("DATABASE_URL", ""):
+        raise env.wrong("SECRET_KEY", "is missing or short", "at least 50 random characters")
+    if "*" in ALLOWED_HOSTS:
         raise ImproperlyConfigured(
-            "DATABASE_URL is missing; set it to your PostgreSQL, postgresql://user:password@host/name."
+            "ALLOWED_HOSTS contains a wildcard; name the hosts that clients use, like todo.example.com."
         )
+    if not PUBLIC_URL.startswith("https:"):
+        raise env.wrong(
+            "PUBLIC_URL", "is missing or not https", "the address that clients use, like https://todo.example.com"
+        )
+    if _database is None:
+        raise env.wrong("DATABASE_URL", "is missing", f"your PostgreSQL, like {EXAMPLE}")
 
 INSTALLED_APPS = [
     "unfold",
@@ -145,13 +132,11 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
-DATABASE_POOLER = _choice("DATABASE_POOLER", "none", ("none", "transaction"))
+_pooler = "transaction" if _database and _database.is_pooled else "none"
+DATABASE_POOLER = env.choice("DATABASE_POOLER", _pooler, ("none", "transaction"))
 TRANSACTION_POOLING = DATABASE_POOLER == "transaction"  # then nothing may stay in a PostgreSQL session
-DATABASES = {
-    "default": database_settings(
-        env.str("DATABASE_URL", ""), data_dir=TODO_DATA_DIR, transaction_pooling=TRANSACTION_POOLING
-    )
-}
+DATABASES = {"default": database_settings(_database, data_dir=TODO_DATA_DIR, transaction_pooling=TRANSACTION_POOLING)}
+DATABASE_URL_IGNORED = _database.ignored if _database else ()  # names of parameters; the log reports them
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -191,10 +176,10 @@ SCOPES = {
 }
 OAUTH2_PROVIDER = oauth_settings(PUBLIC_URL, SCOPES)
 # Mail for forgotten passwords. By default, development prints it and production sends none.
-globals().update(env.dj_email_url("EMAIL_URL", "dummy://" if PRODUCTION else "console://"))
-DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", f"todo-mcp@{_public.hostname}")
+globals().update(mail.mail_settings("EMAIL_URL", "dummy://" if PRODUCTION else "console://"))
+DEFAULT_FROM_EMAIL = mail.sender("MAIL_FROM", f"todo-mcp@{_public_host}")
 EMAIL_TIMEOUT = 5
-JWT_ISSUERS = parse_issuers(env.str("JWT_ISSUERS", ""), list(SCOPES))
+JWT_ISSUERS = parse_issuers(env.text("JWT_ISSUERS", newlines=True), list(SCOPES))
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -164,7 +164,9 @@ def test_the_error_of_a_server_that_cannot_start_quotes_its_log(server: Embedded
 
 def test_a_data_directory_that_cannot_be_created_is_reported(directory: Path) -> None:
     (directory / "file").touch()
-    with pytest.raises(ImproperlyConfigured, match=r"file cannot be used .*Set TODO_DATA_DIR"):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"^TODO_DATA_DIR is .*file', which cannot be used .*set it to a directory"
+    ):
         EmbeddedServer(directory / "file" / "postgres").ensure_running()
 
 

@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from tasks.services import list_tasks
 from tests.postgres.test_compiled import PREPARED, ask
+from todo_mcp.configuration.database_url import parse_database_url
 from todo_mcp.postgres.connections import SESSION_LIMITS
 from todo_mcp.postgres.url import PREPARE_AFTER, database_settings
 from todo_mcp.process import startup
@@ -24,7 +25,9 @@ URL = "postgresql://todo:secret@db.internal:6432/todo"
 def no_prepared_statements(committed: None) -> Iterator[None]:
     """Configure the test's connection as the setting does."""
     options = connection.settings_dict["OPTIONS"]
-    threshold = database_settings(URL, data_dir=Path(), transaction_pooling=True)["OPTIONS"]["prepare_threshold"]
+    threshold = database_settings(parse_database_url(URL), data_dir=Path(), transaction_pooling=True)["OPTIONS"][
+        "prepare_threshold"
+    ]
     connection.close()
     before, options["prepare_threshold"] = options["prepare_threshold"], threshold
     yield
@@ -36,19 +39,19 @@ def no_prepared_statements(committed: None) -> Iterator[None]:
 def test_behind_a_pooler_nothing_is_prepared_and_no_cursor_outlives_its_transaction(
     pooling: bool, threshold: int | None
 ) -> None:
-    database = database_settings(URL, data_dir=Path(), transaction_pooling=pooling)
+    database = database_settings(parse_database_url(URL), data_dir=Path(), transaction_pooling=pooling)
     assert database["OPTIONS"]["prepare_threshold"] == threshold
     assert database["DISABLE_SERVER_SIDE_CURSORS"] is pooling
 
 
 def test_a_pooler_without_an_address_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="set DATABASE_URL to the address of that pooler"):
-        database_settings("", data_dir=Path(), transaction_pooling=True)
+        database_settings(None, data_dir=Path(), transaction_pooling=True)
 
 
 def test_options_of_the_address_reach_the_database() -> None:
     """A migration uses this to run without the time limits of the role (docs/scaling.md)."""
-    database = database_settings(f"{URL}?options=-c%20statement_timeout%3D0", data_dir=Path())
+    database = database_settings(parse_database_url(f"{URL}?options=-c%20statement_timeout%3D0"), data_dir=Path())
     assert database["OPTIONS"]["options"] == "-c statement_timeout=0"
 
 

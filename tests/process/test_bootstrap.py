@@ -190,5 +190,5 @@ def test_a_deactivated_user_is_reported(process_data_dir: Path) -> None:
 @pytest.mark.django_db
 def test_a_data_directory_that_cannot_be_written_is_reported(process_data_dir: Path) -> None:
     process_data_dir.touch()
-    with pytest.raises(CommandError, match=r"cannot be used .*Set TODO_DATA_DIR"):
+    with pytest.raises(CommandError, match=r"^TODO_DATA_DIR is .* cannot be used .*; set it to a directory"):
         make_run.ensure_access()

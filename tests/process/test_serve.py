@@ -168,7 +168,7 @@ def test_unapplied_migrations_are_reported(start: Start, url: str) -> None:
 
 def test_an_unreachable_database_is_reported(start: Start) -> None:
     refusal = start("serve", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none").refusal()
-    assert refusal.startswith("CommandError: The database cannot be used; check DATABASE_URL. It says: ")
+    assert refusal.startswith("CommandError: DATABASE_URL names a database that cannot be used (Connection refused); ")
 
 
 @pytest.mark.django_db

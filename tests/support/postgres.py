@@ -42,7 +42,7 @@ for _name in [name for name in os.environ if name.startswith("OTEL_")]:
     del os.environ[_name]  # tests send no traces
 os.environ["SECRET_KEY"] = "tests-only-" + "0123456789" * 5
 os.environ["DATABASE_CONNECTIONS"] = "4"
-os.environ["LOG_LEVEL"] = "DEBUG"
+os.environ["LOG_LEVEL"] = "INFO"
 
 
 @pytest.hookimpl(trylast=True)

@@ -109,6 +109,7 @@ class _CallSteps:
         except (InterfaceError, OperationalError) as error:
             if not self.call.operation.read_only or sqlstate_of(error) in TIMED_OUT | RETRIABLE:
                 raise
+            logger.debug("the connection was lost; the read runs again", extra={"sqlstate": sqlstate_of(error)})
             connection.close()  # it was dead; reading may be repeated
         finally:
             if condition.is_met:

@@ -1,5 +1,6 @@
 """Database errors after which a repetition of the same work may succeed."""
 
+import logging
 import random
 from collections.abc import Callable
 from typing import TypeVar
@@ -8,6 +9,7 @@ from django.db import OperationalError
 
 from todo_mcp.postgres.greenlets import sleep
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS = 3
@@ -21,9 +23,14 @@ def retrying(work: Callable[[], T]) -> T:
         try:
             return work()
         except OperationalError as error:
-            if attempt == ATTEMPTS or sqlstate_of(error) not in RETRIABLE:
+            state = sqlstate_of(error)
+            if attempt == ATTEMPTS or state not in RETRIABLE:
+                logger.debug("the transaction failed", extra={"sqlstate": state, "attempt": attempt})
                 raise
-            sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 (jitter, not a secret)
+            seconds = random.uniform(0.005, 0.02) * attempt  # noqa: S311 (jitter, not a secret)
+            waits = round(seconds * 1000)
+            logger.debug("the transaction runs again", extra={"sqlstate": state, "attempt": attempt, "wait_ms": waits})
+            sleep(seconds)
     raise AssertionError("unreachable")
 
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+import psycopg
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 
 from todo_mcp.postgres.connection import Connection, database_time
 from todo_mcp.postgres.greenlets import without_blocking
-from todo_mcp.postgres.traced import TracedConnection, traced
-from todo_mcp.telemetry.tracing import is_configured
+from todo_mcp.postgres.traced import TracedConnection, is_wanted, traced
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -19,8 +19,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = IsolationLevel.READ_COMMITTED
         connection_class: type[Connection] = Connection
-        if is_configured():
+        if is_wanted():
             connection_class = TracedConnection
             conn_params = {**conn_params, "cursor_factory": traced(conn_params["cursor_factory"])}
         with database_time.get():
-            return without_blocking(lambda: connection_class.connect(**conn_params))
+            try:
+                return without_blocking(lambda: connection_class.connect(**conn_params))
+            except UnicodeError:  # from Python's resolver
+                raise psycopg.OperationalError("the host is not a host name") from None

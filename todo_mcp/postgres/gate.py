@@ -7,6 +7,8 @@ connections. Work that gets no connection within a second fails with ``Busy`` an
 
 import asyncio
 import contextvars
+import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -18,6 +20,7 @@ from todo_mcp.postgres.base import DatabaseWrapper
 from todo_mcp.postgres.place import Place, PlacedWork, call_in_thread, hang_up
 from todo_mcp.telemetry.metrics import CONNECTIONS, CONNECTIONS_LIMIT, GATE_REFUSED, GATE_WAIT_SECONDS, GATE_WAITING
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # Seconds. PostgreSQL enforces a statement timeout itself, but not if it hangs or cannot be reached.
@@ -45,6 +48,7 @@ class DatabaseGate:
         self._connections: list[DatabaseWrapper] = []  # all, at most one for each place
         self._idle: list[DatabaseWrapper] = []  # the one used last is taken first
         self._counting: asyncio.TimerHandle | None = None
+        self._logs = logger.isEnabledFor(logging.DEBUG)
         CONNECTIONS_LIMIT.set(size)
 
     async def on_loop(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
@@ -117,14 +121,21 @@ class DatabaseGate:
     async def _enter(self) -> None:
         if not self._places.locked():
             await self._places.acquire()
+            if self._logs:
+                logger.debug("the gate had a free place", extra={"idle": len(self._idle), "size": self._size})
             return
+        started = time.monotonic()
         try:
             with GATE_WAITING.track_inprogress(), GATE_WAIT_SECONDS.time():
                 async with asyncio.timeout(self._wait):
                     await self._places.acquire()
         except TimeoutError:
             GATE_REFUSED.inc()
+            if self._logs:
+                logger.debug("the gate refused work", extra={"waited_ms": _since(started), "size": self._size})
             raise Busy from None
+        if self._logs:
+            logger.debug("the gate let work wait", extra={"waited_ms": _since(started), "size": self._size})
 
     async def enter_again(self) -> None:
         """Wait without a limit for a place, for work that was admitted before.
@@ -163,3 +174,7 @@ class DatabaseGate:
         CONNECTIONS.labels("in_use").set(open_ - idle)
         CONNECTIONS.labels("idle").set(idle)
         self._counting = asyncio.get_running_loop().call_later(COUNT_EVERY, self._count)
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

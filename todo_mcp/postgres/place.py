@@ -146,6 +146,7 @@ def _call_on(connection: DatabaseWrapper, function: Callable[[], T]) -> T:
 def close_if_stale(connection: DatabaseWrapper) -> None:
     """Close a connection that the server has ended; Django then opens a new one."""
     if connection.connection is not None and connection.connection.is_stale():
+        logger.debug("the server ended an idle connection; a new one replaces it")
         connection.close()
 
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+
+from todo_mcp.configuration.database_url import EXAMPLE, DatabaseUrl
 
 CONNECT_TIMEOUT = 3  # seconds
 # Seconds, seconds, attempts. A network may drop idle connections silently; keepalives find out before a call does.
@@ -12,7 +13,7 @@ KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_coun
 PREPARE_AFTER = 5  # uses of a statement; without a number psycopg prepares nothing, even on request
 
 
-def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = False) -> dict[str, Any]:
+def database_settings(url: DatabaseUrl | None, *, data_dir: Path, transaction_pooling: bool = False) -> dict[str, Any]:
     """Django's database settings. Connections stay open until they break.
 
     Args:
@@ -20,11 +21,13 @@ def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = F
             session: no prepared statement, and no cursor that outlives its transaction.
 
     Raises:
-        ImproperlyConfigured: the URL is not a PostgreSQL URL, or transaction pooling is set without a URL.
+        ImproperlyConfigured: transaction pooling is set without a URL.
     """
-    if not url and transaction_pooling:
-        raise ImproperlyConfigured("DATABASE_POOLER is transaction; set DATABASE_URL to the address of that pooler.")
-    if not url:
+    if url is None and transaction_pooling:
+        raise ImproperlyConfigured(
+            f"DATABASE_POOLER is transaction; set DATABASE_URL to the address of that pooler, like {EXAMPLE}."
+        )
+    if url is None:
         return {
             "ENGINE": "todo_mcp.postgres.embedded",
             "NAME": "todo_mcp",
@@ -37,24 +40,20 @@ def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = F
             },
             "EMBEDDED_DATA_DIR": data_dir / "postgres",
         }
-    scheme, _, rest = url.partition("://")
-    engine, _, _driver = scheme.partition("+")  # postgresql+asyncpg://, as SQLAlchemy writes it
-    if engine not in ("postgres", "postgresql") or not rest:
-        raise ImproperlyConfigured(
-            "DATABASE_URL is not a PostgreSQL URL; write postgresql://user:password@host:5432/name."
-        )
-    settings: dict[str, Any] = dict(
-        dj_database_url.parse(f"postgresql://{rest}", engine="todo_mcp.postgres", conn_max_age=None)
-    )
-    options = settings.setdefault("OPTIONS", {})
-    if "ssl" in options:  # asyncpg's name for libpq's sslmode
-        options["sslmode"] = options.pop("ssl")
-    settings["OPTIONS"] = {
-        "connect_timeout": CONNECT_TIMEOUT,
-        "application_name": "todo-mcp",
-        "prepare_threshold": None if transaction_pooling else PREPARE_AFTER,
-        **KEEPALIVES,
-        **options,
+    return {
+        "ENGINE": "todo_mcp.postgres",
+        "NAME": url.name,
+        "USER": url.user,
+        "PASSWORD": url.password,
+        "HOST": url.host,
+        "PORT": url.port,
+        "CONN_MAX_AGE": None,
+        "DISABLE_SERVER_SIDE_CURSORS": transaction_pooling,
+        "OPTIONS": {
+            "connect_timeout": CONNECT_TIMEOUT,
+            "application_name": "todo-mcp",
+            "prepare_threshold": None if transaction_pooling else PREPARE_AFTER,
+            **KEEPALIVES,
+            **url.options,
+        },
     }
-    settings["DISABLE_SERVER_SIDE_CURSORS"] = transaction_pooling
-    return settings

@@ -19,7 +19,7 @@ from django.db import connection
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.process import startup
-from todo_mcp.process.commands import escaped
+from todo_mcp.process.commands import database_errors, escaped
 from todo_mcp.users.services import create_user
 
 TOKEN_NAME = "make run"  # noqa: S105 (the token's name in lists)
@@ -44,13 +44,13 @@ def reuse_secret_key() -> None:
 
 def take_setup_lock() -> None:
     """Wait until no other process prepares the same database. The lock lasts until the connection closes."""
-    with startup.database_errors(), connection.cursor() as cursor:
+    with database_errors(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [SETUP_LOCK])
 
 
 def migrate() -> int:
     """Apply the missing migrations. Returns their number."""
-    with startup.database_errors():
+    with database_errors():
         missing = startup.unapplied_migrations()
         if missing:
             call_command("migrate", verbosity=0, interactive=False)
@@ -62,7 +62,7 @@ def ensure_access() -> Access:
 
     If there is no valid token, issue one; if there is no user yet, create a superuser first.
     """
-    with startup.database_errors():
+    with database_errors():
         stored = _read_data_file("token")
         record = find_token(stored) if stored else None
         if record is not None and record.user_id is not None:
@@ -143,6 +143,6 @@ def _data_dir_errors() -> Iterator[None]:
         yield
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(
-            f"The data directory {settings.TODO_DATA_DIR} cannot be used ({error}). "
-            "Set TODO_DATA_DIR to a directory that you may write to."
+            f"TODO_DATA_DIR is {str(settings.TODO_DATA_DIR)!r}, which cannot be used ({error}); "
+            "set it to a directory that you may write to, like .data."
         ) from None

@@ -8,17 +8,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NoReturn
 
 from django.conf import settings
 from django.core.management.base import CommandError
-from django.db import DatabaseError, connection, connections
+from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from todo_mcp.process import server
-from todo_mcp.process.commands import escaped
+from todo_mcp.process.commands import database_errors
 
 logger = logging.getLogger(__name__)
 
@@ -40,18 +38,6 @@ def listen(host: str) -> list[socket.socket]:
         return server.bind(host, settings.MCP_SERVER_PORT)
     except server.PortUnavailable as error:
         raise CommandError(str(error)) from None
-
-
-@contextmanager
-def database_errors() -> Iterator[None]:
-    """Turn a database error into a ``CommandError`` with its last line."""
-    try:
-        yield
-    except DatabaseError as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise CommandError(
-            f"The database cannot be used; check DATABASE_URL. It says: {escaped(lines[-1].strip())}"
-        ) from None
 
 
 def unapplied_migrations() -> list[str]:

@@ -7,13 +7,16 @@ SQL statement in them.
 import asyncio
 import logging
 import os
+import queue
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from logging.handlers import QueueHandler
 from typing import Any
 
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -26,10 +29,54 @@ tracer = trace.get_tracer("todo-mcp")
 
 def is_configured() -> bool:
     """Whether the environment names an exporter of traces. OTLP over HTTP is the only one supported."""
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if _variable("OTEL_SDK_DISABLED") == "true":
         return False
-    exporters = os.environ.get("OTEL_TRACES_EXPORTER", "").replace(" ", "")
-    return "otlp" in exporters.split(",") or (not exporters and any(os.environ.get(name) for name in _ENDPOINTS))
+    exporters = _variable("OTEL_TRACES_EXPORTER")
+    return "otlp" in exporters.split(",") or (not exporters and any(map(_variable, _ENDPOINTS)))
+
+
+def check() -> None:
+    """Try the variables as a worker will use them.
+
+    Raises:
+        ImproperlyConfigured: the SDK refuses one of them.
+    """
+    problem = _problem() if is_configured() else ""
+    if not problem:
+        return
+    names = [name for name in sorted(os.environ) if name.startswith("OTEL_")]
+    name = next((name for name in names if not _problem(without=name)), " or ".join(names))
+    reason = "" if "HEADERS" in name else f" ({problem.rstrip('.')})"  # headers may contain a password
+    raise ImproperlyConfigured(
+        f"{name} has a value that OpenTelemetry refuses{reason}; set it to another, like OTEL_BSP_SCHEDULE_DELAY=5000."
+    )
+
+
+def _problem(without: str = "") -> str:
+    """What the SDK reports if it is set up by the environment without one of its variables. "" if it is content."""
+    value = os.environ.pop(without, None)
+    sdk, errors = logging.getLogger("opentelemetry"), queue.SimpleQueue[logging.LogRecord]()
+    handler = QueueHandler(errors)
+    handler.setLevel(logging.ERROR)
+    sdk.addHandler(handler)
+    sdk.propagate = False
+    try:
+        from todo_mcp.telemetry import span_export  # noqa: PLC0415 (5 MB that only traces need; it reads variables too)
+
+        span_export.provider().shutdown()
+    except Exception as error:  # the SDK's parsers raise whatever they meet
+        return str(error) or type(error).__name__
+    finally:
+        sdk.removeHandler(handler)
+        sdk.propagate = True
+        if value is not None:
+            os.environ[without] = value
+    return "" if errors.empty() else errors.get().getMessage().splitlines()[0]
+
+
+def _variable(name: str) -> str:
+    """The value of a variable that is a word or a list of words, in lower case and without blanks."""
+    return "".join(os.environ.get(name, "").lower().split())
 
 
 @asynccontextmanager

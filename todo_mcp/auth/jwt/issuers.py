@@ -1,10 +1,13 @@
 """The issuers whose JWTs are accepted, as configured in the setting JWT_ISSUERS."""
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import cached_property
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from django.core.exceptions import ImproperlyConfigured
 from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import PyJWTError
@@ -21,6 +24,7 @@ FAMILIES = {
     "EdDSA": ("EdDSA",),
 }
 SECRET_MIN = 32  # bytes; RFC 7518, section 3.2
+EXAMPLE = '[{"issuer": "https://login.example.com/", "audience": "todo", "family": "RS", "jwks_url": "https://…"}]'
 HTTPS_OR_LOCAL = r"^https://[^\s]+$|^http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?/[^\s]*$"
 
 
@@ -48,6 +52,19 @@ class JwtIssuer(BaseModel):
     scopes: tuple[str, ...] = ("tasks:read", "tasks:write", "conversations:read", "conversations:write")
     act_as_clients: frozenset[str] = frozenset()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tidy(cls, entry: Any) -> Any:
+        """Bring what people write into one form. ``issuer`` keeps its letters and slashes: tokens repeat it exactly."""
+        if not isinstance(entry, dict):
+            return entry
+        tidy = {name: value if name == "secret" else _without_blanks(value) for name, value in entry.items()}
+        if isinstance(family := tidy.get("family"), str):
+            tidy["family"] = next((name for name in FAMILIES if name.lower() == family.lower()), family)
+        if isinstance(url := tidy.get("jwks_url"), str):
+            tidy["jwks_url"] = re.sub("^https?://[^/?#@]*", lambda match: match[0].lower(), url, flags=re.IGNORECASE)
+        return tidy
+
     @model_validator(mode="after")
     def _one_key(self) -> Self:
         if sum(map(bool, (self.secret, self.public_key, self.jwks_url))) != 1:
@@ -58,6 +75,7 @@ class JwtIssuer(BaseModel):
             raise ValueError(f"secret is shorter than {SECRET_MIN} bytes")
         if self.public_key:
             _ = self._pem
+        _ = urlsplit(self.jwks_url).port  # a ValueError if it is not 0 to 65535
         return self
 
     @property
@@ -88,11 +106,18 @@ class JwtIssuer(BaseModel):
     def _pem(self) -> Any:
         try:
             key = get_default_algorithms()[self.algorithms[0]].prepare_key(self.public_key)
-        except (PyJWTError, ValueError, TypeError):
+        except (PyJWTError, ValueError, TypeError, UnsupportedAlgorithm):
             raise ValueError(f"public_key is no PEM public key of family {self.family}") from None
         if hasattr(key, "private_bytes"):
             raise ValueError("public_key holds a private key; give the public one")
         return key
+
+
+def _without_blanks(value: Any) -> Any:
+    """A text without blanks around it. A list also without its empty items."""
+    if isinstance(value, list):
+        return [item for item in map(_without_blanks, value) if item != ""]
+    return value.strip() if isinstance(value, str) else value
 
 
 def parse_issuers(text: str, scopes: Sequence[str]) -> tuple[JwtIssuer, ...]:
@@ -108,7 +133,7 @@ def parse_issuers(text: str, scopes: Sequence[str]) -> tuple[JwtIssuer, ...]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         location = ".".join(map(str, first["loc"])) or "the list"
-        raise ImproperlyConfigured(f"JWT_ISSUERS, {location}: {first['msg']}. See docs/auth.md.") from None
+        raise ImproperlyConfigured(f"JWT_ISSUERS, {location}: {first['msg']}; write it like {EXAMPLE}.") from None
     if len({issuer.issuer for issuer in issuers}) != len(issuers):
         raise ImproperlyConfigured("JWT_ISSUERS names an issuer twice; give each one entry.")
     if unknown := {scope for issuer in issuers for scope in issuer.scopes} - set(scopes):

@@ -4,6 +4,7 @@ import uuid
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from todo_mcp.auth.principal import local_principal
@@ -12,7 +13,8 @@ from todo_mcp.calls.perform import perform
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.core.strict_json import BadJson, parse
-from todo_mcp.process.commands import escaped
+from todo_mcp.process.commands import database_errors, escaped
+from todo_mcp.users.models import User
 
 
 class Command(BaseCommand):
@@ -35,7 +37,10 @@ class Command(BaseCommand):
             raise CommandError(f"The arguments are not usable: the text {error}.") from None
         if not isinstance(arguments, dict):
             raise CommandError("The arguments must be a JSON object.")
-        logging.getLogger("todo_mcp").setLevel(logging.WARNING)  # the envelope already reports the result
+        if settings.LOG_LEVEL == "INFO":
+            logging.getLogger("todo_mcp").setLevel(logging.WARNING)  # the envelope already reports the result
+        with database_errors():
+            User.objects.exists()  # reaches the database, and finds the tables
         call = Call(
             operation=REGISTRY[options["tool"]],
             arguments=arguments,

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from todo_mcp.process import make_run, startup
+from todo_mcp.telemetry import tracing
 
 
 class Command(BaseCommand):
@@ -16,6 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, host: str, **options: Any) -> None:
         startup.end_on_signals()
+        tracing.check()
         sockets = startup.listen(host)
         make_run.reuse_secret_key()
         make_run.take_setup_lock()

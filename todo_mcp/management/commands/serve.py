@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from todo_mcp.process import startup
+from todo_mcp.telemetry import tracing
 
 
 class Command(BaseCommand):
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         if port not in (None, settings.MCP_SERVER_PORT):
             startup.restart_on(port)
         startup.end_on_signals()
+        tracing.check()
         sockets = startup.listen(host)
         startup.require_migrations()
         startup.share_connections(workers)

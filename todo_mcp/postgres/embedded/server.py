@@ -92,8 +92,8 @@ class EmbeddedServer:
             yield
         except OSError as error:
             raise ImproperlyConfigured(
-                f"The data directory {self._directory} cannot be used ({error.strerror}: {error.filename}). "
-                "Set TODO_DATA_DIR to a directory that you may write to."
+                f"TODO_DATA_DIR is {str(self._directory)!r}, which cannot be used ({error.strerror}: "
+                f"{str(error.filename)!r}); set it to a directory that you may write to, like .data."
             ) from error
 
 
