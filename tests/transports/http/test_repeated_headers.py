@@ -135,10 +135,17 @@ async def test_content_types_that_mean_something_else_are_refused(
     assert await orm(row_counts) == (0, 0)
 
 
-async def test_accept_is_a_list_and_may_stand_on_several_lines(as_alice: Caller) -> None:
-    for values in (["text/event-stream", "application/json"], ["text/html", "application/json", "*/*"]):
+async def test_accept_may_be_repeated_on_lines_that_mean_the_same(as_alice: Caller) -> None:
+    for values in (
+        ["application/json, text/event-stream", "Application/JSON,text/event-stream"],
+        ["text/html, application/json;q=0.9, */*;q=0.8"],
+    ):
         for door in DOORS:
             assert (await call(as_alice, door, "Accept", values)).status_code == 200
+    for values in (["text/event-stream", "application/json"], ["*/*", "*/*", "*/*;q=0.5"]):
+        for door in DOORS:
+            response = await call(as_alice, door, "Accept", values)
+            assert (response.status_code, "header accept has different values" in response.text) == (400, True)
 
 
 async def test_a_comma_within_an_argument_separates_no_copies(as_alice: Caller) -> None:

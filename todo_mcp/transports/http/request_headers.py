@@ -22,8 +22,8 @@ _EXTENDED_PARAMETER = re.compile(rb"\*\d*[ \t]*=")  # RFC 2231; no client needs 
 _SPACE = " \t"  # HTTP's white space, not Unicode's
 # An empty type means no header. The last type is what curl sends for --data.
 _JSON_TYPES = frozenset({"", "application/json", "application/x-www-form-urlencoded"})
-_HAS_ONE_VALUE = frozenset({b"content-type", b"last-event-id"})  # and all that begin with mcp-
-_PARAMETER = b"mcp-param-"  # copies an argument, whose text may contain commas
+_HAS_ONE_VALUE = frozenset({b"accept", b"content-type", b"last-event-id"})  # and all that begin with mcp-
+_MAY_HAVE_COMMAS = (b"accept", b"mcp-param-")  # a list; a copy of an argument, which is text
 _LISTED = re.compile(rb'(?:[^",]|"(?:[^"\\]|\\.)*+"?)++')  # a comma in a quoted text separates nothing
 
 
@@ -115,10 +115,10 @@ def _is_own(origin: str, host: str) -> bool:
 
 
 def merge_copies(raw: Headers) -> Headers:
-    """The headers, with one in place of equal copies of Content-Type and of the headers of MCP.
+    """The headers, with one in place of equal copies of Accept, Content-Type and the headers of MCP.
 
-    A setting or a proxy may add a copy of a header that the client sends, on another line or after a comma. Accept may
-    have different values, because it is a list (RFC 9110, section 5.3).
+    A setting or a proxy may add a copy of a header that the client sends, on another line or after a comma. Accept is a
+    list, so its copies are lines.
 
     Raises:
         Refused: the copies differ.
@@ -126,7 +126,7 @@ def merge_copies(raw: Headers) -> Headers:
     names = set()
     for name, value in raw:
         if name.startswith(b"mcp-") or name in _HAS_ONE_VALUE:
-            if name in names or b"," in value:
+            if name in names or (b"," in value and not name.startswith(_MAY_HAVE_COMMAS)):
                 return _merged(raw)
             names.add(name)
     return raw
@@ -143,13 +143,23 @@ def _merged(raw: Headers) -> Headers:
 
 def _value_of(name: bytes, lines: list[bytes]) -> bytes:
     """The one value of a header that was sent in these lines."""
-    listed = lines if name.startswith(_PARAMETER) else [value for line in lines for value in _LISTED.findall(line)]
+    is_whole = name.startswith(_MAY_HAVE_COMMAS)
+    listed = lines if is_whole else [value for line in lines for value in _LISTED.findall(line)]
     copies = [stripped for value in listed if (stripped := value.strip(b" \t"))] or [b""]
-    kinds = [_media_type(copy) if name == b"content-type" else copy for copy in copies]
+    kinds = [_kind(name, copy) for copy in copies]
     if any(kind != kinds[0] for kind in kinds):
         reason = f"The header {name.decode('latin-1')} has different values. Send it once."
         raise Refused(400, reason, code=HEADER_MISMATCH)
     return copies[0]
+
+
+def _kind(name: bytes, value: bytes) -> object:
+    """What a value means: values that mean the same are equal."""
+    if name == b"content-type":
+        return _media_type(value)
+    if name == b"accept":
+        return frozenset(value.lower().translate(None, b" \t").split(b",")) - {b""}
+    return value
 
 
 def _media_type(value: bytes) -> tuple[str, dict[str, str]]:
