@@ -53,14 +53,16 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        changes = {name: data[name].replace("\r\n", "\n") for name in self.changed_data if name in data}
+        changes = {name: data[name] for name in self.changed_data if name in data}
+        emptied = [name for name, text in changes.items() if not text]
+        sent = {"task_id": self.instance.pk, **changes, "clear": emptied}
         try:
-            arguments = REGISTRY["update_task"].validate({"task_id": self.instance.pk, **changes}) if changes else {}
+            arguments = REGISTRY["update_task"].validate(sent) if changes else {}
         except InvalidArguments as error:
             for name, reason in error.details["fields"].items():
                 self.add_error(name, f"This {reason}.")
         else:
-            data.update({name: arguments[name] for name in changes})
+            data.update({name: arguments.get(name, "") for name in changes})
         return data
 
 

@@ -125,6 +125,15 @@ def test_an_edit_saves_only_the_fields_that_the_operator_changed(client: Client,
     assert event["pgh_context"]["tool"] == "edit" and event["pgh_context"]["user"] == "operator"
 
 
+@pytest.mark.parametrize("title", ["Milk", "Oat milk"])
+def test_an_operator_can_empty_a_description(client: Client, alice: User, title: str) -> None:
+    task = TaskFactory.create(user=alice, title="Milk", description="Two litres")
+    form = {"title": title, "initial-title": "Milk", "description": "", "initial-description": "Two litres"}
+    assert client.post(f"/admin/tasks/task/{task.pk}/change/", form).status_code == 302
+    task.refresh_from_db()
+    assert (task.title, task.description) == (title, "")
+
+
 @pytest.mark.parametrize("title", ["", "\u200b", "a" * 201, "bell \x07"])
 def test_an_edit_obeys_the_validation_rules_of_the_tool(client: Client, alice: User, title: str) -> None:
     task = TaskFactory.create(user=alice, title="Milk")

@@ -101,7 +101,18 @@ async def test_nul_and_lone_surrogates_are_refused_by_name(as_alice: Caller, con
 
 
 @pytest.mark.parametrize(
-    "text", [" ", "\t\n", "".join(CONTROLS[1:]), "\u200b", "\u202eabc", "e\u0301", "👩\u200d👩\u200d👧", "<script>"]
+    "text",
+    [
+        " ",
+        "\t\n",
+        "a\r\nb\rc",
+        "".join(CONTROLS[1:]),
+        "\u200b",
+        "\u202eabc",
+        "e\u0301",
+        "👩\u200d👩\u200d👧",
+        "<script>",
+    ],
 )
 async def test_any_other_text_is_stored_unchanged(as_alice: Caller, orm: Orm, text: str) -> None:
     conversation = await start(as_alice)
