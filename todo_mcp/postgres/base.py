@@ -7,6 +7,7 @@ from psycopg import IsolationLevel
 
 from todo_mcp.postgres.connection import Connection, database_time
 from todo_mcp.postgres.greenlets import without_blocking
+from todo_mcp.postgres.prepared import name_uniquely
 from todo_mcp.postgres.traced import TracedConnection, traced
 from todo_mcp.telemetry.tracing import is_configured
 
@@ -23,4 +24,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
             connection_class = TracedConnection
             conn_params = {**conn_params, "cursor_factory": traced(conn_params["cursor_factory"])}
         with database_time.get():
-            return without_blocking(lambda: connection_class.connect(**conn_params))
+            connection = without_blocking(lambda: connection_class.connect(**conn_params))
+        name_uniquely(connection)
+        return connection

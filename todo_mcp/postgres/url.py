@@ -15,9 +15,10 @@ PREPARE_AFTER = 5  # uses of a statement; without a number psycopg prepares noth
 def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = False) -> dict[str, Any]:
     """Django's database settings. Connections stay open until they break.
 
+    No cursor stays in PostgreSQL outside of a transaction, whether or not a pooler is declared.
+
     Args:
-        transaction_pooling: a pooler may give each transaction another PostgreSQL session, so nothing may stay in a
-            session: no prepared statement, and no cursor that outlives its transaction.
+        transaction_pooling: a pooler may give each transaction another PostgreSQL session, so no statement is prepared.
 
     Raises:
         ImproperlyConfigured: the URL is not a PostgreSQL URL, or transaction pooling is set without a URL.
@@ -56,5 +57,5 @@ def database_settings(url: str, *, data_dir: Path, transaction_pooling: bool = F
         **KEEPALIVES,
         **options,
     }
-    settings["DISABLE_SERVER_SIDE_CURSORS"] = transaction_pooling
+    settings["DISABLE_SERVER_SIDE_CURSORS"] = True
     return settings
