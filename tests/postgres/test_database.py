@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from conversations.models import Conversation
+from conversations.models import Conversation, Message
 from tasks.models import Task, TaskEvent
 from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory, UserFactory
 from todo_mcp.postgres.history import history_context
@@ -91,6 +91,7 @@ def conversation(alice: User) -> Conversation:
         ({"role": "system"}, "messages_role"),
         ({"role": "User"}, "messages_role"),
         ({"role": ""}, "messages_role"),
+        ({"role": "x" * 20}, "messages_role"),
         ({"content": ""}, "messages_content_length"),
         ({"content": "x" * 100_001}, "messages_content_length"),
         ({"user_id": "bob"}, "messages_conversation_user"),
@@ -103,6 +104,27 @@ def test_the_database_refuses_an_invalid_message(
     valid = {"conversation_id": conversation.pk, "user_id": "alice", "created_at": "2026-03-01T12:00:00Z"}
     insert("messages", **{**MESSAGE, **valid, "content": "x" * 100_000})
     assert constraint_of(lambda: insert("messages", **{**MESSAGE, **valid, **columns})) == constraint
+
+
+def test_a_row_that_others_insert_gets_its_times_from_the_database(alice: User, django_assert_num_queries: Any) -> None:
+    """PostgreSQL's now() is constant in a transaction. Rows of this project get Python's time, in one statement."""
+    run("INSERT INTO conversations (id, user_id) VALUES (-1, 'alice')")
+    run("INSERT INTO messages (id, conversation_id, user_id, role, content) VALUES (-1, -1, 'alice', 'user', 'x')")
+    began = Conversation.objects.get().created_at
+    assert {began} == {Conversation.objects.get().updated_at, Message.objects.get().created_at}
+    with django_assert_num_queries(2):
+        own = [Conversation.objects.create(user=alice) for _ in range(2)]
+    assert began < own[0].created_at < own[1].created_at
+    with django_assert_num_queries(1):
+        turn = Message.objects.bulk_create(
+            [Message(conversation=own[0], user=alice, role="user", content=text) for text in "xyz"]
+        )
+    assert [message.content for message in Message.objects.filter(conversation=own[0]).order_by("id")] == [
+        "x",
+        "y",
+        "z",
+    ]
+    assert turn[0].created_at < turn[1].created_at < turn[2].created_at
 
 
 def test_a_conversation_with_messages_cannot_change_its_user(conversation: Conversation, bob: User) -> None:

@@ -65,6 +65,59 @@ migrate()
 report["again"] = tables()
 """
 
+# What information_schema and pg_index say about the two tables, and how old and new rows look.
+_LOOK = """
+def look(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return [list(row) for row in cursor.fetchall()]
+def schema():
+    return {
+        "defaults": look("SELECT table_name, column_name, column_default FROM information_schema.columns WHERE"
+            " table_name IN ('conversations', 'messages') AND column_default IS NOT NULL ORDER BY 1, 2"),
+        "role": look("SELECT character_maximum_length FROM information_schema.columns"
+            " WHERE (table_name, column_name) = ('messages', 'role')"),
+        "check": look("SELECT convalidated FROM pg_constraint WHERE conname = 'messages_role'"),
+        "index": look("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('messages_created')"),
+        "file": look("SELECT pg_relation_filenode('messages')"),
+        "roles": look("SELECT role, count(*) FROM messages GROUP BY role"),
+    }
+"""
+_MESSAGES_BACK_AND_FORTH = """
+import threading, time
+import psycopg
+migrate("users"), migrate("conversations", "0004")
+look("INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at) "
+    "VALUES ('alice', '', '', '', true, false, false, now()) RETURNING id")
+look("INSERT INTO conversations (user_id, created_at, updated_at) VALUES ('alice', now(), now()) RETURNING id")
+OLD = "INSERT INTO messages (conversation_id, user_id, role, content, created_at) SELECT 1, 'alice', 'user', 'x', now()"
+report = {"before": schema()}
+other = psycopg.connect(URL, autocommit=True)
+other.execute("SET statement_timeout = '30s'")
+reader = psycopg.connect(URL)
+reader.execute("SELECT count(*) FROM messages")  # its transaction stays open
+migration = threading.Thread(target=migrate, args=["conversations"], daemon=True)
+migration.start()
+WAITS = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%ALTER TABLE messages%'"
+while not other.execute(WAITS).fetchall():
+    time.sleep(0.01)
+other.execute(OLD)  # the release before writes meanwhile
+report["meanwhile"] = other.execute("SELECT count(*) FROM messages").fetchone()
+reader.close()
+migration.join()
+report["after"] = schema()
+other.execute("INSERT INTO conversations (user_id) VALUES ('alice')")
+other.execute("INSERT INTO messages (conversation_id, user_id, role, content) VALUES (2, 'alice', 'assistant', 'x')")
+try:
+    other.execute(OLD.replace("'user'", "'tool'"))
+except psycopg.errors.CheckViolation as error:
+    report["refused"] = error.diag.constraint_name
+migrate("conversations", "0004")
+report["back"] = schema()
+migrate("conversations")
+report["again"] = schema()
+"""
+
 
 def run(url: str, script: str) -> Any:
     """Run a script on this database. Returns its report."""
@@ -149,6 +202,23 @@ def test_every_migration_of_this_project_goes_forward_back_with_data_and_forward
     assert ours <= set(report["complete"])
     assert not ours & set(report["gone"])
     assert report["again"] == report["complete"]
+
+
+def test_messages_get_their_index_and_defaults_while_the_release_before_reads_and_writes() -> None:
+    """A long transaction holds the table. The migration waits for it, but nobody waits behind the migration."""
+    with server("18") as url:
+        report = run(url, f"URL = {url!r}{_LOOK}{_MESSAGES_BACK_AND_FORTH}")
+    times = [["conversations", "created_at"], ["conversations", "updated_at"], ["messages", "created_at"]]
+    before, after, back, again = (report[name] for name in ("before", "after", "back", "again"))
+    assert (before["defaults"], before["role"], before["index"]) == ([], [[9]], [])
+    assert report["meanwhile"] == [1]
+    assert after["defaults"] == [[*column, "now()"] for column in times]
+    assert (after["role"], after["check"], after["index"]) == ([[20]], [[True]], [[True]])
+    assert after["file"] == before["file"]  # the table was not rewritten
+    assert report["refused"] == "messages_role"
+    assert {**back, "file": None, "roles": None} == {**before, "file": None, "roles": None}
+    assert {**again, "file": None, "roles": None} == {**after, "file": None, "roles": None}
+    assert sorted(again["roles"]) == sorted(back["roles"]) == [["assistant", 1], ["user", 1]]
 
 
 @pytest.mark.django_db

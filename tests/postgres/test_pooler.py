@@ -41,7 +41,7 @@ def test_behind_a_pooler_nothing_is_prepared_and_no_cursor_outlives_its_transact
 ) -> None:
     database = database_settings(parse_database_url(URL), data_dir=Path(), transaction_pooling=pooling)
     assert database["OPTIONS"]["prepare_threshold"] == threshold
-    assert database["DISABLE_SERVER_SIDE_CURSORS"] is pooling
+    assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
 
 
 def test_a_pooler_without_an_address_is_refused() -> None:

@@ -5,19 +5,23 @@ Every operation is called with every combination of its arguments. This includes
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
 from conversations.models import Conversation, Message
+from conversations.search import _BY_INDEX
 from conversations.transcript import PageRequest, message_page
 from tasks.models import Task
 from tasks.retention import DELETED_TASKS
 from tests.postgres.plans import complaints
+from tests.support.operators import sign_in
 from todo_mcp.auth.authentication import authenticate, recall_principal
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import InvalidArguments, TodoError
@@ -27,6 +31,7 @@ from todo_mcp.idempotency.services import EXPIRED_KEYS
 from todo_mcp.postgres.operation_run import OperationRun, Unmet
 from todo_mcp.postgres.purging import Purge
 from todo_mcp.statistics.token_use import write_uses
+from todo_mcp.users.models import User
 
 STRANGER = "user-1"  # has few rows
 USER = "user-7"  # has 10,000 tasks, of which 3,000 are deleted and 10 pending, and a conversation of 5,000 messages
@@ -160,6 +165,51 @@ def test_an_operation_reads_by_index_and_no_more_than_it_needs(
 def test_a_transcript_is_read_by_index(token: str, argument_values: dict[str, list[Any]], where: str) -> None:
     request = PageRequest(**{where: argument_values["message_id"][0]} if where else {})
     assert not complaints(lambda: message_page(argument_values["conversation_id"][0], request))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "conversations/conversation/",
+        "conversations/conversation/?role=assistant&user=user-7",
+        "conversations/conversation/?q=rare",
+        "conversations/conversation/?q=words",
+        "conversations/conversation/?q=words&user=user-7",
+        "conversations/conversation/?created_at_from=2001-01-01",
+        "conversations/conversation/{}/change/",
+    ],
+)
+def test_the_index_of_messages_by_time_changes_no_plan_of_the_admin(
+    token: str, argument_values: dict[str, list[Any]], path: str
+) -> None:
+    """PostgreSQL must not walk through all messages by time to find a few of one conversation or with a word."""
+    url = f"/admin/{path.format(argument_values['conversation_id'][0])}"
+    with transaction.atomic(), connection.cursor() as cursor:
+        client = sign_in(User.objects.create_superuser("operator"))
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(url).status_code == 200
+        sql = [query["sql"].strip() for query in captured]
+        queries = [query for query in sql if query.startswith("SELECT") and "messages" in query]
+        assert queries
+
+        def plans() -> list[Any]:
+            plans = []
+            for query in queries:
+                cursor.execute(_BY_INDEX if "@@" in query else "RESET ALL")
+                cursor.execute(f"EXPLAIN (COSTS OFF) {query}")
+                plans.append(cursor.fetchall())
+            return plans
+
+        with_index = plans()
+        cursor.execute("DROP INDEX messages_created")
+        assert with_index == plans()
+        transaction.set_rollback(True)
+
+
+def test_messages_of_a_time_are_read_by_index(token: str) -> None:
+    rows = Message.objects.filter(created_at__gte=timezone.now() + timedelta(days=1)).order_by("-created_at")
+    assert not complaints(lambda: list(rows[:50]))
 
 
 @pytest.mark.parametrize("service", [False, True])

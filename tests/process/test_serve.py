@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 
 from tests.support.manage import Manage
 from tests.support.processes import PATIENCE, eventually, free_port
+from tests.support.server_process import status_of
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.process import startup
 from todo_mcp.process.server import PortUnavailable, bind
@@ -144,6 +145,49 @@ def test_the_printed_address_contains_another_port(start: Start, url: str) -> No
     assert server.line("Serving ") == f"http://localhost:{port} on localhost port {port}. Ctrl-C stops it."
     server.wait_ready()
     assert server.end() == 0
+
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "PUBLIC_URL": "https://todo.example.com",
+    "SECRET_KEY": "served-by-a-test-" + "0123456789" * 5,
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "where", "is_open"),
+    [
+        ([], {}, "localhost port", False),
+        (["--host", "0.0.0.0"], {}, "0.0.0.0 port", True),
+        ([], PRODUCTION, "all addresses, port", True),
+        (["--host", "localhost"], PRODUCTION, "localhost port", False),
+        (["--host", "127.0.0.1"], PRODUCTION, "127.0.0.1 port", False),
+    ],
+)
+def test_the_server_listens_on_all_addresses_in_production_and_on_localhost_in_development(
+    start: Start, url: str, arguments: list[str], environment: dict[str, str], where: str, is_open: bool
+) -> None:
+    """127.0.0.2 is an address of this machine, but not localhost."""
+    server = start("serve", *arguments, DATABASE_URL=url, **environment)
+    public_url = environment.get("PUBLIC_URL", f"http://localhost:{server.port}")
+    assert server.line("Serving ") == f"{public_url} on {where} {server.port}. Ctrl-C stops it."
+    eventually(lambda: status_of(f"http://127.0.0.1:{server.port}/healthz"), "the server")
+    assert (status_of(f"http://127.0.0.2:{server.port}/healthz") is not None) is is_open
+    assert server.end() == 0
+
+
+def test_no_host_means_all_addresses_of_both_families() -> None:
+    """A machine may lack IPv6. Neither family's socket serves the other, so both have the same port."""
+    port = free_port()
+    sockets = bind("", port)
+    try:
+        addresses = {sock.getsockname()[:2] for sock in sockets}
+        has_ipv6 = any(address[0] == "::" for address in addresses)
+        assert addresses == {("0.0.0.0", port)} | ({("::", port)} if has_ipv6 else set())
+        assert has_ipv6 or not Path("/proc/net/if_inet6").exists()
+    finally:
+        for sock in sockets:
+            sock.close()
 
 
 def test_a_port_in_use_is_reported(start: Start, url: str) -> None:

@@ -8,6 +8,7 @@ from psycopg import IsolationLevel
 
 from todo_mcp.postgres.connection import Connection, database_time
 from todo_mcp.postgres.greenlets import without_blocking
+from todo_mcp.postgres.prepared import name_uniquely
 from todo_mcp.postgres.traced import TracedConnection, is_wanted, traced
 
 
@@ -24,6 +25,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             conn_params = {**conn_params, "cursor_factory": traced(conn_params["cursor_factory"])}
         with database_time.get():
             try:
-                return without_blocking(lambda: connection_class.connect(**conn_params))
+                connection = without_blocking(lambda: connection_class.connect(**conn_params))
             except UnicodeError:  # from Python's resolver
                 raise psycopg.OperationalError("the host is not a host name") from None
+        name_uniquely(connection)
+        return connection

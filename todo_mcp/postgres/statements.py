@@ -16,11 +16,10 @@ from django.db.models.sql import InsertQuery, UpdateQuery
 
 from todo_mcp.postgres.history import current_metadata
 from todo_mcp.postgres.operation_run import Unmet, current_run
+from todo_mcp.postgres.prepared import CHANGED, LOST, preparing
 
 Sql = tuple[str, Sequence[Any]]  # with a %s for each parameter, and the parameters
 
-# A migration changed a column, or a session ran DEALLOCATE. PostgreSQL says so before the statement does anything.
-_PLAN_LOST = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
 _METADATA = "pghistory.context_metadata"  # the setting from which pghistory's triggers read who makes a change
 
 
@@ -218,16 +217,31 @@ def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     started = time.monotonic()
+    # Only ``calls.retries`` repeats a transaction. In any other one, a lost prepared statement would be an error.
+    prepare = False if connection.in_atomic_block and current_run() is None else preparing.choice
     rows: list[tuple[Any, ...]]
     with connection.wrap_database_errors:
         try:
-            rows = connection.connection.bare_cursor.execute(sql, params, binary=True).fetchall()
-        except _PLAN_LOST:
-            if connection.in_atomic_block:
-                raise  # the rollback also drops the prepared statements
-            connection.close()
-            connection.connect()
-            rows = connection.connection.bare_cursor.execute(sql, params, binary=True).fetchall()
+            rows = connection.connection.bare_cursor.execute(sql, params, prepare=prepare, binary=True).fetchall()
+        except psycopg.DatabaseError as error:
+            if not _can_repeat(connection, error):
+                raise
+            rows = connection.connection.bare_cursor.execute(sql, params, prepare=False, binary=True).fetchall()
     if connection.queries_logged:
         connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - started:.3f}"})
     return rows
+
+
+def _can_repeat(connection: Any, error: psycopg.DatabaseError) -> bool:
+    """Whether a prepared statement could not run, so that a repetition of it alone may succeed.
+
+    It has done nothing then. In a transaction it cannot be repeated alone: the whole transaction has failed.
+    """
+    if error.sqlstate in LOST:
+        preparing.stop(error.sqlstate)
+        return not connection.in_atomic_block
+    if error.sqlstate not in CHANGED or connection.in_atomic_block:
+        return False
+    connection.close()  # psycopg would use its old plan again
+    connection.connect()
+    return True

@@ -16,9 +16,10 @@ PREPARE_AFTER = 5  # uses of a statement; without a number psycopg prepares noth
 def database_settings(url: DatabaseUrl | None, *, data_dir: Path, transaction_pooling: bool = False) -> dict[str, Any]:
     """Django's database settings. Connections stay open until they break.
 
+    No cursor stays in PostgreSQL outside of a transaction, whether or not a pooler is declared.
+
     Args:
-        transaction_pooling: a pooler may give each transaction another PostgreSQL session, so nothing may stay in a
-            session: no prepared statement, and no cursor that outlives its transaction.
+        transaction_pooling: a pooler may give each transaction another PostgreSQL session, so no statement is prepared.
 
     Raises:
         ImproperlyConfigured: transaction pooling is set without a URL.
@@ -48,7 +49,7 @@ def database_settings(url: DatabaseUrl | None, *, data_dir: Path, transaction_po
         "HOST": url.host,
         "PORT": url.port,
         "CONN_MAX_AGE": None,
-        "DISABLE_SERVER_SIDE_CURSORS": transaction_pooling,
+        "DISABLE_SERVER_SIDE_CURSORS": True,
         "OPTIONS": {
             "connect_timeout": CONNECT_TIMEOUT,
             "application_name": "todo-mcp",

@@ -147,11 +147,13 @@ class Supervisor(multiprocess.Multiprocess):
 def bind(host: str, port: int) -> list[socket.socket]:
     """Listening sockets on every address of the host, so that clients reach "localhost" over IPv4 and IPv6.
 
+    An empty host means all addresses of this machine, of both families.
+
     Raises:
         PortUnavailable: the port is taken or not allowed, or the host is not an address of this machine.
     """
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror:
         raise PortUnavailable(f"{host} is no address of this machine; use localhost, or 0.0.0.0 for all.") from None
     sockets: list[socket.socket] = []
@@ -164,7 +166,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
                 raise PortUnavailable(REFUSALS[error.errno].format(port)) from None
             reasons.append(error.strerror or str(error))  # such as a machine without IPv6; another address may work
     if not sockets:
-        raise PortUnavailable(f"The server cannot listen on port {port} of {host}: {reasons[0]}.")
+        raise PortUnavailable(f"The server cannot listen on port {port} of {host or 'any address'}: {reasons[0]}.")
     return sockets
 
 

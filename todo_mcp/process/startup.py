@@ -33,7 +33,10 @@ def end_on_signals() -> None:
 
 
 def listen(host: str) -> list[socket.socket]:
-    """Listen on ``MCP_SERVER_PORT``. Clients that connect before the server is ready wait."""
+    """Listen on ``MCP_SERVER_PORT``, on all addresses if the host is empty.
+
+    Clients that connect before the server is ready wait.
+    """
     try:
         return server.bind(host, settings.MCP_SERVER_PORT)
     except server.PortUnavailable as error:
