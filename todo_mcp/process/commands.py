@@ -9,11 +9,11 @@ from datetime import timedelta
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
+from todo_mcp.core.durations import parse_duration
 from todo_mcp.core.errors import TodoError
 
 # C0, DEL and C1 controls; Unicode direction marks and line ends; lone surrogates, which cannot be encoded.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def escaped(text: str, *, layout: str = "") -> str:
@@ -43,7 +43,7 @@ def duration(text: str) -> timedelta:
     Raises:
         ArgumentTypeError: the text is anything else.
     """
-    match = re.fullmatch(r"([1-9][0-9]{0,4})([mhdw])", text)
-    if not match:
-        raise ArgumentTypeError(f"{text!r} is not a duration; write 90m, 12h, 30d or 4w")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
