@@ -9,6 +9,7 @@ from django.http.request import split_domain_port, validate_host
 from starlette.types import Scope
 
 from todo_mcp.core.errors import Unauthenticated
+from todo_mcp.core.token_rules import TokenRule
 from todo_mcp.transports.http.paths import canonical_path, takes_calls
 from todo_mcp.transports.http.request_body import Refused
 
@@ -48,9 +49,9 @@ class RequestHeaders:
             raise Refused(400, "There is more than one Authorization header.")
         scheme, _, token = (values[0] if values else "").strip(_SPACE).partition(" ")
         if not scheme:
-            raise Unauthenticated(invalid_token=False)
+            raise Unauthenticated(TokenRule.NO_CREDENTIALS)
         if scheme.lower() != "bearer" or not token.strip(_SPACE):
-            raise Unauthenticated
+            raise Unauthenticated(TokenRule.HEADER)
         return token.strip(_SPACE)
 
     def check_media_types(self) -> None:
