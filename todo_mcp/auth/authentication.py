@@ -17,22 +17,23 @@ from todo_mcp.auth.token_condition import TokenCondition
 from todo_mcp.auth.tokens import TOKEN_MAX, checksum
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import Unauthenticated
+from todo_mcp.core.token_rules import TokenRule
 from todo_mcp.postgres.statements import Parameter, select
 from todo_mcp.statistics.token_use import token_uses
 from todo_mcp.users.models import User
 from todo_mcp.users.services import create_user
 
 
-def _tokens_in_force(user: object) -> QuerySet[Any, Any]:
+def _tokens_by_checksum(user: object) -> QuerySet[Any, Any]:
     target = User.objects.filter(pk=Parameter("target")).values("is_active")
-    tokens = AccessToken.objects.filter(token_checksum=Parameter("checksum"), expires__gt=Parameter("now"))
+    tokens = AccessToken.objects.filter(token_checksum=Parameter("checksum"))
     rows: QuerySet[Any, Any] = tokens.annotate(target_active=Subquery(target)).values_list(
-        "id", "scope", "resource", "user_id", "user__is_active", "application__name", "target_active"
+        "id", "scope", "resource", "expires", "user_id", "user__is_active", "application__name", "target_active"
     )
     return rows
 
 
-_find_token = select(_tokens_in_force)
+_find_token = select(_tokens_by_checksum)
 
 
 def authenticate(token: str, *, target: str | None = None) -> Principal:
@@ -40,26 +41,35 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
 
     Raises:
         Unauthenticated: the token is unknown, revoked, expired or for another audience, or its user is deactivated.
-            The error does not say which.
+            The error says which only to the log.
         KeysUnavailable: the token is a JWT and cannot be checked now.
     """
     if len(token) > TOKEN_MAX or not token.isascii():
-        raise Unauthenticated
+        raise Unauthenticated(TokenRule.MALFORMED)
     if looks_like_jwt(token):
         return _of_jwt(token, target)
     hashed = checksum(token)
-    rows = _find_token(checksum=hashed, now=timezone.now(), target=target)
-    if not rows:
+    rows = _find_token(checksum=hashed, target=target)
+    if rule := _broken_rule(rows):
         remembered_tokens.forget(hashed)
-        raise Unauthenticated
-    token_id, scope, resource, user_id, is_active, name, target_active = rows[0]
-    if is_active is False or not is_audience(resource):
-        remembered_tokens.forget(hashed)
-        raise Unauthenticated
+        raise Unauthenticated(rule)
+    token_id, scope, resource, _expires, user_id, _is_active, name, target_active = rows[0]
     token_uses.touch(token_id)
     principal = Principal(token_id, name or "", user_id, frozenset(scope.split()), target_active)
     remembered_tokens.add(hashed, RememberedToken(principal, scope, to_json(resource).decode()))
     return principal
+
+
+def _broken_rule(rows: list[tuple[Any, ...]]) -> TokenRule | None:
+    """The first rule that the record of a token breaks. A revoked token has no record, like an unknown one."""
+    if not rows:
+        return TokenRule.UNKNOWN
+    _id, _scope, resource, expires, _user_id, is_active, *_ = rows[0]
+    if expires <= timezone.now():
+        return TokenRule.EXPIRED
+    if is_active is False:
+        return TokenRule.USER_DEACTIVATED
+    return None if is_audience(resource) else TokenRule.AUDIENCE
 
 
 def recall_principal(token: str, *, target: str | None = None) -> tuple[Principal, TokenCondition] | None:
@@ -91,7 +101,8 @@ def _of_jwt(token: str, target: str | None) -> Principal:
     if active is None and claims.issuer.unknown_subjects == "create":
         active = _create_user(claims.subject)
     if not active:
-        raise Unauthenticated
+        rule = TokenRule.USER_UNKNOWN if active is None else TokenRule.USER_DEACTIVATED
+        raise Unauthenticated(rule, issuer=claims.issuer.issuer)
     return Principal(None, claims.client, claims.subject, claims.scopes)
 
 

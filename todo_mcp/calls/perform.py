@@ -63,7 +63,8 @@ def perform(call: Call, identify: Identify, recall: Recall = lambda target: None
         error = _defect(defect, call)
     if error:
         envelope = failure(error)
-    _record(call, steps.user_id, error, time.perf_counter() - started)
+    task_id = steps.task_id or envelope["data"].get("task_id")
+    _record(call, steps.user_id, task_id, error, time.perf_counter() - started)
     return envelope, error
 
 
@@ -75,7 +76,7 @@ def perform_for(call: Call, token: str) -> tuple[Envelope, TodoError | None]:
 class _CallSteps:
     """The steps of one call: first the arguments are validated, then the caller is identified.
 
-    ``user_id`` is the user whose data the call is about, once the caller is known.
+    ``user_id`` is the user whose data the call is about, once the caller is known. ``task_id`` is a valid argument.
     """
 
     def __init__(self, call: Call) -> None:
@@ -90,6 +91,7 @@ class _CallSteps:
         except InvalidArguments as error:
             self._invalid = error  # reported only to a caller with a valid token
         self._target: str | None = self._arguments.pop("user_id", None)
+        self.task_id: int | None = self._arguments.get("task_id")
 
     def do_with_remembered_token(self, recall: Recall) -> Output | None:
         """Run the operation; its statements check the token too. None if that was not possible and nothing was done."""
@@ -179,7 +181,7 @@ def _defect(error: Exception, call: Call) -> InternalError:
     return InternalError(call.request_id)
 
 
-def _record(call: Call, user_id: str | None, error: TodoError | None, seconds: float) -> None:
+def _record(call: Call, user_id: str | None, task_id: int | None, error: TodoError | None, seconds: float) -> None:
     outcome = error.name if error else "success"
     database_seconds = database_time.get().seconds
     count_call(call.operation.name, call.transport, call.revision, outcome, seconds, database_seconds)
@@ -198,6 +200,7 @@ def _record(call: Call, user_id: str | None, error: TodoError | None, seconds: f
             "tool": call.operation.name,
             "outcome": outcome,
             "user": user_id,
+            **({"task_id": task_id} if task_id else {}),
             "transport": call.transport,
             "revision": call.revision,
             "client": call.client,

@@ -27,6 +27,8 @@ next and never contains text of a task.
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from todo_mcp.core.token_rules import TokenRule
+
 
 class TodoError(Exception):
     """Base class of every error that the caller receives in the envelope."""
@@ -181,8 +183,14 @@ class RuleBroken(Exception):
 
 
 class Unauthenticated(Exception):
-    """The credentials are missing or invalid. ``invalid_token`` is False if none were sent (RFC 6750 section 3)."""
+    """The credentials are missing or invalid.
 
-    def __init__(self, *, invalid_token: bool = True) -> None:
-        super().__init__("invalid token" if invalid_token else "no token")
-        self.invalid_token = invalid_token
+    ``rule`` and ``issuer`` are for the log. ``issuer`` is the configured issuer that a JWT names, or empty.
+    ``invalid_token`` is False if no credentials were sent (RFC 6750, section 3).
+    """
+
+    def __init__(self, rule: TokenRule, *, issuer: str = "") -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.issuer = issuer
+        self.invalid_token = rule is not TokenRule.NO_CREDENTIALS

@@ -15,6 +15,7 @@ from django.db.migrations.exceptions import MigrationSchemaMissing
 from psycopg.pq import Conninfo
 
 from todo_mcp.configuration.database_url import EXAMPLE
+from todo_mcp.core.durations import parse_duration
 from todo_mcp.core.errors import TodoError
 
 # C0, DEL and C1 controls; Unicode direction marks and line ends; lone surrogates, which cannot be encoded.
@@ -23,7 +24,6 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 _OF_THE_CONNECTION = (InterfaceError, MigrationSchemaMissing, NotSupportedError, OperationalError)
 _OF_THE_DATABASE = ("25006", "3F000", "42501")  # read-only, no schema, no permission
 _NO_TABLES = ("42P01", "42703", "42883")  # no table, no column, no function
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def escaped(text: str, *, layout: str = "") -> str:
@@ -83,7 +83,7 @@ def duration(text: str) -> timedelta:
     Raises:
         ArgumentTypeError: the text is anything else.
     """
-    match = re.fullmatch(r"([1-9][0-9]{0,4})([mhdw])", text)
-    if not match:
-        raise ArgumentTypeError(f"{text!r} is not a duration; write 90m, 12h, 30d or 4w")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None

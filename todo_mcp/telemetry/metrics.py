@@ -70,6 +70,9 @@ CONNECTIONS_LIMIT = Gauge(
 REFUSED = Counter(
     "todo_refused_requests", "Requests refused before any tool, by HTTP status.", ["status"], registry=None
 )
+UNAUTHENTICATED = Counter(
+    "todo_unauthenticated_requests", "Requests answered 401, by the rule that refused them.", ["rule"], registry=None
+)
 
 METRICS: tuple[Collector, ...] = (
     CALLS,
@@ -82,6 +85,7 @@ METRICS: tuple[Collector, ...] = (
     CONNECTIONS,
     CONNECTIONS_LIMIT,
     REFUSED,
+    UNAUTHENTICATED,
 )
 
 

@@ -1,6 +1,7 @@
 """JWTs of configured issuers: for which users they act, what they allow, and which configurations are refused."""
 
 import json
+import math
 import time
 from typing import Any
 
@@ -103,6 +104,9 @@ async def test_the_history_names_a_backend_that_acts_by_delegation(
     assert await status(http, token, user_id="bob") == 403
 
 
+NO_LIFETIMES: list[Any] = [0, 59, -3600, 2_592_001, 10**30, 90.5, True, None, [], {}, "", "soon", "3600", "24", "1 h"]
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -122,6 +126,8 @@ async def test_the_history_names_a_backend_that_acts_by_delegation(
         ({"scopes": ["admin"]}, "admin"),
         ({"unknown_subjects": "maybe"}, "unknown_subjects"),
         ({"leeway": 3600}, "leeway"),
+        *[({"max_lifetime": value}, f"max_lifetime of issuer '{ISSUER}' must be") for value in NO_LIFETIMES],
+        *[({"max_lifetime": value}, 'such as "24h"') for value in (24, "24H", "5w", "59s", math.inf, math.nan)],
     ],
     ids=str,
 )
@@ -129,6 +135,48 @@ async def test_a_wrong_configuration_is_refused_without_revealing_a_key(changed:
     with pytest.raises(ImproperlyConfigured) as error:
         parse_issuers(json.dumps([issuer(**changed)]), SCOPES)
     assert words in str(error.value) and SECRET not in str(error.value) and str(error.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("configured", "seconds"),
+    [
+        ({}, 3600),
+        ({"max_lifetime": 60}, 60),
+        ({"max_lifetime": 5400}, 5400),
+        ({"max_lifetime": 5400.0}, 5400),
+        ({"max_lifetime": "90m"}, 5400),
+        ({"max_lifetime": "24h"}, 86_400),
+        ({"max_lifetime": "30d"}, 2_592_000),
+    ],
+    ids=str,
+)
+async def test_a_token_lives_as_long_as_its_issuer_may_let_it_and_no_second_longer(
+    http: httpx2.AsyncClient, alice: User, configure: Configure, configured: dict[str, Any], seconds: int
+) -> None:
+    configure(**configured)
+    now = int(time.time())
+    assert await status(http, signed(claims(iat=now, exp=now + seconds))) == 200
+    assert await status(http, signed(claims(iat=now, exp=now + seconds + 1))) == 401
+    assert await status(http, signed(claims(iat=now - seconds - 100, exp=now - 40))) == 401
+
+
+async def test_a_delegated_token_lives_five_minutes_at_most_whatever_its_issuer_may_do(
+    http: httpx2.AsyncClient, alice: User, configure: Configure
+) -> None:
+    now = int(time.time())
+    for max_lifetime, seconds in (("30d", 300), (60, 60)):
+        configure(max_lifetime=max_lifetime)
+        for lifetime, expected in ((seconds, 200), (seconds + 1, 401)):
+            token = signed(claims(iat=now, exp=now + lifetime, act={"sub": "chat"}))
+            assert await status(http, token) == expected
+
+
+async def test_each_issuer_has_its_own_longest_lifetime(http: httpx2.AsyncClient, alice: User, settings: Any) -> None:
+    other = {"issuer": "https://other.example/", "max_lifetime": "24h"}
+    settings.JWT_ISSUERS = parse_issuers(json.dumps([issuer(), issuer(**other)]), SCOPES)
+    now = int(time.time())
+    for name, expected in ((ISSUER, 401), (other["issuer"], 200)):
+        assert await status(http, signed(claims(iss=name, iat=now, exp=now + 86_400))) == expected
 
 
 async def test_a_private_key_or_a_malformed_configuration_is_refused() -> None:

@@ -1,7 +1,8 @@
 """Fixtures for sign-in and tokens: Alice's browser, a registered client, an issuer, and client documents."""
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ from tests.support.auth.client_documents import DocumentServer, certificates, do
 from tests.support.auth.issuers import Configure, issuer
 from tests.support.auth.oauth_client import PASSWORD, Browser, OAuthClient, registered
 from todo_mcp.auth.jwt.issuers import parse_issuers
+from todo_mcp.telemetry import refused_tokens
+from todo_mcp.telemetry.logs import Formatter
+from todo_mcp.telemetry.refused_tokens import LimitedLog
 from todo_mcp.users.models import User
+
+RefusalLines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +58,29 @@ def configure(settings: Any) -> Configure:
         settings.JWT_ISSUERS = parse_issuers(json.dumps([issuer(**changes)]), list(settings.SCOPES))
 
     return configure
+
+
+@pytest.fixture
+def refusal_lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> RefusalLines:
+    """The log lines about refused credentials since the test began. The limit starts anew."""
+    caplog.set_level(logging.INFO, refused_tokens.__name__)  # the command "call" changes the level of all loggers
+    monkeypatch.setattr(refused_tokens, "_log", LimitedLog())
+    handler = _Lines()
+    logger = logging.getLogger(refused_tokens.__name__)
+    monkeypatch.setattr(logger, "handlers", [handler])
+    return lambda: [json.loads(line) for line in handler.lines]
+
+
+class _Lines(logging.Handler):
+    """Formats each record at once, because the request's id is known only then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.setFormatter(Formatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
 
 
 @pytest.fixture

@@ -11,9 +11,19 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from django.core.exceptions import ImproperlyConfigured
 from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import PyJWTError
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from todo_mcp.auth.jwt.key_set import JsonWebKeySet
+from todo_mcp.core.durations import parse_duration
 
 # RFC 7518, section 3.1, and RFC 8037. The configuration names the family; a token names one algorithm of it.
 FAMILIES = {
@@ -23,6 +33,7 @@ FAMILIES = {
     "ES": ("ES256", "ES384", "ES512"),
     "EdDSA": ("EdDSA",),
 }
+LIFETIMES = range(60, 30 * 24 * 3600 + 1)  # seconds; a smaller number was meant as minutes or hours
 SECRET_MIN = 32  # bytes; RFC 7518, section 3.2
 EXAMPLE = '[{"issuer": "https://login.example.com/", "audience": "todo", "family": "RS", "jwks_url": "https://…"}]'
 HTTPS_OR_LOCAL = r"^https://[^\s]+$|^http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?/[^\s]*$"
@@ -38,6 +49,7 @@ class JwtIssuer(BaseModel):
         unknown_subjects: whether the first call of an unknown ``sub`` creates a user.
         scopes: the scopes of a token that has no scope claim.
         act_as_clients: clients (``client_id`` or ``azp``) whose own tokens act for any user, like service tokens.
+        max_lifetime: the largest difference of ``exp`` and ``iat``, in seconds; the text may also be a duration.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +63,21 @@ class JwtIssuer(BaseModel):
     unknown_subjects: Literal["refuse", "create"] = "refuse"
     scopes: tuple[str, ...] = ("tasks:read", "tasks:write", "conversations:read", "conversations:write")
     act_as_clients: frozenset[str] = frozenset()
+    max_lifetime: int = 3600
+
+    @field_validator("max_lifetime", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any, info: ValidationInfo) -> int:
+        try:
+            seconds = parse_duration(value).total_seconds() if isinstance(value, str) else value
+            if isinstance(seconds, (int, float)) and seconds == int(seconds) and int(seconds) in LIFETIMES:
+                return int(seconds)
+        except (ValueError, OverflowError):  # no duration, NaN or Infinity
+            pass
+        raise ValueError(
+            f"the max_lifetime of issuer {info.data.get('issuer')!r} must be a number of seconds, such as 5400, "
+            f'or a text such as "24h", from {LIFETIMES.start} s to 30d'
+        )
 
     @model_validator(mode="before")
     @classmethod

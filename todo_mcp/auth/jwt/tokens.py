@@ -15,18 +15,31 @@ from todo_mcp.auth.jwt.issuers import JwtIssuer
 from todo_mcp.auth.tokens import ACT_AS, TOKEN_MAX
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.strict_json import BadJson, parse
+from todo_mcp.core.token_rules import TokenRule
 
-# Seconds
-LIFETIME_MAX = 3600
 CLIENT_NAME_MAX = 255
+# Seconds
 DELEGATED_LIFETIME_MAX = 300
 LEEWAY = 30
 
 REQUIRED = ["exp", "iat", "sub", "aud", "iss"]
-TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})  # RFC 7519, section 5.1; RFC 9068, section 2.1
+ACCESS_TYPE = "at+jwt"  # RFC 9068, section 2.1; no other kind of token has this type
+TYPES = frozenset({"jwt", ACCESS_TYPE})  # RFC 7519, section 5.1
 # Claims of ID tokens, logout tokens and sender-constrained tokens. These are not bearer access tokens.
-FOREIGN_CLAIMS = frozenset({"nonce", "at_hash", "c_hash", "s_hash", "events", "cnf"})
+FOREIGN_CLAIMS = frozenset({"at_hash", "c_hash", "s_hash", "events", "cnf"})
+# Claims in which Keycloak, Amazon Cognito and others, and SimpleJWT name the kind of a token, and their access tokens.
+KIND_CLAIMS = ("typ", "token_use", "token_type")
+ACCESS_KINDS = frozenset({"access", "access_token", "bearer", "jwt", ACCESS_TYPE, "sliding"})
 SCOPE_CLAIMS = ("scope", "scp")  # RFC 8693, section 4.2; Microsoft and Okta use scp
+# The rule behind an error of PyJWT or of the search for a key. The first match counts. Other errors are about claims.
+RULES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], TokenRule], ...] = (
+    (jwt.InvalidSignatureError, TokenRule.JWT_SIGNATURE),
+    (jwt.ExpiredSignatureError, TokenRule.JWT_EXPIRED),
+    (jwt.ImmatureSignatureError, TokenRule.JWT_NOT_YET_VALID),
+    (jwt.InvalidAudienceError, TokenRule.JWT_AUDIENCE),
+    (jwt.DecodeError, TokenRule.JWT_MALFORMED),
+    ((LookupError, jwt.InvalidKeyError, jwt.PyJWKError), TokenRule.JWT_KEY),
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +71,9 @@ async def prepare_keys(token: str) -> None:
         return
     try:
         header, issuer = _parse_unverified(token)
+        _check_header(header, issuer)
         fetch = issuer.fetch(header)
-    except (LookupError, ValueError, TypeError):
+    except (Unauthenticated, LookupError, ValueError, TypeError):
         return
     if fetch is not None:
         await asyncio.wait({asyncio.wrap_future(fetch)}, timeout=key_set.TIMEOUT)
@@ -69,11 +83,12 @@ def verify(token: str) -> Claims:
     """Verify a token and return its claims.
 
     Raises:
-        Unauthenticated: the token breaks a rule. The error does not say which.
+        Unauthenticated: the token breaks a rule. The error says which only to the log.
         KeysUnavailable: the issuer's keys could not be fetched.
     """
+    header, issuer = _parse_unverified(token)
     try:
-        header, issuer = _parse_unverified(token)
+        _check_header(header, issuer)
         claims = jwt.decode(
             token,
             issuer.key(header),
@@ -83,18 +98,32 @@ def verify(token: str) -> Claims:
             leeway=LEEWAY,
             options={"require": REQUIRED, "enforce_minimum_key_length": True},
         )
-        _check_claims(claims)
+        _check_times(claims, issuer)
+        _check_purpose(header, claims)
         return _to_claims(claims, issuer)
+    except Unauthenticated as error:
+        error.issuer = issuer.issuer
+        raise
     except (jwt.PyJWTError, ArithmeticError, LookupError, ValueError, TypeError) as error:
-        raise Unauthenticated from error
+        raise Unauthenticated(_rule_of(error), issuer=issuer.issuer) from error
+
+
+def _rule_of(error: Exception) -> TokenRule:
+    """The rule behind an error of PyJWT, of the key set, or of a claim with a wrong type."""
+    return next((rule for kinds, rule in RULES if isinstance(error, kinds)), TokenRule.JWT_CLAIMS)
 
 
 def _parse_unverified(token: str) -> tuple[dict[str, Any], JwtIssuer]:
-    """The header, and the issuer that the token names. Neither is verified yet."""
+    """The header, and the issuer that the token names. Neither is verified yet.
+
+    Raises:
+        Unauthenticated: the token cannot be parsed, or names no configured issuer.
+    """
     header, unverified = (_json_part(part) for part in token.split(".")[:2])
-    issuer = _issuer(unverified.get("iss"))
-    _check_header(header, issuer)
-    return header, issuer
+    for issuer in settings.JWT_ISSUERS:
+        if issuer.issuer == unverified.get("iss"):
+            return header, issuer
+    raise Unauthenticated(TokenRule.JWT_ISSUER)
 
 
 def _json_part(part: str) -> dict[str, Any]:
@@ -102,53 +131,69 @@ def _json_part(part: str) -> dict[str, Any]:
     try:
         value = parse(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except (BadJson, binascii.Error) as error:
-        raise ValueError("malformed") from error
+        raise Unauthenticated(TokenRule.JWT_MALFORMED) from error
     if not isinstance(value, dict):
-        raise ValueError("malformed")
+        raise Unauthenticated(TokenRule.JWT_MALFORMED)
     return value
-
-
-def _issuer(name: Any) -> JwtIssuer:
-    for issuer in settings.JWT_ISSUERS:
-        if issuer.issuer == name:
-            match: JwtIssuer = issuer
-            return match
-    raise ValueError("unknown issuer")
 
 
 def _check_header(header: dict[str, Any], issuer: JwtIssuer) -> None:
     if header.get("alg") not in issuer.algorithms:
-        raise ValueError("another algorithm")
+        raise Unauthenticated(TokenRule.JWT_ALGORITHM)
     if "crit" in header or "b64" in header:
-        raise ValueError("an unknown extension")  # RFC 7515, section 4.1.11; RFC 7797
+        raise Unauthenticated(TokenRule.JWT_EXTENSION)  # RFC 7515, section 4.1.11; RFC 7797
+    if _type_of(header) not in TYPES:
+        raise Unauthenticated(TokenRule.JWT_TYPE)
+
+
+def _type_of(header: dict[str, Any]) -> str:
+    """The type in lower case, without the prefix that may be left out (RFC 7515, section 4.1.9)."""
     kind = header.get("typ", "JWT")
-    if not isinstance(kind, str) or kind.lower() not in TYPES:
-        raise ValueError("another kind of token")
+    return kind.lower().removeprefix("application/") if isinstance(kind, str) else ""
 
 
-def _check_claims(claims: dict[str, Any]) -> None:
-    """Check what PyJWT does not: types, lifetime, and tokens that are not access tokens."""
+def _check_times(claims: dict[str, Any], issuer: JwtIssuer) -> None:
+    """Check what PyJWT does not: the types of the times, and the lifetime."""
     for name in ("exp", "iat", "nbf"):
         if name in claims and (isinstance(claims[name], bool) or not isinstance(claims[name], (int, float))):
-            raise ValueError("a time must be a number")
+            raise Unauthenticated(TokenRule.JWT_CLAIMS)
         if not math.isfinite(claims.get(name, 0)):
-            raise ValueError("a time must be finite")
-    longest = DELEGATED_LIFETIME_MAX if "act" in claims else LIFETIME_MAX
+            raise Unauthenticated(TokenRule.JWT_CLAIMS)
+    longest = min(issuer.max_lifetime, DELEGATED_LIFETIME_MAX) if "act" in claims else issuer.max_lifetime
     if not 0 < claims["exp"] - claims["iat"] <= longest:
-        raise ValueError("lives too long")
-    if FOREIGN_CLAIMS & claims.keys() or claims.get("token_use", "access") != "access":
-        raise ValueError("made for another purpose")
-    if not claims["sub"] or not claims["sub"].isprintable():
-        raise ValueError("no subject")
+        raise Unauthenticated(TokenRule.JWT_LIFETIME)
+
+
+def _check_purpose(header: dict[str, Any], claims: dict[str, Any]) -> None:
+    """Refuse every token that is no access token (RFC 8725, section 3.12).
+
+    An ID token is signed with the same key. Its ``aud`` is our audience if an operator configured the id of a client.
+    Then ``nonce`` may be its only mark. So a token with ``nonce`` must say that it is an access token: by the type
+    ``at+jwt`` (RFC 9068, section 2.1), or by the claim ``typ`` with the value ``Bearer``, as in Keycloak.
+
+    The type ``JWT`` says nothing, because ID tokens have it too. A ``nonce`` in the header is ignored: Microsoft puts
+    it into access tokens for its own services, whose signature does not verify here.
+    """
+    kinds = [claims[name] for name in KIND_CLAIMS if name in claims]
+    if not all(isinstance(kind, str) and kind.lower() in ACCESS_KINDS for kind in kinds):
+        raise Unauthenticated(TokenRule.JWT_PURPOSE)
+    if FOREIGN_CLAIMS & claims.keys() or claims.get("type") == "refresh":  # Flask-JWT-Extended has type
+        raise Unauthenticated(TokenRule.JWT_PURPOSE)
+    names_itself = _type_of(header) == ACCESS_TYPE or str(claims.get("typ")).lower() == "bearer"
+    if "nonce" in claims and not names_itself:
+        raise Unauthenticated(TokenRule.JWT_PURPOSE)
 
 
 def _to_claims(claims: dict[str, Any], issuer: JwtIssuer) -> Claims:
+    if not claims["sub"] or not claims["sub"].isprintable():
+        raise Unauthenticated(TokenRule.JWT_CLAIMS)
     client = claims.get("client_id", claims.get("azp", ""))
-    actor = claims["act"]["sub"] if "act" in claims else client  # RFC 8693, section 4.1
+    act = claims.get("act", {"sub": client})  # RFC 8693, section 4.1
+    actor = act.get("sub") if isinstance(act, dict) else None
     if not isinstance(client, str) or not isinstance(actor, str) or ("act" in claims and not actor):
-        raise ValueError("a client must be named by a string")
+        raise Unauthenticated(TokenRule.JWT_CLAIMS)
     if not (client + actor).isprintable() or len(actor) > CLIENT_NAME_MAX:
-        raise ValueError("a client's name must be short and printable")  # it is stored with every version of a task
+        raise Unauthenticated(TokenRule.JWT_CLAIMS)  # it is stored with every version of a task
     # In a client's own token sub is the client (RFC 9068, section 2.2). It may act for others; a user's token may not.
     is_service = client in issuer.act_as_clients and claims["sub"] == client and "act" not in claims
     scopes = _scopes(claims, issuer) - {ACT_AS} | ({ACT_AS} if is_service else set())
@@ -161,5 +206,5 @@ def _scopes(claims: dict[str, Any], issuer: JwtIssuer) -> set[str]:
         return set(issuer.scopes)
     names = claim.split() if isinstance(claim, str) else claim
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("scopes must be strings")
+        raise Unauthenticated(TokenRule.JWT_CLAIMS)
     return set(names) & set(settings.SCOPES)

@@ -17,6 +17,8 @@ from todo_mcp.auth.oauth.views import oauth_error
 from todo_mcp.auth.principal import Principal
 from todo_mcp.auth.tokens import ACT_AS, checksum
 from todo_mcp.core.errors import TodoError, Unauthenticated
+from todo_mcp.core.token_rules import TokenRule
+from todo_mcp.telemetry.refused_tokens import record_refusal
 
 
 @method_decorator(csrf_exempt, name="dispatch")
@@ -30,7 +32,8 @@ class IntrospectionView(View):
             allowed = self._allowed_tokens(request)
         except TodoError as error:
             return JsonResponse({"error": error.name}, status=error.code)
-        if allowed is None:
+        except Unauthenticated as error:
+            record_refusal(error)
             headers = {"WWW-Authenticate": f"Basic, {resource.challenge(scope=ACT_AS)}"}
             return oauth_error("invalid_client", "Send a service token, or the client's own secret.", 401, headers)
         token = request.POST.get("token", "")
@@ -43,19 +46,22 @@ class IntrospectionView(View):
         except Unauthenticated:
             return JsonResponse({"active": False})
 
-    def _allowed_tokens(self, request: HttpRequest) -> dict[str, Any] | None:
-        """A filter for the tokens that the caller may ask about, or None if the caller may not ask at all."""
+    def _allowed_tokens(self, request: HttpRequest) -> dict[str, Any]:
+        """A filter for the tokens that the caller may ask about.
+
+        Raises:
+            Unauthenticated: the caller may not ask at all.
+        """
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            try:
-                caller = authenticate(credentials.strip())
-            except Unauthenticated:
-                return None
-            return {} if caller.user_id is None and ACT_AS in caller.scopes else None
+            caller = authenticate(credentials.strip())
+            if caller.user_id is not None or ACT_AS not in caller.scopes:
+                raise Unauthenticated(TokenRule.NOT_A_SERVICE)
+            return {}
         core = get_oauthlib_core()
         oauth_request = OAuthlibRequest(*core._extract_params(request))
         if not core.server.request_validator.authenticate_client(oauth_request):
-            return None
+            raise Unauthenticated(TokenRule.OAUTH_CLIENT)
         return {"application": oauth_request.client}
 
 

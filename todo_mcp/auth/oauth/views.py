@@ -23,7 +23,10 @@ from todo_mcp.admin_kit.page_security import PageHeaders
 from todo_mcp.auth import resource
 from todo_mcp.auth.oauth.clients import GRANT_TYPES, LOOPBACK, BadMetadata, count_new_client, document_host, normalise
 from todo_mcp.auth.oauth.validator import CHALLENGE_MESSAGE, invalid_target, is_challenge
+from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.strict_json import BadJson, parse
+from todo_mcp.core.token_rules import TokenRule
+from todo_mcp.telemetry.refused_tokens import record_refusal
 
 REGISTRATION_MAX = 16 * 1024  # bytes
 DESCRIPTIONS = {  # of errors that the library leaves without one
@@ -166,6 +169,8 @@ def oauth_error(error: str, message: str, status: int = 400, headers: dict[str, 
 
 def _with_description(headers: dict[str, str], body: str, status: int) -> HttpResponse:
     """The library's response. An error without a description gets one (RFC 6749, section 5.2)."""
+    if status == 401:
+        record_refusal(Unauthenticated(TokenRule.OAUTH_CLIENT))
     content = json.loads(body)
     if "error" in content:
         content.setdefault("error_description", DESCRIPTIONS.get(content["error"], "The request is not valid."))

@@ -11,10 +11,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from todo_mcp.core.errors import Busy
+from todo_mcp.core.errors import Busy, Unauthenticated
+from todo_mcp.core.token_rules import TokenRule
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe_error
 from todo_mcp.telemetry.metrics import exposition
+from todo_mcp.telemetry.refused_tokens import record_refusal
 
 logger = logging.getLogger(__name__)
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -70,5 +72,6 @@ async def metrics(request: Request) -> Response:
     """The metrics, in Prometheus' text format. If METRICS_TOKEN is set, only its bearer gets them."""
     authorization = request.headers.get("authorization", "").encode()
     if settings.METRICS_TOKEN and not compare_digest(authorization, f"Bearer {settings.METRICS_TOKEN}".encode()):
+        record_refusal(Unauthenticated(TokenRule.METRICS_TOKEN if authorization else TokenRule.NO_CREDENTIALS))
         return PlainTextResponse("unauthorized\n", 401, headers={"WWW-Authenticate": "Bearer"})
     return Response(exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -14,6 +14,7 @@ from todo_mcp.core.envelope import Envelope, failure, to_json
 from todo_mcp.core.errors import ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.statistics.recorder import recorder
 from todo_mcp.telemetry.metrics import REFUSED
+from todo_mcp.telemetry.refused_tokens import record_refusal
 from todo_mcp.transports.http.checked_request import checked_request
 from todo_mcp.transports.http.paths import canonical_path, is_mcp, speaks_oauth
 from todo_mcp.transports.http.request_body import INVALID_REQUEST
@@ -50,6 +51,8 @@ def refuse_with(
     Args:
         is_counted: the call reached its operation, which has counted it.
     """
+    if isinstance(error, Unauthenticated):
+        record_refusal(error)
     return _response(scope, *refusal_parts(error), code, is_counted=is_counted)
 
 

@@ -10,6 +10,7 @@ from django.utils.http import parse_header_parameters
 from starlette.types import Scope
 
 from todo_mcp.core.errors import Unauthenticated
+from todo_mcp.core.token_rules import TokenRule
 from todo_mcp.transports.http.paths import canonical_path, takes_calls
 from todo_mcp.transports.http.request_body import HEADER_MISMATCH, Refused
 
@@ -52,9 +53,9 @@ class RequestHeaders:
         """
         scheme, _, token = self.one(b"authorization").strip(_SPACE).partition(" ")
         if not scheme:
-            raise Unauthenticated(invalid_token=False)
+            raise Unauthenticated(TokenRule.NO_CREDENTIALS)
         if scheme.lower() != "bearer" or not token.strip(_SPACE):
-            raise Unauthenticated
+            raise Unauthenticated(TokenRule.HEADER)
         return token.strip(_SPACE)
 
     def check_media_types(self) -> None:

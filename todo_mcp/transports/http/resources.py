@@ -23,6 +23,7 @@ from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.operations import RESOURCES, Operation
 from todo_mcp.telemetry.logs import describe_error
+from todo_mcp.telemetry.refused_tokens import record_refusal
 from todo_mcp.transports.http.checked_request import CheckedRequest, checked_request
 from todo_mcp.transports.http.refusals import METHOD_ADVICE, count_refusal, refusal_parts
 from todo_mcp.transports.http.request_headers import may_hold_json
@@ -82,6 +83,8 @@ def envelope_for(error: Exception, context: dict[str, Any]) -> Response:
             authenticate_alone(checked.token)
     except (Unauthenticated, TodoError) as refusal:
         error = refusal
+    if isinstance(error, Unauthenticated):
+        record_refusal(error)
     status, body, headers = _parts(error)
     count_refusal(status, "http")
     return Response(body, status, headers=headers)
