@@ -68,6 +68,8 @@ class JwtIssuer(BaseModel):
     @field_validator("max_lifetime", mode="before")
     @classmethod
     def _seconds(cls, value: Any, info: ValidationInfo) -> int:
+        if isinstance(value, str) and value.isascii() and value.strip().isdigit():
+            value = int(value[:20])
         try:
             seconds = parse_duration(value).total_seconds() if isinstance(value, str) else value
             if isinstance(seconds, (int, float)) and seconds == int(seconds) and int(seconds) in LIFETIMES:
