@@ -84,6 +84,7 @@ class TaskAdmin(BaseAdmin):
     ]
     readonly_fields = ["owner", "status", "origin", "created", "updated", "completed_on", "deleted"]
     change_form_outer_after_template = "admin/task_history.html"
+    history_anchor = "#history-title"
     row_actions = [
         RowAction(
             name="complete_task",

@@ -181,6 +181,30 @@ def test_the_page_of_a_missing_row_redirects_to_the_home_page(client: Client, ur
     assert client.get(f"{url}{key}/change/").status_code == 302
 
 
+@pytest.mark.parametrize("name", LISTS)
+def test_djangos_page_of_a_rows_history_is_never_a_dead_end(
+    client: Client, hostile_pages: dict[str, str], name: str
+) -> None:
+    """Django logs only what operators do in the admin. So the pages of tasks, conversations and tokens say more."""
+    url = hostile_pages[f"one of {name}"]
+    history = client.get(url.replace("/change/", "/history/"))
+    if name == "users":
+        assert history.status_code == 200 and f"{LISTS[name]}alice/history/" in client.get(url).content.decode()
+        return
+    target, _, anchor = history.headers["Location"].partition("#")
+    assert (history.status_code, target) == (302, url)
+    page = client.get(target).content.decode()
+    assert anchor == ("history-title" if name == "tasks" else "") and (not anchor or f'id="{anchor}"' in page)
+    assert "/history/" not in page
+
+
+@pytest.mark.parametrize("key", ["0", "x", "%00", "%22%3E%3Cb%3E", "/evil.example/"])
+@pytest.mark.parametrize("url", LISTS.values(), ids=LISTS)
+def test_the_history_of_a_missing_row_leads_to_the_home_page(client: Client, url: str, key: str) -> None:
+    answer = client.get(f"{url}{key}/history/", follow=True)
+    assert answer.redirect_chain[-1] == ("/admin/", 302)
+
+
 @pytest.mark.parametrize("url", LISTS.values(), ids=LISTS)
 def test_strangers_and_staff_without_permission_are_refused(url: str) -> None:
     assert Client().get(url).status_code == 302

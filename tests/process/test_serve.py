@@ -1,57 +1,18 @@
 """`manage.py serve` as a process: how it starts, how it refuses to start, and how it ends."""
 
-import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
-from django.db import connection
 from pytest_django.fixtures import Settings
 
-from tests.support.manage import Manage
-from tests.support.processes import PATIENCE, eventually, free_port
+from tests.process.conftest import Start, url_of
+from tests.support.processes import eventually, free_port
 from tests.support.server_process import status_of
-from todo_mcp.auth.tokens import issue_token
 from todo_mcp.process import startup
 from todo_mcp.process.server import PortUnavailable, bind
-from todo_mcp.users.models import User
-
-Start = Callable[..., Manage]
-
-
-@pytest.fixture
-def url(committed: None) -> str:
-    """The migrated test database."""
-    return _url(connection.settings_dict["NAME"])
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start `manage.py` with these arguments. Processes that still run at the end of the test are killed."""
-    processes: list[Manage] = []
-
-    def start(*arguments: str, **environment: object) -> Manage:
-        processes.append(Manage(tmp_path, *arguments, **environment))  # type: ignore[arg-type]
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        process.clean_up()
-
-
-@pytest.fixture
-def alices_token(url: str, alice: User) -> str:
-    return issue_token(user_id="alice")
-
-
-def _url(name: str) -> str:
-    connection.ensure_connection()
-    info = connection.connection.info
-    return f"postgresql://{info.user}@/{name}?host={info.host}&port={info.port}"
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -81,61 +42,6 @@ def test_a_second_ctrl_c_ends_the_server_at_once(start: Start, url: str, alices_
     server.end(signal.SIGINT)
     assert time.monotonic() - start_time < 5  # it waits neither 10 s for the call nor 60 s for draining
     assert call.finish() == b""
-
-
-def test_a_worker_that_dies_is_replaced_and_none_outlives_the_parent(start: Start, url: str, tmp_path: Path) -> None:
-    # TMPDIR is set because a killed parent cannot remove the directory of the metrics.
-    server = start("serve", "--workers", "2", DATABASE_URL=url, TMPDIR=tmp_path).wait_ready()
-    eventually(lambda: len(_workers(server)) == 2, "both workers")
-    first = min(_workers(server))
-    os.kill(first, signal.SIGKILL)
-    eventually(lambda: len(_workers(server) - {first}) == 2, "a new worker")
-    server.wait_ready()
-    server.process.kill()
-    server.process.wait()
-    eventually(lambda: server.get("/healthz") is None, "the workers to end")
-
-
-def test_every_worker_reports_the_metrics_of_all_workers_and_of_dead_ones(
-    start: Start, url: str, alices_token: str, tmp_path: Path
-) -> None:
-    server = start("serve", "--workers", "2", DATABASE_URL=url, TMPDIR=tmp_path, DATABASE_CONNECTIONS=3).wait_ready()
-    success = 'outcome="success",revision="",tool="list_tasks",transport="http"'
-
-    def both_serve() -> bool:
-        return _metrics(server).get("todo_database_connections_limit") == 6
-
-    def all_report(name: str, value: float) -> None:
-        metrics = [_metrics(server).get(name) for _ in range(8)]
-        assert metrics == [value] * 8, name
-
-    eventually(both_serve, "both workers")
-    for _ in range(12):
-        server.call("list_tasks", alices_token)
-    all_report(f"todo_calls_total{{{success}}}", 12)
-    all_report(f"todo_call_seconds_count{{{success}}}", 12)
-    all_report('todo_database_seconds_count{tool="list_tasks"}', 12)
-    assert _metrics(server)[f'todo_call_seconds_bucket{{le="+Inf",{success}}}'] == 12
-    workers, metrics = _workers(server), _metrics(server)
-    assert all(metrics[f'process_resident_memory_bytes{{pid="{pid}"}}'] > 1e7 for pid in workers)
-    os.kill(min(workers), signal.SIGKILL)
-    eventually(lambda: len(_workers(server) - {min(workers)}) == 2, "a new worker")
-    eventually(both_serve, "both workers")
-    all_report(f"todo_calls_total{{{success}}}", 12)
-    assert f'process_cpu_seconds_total{{pid="{min(workers)}"}}' not in _metrics(server)
-
-
-def _metrics(server: Manage) -> dict[str, float]:
-    text = httpx2.get(f"http://localhost:{server.port}/metrics", timeout=PATIENCE).text
-    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, _, value in lines}
-
-
-def _workers(server: Manage) -> set[int]:
-    """The pids of the living workers, without the resource tracker of multiprocessing."""
-    pid = server.process.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()}
 
 
 def test_the_printed_address_contains_another_port(start: Start, url: str) -> None:
@@ -205,7 +111,7 @@ def test_a_host_that_is_not_this_machine_is_reported() -> None:
 
 
 def test_unapplied_migrations_are_reported(start: Start, url: str) -> None:
-    refusal = start("serve", DATABASE_URL=_url("postgres")).refusal()
+    refusal = start("serve", DATABASE_URL=url_of("postgres")).refusal()
     assert refusal.startswith("CommandError: Unapplied migrations: ")
     assert refusal.endswith(" more. Run `manage.py migrate`, then start again.")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
-from django.contrib.admin.utils import quote
+from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, QuerySet
@@ -85,7 +85,8 @@ class RowActionsAdmin(UnfoldModelAdmin):
     """An admin page with ``row_actions``."""
 
     row_actions: ClassVar[Sequence[RowAction]] = ()
-    shows_log: ClassVar[bool] = False  # whether to link to Django's log of the row
+    shows_log: ClassVar[bool] = False  # whether to link to Django's log of the row, which is empty for other models
+    history_anchor: ClassVar[str] = ""  # the fragment of the row's own history on its page, if it has one
     change_form_template = "admin/change_form_with_actions.html"
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -114,6 +115,12 @@ class RowActionsAdmin(UnfoldModelAdmin):
         context["row_actions"] = [a for a in self.row_actions if a.name in allowed and a.applies(row)]
         context["subtitle"] = None  # a browser title cannot isolate the direction of a user's text
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Django's log of the row. Without one, go to the row's page, which has all that is known of its past."""
+        if self.shows_log:
+            return super().history_view(request, object_id, extra_context)
+        return HttpResponseRedirect(self._url("change", quote(unquote(object_id))) + self.history_anchor)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""uvicorn, configured for this application: sockets, limits, workers, and a shutdown that interrupts no call.
+"""uvicorn, configured for this application: sockets, limits, and a shutdown that interrupts no call.
 
 At SIGTERM, SIGINT or SIGHUP ``/readyz`` fails. ``DRAIN_SECONDS`` later the port closes. Calls in progress have
 ``GRACE_SECONDS`` to finish. Then the process exits with 0. A second SIGINT ends it at once.
@@ -12,19 +12,13 @@ import os
 import resource
 import signal
 import socket
-import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from multiprocessing import parent_process
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from django.conf import settings
-from prometheus_client.multiprocess import mark_process_dead
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import multiprocess
 
 from todo_mcp.postgres.embedded.server import release_all
 from todo_mcp.process.http_closing import abort_unread
@@ -103,47 +97,6 @@ class Server(uvicorn.Server):
         return HttpProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
-class Worker(multiprocess.Process):
-    """One of several processes that share the sockets."""
-
-    def start(self) -> None:
-        super().start()
-        self.child_conn.close()  # so that a ping to a killed worker fails at once, not after 10 s
-
-    def target(self, sockets: list[socket.socket] | None = None) -> None:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        super().target(sockets)
-
-    @property
-    def server(self) -> uvicorn.Server:
-        if self._server is None:
-            self._server = Server(self.config)
-        return self._server
-
-
-class Supervisor(multiprocess.Multiprocess):
-    """Keeps the workers alive, and lets them finish at the end."""
-
-    def keep_subprocess_alive(self) -> None:
-        before = {process.pid for process in self.processes}
-        super().keep_subprocess_alive()
-        for pid in before - {process.pid for process in self.processes}:
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-    def terminate_all(self) -> None:
-        super().terminate_all()
-        for sock in self.sockets:
-            sock.close()  # this process would accept connections and never serve them
-
-    def join_all(self) -> None:
-        while any(process.process.is_alive() for process in self.processes):
-            if signal.SIGINT in self.signal_queue:  # a second one: the first has left the queue
-                for process in self.processes:
-                    process.kill()
-            time.sleep(0.05)
-        super().join_all()
-
-
 def bind(host: str, port: int) -> list[socket.socket]:
     """Listening sockets on every address of the host, so that clients reach "localhost" over IPv4 and IPv6.
 
@@ -170,23 +123,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def run(sockets: list[socket.socket], *, workers: int) -> int:
-    """Serve until a signal. Returns the exit code: 0, or ``STARTUP_FAILURE`` if the application could not start."""
-    config = _config(workers)
-    if workers == 1:
-        Server(config).run(sockets)
-        return 0
-    # The settings may have generated these values. All workers need the same.
-    os.environ |= {"SECRET_KEY": settings.SECRET_KEY, "DATABASE_CONNECTIONS": str(settings.DATABASE_CONNECTIONS)}
-    multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn has no setting for the class of its workers
-    with tempfile.TemporaryDirectory(prefix="todo-mcp-metrics-") as metrics:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
-        supervisor = Supervisor(config, sockets)
-        supervisor.run()
-    return STARTUP_FAILURE if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
-
-
-def _config(workers: int) -> uvicorn.Config:
+def config_for(workers: int) -> uvicorn.Config:
+    """uvicorn's configuration."""
     return uvicorn.Config(
         APPLICATION,
         http=HttpProtocol,
@@ -237,13 +175,3 @@ def _accept_all(sock: socket.socket) -> Iterator[socket.socket]:
             connection, _ = sock.accept()
             connection.setblocking(False)
             yield connection
-
-
-def _end_with_parent() -> None:
-    """In a worker: end as at SIGTERM when the parent has ended, even by SIGKILL."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    while True:  # a signal during start-up is lost; the Server ignores repeated ones
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(1)

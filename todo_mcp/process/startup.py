@@ -17,6 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from todo_mcp.process import server
 from todo_mcp.process.commands import database_errors
+from todo_mcp.process.workers import run
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def share_connections(workers: int) -> None:
 def serve(sockets: list[socket.socket], *, workers: int) -> NoReturn:
     """Serve until a signal arrives, then end the process."""
     connections.close_all()
-    code = server.run(sockets, workers=workers)
+    code = run(sockets, workers=workers)
     for number in SIGNALS:  # another signal must not interrupt the stop of the embedded PostgreSQL
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)

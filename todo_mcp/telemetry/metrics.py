@@ -20,6 +20,7 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -74,6 +75,27 @@ UNAUTHENTICATED = Counter(
     "todo_unauthenticated_requests", "Requests answered 401, by the rule that refused them.", ["rule"], registry=None
 )
 
+
+class _WorkersDied(Collector):
+    """Counted by the parent of several workers: one byte of a file for each. The directory is that of the workers."""
+
+    def count_one(self) -> None:
+        if file := self._file():
+            with file.open("ab") as died:
+                died.write(b".")
+
+    def collect(self) -> Iterator[Metric]:
+        file = self._file()
+        count = file.stat().st_size if file and file.exists() else 0
+        yield CounterMetricFamily("todo_workers_died", "Workers that died or hung, and were replaced.", value=count)
+
+    def _file(self) -> Path | None:
+        directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        return Path(directory, "workers_died") if directory else None
+
+
+WORKERS_DIED = _WorkersDied()
+
 METRICS: tuple[Collector, ...] = (
     CALLS,
     CALL_SECONDS,
@@ -86,6 +108,7 @@ METRICS: tuple[Collector, ...] = (
     CONNECTIONS_LIMIT,
     REFUSED,
     UNAUTHENTICATED,
+    WORKERS_DIED,
 )
 
 
@@ -119,6 +142,7 @@ def exposition() -> bytes:
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     registry.register(_Workers(Path(directory)))
+    registry.register(WORKERS_DIED)
     return generate_latest(registry)
 
 

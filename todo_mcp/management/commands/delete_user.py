@@ -20,10 +20,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user_id = options["id"]
         question = f"Erase user {escaped(user_id)} and all their data? Type the id to confirm: "
-        if not options["yes"] and input(question) != user_id:
+        if not options["yes"] and self._ask(question) != user_id:
             raise CommandError("Nothing was erased.")
         with service_errors():
             erased = delete_user(user_id=user_id)
         self.stdout.write(
             f"Erased user {escaped(user_id)}, {erased['tasks']} tasks and {erased['conversations']} conversations."
         )
+
+    def _ask(self, question: str) -> str:
+        try:
+            return input(question)
+        except EOFError:
+            self.stdout.write()
+            raise CommandError("Nothing was erased. Without a terminal, confirm with --yes.") from None
