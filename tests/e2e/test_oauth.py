@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import anyio.to_thread
 import httpx2
@@ -19,6 +19,7 @@ from pydantic import AnyUrl
 
 from tests.e2e.person import CALLBACK, Person
 from tests.e2e.programs import HERE, SECONDS, run
+from tests.support.auth.oauth_client import OAuthClient
 from tests.support.mcp_messages import HANDSHAKE, MODERN
 from tests.support.processes import free_port
 from tests.support.server_process import Database, ServerProcess
@@ -121,6 +122,20 @@ def test_the_typescript_sdk_connects_calls_refreshes_and_is_revoked(node: Path, 
     assert httpx2.post(f"{base}/oauth/revoke", data=form).status_code == 200
     headers = {"Authorization": f"Bearer {report['tokens']['access_token']}"}
     assert httpx2.post(f"{base}/api/tools/list_tasks", json={}, headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("uri", ["vscode://publisher.extension/callback", "com.example.app:/cb", "myapp:callback"])
+def test_a_browser_opens_the_app_of_a_private_use_scheme(base: str, person: Person, uri: str) -> None:
+    """Chromium applies a page's policy for forms to the redirect too, so it would stop it if the policy forbade it."""
+    metadata = {"redirect_uris": [uri], "token_endpoint_auth_method": "none"}
+    client_id = httpx2.post(f"{base}/oauth/register", json=metadata).json()["client_id"]
+    client = OAuthClient(httpx2.AsyncClient(), client_id, uri)
+    opened = person.allow(f"{base}/oauth/authorize?{urlencode(client.question(resource=None))}")
+    answer = {name: values[0] for name, values in parse_qs(urlsplit(opened).query).items()}
+    assert opened.startswith(f"{uri}?") and answer["iss"] == base
+    form = {"grant_type": "authorization_code", "client_id": client_id, "redirect_uri": uri, "code": answer["code"]}
+    tokens = httpx2.post(f"{base}/oauth/token", data={**form, "code_verifier": client.verifier})
+    assert tokens.status_code == 200 and tokens.json()["scope"] == "tasks:read tasks:write"
 
 
 def test_the_conformance_suite_finds_nothing_wrong_with_the_authorization_server(

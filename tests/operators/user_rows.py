@@ -17,7 +17,7 @@ from conversations.schemas import MessageIn
 from conversations.services import append_messages, create_conversation
 from tasks.models import Task
 from tasks.services import add_task, complete_task, delete_task
-from todo_mcp.auth.models import ResetRequest
+from todo_mcp.auth.models import ResetRequest, Successor
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.history import history_context
 from todo_mcp.statistics.token_use import write_uses
@@ -27,7 +27,7 @@ LATER = timezone.now() + timedelta(days=1)
 # No row belongs to a user: tables of Django and its migrations, call counts, and rows that depend on another table.
 UNOWNED_TABLES = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
 UNOWNED_TABLES |= {"call_statistics", "pghistory_context", "axes_accessattemptexpiration", "token_uses"}
-UNOWNED_TABLES |= {"used_codes"}  # hashes of codes
+UNOWNED_TABLES |= {"used_codes", "refresh_token_successors"}  # hashes of codes; ids of refresh tokens
 
 
 def fill(user: User, operator: User) -> None:
@@ -79,7 +79,11 @@ def _add_tokens(user: User) -> None:
     token = AccessToken.objects.get(user=user)
     write_uses({token.pk: timezone.now()})
     Grant.objects.create(**fields, code=f"code-{user.pk}", redirect_uri="https://example.com/")
-    RefreshToken.objects.create(user=user, application=application, access_token=token, token=f"refresh-{user.pk}")
+    owner = {"user": user, "application": application}
+    used = RefreshToken.objects.create(**owner, access_token=token, token=f"refresh-{user.pk}")
+    Successor.objects.create(
+        refresh_token=RefreshToken.objects.create(**owner, token=f"refresh-{user.pk}-2"), predecessor=used
+    )
     IDToken.objects.create(**fields)
     DeviceGrant.objects.create(
         user=user, device_code=f"d-{user.pk}", user_code=user.pk[:8], client_id=application.client_id, expires=LATER

@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+_REFRESH_TOKEN = "oauth2_provider.RefreshToken"  # noqa: S105 # a model
+
 
 class UsedCode(models.Model):
     """A redeemed authorization code. If it is used again, its tokens are revoked (OAuth 2.1, section 4.1.3)."""
@@ -17,6 +19,24 @@ class UsedCode(models.Model):
 
     def __str__(self) -> str:
         return self.checksum
+
+
+class Successor(models.Model):
+    """Which refresh token was used to get another one. Each token has at most one predecessor, but many successors."""
+
+    # The library's AccessToken.source_refresh_token is unique, so it can record only one successor.
+    refresh_token = models.OneToOneField(
+        _REFRESH_TOKEN, on_delete=models.CASCADE, primary_key=True, related_name="origin", swappable=False
+    )
+    predecessor = models.ForeignKey(
+        _REFRESH_TOKEN, on_delete=models.CASCADE, related_name="successors", swappable=False
+    )
+
+    class Meta:
+        db_table = "refresh_token_successors"
+
+    def __str__(self) -> str:
+        return f"{self.refresh_token_id} after {self.predecessor_id}"
 
 
 class ResetRequest(models.Model):

@@ -17,9 +17,9 @@ LOGS_RETENTION = timedelta(days=90)
 
 
 def _expired_tokens() -> QuerySet[Any]:
-    """Expired access tokens that no refresh token points to. The others are needed for renewal and to detect reuse."""
+    """Expired access tokens without a live refresh token. The others say how long their refresh token lives."""
     # A subquery: rows of an outer join cannot be locked.
-    refresh_tokens = RefreshToken.objects.filter(access_token=OuterRef("pk"))
+    refresh_tokens = RefreshToken.objects.filter(access_token=OuterRef("pk"), revoked=None)
     tokens: QuerySet[Any] = AccessToken.objects.filter(~Exists(refresh_tokens), expires__lt=timezone.now())
     return tokens
 

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken, revoke_access_token, set_token_value
 
+from todo_mcp.auth.models import Successor
+from todo_mcp.auth.oauth.families import end_family
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.users.models import User
 
@@ -75,8 +77,10 @@ def find_token(token: str) -> AccessToken | None:
 
 
 def is_usable() -> Q:
-    """A filter for access tokens that are valid or that a client can still renew."""
-    return Q(expires__gt=timezone.now()) | Q(refresh_token__revoked=None, refresh_token__isnull=False)
+    """A filter for access tokens that are valid, and for the last ones that a client can still renew."""
+    was_renewed = Exists(Successor.objects.filter(predecessor__access_token=OuterRef("pk")))
+    renewable = Q(refresh_token__isnull=False, refresh_token__revoked=None) & Q(~was_renewed)
+    return Q(expires__gt=timezone.now()) | renewable
 
 
 def list_tokens(*, user_id: str | None = None, service: str | None = None) -> QuerySet[Any]:
@@ -90,14 +94,14 @@ def list_tokens(*, user_id: str | None = None, service: str | None = None) -> Qu
 
 
 def revoke_token(*, token_id: int) -> bool:
-    """Revoke a token and the refresh tokens of its family, from the next call on. False if the id is unknown."""
-    record = AccessToken.objects.filter(pk=token_id).first()
-    if record is None:
+    """Revoke a token and all tokens of its family, from the next call on. False if the id is unknown."""
+    records = AccessToken.objects.filter(pk=token_id)
+    if not records.exists():
         return False
-    families = list(RefreshToken.objects.filter(access_token=record).values_list("token_family", flat=True))
-    revoke_access_token(record)
-    for family in families:  # also the tokens that a refresh race added
-        RefreshToken.revoke_family(family)
+    for family in list(RefreshToken.objects.filter(access_token=token_id).values_list("token_family", flat=True)):
+        end_family(family)
+    for record in records:  # a token without a family
+        revoke_access_token(record)
     return True
 
 

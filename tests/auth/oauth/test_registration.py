@@ -24,7 +24,6 @@ pytestmark = pytest.mark.anyio
         {"redirect_uris": ["http://evil.example/cb"]},
         {"redirect_uris": ["https://app.example/cb#x"]},
         {"redirect_uris": ["javascript:alert(1)"]},
-        {"redirect_uris": ["myapp://callback"]},
         {"redirect_uris": "https://app.example/cb"},
         {"redirect_uris": ["https://app.example/cb https://evil.example"]},
         {"client_name": "x" * 256},
@@ -49,6 +48,12 @@ async def test_registration_accepts_only_an_object(http: httpx2.AsyncClient, bod
 async def test_registrations_from_one_address_are_limited(http: httpx2.AsyncClient) -> None:
     statuses = [(await register(http)).status_code for _ in range(61)]
     assert statuses[:60] == [201] * 60 and statuses[60] == 429
+
+
+@pytest.mark.parametrize("sent", [None, ["authorization_code"], ["authorization_code", "refresh_token", "implicit"]])
+async def test_the_answer_lists_the_grants_of_the_client(http: httpx2.AsyncClient, sent: list[str] | None) -> None:
+    answer = (await register(http, grant_types=sent)).json()
+    assert answer["grant_types"] == ["authorization_code", "refresh_token"] and answer["response_types"] == ["code"]
 
 
 async def test_a_self_registered_client_gets_no_token_of_its_own(http: httpx2.AsyncClient) -> None:

@@ -1,5 +1,6 @@
 """Self-registered clients: RFC 7591 and Client ID Metadata Documents. Their metadata is checked and normalised."""
 
+import hashlib
 import threading
 import time
 from concurrent.futures import Future
@@ -8,21 +9,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
+from django.core.cache import cache
 from oauth2_provider import cimd
 from oauth2_provider.cimd import CIMDError, SafeMetadataFetcher
 from oauth2_provider.models import Application
 from oauth2_provider.settings import oauth2_settings
 
 from todo_mcp.auth.bounded_read import read_within, tls_until
+from todo_mcp.auth.oauth.redirects import refusal, refusal_message, shown
 from todo_mcp.auth.rate_limit import count_attempt, count_attempt_from_address
 from todo_mcp.core.errors import Busy
 from todo_mcp.core.strict_json import parse
 from todo_mcp.postgres.greenlets import outside_the_gate
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+AUTH_METHODS = ("none", "client_secret_post", "client_secret_basic")
 REDIRECT_URIS_MAX = 20
-URI_MAX = 2048  # characters
 NEW_CLIENTS_AN_HOUR = 60  # from one address
 CLIENTS_AN_HOUR = 5000  # from all addresses; each client may be a row of 16 KiB that stays for 30 days
 NAME_MAX = ID_MAX = 255  # characters of a client's name and id; the size of the columns
@@ -46,23 +48,11 @@ class BadMetadata(ValueError):
         self.error = error
 
 
-def is_safe_redirect(uri: str) -> bool:
-    """Whether a code may be sent to this URI: https, http on loopback (RFC 8252, section 7.3), or the cursor scheme."""
-    try:
-        parts = urlsplit(uri)
-        host = parts.hostname
-    except ValueError:
-        return False
-    if len(uri) > URI_MAX or not uri.isascii() or not uri.isprintable() or " " in uri or "\\" in uri or not host:
-        return False
-    return parts.scheme in ("https", "cursor") or (parts.scheme == "http" and host in LOOPBACK)
-
-
 def normalise(metadata: dict[str, Any]) -> dict[str, Any]:
     """Reduce client metadata to the values that this server supports, as RFC 7591, section 2, allows.
 
-    Clients list every grant, method and redirect URI that they know. Refusing unsupported ones would shut out most
-    clients. A null counts as absent.
+    Clients list every grant, scope, method and redirect URI that they know. Refusing unsupported ones would shut out
+    most clients. A null counts as absent.
 
     Raises:
         BadMetadata: a value has the wrong type or is too long, or no supported grant or redirect URI is left.
@@ -81,15 +71,24 @@ def normalise(metadata: dict[str, Any]) -> dict[str, Any]:
         result["client_name"] = "".join(char for char in result["client_name"] if char.isprintable())
         if len(result["client_name"]) > NAME_MAX:
             raise BadMetadata(f"client_name is longer than {NAME_MAX} characters.")
-    uris = result.get("redirect_uris", [])
-    safe = [uri for uri in uris if isinstance(uri, str) and is_safe_redirect(uri)]
-    if not safe:
-        raise BadMetadata(
-            "redirect_uris must hold an https address, or http on the client's own computer (localhost, 127.0.0.1).",
-            "invalid_redirect_uri",
-        )
-    result["redirect_uris"] = safe[:REDIRECT_URIS_MAX]
+    if (method := result.get("token_endpoint_auth_method", AUTH_METHODS[0])) not in AUTH_METHODS:
+        raise BadMetadata(f"token_endpoint_auth_method must be one of {', '.join(AUTH_METHODS)}, not {shown(method)}.")
+    result["redirect_uris"] = _safe_redirects(result.get("redirect_uris", []))
     return result
+
+
+def _safe_redirects(uris: list[Any]) -> list[str]:
+    """The redirect URIs that may be used. Clients list several, so one that is refused does not shut them out."""
+    reasons = [refusal(uri) for uri in uris]
+    safe = [uri for uri, reason in zip(uris, reasons, strict=True) if reason is None]
+    if safe:
+        return safe[:REDIRECT_URIS_MAX]
+    if uris and reasons[0]:
+        raise BadMetadata(refusal_message(uris[0], reasons[0]), "invalid_redirect_uri")
+    raise BadMetadata(
+        "redirect_uris must hold an https address, http on localhost or 127.0.0.1, or a scheme of the app's own.",
+        "invalid_redirect_uri",
+    )
 
 
 def _supported_methods(metadata: dict[str, Any]) -> list[Any]:
@@ -101,6 +100,21 @@ def document_host(application: Application) -> str:
     """The host that publishes the client's document, and so vouches for its name. Empty for other registrations."""
     is_document = application.registration_source == Application.RegistrationSource.CIMD
     return urlsplit(application.client_id).hostname or "" if is_document else ""
+
+
+def document_problem(client_id: str) -> str | None:
+    """Why no client has this id, if it is the address of a document. Tells only what the document itself holds."""
+    if not cimd.is_cimd_client_id(client_id):
+        return None
+    return (
+        cache.get(_problem_key(client_id))
+        or "The metadata document at the client_id cannot be used. It must arrive within 3 s, with at most 16 KiB of "
+        "JSON, and hold its own address as client_id. Correct it, and try again in a minute."
+    )
+
+
+def _problem_key(client_id: str) -> str:
+    return f"client-document-{hashlib.sha256(client_id.encode()).hexdigest()}"
 
 
 class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library publishes no types
@@ -123,6 +137,9 @@ class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library 
         try:
             document, seconds = outside_the_gate(lambda: result.result(FETCH_SECONDS))
             return normalise(document), seconds
+        except BadMetadata as bad:
+            cache.set(_problem_key(client_id), str(bad), oauth2_settings.CIMD_FAILURE_BACKOFF_SECONDS)
+            raise CIMDError(str(bad)) from bad
         except TimeoutError:
             raise CIMDError("the document did not arrive in time") from None
         except Busy:

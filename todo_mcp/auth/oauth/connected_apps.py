@@ -15,6 +15,7 @@ from oauth2_provider.models import AccessToken, Grant, RefreshToken
 
 from todo_mcp.admin_kit.page_security import PageHeaders
 from todo_mcp.auth.oauth.clients import document_host
+from todo_mcp.auth.oauth.families import lock_family
 from todo_mcp.auth.tokens import NEVER, is_usable
 
 PAGE = reverse_lazy("account:connections")
@@ -63,10 +64,14 @@ def disconnect(*, user_id: str, application_id: int) -> bool:
 
     Returns False if the client had none.
     """
-    deleted = 0
+    owned = {"user_id": user_id, "application_id": application_id}
     with transaction.atomic():
-        for model in (Grant, RefreshToken, AccessToken):
-            deleted += model.objects.filter(user_id=user_id, application_id=application_id).delete()[0]
+        deleted: int = Grant.objects.filter(**owned).delete()[0]  # waits for exchanges of these codes
+        tokens = RefreshToken.objects.filter(**owned, token_family__isnull=False).order_by("token_family")
+        for family in list(tokens.values_list("token_family", flat=True).distinct()):
+            lock_family(family)  # waits for refreshes
+        for model in (RefreshToken, AccessToken):
+            deleted += model.objects.filter(**owned).delete()[0]
     return deleted > 0
 
 

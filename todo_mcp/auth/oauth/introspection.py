@@ -13,7 +13,7 @@ from oauthlib.common import Request as OAuthlibRequest
 
 from todo_mcp.auth import resource
 from todo_mcp.auth.authentication import authenticate
-from todo_mcp.auth.oauth.views import oauth_error
+from todo_mcp.auth.oauth.errors import oauth_error
 from todo_mcp.auth.principal import Principal
 from todo_mcp.auth.tokens import ACT_AS, checksum
 from todo_mcp.core.errors import TodoError, Unauthenticated
@@ -31,12 +31,15 @@ class IntrospectionView(View):
         try:
             allowed = self._allowed_tokens(request)
         except TodoError as error:
-            return JsonResponse({"error": error.name}, status=error.code)
+            return oauth_error(error.name, error.message, error.code)
         except Unauthenticated as error:
             record_refusal(error)
             headers = {"WWW-Authenticate": f"Basic, {resource.challenge(scope=ACT_AS)}"}
             return oauth_error("invalid_client", "Send a service token, or the client's own secret.", 401, headers)
         token = request.POST.get("token", "")
+        if not token:
+            message = "The parameter token is missing. Send it in the body, as application/x-www-form-urlencoded."
+            return oauth_error("invalid_request", message)
         records = AccessToken.objects.filter(token_checksum=checksum(token), **allowed)
         record = records.select_related("application").first()
         if record is None:

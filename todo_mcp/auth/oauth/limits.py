@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
-from todo_mcp.auth.oauth.views import oauth_error
+from todo_mcp.auth.oauth.errors import oauth_error
 from todo_mcp.auth.rate_limit import MINUTE, attempts, client_address, count_attempt
 from todo_mcp.core.errors import RateLimited
 

@@ -20,12 +20,12 @@ BEST_PRACTICES = (
     "PKCE_REQUIRED",
 )
 # The library's check demands that http is never allowed. Native apps need it on loopback (RFC 8252, section 7.3), and
-# clients.py allows it only there.
+# redirects.py allows it only there.
 SILENCED_CHECKS = ["oauth2_provider.E003"]
 
 
 FLOW = {
-    "SCOPES_BACKEND_CLASS": "todo_mcp.auth.oauth.validator.GrantableScopes",
+    "SCOPES_BACKEND_CLASS": "todo_mcp.auth.oauth.scopes.GrantableScopes",
     "DEFAULT_SCOPES": ["tasks:read", "tasks:write"],
     **{f"COMPLIANT_BCP_RFC9700_{practice}": True for practice in BEST_PRACTICES},
     "OAUTH2_VALIDATOR_CLASS": "todo_mcp.auth.oauth.validator.Validator",
@@ -34,9 +34,8 @@ FLOW = {
     "CLIENT_SECRET_HASHER": "sha256_random",  # see hashers.py: this server generates every secret
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
     "ACCESS_TOKEN_EXPIRE_SECONDS": 15 * 60,
-    "REFRESH_TOKEN_EXPIRE_SECONDS": 90 * DAY,  # after the last access token expires, so each use extends it
+    "REFRESH_TOKEN_EXPIRE_SECONDS": 90 * DAY,  # after its access token expires
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
-    "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http", "cursor"],
     "ALLOW_LOCALHOST_LOOPBACK": True,
     "OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": AUTH_METHODS,
     "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": AUTH_METHODS,

@@ -13,6 +13,7 @@ from oauth2_provider.views import OAuthServerMetadataView
 from todo_mcp.auth.account import pages
 from todo_mcp.auth.oauth import views as oauth
 from todo_mcp.auth.oauth.connected_apps import ConnectedAppsView
+from todo_mcp.auth.oauth.errors import oauth_error, repeated
 from todo_mcp.auth.oauth.introspection import IntrospectionView
 from todo_mcp.auth.oauth.limits import limit_refusals
 
@@ -22,8 +23,9 @@ def refuse_repeated_parameters(view: Callable[..., HttpResponseBase]) -> Callabl
 
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if any(len(values) > 1 for name, values in request.POST.lists() if name != "resource"):
-            return oauth.oauth_error("invalid_request", "A parameter is repeated.")
+        for name, values in request.POST.lists():
+            if len(values) > 1 and name != "resource":
+                return oauth_error("invalid_request", repeated(name))
         return view(request, *args, **kwargs)
 
     return checked

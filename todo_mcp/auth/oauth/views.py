@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse, QueryDict
+from django.utils.text import Truncator
 from oauth2_provider.exceptions import OAuthToolkitError
+from oauth2_provider.http import OAuth2ResponseRedirect
 from oauth2_provider.models import AccessToken, Application
 from oauth2_provider.oauth2_backends import _add_iss_to_redirect
 from oauth2_provider.views import (
@@ -21,21 +23,17 @@ from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.admin_kit.page_security import PageHeaders
 from todo_mcp.auth import resource
-from todo_mcp.auth.oauth.clients import GRANT_TYPES, LOOPBACK, BadMetadata, count_new_client, document_host, normalise
-from todo_mcp.auth.oauth.validator import CHALLENGE_MESSAGE, invalid_target, is_challenge
+from todo_mcp.auth.oauth.clients import GRANT_TYPES, BadMetadata, count_new_client, document_host, normalise
+from todo_mcp.auth.oauth.errors import CHALLENGE_MESSAGE, description, invalid_target, oauth_error
+from todo_mcp.auth.oauth.redirects import LOOPBACK, SHOWN_MAX, answer_at, is_private_use, is_registered
+from todo_mcp.auth.oauth.scopes import granted_scopes
+from todo_mcp.auth.oauth.validator import is_challenge
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.core.token_rules import TokenRule
 from todo_mcp.telemetry.refused_tokens import record_refusal
 
 REGISTRATION_MAX = 16 * 1024  # bytes
-DESCRIPTIONS = {  # of errors that the library leaves without one
-    "invalid_client": "The client is unknown, or it did not use the authentication method that it is registered with.",
-    "invalid_grant": "The code or refresh token is unknown, expired, already used, or belongs to another client.",
-    "invalid_scope": "A scope is unknown, or it was not granted.",
-    "unauthorized_client": "The client may not use this grant.",
-    "unsupported_token_type": "Send an access token or a refresh token.",
-}
 
 
 class ResourceMetadataView(OAuthProtectedResourceMetadataView):  # type: ignore[misc] # the library publishes no types
@@ -49,6 +47,7 @@ class ConsentView(PageHeaders, AuthorizationView):  # type: ignore[misc]
     """The authorization endpoint (RFC 6749, section 3.1). It asks the user for consent every time."""
 
     template_name = "account/consent.html"
+    redirect_uri = ""  # where the answer goes; checked, and spelled as the client asked for it
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         query: QueryDict = request.GET.copy()
@@ -59,6 +58,7 @@ class ConsentView(PageHeaders, AuthorizationView):  # type: ignore[misc]
 
     def validate_authorization_request(self, request: HttpRequest) -> tuple[list[str], dict[str, Any]]:
         scopes, credentials = super().validate_authorization_request(request)
+        self.redirect_uri = credentials["redirect_uri"]
         error_params = {"state": credentials.get("state")}
         if not all(resource.is_ours(uri) for uri in request.GET.getlist("resource")):
             raise OAuthToolkitError(error=invalid_target(**error_params), redirect_uri=credentials["redirect_uri"])
@@ -70,8 +70,11 @@ class ConsentView(PageHeaders, AuthorizationView):  # type: ignore[misc]
 
     def form_valid(self, form: Any) -> HttpResponse:
         resources = form.cleaned_data["resource"].split()
-        client_exists = Application.objects.filter(client_id=form.cleaned_data["client_id"]).exists()
-        if not client_exists or not all(resource.is_ours(uri) for uri in resources):
+        application = Application.objects.filter(client_id=form.cleaned_data["client_id"]).first()
+        self.redirect_uri = form.cleaned_data["redirect_uri"]
+        if application is None or not is_registered(self.redirect_uri, application):
+            return self.form_invalid(form)
+        if not all(resource.is_ours(uri) for uri in resources):
             return self.form_invalid(form)
         response: HttpResponse = super().form_valid(form)
         return response
@@ -80,27 +83,37 @@ class ConsentView(PageHeaders, AuthorizationView):  # type: ignore[misc]
         """The form is only invalid if somebody changed it or the client was deleted."""
         return HttpResponseBadRequest("Start again from the app.", content_type="text/plain")
 
-    def redirect(self, redirect_to: str, application: Any) -> HttpResponse:
-        """Redirect to the client. Errors carry ``iss`` too (RFC 9207, section 2)."""
-        response: HttpResponse = super().redirect(_add_iss_to_redirect(redirect_to, settings.PUBLIC_URL), application)
+    def error_response(self, error: OAuthToolkitError, application: Any, **kwargs: Any) -> HttpResponse:
+        cause = error.oauthlib_error
+        cause.description = description(cause.error, cause.description)
+        self.redirect_uri = cause.redirect_uri or ""  # checked, unless the error is fatal; then nothing redirects there
+        response: HttpResponse = super().error_response(error, application, **kwargs)
         return response
+
+    def redirect(self, redirect_to: str, application: Any) -> OAuth2ResponseRedirect:
+        """Redirect to the client. Errors carry ``iss`` too (RFC 9207, section 2)."""
+        answer = answer_at(self.redirect_uri, _add_iss_to_redirect(redirect_to, settings.PUBLIC_URL))
+        return OAuth2ResponseRedirect(answer, [urlsplit(answer).scheme])
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         if application := context.get("application"):
             context |= {
                 "client_host": document_host(application),
-                "redirect_host": _redirect_host(context["redirect_uri"]),
+                **_receiver(context["redirect_uri"]),
                 "switch_to": self.request.get_full_path(),
             }
         return context
 
 
-def _redirect_host(uri: str) -> str:
+def _receiver(uri: str) -> dict[str, str]:
+    """What the consent page says about the receiver of the answer: a host, or the scheme and address of an app."""
     parts = urlsplit(uri)
+    if is_private_use(uri):
+        return {"redirect_scheme": parts.scheme, "redirect_address": Truncator(uri.partition("?")[0]).chars(SHOWN_MAX)}
     if parts.scheme == "http" and parts.hostname in LOOPBACK:
-        return f"a program on this computer ({parts.hostname})"
-    return "the Cursor app on this computer" if parts.scheme == "cursor" else parts.hostname or ""
+        return {"redirect_host": f"a program on this computer ({parts.hostname})"}
+    return {"redirect_host": parts.hostname or ""}
 
 
 class TokenEndpoint(TokenView):  # type: ignore[misc]
@@ -109,9 +122,10 @@ class TokenEndpoint(TokenView):  # type: ignore[misc]
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         grant = request.POST.get("grant_type")
         if not grant:
-            return oauth_error("invalid_request", "The parameter grant_type is missing.")
+            message = "The parameter grant_type is missing. Send it in the body, as application/x-www-form-urlencoded."
+            return oauth_error("invalid_request", message)
         if grant not in GRANT_TYPES:
-            message = f"This server supports the grants {' and '.join(GRANT_TYPES)}."
+            message = f"This server supports only the grants {' and '.join(GRANT_TYPES)}. Use one of them."
             return oauth_error("unsupported_grant_type", message)
         # Bypass the library's post: it queries the new token again, and reuse of the code may have revoked it by then.
         _, headers, body, status = self.create_token_response(request)
@@ -144,14 +158,18 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
             metadata = parse(request.body)
             if not isinstance(metadata, dict):
                 raise BadJson("is not an object")
-            request._body = json.dumps(normalise(metadata)).encode()
+            client = normalise(metadata)
+            request._body = json.dumps(client).encode()
         except BadJson as bad:
-            return oauth_error("invalid_client_metadata", f"The body {bad}.")
+            return oauth_error(
+                "invalid_client_metadata", f"The body {bad}. Send the client's metadata as a JSON object."
+            )
         except BadMetadata as bad:
             return oauth_error(bad.error, str(bad))
-        return self._without_management(super().post(request, *args, **kwargs))
+        return self._answer(super().post(request, *args, **kwargs), client.get("scope"))
 
-    def _without_management(self, response: JsonResponse) -> HttpResponse:
+    def _answer(self, response: JsonResponse, scope: object) -> HttpResponse:
+        """The library's answer without its management, and with the registered values that it leaves out."""
         if response.status_code != 201:
             return response
         registration = json.loads(response.content)
@@ -160,11 +178,9 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
             del registration[name]
         if "client_secret" in registration:
             registration["client_secret_expires_at"] = 0
+        registration["response_types"] = ["code"]
+        registration["scope"] = " ".join(granted_scopes(scope if isinstance(scope, str) else None))
         return JsonResponse(registration, status=201, headers={"Cache-Control": "no-store"})
-
-
-def oauth_error(error: str, message: str, status: int = 400, headers: dict[str, str] | None = None) -> JsonResponse:
-    return JsonResponse({"error": error, "error_description": message}, status=status, headers=headers)
 
 
 def _with_description(headers: dict[str, str], body: str, status: int) -> HttpResponse:
@@ -173,7 +189,7 @@ def _with_description(headers: dict[str, str], body: str, status: int) -> HttpRe
         record_refusal(Unauthenticated(TokenRule.OAUTH_CLIENT))
     content = json.loads(body)
     if "error" in content:
-        content.setdefault("error_description", DESCRIPTIONS.get(content["error"], "The request is not valid."))
+        content["error_description"] = description(content["error"], content.get("error_description", ""))
     response = JsonResponse(content, status=status)
     for name, value in headers.items():
         response.headers[name] = value
