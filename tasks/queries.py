@@ -7,7 +7,6 @@ from typing import Any
 
 from django.db.models import F, IntegerField, Model, QuerySet, Subquery
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
-from django.db.models.functions import Coalesce
 
 from tasks.models import Task
 from todo_mcp.postgres.statements import Parameter, Statement, UserId, compare_and_update, insert, select, update
@@ -79,12 +78,4 @@ list_tasks = {
 get_task = select(lambda user: _task(user).values_list("title", "updated_at"))
 complete_task = update(_pending_task, ["title"], completed=True, completed_at=NOW, updated_at=NOW)
 delete_task = update(_task, ["title"], deleted_at=NOW, updated_at=NOW)
-update_task = compare_and_update(  # a parameter that is NULL leaves its column as it is
-    _task,
-    ["title"],
-    {
-        "title": Coalesce(Parameter("title", Task._meta.get_field("title")), F("title")),
-        "description": Coalesce(Parameter("description", Task._meta.get_field("description")), F("description")),
-    },
-    updated_at=NOW,
-)
+update_task = compare_and_update(_task, ["title"], ["title", "description"], updated_at=NOW)

@@ -56,8 +56,8 @@ class Migration(migrations.Migration):
 
     operations = [
         # With a longer varchar, PostgreSQL rewrites nothing. But it would check each row against the constraint of the
-        # role again. So that constraint is replaced, and checked later, while others work. Back, PostgreSQL rewrites
-        # the table: varchar(9) is shorter.
+        # role again. So that constraint is replaced, and checked later, while others work. The way back leaves the longer
+        # type: a shorter one would rewrite the table, and the release before works with both.
         WhenFree(
             sql="""
                 ALTER TABLE messages DROP CONSTRAINT messages_role, ALTER COLUMN role TYPE varchar(20),
@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
                     ALTER COLUMN created_at SET DEFAULT now()
             """,
             reverse_sql="""
-                ALTER TABLE messages ALTER COLUMN role TYPE varchar(9), ALTER COLUMN created_at DROP DEFAULT
+                ALTER TABLE messages ALTER COLUMN created_at DROP DEFAULT
             """,
             state_operations=[
                 migrations.AlterField(

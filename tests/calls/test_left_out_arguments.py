@@ -75,7 +75,8 @@ async def test_a_service_must_still_name_its_user(
 @pytest.mark.parametrize("door", DOORS)
 async def test_zero_leaves_out_an_id(as_alice: Caller, orm: Orm, task_id: int, door: str) -> None:
     for zero in (0, 0.0, "0"):
-        envelope = await as_alice.call(door, "add_task", title="x", **dict.fromkeys(IDS, zero))
+        user = {} if zero == "0" else {"user_id": zero}  # a user's id is text, and may be "0"
+        envelope = await as_alice.call(door, "add_task", title="x", **dict.fromkeys(IDS, zero), **user)
         assert envelope["status"] == "success"
     refused(await send(as_alice, door, "list_tasks", {"limit": 0}), 400, "invalid_arguments", "limit")
 
@@ -98,6 +99,9 @@ async def test_a_whole_number_may_be_written_with_a_point(as_alice: Caller, orm:
     assert (envelope["data"]["task_id"], type(envelope["data"]["task_id"])) == (task_id, int)
     for other in (task_id + 0.5, f"{task_id}.0", True, 2.0**53 + 2, 1e300):
         answer = await send(as_alice, door, "complete_task", {"task_id": other})
+        refused(answer, 400, "invalid_arguments", "task_id")
+    for rounded in (f"{task_id}.00000000000000000000001", "9007199254740991.9999", "9007199254740993.0"):
+        answer = await send(as_alice, door, "complete_task", f'{{"task_id": {rounded}}}')
         refused(answer, 400, "invalid_arguments", "task_id")
 
 

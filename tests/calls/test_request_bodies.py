@@ -84,7 +84,7 @@ async def test_a_body_that_is_not_json_in_utf_8_is_refused(as_alice: Caller, orm
 
 
 async def test_arguments_that_are_not_an_object_are_refused(as_alice: Caller, orm: Orm, door: str, tool: str) -> None:
-    for body in ("[]", '"x"', "1", "true", '[{"title": "x"}]', "0", '""', "false"):
+    for body in ('"x"', "1", "true", '[{"title": "x"}]', "0", "[[]]", "false"):
         if door == "http":
             refused(await send(as_alice, door, tool, body), 400, "invalid_arguments", "body")
         else:
@@ -96,13 +96,12 @@ async def test_arguments_that_are_not_an_object_are_refused(as_alice: Caller, or
 
 async def test_missing_arguments_count_as_an_empty_object(as_alice: Caller, door: str) -> None:
     if door == "http":
-        answers = [
-            await as_alice.http.post("/api/tools/list_tasks", content=body, headers=as_alice.headers)
-            for body in ("", " \n", "{}")
-        ]
-        assert [answer.json()["status"] for answer in answers] == ["success"] * 3
-        null = await as_alice.http.post("/api/tools/list_tasks", content="null", headers=as_alice.headers)
-        assert null.status_code == 400
+        for body in ("", " \n", "{}", "null", "[]", '""'):
+            answer = await as_alice.http.post("/api/tools/list_tasks", content=body, headers=as_alice.headers)
+            assert answer.json()["status"] == "success"
     else:
-        response = await as_alice.rpc("tools/call", {"name": "list_tasks"}, revision=door)
-        assert response.json()["result"]["structuredContent"]["status"] == "success"
+        values: list[object] = [None, [], "", {}]
+        left_out: list[dict[str, object]] = [{}, *[{"arguments": value} for value in values]]
+        for arguments in left_out * 2:  # the second time, the shape of the call is known
+            response = await as_alice.rpc("tools/call", {"name": "list_tasks", **arguments}, revision=door)
+            assert response.json()["result"]["structuredContent"]["status"] == "success"

@@ -152,6 +152,7 @@ def test_a_call_takes_the_arguments_that_the_transports_take(alice: User) -> Non
         (["complete_task", '{"task_id": 1}', "--user", "alice"], "task_not_found"),
         (["list_tasks", '{"user_id": "bob"}', "--user", "alice"], "forbidden"),
         (["list_tasks", "--user", "nobody"], "user_not_found"),
+        (["nope", "--user", "alice"], "unknown_tool"),
     ],
 )
 def test_a_refused_call_prints_its_envelope_and_exits_with_1(
@@ -163,7 +164,7 @@ def test_a_refused_call_prints_its_envelope_and_exits_with_1(
     assert json.loads(capsys.readouterr().out)["data"]["error"] == error
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"title": "a", "title": "b"}', "nonsense"])
+@pytest.mark.parametrize("text", ["{", "[1]", '{"title": "a", "title": "b"}', "nonsense"])
 def test_arguments_that_are_not_an_object_are_refused_before_anything_runs(alice: User, text: str) -> None:
     with pytest.raises(CommandError, match=r"arguments"):
         run("call", "add_task", text, "--user", "alice")

@@ -216,7 +216,8 @@ def test_messages_get_their_index_and_defaults_while_the_release_before_reads_an
     assert (after["role"], after["check"], after["index"]) == ([[20]], [[True]], [[True]])
     assert after["file"] == before["file"]  # the table was not rewritten
     assert report["refused"] == "messages_role"
-    assert {**back, "file": None, "roles": None} == {**before, "file": None, "roles": None}
+    assert {**back, "file": None, "roles": None} == {**before, "file": None, "roles": None, "role": [[20]]}
+    assert back["file"] == after["file"]  # no rewrite, back and forth
     assert {**again, "file": None, "roles": None} == {**after, "file": None, "roles": None}
     assert sorted(again["roles"]) == sorted(back["roles"]) == [["assistant", 1], ["user", 1]]
 

@@ -282,7 +282,7 @@ def test_origins_of_pages_get_the_form_in_which_browsers_send_them(
             "://",
             "https",
         ),
-        *("https://alice@app.example.com", "https://app.example.com:", "https://app.example.com:65536", "http://a:0"),
+        *("https://app.example.com:", "https://app.example.com:65536", "http://a:0"),
         *(
             "http://localhost:http",
             "http://[::1",
@@ -308,3 +308,10 @@ def test_anything_but_exact_origins_of_pages_stops_the_start(monkeypatch: pytest
         ) as caught:
             read_settings(monkeypatch, {"BROWSER_ORIGINS": listed})
         assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["BROWSER_ORIGINS", "PROBE_HOSTS", "ALLOWED_HOSTS", "LOG_LEVEL", "MCP_SERVER_PORT"])
+def test_a_password_in_the_wrong_variable_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for value in ("postgresql://u:s3cr3t@h:99999/db", "host=h password=s3cr3t"):
+        message = refusal(monkeypatch, {name: value})
+        assert message.startswith(f"{name} ") and "s3cr3t" not in message

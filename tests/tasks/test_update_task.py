@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any
 
+import psycopg
 import pytest
+from django.db import connection
 
 from tasks.models import DESCRIPTION_MAX, TITLE_MAX, Task
 from tests.support.application import Orm
@@ -66,6 +68,32 @@ async def test_updated_fields_are_those_that_changed(as_alice: Caller, task: Tas
             "message": f"Task {task.pk} had these values already: Buy milk. Nothing changed.",
         }
     assert await orm(lambda: everything_of("alice")) == before
+
+
+def _change_title_and_wait() -> "psycopg.Connection[Any]":
+    """Another transaction, which has changed the title of every task."""
+    parameters = connection.get_connection_params()
+    other: psycopg.Connection[Any] = psycopg.connect(
+        **{name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if name in parameters}
+    )
+    other.execute("UPDATE tasks SET title = 'B'")
+    return other
+
+
+async def test_an_update_compares_with_the_row_that_it_replaces(
+    as_alice: Caller, task: Task, orm: Orm, door: str
+) -> None:
+    """Another transaction changes the title, and the call waits for it."""
+    for is_remembered in (False, True):
+        await orm(lambda: Task.objects.update(title="A"))
+        other = await orm(_change_title_and_wait)
+        call = asyncio.ensure_future(as_alice.call(door, "update_task", task_id=task.pk, title="A"))
+        await asyncio.sleep(0.3)
+        assert not call.done(), is_remembered
+        await orm(other.commit)
+        await orm(other.close)
+        assert (await call)["data"]["updated_fields"] == ["title"]
+        assert (await orm(Task.objects.get)).title == "A"
 
 
 async def test_clear_empties_the_description(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:

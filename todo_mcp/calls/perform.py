@@ -127,6 +127,8 @@ class _CallSteps:
             raise self._over_limit
         if self._invalid:
             principal.require(self.call.operation.scope)
+            self.call.operation.check_scopes(self.call.arguments, principal.scopes)
+            self.call.operation.validate(self.call.arguments, principal.scopes)
             raise self._invalid
         return self._operate(principal)
 

@@ -42,7 +42,7 @@ def hosts(name: str) -> list[str]:
         match = _ALLOWED_HOST.fullmatch(item)
         host = _host(match[1] if match else f"[{item}]")  # an IPv6 address may lack its brackets
         if host is None:
-            raise wrong(name, f"contains {item[: environment.SHOWN_MAX]!r}", example)
+            raise wrong(name, f"contains {environment.shown(item)}", example)
         found.append(host)
     return list(dict.fromkeys(found))
 
@@ -55,7 +55,7 @@ def networks(name: str) -> list[str]:
         try:
             network = item if item == "*" else str(ipaddress.ip_network(item.strip("[]"), strict=False))
         except ValueError:
-            raise wrong(name, f"contains {item[: environment.SHOWN_MAX]!r}", example) from None
+            raise wrong(name, f"contains {environment.shown(item)}", example) from None
         found.append(network)
     return list(dict.fromkeys(found))
 

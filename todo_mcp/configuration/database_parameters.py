@@ -52,6 +52,7 @@ _UNPREPARED = {
     "preferquerymode": {"simple"},
     "defaultqueryexecmode": {"simpleprotocol", "exec", "describeexec", "cachedescribe"},
 }
+_PROTECTS = re.compile("ssl|tls|cert|auth|verify")  # in a name; never ignored
 # How another driver pools, caches, waits, encodes and logs.
 _IGNORED = re.compile(
     r"\w*(pool|cache|lifetime|timeout|idle|batch|binary|prefetch|fetchsize|retry|retries)\w*|(max|min)\w*|log\w*|echo|"
@@ -99,7 +100,11 @@ def is_known(name: str) -> bool:
     """Whether the parameter has a meaning here or for another driver."""
     folded = _fold(name)
     known = _KEYWORDS.keys() | _ADDRESS.keys() | _SCHEMAS | _SETTINGS.keys() | _ENCODINGS | _UNPREPARED.keys()
-    return folded in known | {"ssl", "sslaccept", "targetservertype"} or _IGNORED.fullmatch(folded) is not None
+    return folded in known | {"ssl", "sslaccept", "targetservertype"} or _is_ignored(folded)
+
+
+def _is_ignored(folded: str) -> bool:
+    return _IGNORED.fullmatch(folded) is not None and not _PROTECTS.search(folded)
 
 
 def _add(found: Parameters, settings: dict[str, str], name: str, value: str) -> None:
@@ -131,7 +136,7 @@ def _add(found: Parameters, settings: dict[str, str], name: str, value: str) -> 
         _set(settings, _SETTINGS[folded], value, name)
     elif folded in _KEYWORDS and folded not in _REFUSED:
         _set(found.options, _KEYWORDS[folded], value, name)
-    elif folded in _UNPREPARED or _IGNORED.fullmatch(folded):
+    elif folded in _UNPREPARED or _is_ignored(folded):
         if name not in found.ignored:
             found.ignored.append(name)
     else:

@@ -124,7 +124,14 @@ def wrong(name: str, problem: str, example: str) -> ImproperlyConfigured:
 
 def is_value(value: str) -> str:
     """Say what a variable is. Only for a value that may be shown."""
-    return f"is {value[:SHOWN_MAX]!r}{'…' * (len(value) > SHOWN_MAX)}"
+    return f"is {shown(value)}"
+
+
+def shown(value: str) -> str:
+    """A wrong value in an error. A URL with a password may stand in the wrong variable, so it is not shown."""
+    if "@" in value or "password" in value.lower():
+        return "a value that may hold a password"
+    return f"{value[:SHOWN_MAX]!r}{'…' * (len(value) > SHOWN_MAX)}"
 
 
 def _without_quotes(value: str) -> str:

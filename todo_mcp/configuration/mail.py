@@ -22,6 +22,7 @@ _SMTP: dict[str, tuple[int, dict[str, bool]]] = {
     "submit": (587, _STARTTLS),
 }
 _OTHERS = {"console": "console", "dummy": "dummy", "memory": "locmem"}
+_NO = ("false", "no", "off", "0", "f", "n", "")
 _YES = ("true", "yes", "on", "1", "t", "y")
 _TAIL = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]*)(?::(?P<port>[^/?#@:]*))?/?(?:\?(?P<query>[^#]*))?")
 
@@ -78,6 +79,8 @@ def _smtp(name: str, scheme: str, rest: str) -> dict[str, Any]:
     for key, _, value in (part.partition("=") for part in (tail["query"] or "").split("&") if part):
         if key.lower() not in ("ssl", "tls"):
             raise wrong(name, f"has the parameter {key[:40]!r}, which is unknown here", EXAMPLE)
+        if value.lower() not in (*_YES, *_NO):
+            raise wrong(name, f"has a wrong value of {key.lower()}", f"{EXAMPLE}?{key.lower()}=true")
         if value.lower() in _YES:
             protection = _TLS if key.lower() == "ssl" else _STARTTLS
     return {

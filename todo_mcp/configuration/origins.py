@@ -5,7 +5,7 @@ import re
 
 from django.core.exceptions import ImproperlyConfigured
 
-from todo_mcp.configuration.environment import SHOWN_MAX, items, wrong
+from todo_mcp.configuration.environment import items, shown, wrong
 
 # http and https, browser extensions, and frameworks that show a page as an app.
 _ORIGIN = re.compile(
@@ -41,4 +41,4 @@ def _normalise(name: str, part: str) -> str:
 
 
 def _no_origin(name: str, part: str) -> ImproperlyConfigured:
-    return wrong(name, f"contains {part[:SHOWN_MAX]!r}, which is not an exact origin", _EXAMPLE)
+    return wrong(name, f"contains {shown(part)}, which is not an exact origin", _EXAMPLE)

@@ -85,8 +85,11 @@ class Operation:
         """JSON Schema of the envelope, for success and for errors."""
         return _plain(result_schema(self.output))
 
-    def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def validate(self, arguments: Mapping[str, Any], scopes: frozenset[str] | None = None) -> dict[str, Any]:
         """Check and normalise the arguments that a caller sent; an argument that is left out is not in the result.
+
+        Args:
+            scopes: those of the caller's token. None: not known yet, so no argument is hidden.
 
         Raises:
             InvalidArguments: names each invalid argument and says what is allowed.
@@ -99,28 +102,33 @@ class Operation:
         try:
             model = self.arguments.model_validate(given)
         except ValidationError as error:
-            raise InvalidArguments(_fields(error, self.arguments)) from None
+            hidden = set() if scopes is None else self._hidden_from(scopes)
+            shown = [name for name in self.arguments.model_fields if name not in hidden]
+            raise InvalidArguments(_fields(error, shown)) from None
         if self.at_least_one and not model.model_fields_set.intersection(self.at_least_one):
             names = f"{', '.join(self.at_least_one[:-1])} or {self.at_least_one[-1]}"
             raise InvalidArguments(dict.fromkeys(self.at_least_one, f"give at least one of {names}"))
         return {name: getattr(model, name) for name in model.model_fields_set}
 
-    def check_scopes(self, arguments: Iterable[str], scopes: frozenset[str]) -> None:
+    def check_scopes(self, arguments: Mapping[str, Any], scopes: frozenset[str]) -> None:
         """Check that a token with these scopes may send these arguments.
 
         Raises:
             InvalidArguments: names each argument that the token may not send.
         """
-        if hidden := self._hidden_from(scopes).intersection(arguments):
-            reasons = {name: f"needs a token with the scope {self.needs_scope[name]}" for name in sorted(hidden)}
+        hidden = self._hidden_from(scopes)
+        if sent := [name for name in arguments if name in hidden and not self._is_left_out(name, arguments[name])]:
+            reasons = {name: f"needs a token with the scope {self.needs_scope[name]}" for name in sent}
             raise InvalidArguments(reasons)
 
     def _hidden_from(self, scopes: frozenset[str]) -> set[str]:
         return {name for name, scope in self.needs_scope.items() if scope not in scopes}
 
     def _is_left_out(self, name: str, value: object) -> bool:
-        """Whether an optional argument is left out by its value: it is empty, or it is 0 in place of an id."""
+        """Whether an argument is left out by its value: it is null. An optional one also if empty, or 0 for an id."""
         if name not in self._optional:
+            return value is None and name in self.arguments.model_fields
+        if name == "user_id" and value == "0":  # the id of a user is text
             return False
         return is_empty(value) or (self._optional[name] and Id.is_zero(value))
 
@@ -129,7 +137,7 @@ class Operation:
         """The optional arguments, and whether each is an id."""
         fields = self.arguments.model_fields.items()
         return {
-            name: any(isinstance(kind, Id) for kind in argument.metadata)
+            name: name == "user_id" or any(isinstance(kind, Id) for kind in argument.metadata)
             for name, argument in fields
             if not argument.is_required()
         }
@@ -230,13 +238,13 @@ def _printable(name: str) -> str:
     return name if name.isascii() and name.isprintable() and len(name) <= 64 else ascii(name)[1:-1][:64]
 
 
-def _fields(error: ValidationError, arguments: type[BaseModel]) -> dict[str, str]:
+def _fields(error: ValidationError, allowed: Iterable[str]) -> dict[str, str]:
     """Map each invalid argument to the reason. The commonest messages of pydantic are replaced by plainer ones."""
     reasons = {
         "missing": "is required",
         "string_type": "must be a string",
         "list_type": "must be a list",
-        "extra_forbidden": f"unknown argument; allowed are {', '.join(arguments.model_fields)}",
+        "extra_forbidden": f"unknown argument; allowed are {', '.join(allowed)}",
     }
     fields = {}
     for detail in error.errors(include_url=False, include_input=False)[:MAX_FIELDS]:

@@ -1,10 +1,18 @@
 """A JSON parser that is stricter than Python's, so that a body has only one meaning."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 DEPTH_MAX = 32
 VALUES_MAX = 100_000  # in one body; each takes about 70 bytes of memory, and parsing blocks every other call
+
+
+class RoundedNumber(float):
+    """A number that a float cannot hold. It is never an integer: it may have been rounded to another one."""
+
+    def is_integer(self) -> bool:
+        return False
 
 
 class BadJson(ValueError):
@@ -25,7 +33,9 @@ def parse(body: bytes) -> Any:
     ):
         raise BadJson(f"holds more than {VALUES_MAX} values")
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(
+            body.decode(), object_pairs_hook=_object, parse_float=_float, parse_constant=_refuse_constant
+        )
     except BadJson:
         raise
     except UnicodeDecodeError:
@@ -57,6 +67,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         raise BadJson("holds the same key twice in one object")
     return value
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    is_rounded = number.is_integer() and Decimal(text) != Decimal(number)
+    return RoundedNumber(text) if is_rounded else number
 
 
 def _refuse_constant(name: str) -> Any:

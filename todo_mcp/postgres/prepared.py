@@ -22,9 +22,10 @@ CHANGED = frozenset({"0A000"})  # feature_not_supported: a migration changed a c
 class Preparing:
     """``choice`` is psycopg's argument ``prepare``: None prepares after PREPARE_AFTER uses, False never."""
 
-    choice: bool | None = None
-
     def __init__(self) -> None:
+        # Before libpq 17, psycopg removes a statement with DEALLOCATE. Its error may follow a change that is committed,
+        # and the repetition would make the change twice.
+        self.choice: bool | None = None if psycopg.capabilities.has_send_close_prepared() else False
         self._first = threading.Lock()  # never released: only one thread gets it
 
     def stop(self, sqlstate: str | None) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, models
 from django.db.models.expressions import Expression, RawSQL, Subquery
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 from todo_mcp.postgres.history import current_metadata
@@ -147,27 +149,31 @@ def update(
 
 
 def compare_and_update(
-    row: Callable[[UserId], models.QuerySet[Any]],
-    returning: Sequence[str],
-    compared: Mapping[str, Any],
-    **values: Any,
+    row: Callable[[UserId], models.QuerySet[Any]], returning: Sequence[str], names: Sequence[str], **values: Any
 ) -> RecordedStatement:
-    """Change one row, and tell what changed. If its ``compared`` fields have these values already, nothing changes.
+    """Change fields of one row, and tell which changed. If all have their new values already, nothing changes.
 
-    Returns the ``returning`` columns of the changed row, then for each field of ``compared`` whether it changed.
-    The first part of the statement locks the row, so the values that it reads are those that the change replaces.
+    Each name is a field and the parameter with its new value; NULL leaves the field as it is. Returns the ``returning``
+    columns of the changed row, then for each name whether the field changed. The first part of the statement locks the
+    row. All comparisons are with the locked row, which may be newer than the statement's snapshot.
     """
 
     def write(user: UserId) -> Sql:
         model = row(user).model
-        key_name = model._meta.pk.name
-        [key] = _columns(model, [key_name])
-        lock, lock_params = row(user).values_list(key_name, *compared).query.sql_with_params()
-        changed = model._base_manager.filter(pk=RawSQL(_old(key), ())).exclude(**compared)  # noqa: S611
+        fields = [model._meta.get_field(name) for name in (model._meta.pk.name, *names)]
+        lock, lock_params = row(user).order_by().values_list(*[field.name for field in fields]).query.sql_with_params()
+        columns = _columns(model, [field.name for field in fields])
+        key, *old = [
+            RawSQL(_old(column), (), output_field=field)  # noqa: S611 (a column of a model)
+            for column, field in zip(columns, fields, strict=True)
+        ]
+        new = [Coalesce(Parameter(field.name, field), value) for field, value in zip(fields[1:], old, strict=True)]
+        is_same = models.Q(*[Exact(*pair) for pair in zip(old, new, strict=True)])
+        changed = model._base_manager.filter(pk=key).exclude(is_same)
         query = changed.query.chain(UpdateQuery)
-        query.add_update_values({**compared, **values})
+        query.add_update_values({**dict(zip(names, new, strict=True)), **values})
         sql, params = query.get_compiler(changed.db).as_sql()
-        are_changed = [f"{column} IS DISTINCT FROM {_old(column)}" for column in _columns(model, compared)]
+        are_changed = [f"{column} IS DISTINCT FROM {_old(column)}" for column in columns[1:]]
         return _returning(
             f"WITH old AS ({lock} FOR UPDATE) {sql}",
             [*lock_params, *params],

@@ -10,7 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 from todo_mcp.auth.principal import local_principal
 from todo_mcp.calls.call import Call
 from todo_mcp.calls.perform import perform
-from todo_mcp.core.envelope import to_json
+from todo_mcp.core.arguments import is_empty
+from todo_mcp.core.envelope import Envelope, failure, to_json
+from todo_mcp.core.errors import UnknownTool
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.process.commands import database_errors, escaped
@@ -24,7 +26,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("tool", choices=list(REGISTRY), help=", ".join(REGISTRY), metavar="TOOL")
+        parser.add_argument("tool", help=", ".join(REGISTRY), metavar="TOOL")
         parser.add_argument(
             "arguments", nargs="?", default="{}", help='a JSON object, such as \'{"title": "Buy milk"}\''
         )
@@ -32,11 +34,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            arguments = parse(options["arguments"].encode("utf-8", "surrogateescape"))
+            arguments = parse((options["arguments"] or "{}").encode("utf-8", "surrogateescape"))
         except BadJson as error:
             raise CommandError(f"The arguments are not usable: the text {error}.") from None
+        if is_empty(arguments):
+            arguments = {}
         if not isinstance(arguments, dict):
             raise CommandError("The arguments must be a JSON object.")
+        if options["tool"] not in REGISTRY:
+            self._end(failure(UnknownTool(REGISTRY)), has_failed=True)
         if settings.LOG_LEVEL == "INFO":
             logging.getLogger("todo_mcp").setLevel(logging.WARNING)  # the envelope already reports the result
         with database_errors():
@@ -48,7 +54,10 @@ class Command(BaseCommand):
             client="manage.py",
             request_id=uuid.uuid4().hex,
         )
-        envelope, failure = perform(call, lambda target: local_principal(options["user"]))
+        envelope, failed = perform(call, lambda target: local_principal(options["user"]))
+        self._end(envelope, has_failed=failed is not None)
+
+    def _end(self, envelope: Envelope, *, has_failed: bool) -> None:
         self.stdout.write(escaped(to_json(envelope).decode()))
-        if failure:
+        if has_failed:
             sys.exit(1)

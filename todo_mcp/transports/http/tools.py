@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope, Send
 from todo_mcp.calls.bearer import authenticate_alone
 from todo_mcp.calls.call import Call, clean_client
 from todo_mcp.calls.perform import perform_for
+from todo_mcp.core.arguments import is_empty
 from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated, UnknownTool
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate
@@ -29,7 +30,7 @@ class ToolEndpoint:
 
     async def _call(self, request: Request) -> Response:
         checked = checked_request(request.scope)
-        arguments = checked.message if checked.has_body else {}
+        arguments = {} if not checked.has_body or is_empty(checked.message) else checked.message
         operation = REGISTRY.get(request.path_params["tool"])
         if operation is None or request.method != "POST" or not isinstance(arguments, dict):
             await self._gate.on_loop(lambda: authenticate_alone(checked.token))

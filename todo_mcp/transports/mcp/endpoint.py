@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp.auth.principal import Principal
 from todo_mcp.calls.bearer import authenticate_alone
+from todo_mcp.core.arguments import is_empty
 from todo_mcp.core.errors import TodoError, Unauthenticated
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry import tracing
@@ -36,8 +37,10 @@ class McpEndpoint:
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         """The answer. A tool call checks the token together with its work; any other message is authenticated first."""
         request = checked_request(scope)
-        run = SdkRun(request)
         is_call = is_tool_call(request) and may_hold_json(scope["headers"])
+        if is_call and is_empty(request.message["params"].get("arguments")):
+            request = _with_arguments(request)
+        run = SdkRun(request)
         if not is_call:
             run.principal = await self._authenticate(request)
         if refusal := _refuse_malformed(scope, request):
@@ -110,6 +113,10 @@ def _refuse_malformed(scope: Scope, request: CheckedRequest) -> ASGIApp | None:
         return refuse(scope, 400, "The body must be one JSON-RPC message, an object; batches are not accepted.")
     if "id" in message and request.rpc_id is None:
         return refuse(scope, 400, "The request id must be a string or an integer.")
+    if not isinstance(message.get("method", ""), str):
+        return refuse(scope, 400, "The method must be a string.")
+    if not isinstance(message.get("params", {}), dict | None):
+        return refuse(scope, 400, "The params must be an object.")
     if message.get("jsonrpc") != "2.0":
         return refuse(scope, 400, 'The message must say "jsonrpc": "2.0".')
     return None
@@ -131,6 +138,12 @@ def _with_body(body: bytes, receive: Receive) -> Receive:
         return message
 
     return replaced
+
+
+def _with_arguments(request: CheckedRequest) -> CheckedRequest:
+    """The request of a call whose arguments are left out by an empty value, such as PHP's ``[]``."""
+    params = {**request.message["params"], "arguments": {}}
+    return request._replace(message={**request.message, "params": params}, has_escapes=True)
 
 
 def _readable(message: object) -> bytes:

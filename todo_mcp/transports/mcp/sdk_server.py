@@ -64,6 +64,7 @@ class SdkServer:
 
     def __init__(self, perform: Callable[[SdkRun, Scope], Awaitable[Outcome]], *, makes_spans: bool) -> None:
         self._perform = perform
+        self._tools: dict[frozenset[str], list[types.Tool]] = {}  # by the scopes of the token
         server: Server[Any] = Server(
             "todo-mcp",
             title="Tasks",
@@ -99,12 +100,13 @@ class SdkServer:
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """The tools that the caller's scopes allow, on one page."""
-        if params and params.cursor is not None:
+        if params and params.cursor:
             raise MCPError(code=types.INVALID_PARAMS, message="Unknown cursor: the tools are on one page.")
         principal = _run_of(ctx).principal
         scopes = principal.scopes if principal else frozenset()
-        tools = [describe(operation, scopes) for operation in REGISTRY.values() if operation.scope in scopes]
-        return types.ListToolsResult(tools=tools)
+        if scopes not in self._tools:  # there are few sets of scopes
+            self._tools[scopes] = [describe(one, scopes) for one in REGISTRY.values() if one.scope in scopes]
+        return types.ListToolsResult(tools=self._tools[scopes])
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         """Do the call, unless an earlier attempt to answer the message has done it."""
