@@ -9,7 +9,7 @@ from django.db.models import F, IntegerField, Model, QuerySet, Subquery
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 
 from tasks.models import Task
-from todo_mcp.postgres.statements import Parameter, Statement, UserId, compare_and_update, insert, select, update
+from todo_mcp.postgres.statements import Parameter, Statement, UserId, insert, select, update, update_changed
 
 LIST_FIELDS = ("id", "title", "description", "completed", "created_at", "updated_at")
 TOTAL_MAX = 1_000  # tasks that a total counts
@@ -78,4 +78,7 @@ list_tasks = {
 get_task = select(lambda user: _task(user).values_list("title", "updated_at"))
 complete_task = update(_pending_task, ["title"], completed=True, completed_at=NOW, updated_at=NOW)
 delete_task = update(_task, ["title"], deleted_at=NOW, updated_at=NOW)
-update_task = compare_and_update(_task, ["title"], ["title", "description"], updated_at=NOW)
+update_task: dict[tuple[str, ...], Statement] = {
+    names: update_changed(_task, ["title"], names, updated_at=NOW)
+    for names in (("title",), ("description",), ("title", "description"))
+}

@@ -160,9 +160,10 @@ def update_task(
     """
     if clear and description is not None:
         raise InvalidArguments({"clear": "names description, which this call also sets; send one of the two"})
-    values = {"title": title, "description": "" if clear else description}
+    sent = {"title": title, "description": "" if clear else description}
+    values = {name: value for name, value in sent.items() if value is not None}
     now = timezone.now()
-    if rows := queries.update_task(user_id=user_id, task_id=task_id, now=now, **values):
+    if rows := queries.update_task[tuple(values)](user_id=user_id, task_id=task_id, now=now, **values):
         new_title, *are_changed, _ = rows[0]
         fields = [name for name, is_changed in zip(values, are_changed, strict=True) if is_changed]
         return TaskUpdated(task_id=task_id, title=new_title, updated_fields=fields, updated_at=now)

@@ -71,7 +71,7 @@ def test_from_the_second_call_on_one_statement_checks_the_token_and_does_the_ope
     assert (statements, envelope["data"]["total"]) == (["SELECT"], 1)
     for tool, arguments, verb in (
         ("add_task", {"title": "x"}, "INSERT"),
-        ("update_task", {"task_id": alices_task_id, "title": "New"}, "WITH"),
+        ("update_task", {"task_id": alices_task_id, "title": "New"}, "UPDATE"),
         ("complete_task", {"task_id": alices_task_id}, "UPDATE"),
         ("delete_task", {"task_id": alices_task_id}, "UPDATE"),
     ):

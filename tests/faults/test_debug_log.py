@@ -36,7 +36,7 @@ async def test_each_statement_of_a_call_is_logged_under_its_request(
     await caller.call(door, "list_tasks", status="pending")
     await caller.call(door, "update_task", task_id=task_id, title=f"{SECRET} again")
     await caller.call(door, "delete_task", task_id=task_id)
-    for tool, verb in (("add_task", "INSERT"), ("list_tasks", "SELECT"), ("update_task", "WITH")):
+    for tool, verb in (("add_task", "INSERT"), ("list_tasks", "SELECT"), ("update_task", "UPDATE")):
         request_id = [line["request_id"] for line in lines(server, "call", "INFO") if line["tool"] == tool][-1]
         statements = [line for line in lines(server, "statement") if line["request_id"] == request_id]
         assert any(str(line["sql"]).startswith(verb) and "%s" in str(line["sql"]) for line in statements)

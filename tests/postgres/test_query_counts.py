@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -119,10 +120,12 @@ def test_completing_is_one_statement_the_first_time(task_id: int, statements: St
 
 
 def test_updating_and_deleting_are_one_statement_each(task_id: int, statements: Statements) -> None:
-    # WITH … UPDATE … RETURNING
-    assert statements(lambda: update_task(user_id="alice", task_id=task_id, title="New")) == ["WITH"]
+    # UPDATE … RETURNING; with two fields, WITH … UPDATE … RETURNING
+    assert statements(lambda: update_task(user_id="alice", task_id=task_id, title="New")) == ["UPDATE"]
+    both = partial(update_task, title="Newer", description="New")
+    assert statements(lambda: both(user_id="alice", task_id=task_id)) == ["WITH"]
     # Nothing to update: the task has this title.
-    assert statements(lambda: update_task(user_id="alice", task_id=task_id, title="New")) == ["WITH", "SELECT"]
+    assert statements(lambda: update_task(user_id="alice", task_id=task_id, title="Newer")) == ["UPDATE", "SELECT"]
     assert statements(lambda: delete_task(user_id="alice", task_id=task_id)) == ["UPDATE"]
 
 

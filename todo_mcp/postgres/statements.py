@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, models
 from django.db.models.expressions import Expression, RawSQL, Subquery
-from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 from django.db.models.sql import InsertQuery, UpdateQuery
 
@@ -134,31 +133,31 @@ def select(rows: Callable[[UserId], models.QuerySet[Any, Any]], *, limit: str = 
 
 
 def update(
-    rows: Callable[[UserId], models.QuerySet[Any]], returning: Sequence[str], **values: Any
+    rows: Callable[[UserId], models.QuerySet[Any]],
+    returning: Sequence[str],
+    *,
+    also: Sequence[str] = (),
+    **values: Any,
 ) -> RecordedStatement:
-    """UPDATE … RETURNING, which the ORM lacks. Returns these columns of each changed row."""
-
-    def write(user: UserId) -> Sql:
-        changed = rows(user)
-        query: UpdateQuery = changed.query.chain(UpdateQuery)  # type: ignore[assignment]
-        query.add_update_values(values)
-        sql, params = query.get_compiler(changed.db).as_sql()
-        return _returning(sql, params, _columns(changed.model, returning))
-
-    return RecordedStatement(write)
+    """UPDATE … RETURNING, which the ORM lacks. Returns these columns of each changed row, then the SQL of ``also``."""
+    return RecordedStatement(lambda user: _update(rows(user), returning, also, values))
 
 
-def compare_and_update(
+def update_changed(
     row: Callable[[UserId], models.QuerySet[Any]], returning: Sequence[str], names: Sequence[str], **values: Any
 ) -> RecordedStatement:
     """Change fields of one row, and tell which changed. If all have their new values already, nothing changes.
 
-    Each name is a field and the parameter with its new value; NULL leaves the field as it is. Returns the ``returning``
-    columns of the changed row, then for each name whether the field changed. The first part of the statement locks the
-    row. All comparisons are with the locked row, which may be newer than the statement's snapshot.
+    Each name is a field and the parameter with its new value. Returns the ``returning`` columns of the changed row.
+    For each name, whether the field changed comes after them.
     """
+    if len(names) == 1:
+        new = {names[0]: Parameter(names[0])}
+        # A row with the new value is not waited for. If another transaction is changing it, that change comes after.
+        return update(lambda user: row(user).exclude(**new), returning, also=["true"], **new, **values)
 
     def write(user: UserId) -> Sql:
+        """The first part locks the row. All comparisons are with that row, which may be newer than the snapshot."""
         model = row(user).model
         fields = [model._meta.get_field(name) for name in (model._meta.pk.name, *names)]
         lock, lock_params = row(user).order_by().values_list(*[field.name for field in fields]).query.sql_with_params()
@@ -167,20 +166,23 @@ def compare_and_update(
             RawSQL(_old(column), (), output_field=field)  # noqa: S611 (a column of a model)
             for column, field in zip(columns, fields, strict=True)
         ]
-        new = [Coalesce(Parameter(field.name, field), value) for field, value in zip(fields[1:], old, strict=True)]
-        is_same = models.Q(*[Exact(*pair) for pair in zip(old, new, strict=True)])
+        new = {name: Parameter(name, field) for name, field in zip(names, fields[1:], strict=True)}
+        is_same = models.Q(*[Exact(*pair) for pair in zip(old, new.values(), strict=True)])
         changed = model._base_manager.filter(pk=key).exclude(is_same)
-        query = changed.query.chain(UpdateQuery)
-        query.add_update_values({**dict(zip(names, new, strict=True)), **values})
-        sql, params = query.get_compiler(changed.db).as_sql()
         are_changed = [f"{column} IS DISTINCT FROM {_old(column)}" for column in columns[1:]]
-        return _returning(
-            f"WITH old AS ({lock} FOR UPDATE) {sql}",
-            [*lock_params, *params],
-            [*_columns(model, returning), *are_changed],
-        )
+        sql, params = _update(changed, returning, are_changed, {**new, **values})
+        return f"WITH old AS ({lock} FOR UPDATE) {sql}", [*lock_params, *params]
 
     return RecordedStatement(write)
+
+
+def _update(
+    rows: models.QuerySet[Any], returning: Sequence[str], also: Sequence[str], values: Mapping[str, Any]
+) -> Sql:
+    query: UpdateQuery = rows.query.chain(UpdateQuery)  # type: ignore[assignment]
+    query.add_update_values(dict(values))
+    sql, params = query.get_compiler(rows.db).as_sql()
+    return _returning(sql, params, [*_columns(rows.model, returning), *also])
 
 
 def _old(column: str) -> str:
