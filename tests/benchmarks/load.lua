@@ -10,7 +10,7 @@ local arguments = {
   complete_task = function() next_id = next_id + 1; return '"task_id":' .. (next_id - 1) end,
   update_task = function()
     next_id = next_id + 1
-    return '"task_id":' .. (next_id - 1) .. ',"title":"Call the bank about card ' .. next_id .. '"'
+    return '"task_id":' .. (next_id - 1) .. ',"title":"Call the bank about card ' .. next_id .. '.' .. os.time() .. '"'
   end,
 }
 

@@ -29,8 +29,10 @@ def task_id(committed: None, alice: User) -> int:
     return int(TaskFactory.create(user=alice, title="Buy milk", description="Two litres").pk)
 
 
-def good(tool: str, task_id: int) -> dict[str, Any]:
-    """Arguments with which each tool succeeds as often as it is called, except delete_task."""
+async def good(orm: Orm, tool: str, task_id: int) -> dict[str, Any]:
+    """Arguments with which the tool succeeds, also if it was called before: delete_task gets a new task."""
+    if tool == "delete_task":
+        task_id = await orm(lambda: TaskFactory.create(user_id="alice").pk)
     return arguments_of(tool, task_id)
 
 
@@ -40,9 +42,7 @@ async def test_an_empty_value_leaves_out_each_optional_argument(
     as_alice: Caller, orm: Orm, task_id: int, door: str, tool: str
 ) -> None:
     for empty in EMPTY:
-        if tool == "delete_task":
-            task_id = await orm(lambda: TaskFactory.create(user_id="alice").pk)
-        arguments = good(tool, task_id)
+        arguments = await good(orm, tool, task_id)
         left_out = {name: empty for name in OPTIONAL[tool] if name not in arguments}
         plain = await send(as_alice, door, tool, {**left_out, **arguments})
         assert (plain.code, plain.envelope["status"]) == (200, "success"), plain.envelope
@@ -57,7 +57,10 @@ async def test_an_empty_value_does_not_replace_a_required_argument(
     for name in REQUIRED[tool]:
         for empty in (*EMPTY, *([0, 0.0, "0"] if name == "task_id" else [])):
             refused(
-                await send(as_alice, door, tool, {**good(tool, task_id), name: empty}), 400, "invalid_arguments", name
+                await send(as_alice, door, tool, {**arguments_of(tool, task_id), name: empty}),
+                400,
+                "invalid_arguments",
+                name,
             )
     assert await orm(lambda: everything_of("alice")) == before
 
@@ -68,7 +71,7 @@ async def test_a_service_must_still_name_its_user(
     as_service: Caller, orm: Orm, task_id: int, door: str, tool: str
 ) -> None:
     for empty in EMPTY:
-        answer = await send(as_service, door, tool, {**good(tool, task_id), "user_id": empty})
+        answer = await send(as_service, door, tool, {**arguments_of(tool, task_id), "user_id": empty})
         refused(answer, 400, "invalid_arguments", "user_id")
 
 
@@ -111,12 +114,11 @@ async def test_an_argument_that_clients_add_is_dropped(
     as_alice: Caller, orm: Orm, task_id: int, door: str, tool: str
 ) -> None:
     for value in ADDED_VALUES:
-        if tool == "delete_task":
-            task_id = await orm(lambda: TaskFactory.create(user_id="alice").pk)
-        answer = await send(as_alice, door, tool, {**good(tool, task_id), **dict.fromkeys(ADDED_BY_CLIENTS, value)})
+        arguments = await good(orm, tool, task_id) | dict.fromkeys(ADDED_BY_CLIENTS, value)
+        answer = await send(as_alice, door, tool, arguments)
         assert (answer.code, answer.envelope["status"]) == (200, "success"), answer.envelope
     for name in ("toolcallid", "tool_call_id", "meta", "randomString", "_meta ", "_meta.x"):
-        answer = await send(as_alice, door, tool, {**good(tool, task_id), name: None})
+        answer = await send(as_alice, door, tool, {**arguments_of(tool, task_id), name: None})
         refused(answer, 400, "invalid_arguments", name)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import httpx2
 import psycopg
@@ -52,12 +52,6 @@ def server(database: Database, pooler: Pooler, tmp_path_factory: pytest.TempPath
     server = ServerProcess(database, log, DATABASE_URL=pooler.url, DATABASE_CONNECTIONS=16, LOG_LEVEL="INFO")
     yield server
     server.close()
-
-
-@pytest.fixture
-async def http(server: ServerProcess, anyio_backend: str) -> AsyncIterator[httpx2.AsyncClient]:
-    async with server.client() as client:
-        yield client
 
 
 async def test_of_400_calls_at_once_none_fails_and_each_is_done_once(
