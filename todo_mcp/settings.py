@@ -38,13 +38,11 @@ FORWARDED_ALLOW_IPS = addresses.networks("FORWARDED_ALLOW_IPS")  # proxies whose
 env.check_directory("PROMETHEUS_MULTIPROC_DIR")  # Prometheus' client reads it as soon as it is imported
 
 # Limits. docs/architecture.md lists all limits.
-DATABASE_CONNECTIONS = env.integer(
-    "DATABASE_CONNECTIONS", 16, 1, 1000
-)  # per worker; also the limit of concurrent calls
+# For each worker; also the limit of concurrent calls.
+DATABASE_CONNECTIONS = env.integer("DATABASE_CONNECTIONS", 16, 1, 1000)
 RATE_LIMIT = env.integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls per minute, user and worker; 0: no limit
-DRAIN_SECONDS = env.integer(
-    "DRAIN_SECONDS", 0, 0, 300
-)  # /readyz fails for this long after SIGTERM before the port closes
+# How long /readyz fails after SIGTERM before the port closes.
+DRAIN_SECONDS = env.integer("DRAIN_SECONDS", 0, 0, 300)
 CONVERSATION_DAYS = env.integer("CONVERSATION_DAYS", 0, 0, 36_500)  # days without activity until purge; 0: never
 METRICS_TOKEN = env.token("METRICS_TOKEN")
 BODY_MAX = 256 * 1024

@@ -12,9 +12,9 @@ PATIENCE = 60.0  # seconds; enough for a loaded machine
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T | None], what: str) -> T:
-    """Call ``look`` until it returns a true value, for a bounded time. Returns that value."""
-    deadline = time.monotonic() + PATIENCE
+def eventually(look: Callable[[], T | None], what: str, *, within: float = PATIENCE) -> T:
+    """Call ``look`` until it returns a true value, for this many seconds at most. Returns that value."""
+    deadline = time.monotonic() + within
     while not (value := look()):
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.02)

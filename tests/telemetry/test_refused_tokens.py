@@ -20,6 +20,7 @@ from tests.support.auth.fixtures import RefusalLines
 from tests.support.auth.issuers import ISSUER, OTHER_RSA, Configure, claims, jwk, key_server, raw, signed
 from tests.support.caller import Caller
 from tests.support.mcp_messages import HANDSHAKE, MODERN
+from tests.support.processes import eventually
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.token_rules import TokenRule
 from todo_mcp.telemetry import refused_tokens
@@ -30,6 +31,7 @@ from todo_mcp.users.models import User
 pytestmark = pytest.mark.anyio
 
 SECRET_WORDS = "nobody-may-read-this"
+SOON = 20.0  # seconds
 
 
 def counts() -> dict[str, float]:
@@ -178,7 +180,11 @@ async def test_a_flood_is_counted_in_full_and_logged_ten_times_a_second(
     while time.monotonic() < ends:
         assert (await Caller(http, f"todo_{sent}").post("list_tasks")).status_code == 401
         sent += 1
-    wait_until(lambda: suppressed_in(refusal_lines()) + len(refused(refusal_lines())) == sent)
+    eventually(
+        lambda: suppressed_in(refusal_lines()) + len(refused(refusal_lines())) == sent,
+        "the count of a flood",
+        within=SOON,
+    )
     assert sent > 3 * LINES_MAX, "this machine is too slow for this test"
     assert len(refused(refusal_lines())) <= 2 * LINES_MAX
     assert counts()["token_unknown"] == before.get("token_unknown", 0) + sent
@@ -190,13 +196,6 @@ def refused(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def suppressed_in(lines: list[dict[str, Any]]) -> int:
     return sum(line.get("suppressed", 0) for line in lines)
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -236,7 +235,7 @@ def test_what_a_flood_suppressed_is_logged_soon_after_its_end(caplog: pytest.Log
     for _ in range(50):
         log.write("unauthenticated", rule="x")
     assert len(caplog.records) == LINES_MAX and threading.active_count() <= threads + 1
-    wait_until(lambda: len(caplog.records) > LINES_MAX)
+    eventually(lambda: len(caplog.records) > LINES_MAX, "the line of the timer", within=SOON)
     assert caplog.records[-1].suppressed == 50 - LINES_MAX  # type: ignore[attr-defined]
     log.write("unauthenticated", rule="x")
     assert not hasattr(caplog.records[-1], "suppressed"), "it was reported before"
@@ -260,7 +259,7 @@ def test_a_flood_of_many_threads_is_counted_exactly(caplog: pytest.LogCaptureFix
         lines = sum(record.message == "unauthenticated" for record in caplog.records)
         return lines + sum(getattr(record, "suppressed", 0) for record in caplog.records)
 
-    wait_until(lambda: total() == 2000)
+    eventually(lambda: total() == 2000, "all lines to be counted", within=SOON)
 
 
 def test_the_documents_explain_every_rule_and_no_other() -> None:

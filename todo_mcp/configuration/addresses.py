@@ -4,6 +4,8 @@ import ipaddress
 import re
 from urllib.parse import unquote
 
+from django.core.exceptions import ImproperlyConfigured
+
 from todo_mcp.configuration import environment
 from todo_mcp.configuration.environment import is_value, wrong
 
@@ -24,14 +26,13 @@ def public_url(name: str, default: str) -> tuple[str, str]:
     if "@" in value:
         raise wrong(name, "has a user name or a password", example)
     match = _PUBLIC_URL.fullmatch(value)
-    host = _host(match[2]) if match else None
+    host = normal_host(match[2]) if match else None
     if match is None or host is None:
         raise wrong(name, is_value(value), example)
     scheme, port = match[1].lower(), match[3] or ""
     if port and not is_port(port):
         raise wrong(name, f"{is_value(value)}, whose port is not 1 to {PORT_MAX}", example)
-    suffix = f":{int(port)}" if port and int(port) != _DEFAULT_PORTS[scheme] else ""
-    return f"{scheme}://{host}{suffix}", host
+    return origin(scheme, host, port), host
 
 
 def hosts(name: str) -> list[str]:
@@ -40,7 +41,7 @@ def hosts(name: str) -> list[str]:
     found = []
     for item in environment.items(name, like=example):
         match = _ALLOWED_HOST.fullmatch(item)
-        host = _host(match[1] if match else f"[{item}]")  # an IPv6 address may lack its brackets
+        host = normal_host(match[1] if match else f"[{item}]")  # an IPv6 address may lack its brackets
         if host is None:
             raise wrong(name, f"contains {environment.shown(item)}", example)
         found.append(host)
@@ -60,6 +61,12 @@ def networks(name: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def origin(scheme: str, host: str, port: str) -> str:
+    """Scheme, host and port as browsers write them: without the scheme's own port (RFC 6454, section 6.2)."""
+    suffix = f":{int(port)}" if port and int(port) != _DEFAULT_PORTS.get(scheme) else ""
+    return f"{scheme}://{host}{suffix}"
+
+
 def is_port(text: str) -> bool:
     return bool(re.fullmatch("[0-9]{1,9}", text, re.ASCII)) and 1 <= int(text) <= PORT_MAX
 
@@ -76,6 +83,16 @@ def readings(rest: str, tail: "re.Pattern[str]") -> list[Reading]:
         if match and _USER_INFO.fullmatch(user_info):
             found.append((user_info, match))
     return found
+
+
+def unclear(name: str, example: str) -> ImproperlyConfigured:
+    """The error for a URL with no reading, or with several."""
+    return wrong(name, "has a host, a password or a query that is unclear", f"{example}, with %40 for @ in a password")
+
+
+def not_text(name: str, example: str) -> ImproperlyConfigured:
+    """The error for a URL with a part that cannot be decoded."""
+    return wrong(name, "has a percent-encoded part that is not UTF-8 text", example)
 
 
 def user_and_password(user_info: str) -> tuple[str, str]:
@@ -101,7 +118,7 @@ def decoded(part: str) -> str:
     return text
 
 
-def _host(text: str) -> str | None:
+def normal_host(text: str) -> str | None:
     """The host in lower case, an IPv6 address in its short form; None if it is not an IPv6 address in brackets."""
     if not text.startswith("["):
         return text.lower().rstrip(".")

@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.pq import Conninfo
 
-from todo_mcp.configuration.environment import wrong
+from todo_mcp.configuration.environment import NO, YES, wrong
 
 NAME = "DATABASE_URL"
 TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")  # in the order of their strictness
 CONNECT_SECONDS_MAX = 600
-_YES = frozenset({"true", "t", "yes", "y", "on", "1"})
-_NO = frozenset({"false", "f", "no", "n", "off", "0"})
 _TLS = {mode.replace("-", ""): mode for mode in TLS_MODES} | {"noverify": "require"}
-_TLS |= dict.fromkeys(_YES, "require") | dict.fromkeys(_NO, "disable")
+_TLS |= dict.fromkeys(YES, "require") | dict.fromkeys(NO, "disable")
 
 
 def _fold(name: str) -> str:
@@ -38,10 +36,10 @@ _SETTINGS |= {"schemasearchpath": "search_path"}
 _ENCODINGS = {"encoding", "charset", "clientencoding"}
 # Parameters with a value that switches prepared statements off, as a pooler in transaction mode requires.
 _UNPREPARED = {
-    "pgbouncer": _YES,
-    "disableserversidecursors": _YES,
-    "preparedstatements": _NO,
-    "prepare": _NO | {"unnamed"},
+    "pgbouncer": YES,
+    "disableserversidecursors": YES,
+    "preparedstatements": NO,
+    "prepare": NO | {"unnamed"},
     "preparethreshold": {"0", "none"},
     "statementcachesize": {"0"},
     "statementcachecapacity": {"0"},

@@ -3,7 +3,16 @@
 import re
 from dataclasses import dataclass
 
-from todo_mcp.configuration.addresses import PORT_MAX, Reading, decoded, is_port, readings, user_and_password
+from todo_mcp.configuration.addresses import (
+    PORT_MAX,
+    Reading,
+    decoded,
+    is_port,
+    not_text,
+    readings,
+    unclear,
+    user_and_password,
+)
 from todo_mcp.configuration.database_parameters import NAME, is_known, translate
 from todo_mcp.configuration.environment import wrong
 
@@ -59,7 +68,7 @@ def parse_database_url(url: str) -> DatabaseUrl | None:
         }
         found = translate(_pairs(tail["query"] or ""))
     except ValueError:
-        raise wrong(NAME, "has a percent-encoded part that is not UTF-8 text", EXAMPLE) from None
+        raise not_text(NAME, EXAMPLE) from None
     address |= found.address
     if any(port and not is_port(port) for port in address["port"].split(",")):
         raise wrong(NAME, f"has a port that is not 1 to {PORT_MAX}", EXAMPLE)
@@ -86,9 +95,7 @@ def _read(rest: str) -> Reading:
         if len(found) > 1:
             found = [reading for reading in found if is_likely(reading)] or found
     if len(found) != 1:
-        raise wrong(
-            NAME, "has a host, a password or a query that is unclear", f"{EXAMPLE}, with %40 for @ in a password"
-        )
+        raise unclear(NAME, EXAMPLE)
     return found[0]
 
 

@@ -17,6 +17,9 @@ from dotenv.parser import parse_stream
 QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’"}  # noqa: RUF001 (word processors write the last two)
 INVISIBLE = "\ufeff\u200b"  # what copied text may begin or end with, beside blanks
 SHOWN_MAX = 60  # characters of a wrong value
+# What people write for true and false, in lower case.
+YES = frozenset({"true", "t", "yes", "y", "on", "1"})
+NO = frozenset({"false", "f", "no", "n", "off", "0"})
 
 
 def read_file(path: Path) -> None:

@@ -5,8 +5,8 @@ from email.utils import getaddresses
 from typing import Any
 
 from todo_mcp.configuration import environment
-from todo_mcp.configuration.addresses import PORT_MAX, is_port, readings, user_and_password
-from todo_mcp.configuration.environment import is_value, wrong
+from todo_mcp.configuration.addresses import PORT_MAX, is_port, not_text, readings, unclear, user_and_password
+from todo_mcp.configuration.environment import NO, YES, is_value, wrong
 
 EXAMPLE = "smtp+tls://user:password@mail.example.com:587"
 _NONE: dict[str, bool] = {}
@@ -22,8 +22,6 @@ _SMTP: dict[str, tuple[int, dict[str, bool]]] = {
     "submit": (587, _STARTTLS),
 }
 _OTHERS = {"console": "console", "dummy": "dummy", "memory": "locmem"}
-_NO = ("false", "no", "off", "0", "f", "n", "")
-_YES = ("true", "yes", "on", "1", "t", "y")
 _TAIL = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]*)(?::(?P<port>[^/?#@:]*))?/?(?:\?(?P<query>[^#]*))?")
 
 
@@ -61,14 +59,12 @@ def sender(name: str, default: str) -> str:
 def _smtp(name: str, scheme: str, rest: str) -> dict[str, Any]:
     found = readings(rest, _TAIL)
     if len(found) != 1:
-        raise wrong(
-            name, "has a host, a password or a query that is unclear", f"{EXAMPLE}, with %40 for @ in a password"
-        )
+        raise unclear(name, EXAMPLE)
     [(user_info, tail)] = found
     try:
         user, password = user_and_password(user_info)
     except ValueError:
-        raise wrong(name, "has a percent-encoded part that is not UTF-8 text", EXAMPLE) from None
+        raise not_text(name, EXAMPLE) from None
     port, protection = _SMTP[scheme]
     if tail["port"]:
         if not is_port(tail["port"]):
@@ -79,9 +75,9 @@ def _smtp(name: str, scheme: str, rest: str) -> dict[str, Any]:
     for key, _, value in (part.partition("=") for part in (tail["query"] or "").split("&") if part):
         if key.lower() not in ("ssl", "tls"):
             raise wrong(name, f"has the parameter {key[:40]!r}, which is unknown here", EXAMPLE)
-        if value.lower() not in (*_YES, *_NO):
+        if value and value.lower() not in YES | NO:
             raise wrong(name, f"has a wrong value of {key.lower()}", f"{EXAMPLE}?{key.lower()}=true")
-        if value.lower() in _YES:
+        if value.lower() in YES:
             protection = _TLS if key.lower() == "ssl" else _STARTTLS
     return {
         "EMAIL_BACKEND": _backend("smtp"),

@@ -1,10 +1,8 @@
 """The setting BROWSER_ORIGINS: the origins of pages that may call this server."""
 
-import ipaddress
 import re
 
-from django.core.exceptions import ImproperlyConfigured
-
+from todo_mcp.configuration.addresses import is_port, normal_host, origin
 from todo_mcp.configuration.environment import items, shown, wrong
 
 # http and https, browser extensions, and frameworks that show a page as an app.
@@ -12,7 +10,6 @@ _ORIGIN = re.compile(
     r"(?P<scheme>https?|[a-z-]+-extension|app|capacitor|ionic|tauri)://"
     r"(?P<host>[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?"
 )
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _EXAMPLE = "scheme, host and port of each page, without a path or a wildcard, like https://app.example.com,http://localhost:5173"
 
 
@@ -27,18 +24,7 @@ def origins(name: str) -> tuple[str, ...]:
 
 def _normalise(name: str, part: str) -> str:
     match = _ORIGIN.fullmatch(part.lower())
-    if match is None:
-        raise _no_origin(name, part)
-    scheme, host, port = match["scheme"], match["host"], int(match["port"] or _DEFAULT_PORTS.get(match["scheme"], 0))
-    if host.startswith("["):
-        try:
-            host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
-        except ValueError:
-            raise _no_origin(name, part) from None
-    if port > 65_535 or (match["port"] and not port):
-        raise _no_origin(name, part)
-    return f"{scheme}://{host}" if port in (0, _DEFAULT_PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
-
-
-def _no_origin(name: str, part: str) -> ImproperlyConfigured:
-    return wrong(name, f"contains {shown(part)}, which is not an exact origin", _EXAMPLE)
+    host = normal_host(match["host"]) if match else None
+    if match is None or host is None or (match["port"] and not is_port(match["port"])):
+        raise wrong(name, f"contains {shown(part)}, which is not an exact origin", _EXAMPLE)
+    return origin(match["scheme"], host, match["port"] or "")

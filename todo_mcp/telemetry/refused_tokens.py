@@ -23,7 +23,8 @@ class LimitedLog:
     If no further line comes, a timer writes that number. Thread-safe.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, logger: logging.Logger = logger) -> None:
+        self._logger = logger
         self._lock = threading.Lock()
         self._times: deque[float] = deque([-PERIOD] * LINES_MAX, maxlen=LINES_MAX)  # of the last lines
         self._suppressed = 0
@@ -37,7 +38,7 @@ class LimitedLog:
                 self._report_later()
                 return
             suppressed, self._suppressed = self._suppressed, 0
-        logger.info(message, extra={**fields, "suppressed": suppressed} if suppressed else fields)
+        self._logger.info(message, extra={**fields, "suppressed": suppressed} if suppressed else fields)
 
     def _may_write(self) -> bool:
         now = time.monotonic()
@@ -61,7 +62,7 @@ class LimitedLog:
                 self._report_later()
                 return
             suppressed, self._suppressed = self._suppressed, 0
-        logger.info("unauthenticated requests not logged", extra={"suppressed": suppressed})
+        self._logger.info("unauthenticated requests not logged", extra={"suppressed": suppressed})
 
 
 _log = LimitedLog()  # of this worker

@@ -61,25 +61,13 @@ def configure(settings: Any) -> Configure:
 
 
 @pytest.fixture
-def refusal_lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[RefusalLines]:
+def refusal_lines(monkeypatch: pytest.MonkeyPatch) -> RefusalLines:
     """The log lines about refused credentials since the test began. The limit starts anew."""
-    caplog.set_level(logging.INFO, refused_tokens.__name__)  # the command "call" changes the level of all loggers
-    _end_timer(refused_tokens._log)
-    log = LimitedLog()
-    monkeypatch.setattr(refused_tokens, "_log", log)
     handler = _Lines()
-    logger = logging.getLogger(refused_tokens.__name__)
-    monkeypatch.setattr(logger, "handlers", [handler])
-    yield lambda: [json.loads(line) for line in handler.lines]
-    _end_timer(log)
-
-
-def _end_timer(log: LimitedLog) -> None:
-    """What one test's limit suppressed is no line of another test."""
-    with log._lock:
-        if log._timer is not None:
-            log._timer.cancel()
-            log._timer, log._suppressed = None, 0
+    logger = logging.Logger(refused_tokens.__name__)  # of this test: the timer of another test's limit may still run
+    logger.addHandler(handler)
+    monkeypatch.setattr(refused_tokens, "_log", LimitedLog(logger))
+    return lambda: [json.loads(line) for line in handler.lines]
 
 
 class _Lines(logging.Handler):
