@@ -16,7 +16,7 @@ from todo_mcp.auth.oauth.settings import SILENCED_CHECKS, oauth_settings
 from todo_mcp.configuration import addresses, mail, origins
 from todo_mcp.configuration import environment as env
 from todo_mcp.configuration.database_url import EXAMPLE, parse_database_url
-from todo_mcp.postgres.url import database_settings
+from todo_mcp.postgres.url import database_settings, set_libpq_variables
 from todo_mcp.telemetry.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -133,6 +133,7 @@ STATIC_URL = "/static/"
 _pooler = "transaction" if _database and _database.is_pooled else "none"
 DATABASE_POOLER = env.choice("DATABASE_POOLER", _pooler, ("none", "transaction"))
 TRANSACTION_POOLING = DATABASE_POOLER == "transaction"  # then nothing may stay in a PostgreSQL session
+set_libpq_variables(_database)
 DATABASES = {"default": database_settings(_database, data_dir=TODO_DATA_DIR, transaction_pooling=TRANSACTION_POOLING)}
 DATABASE_URL_IGNORED = _database.ignored if _database else ()  # names of parameters; the log reports them
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

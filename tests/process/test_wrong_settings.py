@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.manage import Manage
-from tests.support.server_process import Database
+from tests.support.processes import PATIENCE
+from tests.support.server_process import Database, environment_with, run_manage
 
 Refusal = Callable[..., str]
 PASSWORD = "s3cr3t-words"
@@ -62,6 +63,9 @@ def without_tls() -> Iterator[int]:
         ("check", "MCP_SERVER_PORT", "tcp://10.0.0.1:5000", "not a whole number"),
         ("run_local", "JWT_ISSUERS", "{", "Invalid JSON"),
         ("list_tokens", "DJANGO_SETTINGS_MODULE", "other.settings", "does not exist"),
+        ("list_tokens", "DJANGO_SETTINGS_MODULE", "json", "has other settings"),
+        ("migrate", "DJANGO_SETTINGS_MODULE", ".settings", "cannot be imported (TypeError)"),
+        ("call list_tasks --user alice", "DJANGO_SETTINGS_MODULE", "todo_mcp.urls", "cannot be imported"),
         ("create_user alice", "PROMETHEUS_MULTIPROC_DIR", "/dev/null/x", "is not a directory"),
     ],
 )
@@ -144,6 +148,31 @@ def test_parameters_of_other_drivers_work_and_are_reported_once(tmp_path: Path, 
         process.clean_up()
     assert process.output().count("connection_limit") == 1
     assert "prepared_statement" not in process.output()
+
+
+def test_dates_are_read_whatever_their_form_is_in_the_environment_and_in_the_database(database: Database) -> None:
+    database.query("CREATE ROLE test_german LOGIN SUPERUSER")
+    database.query("ALTER ROLE test_german SET datestyle = 'German'")
+    of_role = environment_with({"DATABASE_URL": database.url.replace("postgres@", "test_german@")})
+    of_process = environment_with({"DATABASE_URL": database.url, "PGDATESTYLE": "German", "PGTZ": "x", "PGGEQO": "x"})
+    list_tasks = ("call", "list_tasks", "--user", "hans")
+    try:
+        run_manage("create_user", "hans", environment=of_role)
+        run_manage("call", "add_task", '{"title": "Milch"}', "--user", "hans", environment=of_process)
+        for environment in (of_role, of_process):
+            assert "Milch" in run_manage(*list_tasks, environment=environment)
+    finally:
+        run_manage("delete_user", "hans", "--yes", environment=of_process)
+        database.query("DROP ROLE test_german")
+
+
+def test_variables_about_another_server_do_not_concern_the_embedded_one(tmp_path: Path) -> None:
+    others = {"PGSSLMODE": "x", "PGOPTIONS": "x", "PGHOST": "nowhere", "PGSERVICE": "x", "PGTZ": "x", "PGGEQO": "x"}
+    command = Manage(tmp_path, "migrate", "-v0", **others)  # type: ignore[arg-type]
+    try:
+        assert command.process.wait(PATIENCE) == 0, command.output()
+    finally:
+        command.clean_up()
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/etc/passwd/data", "/proc/data", "x" * 300, "~nobody-of-this-name/x"])

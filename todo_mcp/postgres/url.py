@@ -1,9 +1,11 @@
 """Database settings: the PostgreSQL of ``DATABASE_URL``, or an embedded one in the data directory."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.pq import Conninfo
 
 from todo_mcp.configuration.database_url import EXAMPLE, DatabaseUrl
 
@@ -11,6 +13,20 @@ CONNECT_TIMEOUT = 3  # seconds
 # Seconds, seconds, attempts. A network may drop idle connections silently; keepalives find out before a call does.
 KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 PREPARE_AFTER = 5  # uses of a statement; without a number psycopg prepares nothing, even on request
+# Variables that libpq reads by itself, for what an address leaves out. The last sets a value in the session.
+LIBPQ_VARIABLES = (*(option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar), "PGGEQO")
+# Values in each session, for every setting of the role and the database: psycopg reads dates of no other form.
+SESSION = {"PGDATESTYLE": "ISO", "PGTZ": "UTC"}
+
+
+def set_libpq_variables(url: DatabaseUrl | None) -> None:
+    """Change libpq's variables in this process, so that they hold nothing that breaks its sessions.
+
+    The embedded server needs none of them: they are about another one.
+    """
+    for name in LIBPQ_VARIABLES if url is None else ("PGGEQO",):
+        os.environ.pop(name, None)
+    os.environ |= SESSION
 
 
 def database_settings(url: DatabaseUrl | None, *, data_dir: Path, transaction_pooling: bool = False) -> dict[str, Any]:

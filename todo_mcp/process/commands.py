@@ -12,11 +12,11 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.db import Error, InterfaceError, NotSupportedError, OperationalError
 from django.db.migrations.exceptions import MigrationSchemaMissing
-from psycopg.pq import Conninfo
 
 from todo_mcp.configuration.database_url import EXAMPLE
 from todo_mcp.core.durations import parse_duration
 from todo_mcp.core.errors import TodoError
+from todo_mcp.postgres.url import LIBPQ_VARIABLES
 
 # C0, DEL and C1 controls; Unicode direction marks and line ends; lone surrogates, which cannot be encoded.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -62,8 +62,7 @@ def database_problem(error: Error) -> str:
     reason = escaped(" ".join((reasons or lines[:1])[-1].split()).rstrip("."))
     if is_embedded:
         return f"{name} a database that cannot be used ({reason}); set it to another directory, like .data."
-    variables = [option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar]
-    check = " and ".join(["check PostgreSQL", *(variable for variable in variables if variable in os.environ)])
+    check = " and ".join(["check PostgreSQL", *(name for name in LIBPQ_VARIABLES if name in os.environ)])
     return f"{name} a database that cannot be used ({reason}); write it like {EXAMPLE}, and {check}."
 
 

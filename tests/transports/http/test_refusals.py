@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from tests.support.application import Orm
 from tests.support.caller import Caller
 from tests.support.routes import every_path
-from todo_mcp.transports.http.paths import is_mcp, speaks_oauth
+from todo_mcp.transports.http.paths import speaks_oauth
 
 pytestmark = pytest.mark.anyio
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
@@ -44,7 +44,7 @@ def execute(sql: str) -> list[Any]:
 
 
 def is_for_programs(path: str) -> bool:
-    return path == "/api" or path.startswith("/api/") or is_mcp(path) or speaks_oauth(path)
+    return path == "/api" or path.startswith(("/api/", "/mcp/")) or path == "/mcp" or speaks_oauth(path)
 
 
 def check(response: httpx2.Response) -> None:
@@ -60,7 +60,7 @@ def check(response: httpx2.Response) -> None:
         return
     assert response.headers["content-type"] == JSON, where
     answer = response.json()
-    if is_mcp(path):
+    if path.startswith("/mcp"):
         assert set(answer) == {"jsonrpc", "id", "error"}, where
         answer = answer["error"].get("data") or pytest.fail(where)
     if speaks_oauth(path):
@@ -84,7 +84,11 @@ async def walk(caller: Caller, paths: list[str], token: dict[str, str]) -> set[i
 
 
 async def test_every_refusal_of_a_route_for_programs_says_why(as_alice: Caller) -> None:
-    paths = [path for path in [*every_path(), "/mcp/", "/api/", "/api/tools/", "/api/nothing"] if is_for_programs(path)]
+    paths = [
+        path
+        for path in [*every_path(), "/mcp/", "/mcp/nothing", "/api/", "/api/tools/", "/api/nothing"]
+        if is_for_programs(path)
+    ]
     paths += [f"{path}/" for path in paths if not path.endswith("/")]
     assert await walk(as_alice, paths, as_alice.headers) >= {400, 404, 405, 406, 415}
     assert await walk(as_alice, paths, {}) >= {401, 404, 405}

@@ -29,7 +29,7 @@ from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.metrics import PAGES
 from todo_mcp.transports.http.checked_request import address_of
-from todo_mcp.transports.http.paths import speaks_oauth
+from todo_mcp.transports.http.paths import speaks_oauth, speaks_rpc
 from todo_mcp.transports.http.refusals import EnvelopeResponse, body_of_status, refuse_with
 
 PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows
@@ -102,7 +102,7 @@ def _is_rest(path: str) -> bool:
 
 def _with_reason(path: str, response: Response) -> Response:
     """Django refuses some requests with an empty body, or with a page where a program expects JSON. Replace these."""
-    is_for_programs = _is_rest(path) or speaks_oauth(path)
+    is_for_programs = _is_rest(path) or speaks_oauth(path) or speaks_rpc(path)
     is_explained = response.body and not (is_for_programs and _JSON not in response.headers.get("content-type", ""))
     if response.status_code < 400 or is_explained:
         return response

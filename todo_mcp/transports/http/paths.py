@@ -49,6 +49,11 @@ def is_mcp(path: str) -> bool:
     return path in ("/mcp", "/mcp/")
 
 
+def speaks_rpc(path: str) -> bool:
+    """Whether MCP clients read the answers at this path: the endpoint, and below it, where nothing is."""
+    return path == "/mcp" or path.startswith("/mcp/")
+
+
 def is_conversation(path: str) -> bool:
     return path == "/api/conversations" or path.startswith("/api/conversations/")
 

@@ -16,7 +16,7 @@ from todo_mcp.statistics.recorder import recorder
 from todo_mcp.telemetry.metrics import REFUSED
 from todo_mcp.telemetry.refused_tokens import record_refusal
 from todo_mcp.transports.http.checked_request import checked_request
-from todo_mcp.transports.http.paths import canonical_path, is_mcp, speaks_oauth
+from todo_mcp.transports.http.paths import canonical_path, is_mcp, speaks_oauth, speaks_rpc
 from todo_mcp.transports.http.request_body import INVALID_REQUEST
 
 PARSE_ERROR = -32700  # JSON-RPC 2.0, section 5.1
@@ -72,7 +72,7 @@ def refusal_parts(error: Unauthenticated | TodoError) -> tuple[int, Envelope, di
 def refusal_body(path: str, envelope: Envelope, code: int = INVALID_REQUEST, rpc_id: str | int | None = None) -> Any:
     """The body of a refusal at this path."""
     message, name = envelope["message"], envelope["data"]["error"]
-    if is_mcp(path):
+    if speaks_rpc(path):
         return {"jsonrpc": "2.0", "id": rpc_id, "error": {"code": code, "message": message, "data": envelope}}
     if speaks_oauth(path):
         return {"error": _OAUTH_NAMES.get(name, name), "error_description": message}

@@ -34,7 +34,7 @@ JSON = "application/json"
 _ADVICE = {
     404: "There is nothing at this path. See /api/docs.",
     405: f"{METHOD_ADVICE} See /api/docs.",
-    406: f"Answers are {JSON}; send Accept: {JSON}, or no Accept at all.",  # of a library's view
+    406: "Accept allows no form of this answer; send Accept: */*, or no Accept at all.",  # of a library's view
     415: f"Send the body as JSON, with Content-Type: {JSON}.",
 }
 
