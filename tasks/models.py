@@ -1,19 +1,54 @@
 """Tasks, and a record of each change to them."""
 
 import pghistory
+import pgtrigger
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models.functions import Length
+from django.db.models.functions import Cast, Length
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
 
 TITLE_MAX = 200
 DESCRIPTION_MAX = 1000
+TAGS_MAX = 10
+TAG_MAX = 30  # characters
+CHECKLIST_MAX = 50  # items
+ITEM_MAX = 200  # characters
+REPEAT_MAX = 200  # characters of an RRULE
+ZONE_MAX = 64  # characters of an IANA name
+PRIORITIES = ("none", "low", "medium", "high")  # a priority is stored as its position here
+
+# What a person sees of a task. A change of one of these makes a new version.
+SEEN_FIELDS = (
+    "title", "description", "completed", "completed_at", "deleted_at", "due_on", "due_at", "priority", "tags",
+    "repeat", "repeat_on", "repeat_time", "repeat_zone", "checklist",
+)  # fmt: skip
+_EMPTY_TEXTS = Cast(models.Value("{}"), ArrayField(models.CharField(max_length=TAG_MAX)))
+_NO_ITEMS = models.Value([], models.JSONField())
+
+
+class CheckItems(models.Func):
+    """Whether a list of items is valid: at most ``CHECKLIST_MAX``, each with its text and whether it is done."""
+
+    template = (
+        "CASE WHEN jsonb_typeof(%(expressions)s) = 'array' THEN jsonb_array_length(%(expressions)s) <= "
+        f"{CHECKLIST_MAX} AND NOT jsonb_path_exists(%(expressions)s, "
+        '\'$[*] ? (!(@.text.type() == "string" && @.done.type() == "boolean"))\') ELSE false END'
+    )
+    output_field = models.BooleanField()
+    conditional = True
 
 
 class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, the manager of a generated base class
-    """One thing to do. Deleting sets ``deleted_at``; ``purge`` removes the row 30 days later."""
+    """One thing to do. Deleting sets ``deleted_at``; ``purge`` removes the row 30 days later.
+
+    A task is due on a day or at a moment. If it repeats, ``repeat`` is its RRULE without DTSTART. ``repeat_on`` is the
+    date that the rule gave to this occurrence, which ``due_on`` or ``due_at`` may have left. If the rule is for
+    moments, ``repeat_time`` is their local time in ``repeat_zone``. Each occurrence is a task of its own. ``previous``
+    is the one that it follows, ``series`` is the first one; both are null in the first.
+    """
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tasks", db_index=False)
@@ -24,6 +59,18 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    due_on = models.DateField("due on", null=True, blank=True)
+    due_at = models.DateTimeField("due at", null=True, blank=True)
+    priority = models.SmallIntegerField(choices=list(enumerate(PRIORITIES)), default=0, db_default=0)
+    tags = ArrayField(models.CharField(max_length=TAG_MAX), default=list, db_default=_EMPTY_TEXTS, blank=True)
+    repeat = models.CharField(max_length=REPEAT_MAX, default="", db_default="", blank=True)
+    repeat_on = models.DateField(null=True, blank=True, editable=False)
+    repeat_time = models.TimeField(null=True, blank=True, editable=False)
+    repeat_zone = models.CharField(max_length=ZONE_MAX, default="", db_default="", blank=True, editable=False)
+    series = models.BigIntegerField(null=True, blank=True, editable=False)
+    previous = models.BigIntegerField(null=True, blank=True, editable=False)
+    checklist = models.JSONField(default=list, db_default=_NO_ITEMS, blank=True)  # of {"text": …, "done": …}
+    version = models.IntegerField(default=1, db_default=1, editable=False)  # a trigger counts it
     # The origin of the task. Migration 0001 adds the composite foreign key on conversation and user.
     conversation = models.ForeignKey(
         "conversations.Conversation",
@@ -48,7 +95,22 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
     class Meta:
         db_table = "tasks"
         ordering = ["-created_at", "-id"]
+        triggers = [
+            pgtrigger.Trigger(
+                name="count_version",
+                operation=pgtrigger.Update,
+                when=pgtrigger.Before,
+                condition=pgtrigger.AnyChange(*SEEN_FIELDS),
+                func="NEW.version := OLD.version + 1; RETURN NEW;",
+            )
+        ]
         constraints = [
+            # An occurrence is followed by one other at most, so that no completion adds two.
+            models.UniqueConstraint(
+                fields=["previous"],
+                name="tasks_one_next",
+                condition=models.Q(previous__isnull=False, deleted_at=None) & ~models.Q(repeat=""),
+            ),
             models.CheckConstraint(
                 name="tasks_title_length",
                 condition=models.Q(GreaterThanOrEqual(Length("title"), 1), LessThanOrEqual(Length("title"), TITLE_MAX)),
@@ -66,6 +128,19 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
                 name="tasks_message_with_conversation",
                 condition=models.Q(message=None) | models.Q(conversation__isnull=False),
             ),
+            models.CheckConstraint(
+                name="tasks_due_day_or_moment", condition=models.Q(due_on=None) | models.Q(due_at=None)
+            ),
+            models.CheckConstraint(
+                name="tasks_priority", condition=models.Q(priority__gte=0, priority__lt=len(PRIORITIES))
+            ),
+            models.CheckConstraint(
+                name="tasks_repeat_with_due",
+                condition=models.Q(repeat="")
+                | models.Q(models.Q(due_on__isnull=False) | models.Q(due_at__isnull=False), repeat_on__isnull=False),
+            ),
+            models.CheckConstraint(name="tasks_tags", condition=models.Q(tags__len__lte=TAGS_MAX)),
+            models.CheckConstraint(name="tasks_checklist", condition=CheckItems("checklist")),
         ]
         indexes = [
             # list_tasks: a user's tasks that are not deleted, newest first, all or by state.
@@ -80,6 +155,37 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
             # For the foreign key when a user is erased, and for the admin's filter. Neither can use the partial indexes
             # above.
             models.Index(fields=["user"], name="tasks_of_user"),
+            # The trash, newest first.
+            models.Index(
+                fields=["user", "-created_at", "-id"], name="tasks_trash", condition=models.Q(deleted_at__isnull=False)
+            ),
+            # By day, by moment and by priority. Most tasks have none of these, and are in none of these indexes.
+            *[
+                models.Index(fields=["user", "completed", field, "-created_at", "-id"], name=name, condition=condition)
+                for field, name, condition in (
+                    ("due_on", "tasks_due_on", models.Q(deleted_at=None, due_on__isnull=False)),
+                    ("due_at", "tasks_due_at", models.Q(deleted_at=None, due_at__isnull=False)),
+                    ("-priority", "tasks_priority", models.Q(deleted_at=None, priority__gt=0)),
+                )
+            ],
+            models.Index(
+                fields=["user", "-completed_at", "-id"],
+                name="tasks_done",
+                condition=models.Q(deleted_at=None, completed_at__isnull=False),
+            ),
+            # The open tasks of all users that are due, for reminders.
+            models.Index(
+                fields=["due_at", "id"],
+                name="tasks_remind_at",
+                condition=models.Q(completed=False, deleted_at=None, due_at__isnull=False),
+            ),
+            models.Index(
+                fields=["due_on", "id"],
+                name="tasks_remind_on",
+                condition=models.Q(completed=False, deleted_at=None, due_on__isnull=False),
+            ),
+            # The occurrences of a series.
+            models.Index(fields=["series"], name="tasks_series", condition=models.Q(series__isnull=False)),
             # The tasks of a conversation or a message, for its page and for its deletion. The user serves the foreign
             # key's check: without it, PostgreSQL may read all of the user's tasks to combine two indexes.
             models.Index(fields=["conversation", "user"], name="tasks_origin", condition=~models.Q(conversation=None)),
@@ -106,7 +212,8 @@ class TaskEvent(
         pghistory.DeleteEvent(),
         context_field=pghistory.ContextJSONField(),
         context_id_field=None,
-        exclude=["conversation", "message"],  # never change, except to null when their target is deleted
+        # These never change, except to null when the conversation or the message is deleted.
+        exclude=["conversation", "message", "series", "previous"],
         obj_field=pghistory.ObjForeignKey(related_name="events", related_query_name="event", db_index=False),
         attrs={
             "user": models.ForeignKey(
@@ -131,5 +238,7 @@ class TaskEvent(
         ordering = ["-pgh_id"]
         indexes = [
             models.Index(fields=["pgh_obj", "-pgh_id"], name="task_events_of_task"),
-            models.Index(fields=["user", "pgh_id"], name="task_events_of_user"),
+            # A user's latest changes, and what one call changed: the events of one transaction have one time. An index
+            # of tasks by their last change would make each change as dear as one of all the other indexes together.
+            models.Index(fields=["user", "pgh_created_at", "pgh_id"], name="task_events_of_call"),
         ]

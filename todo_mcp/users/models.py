@@ -10,6 +10,7 @@ from django.db.models.functions import Upper
 from django.utils import timezone
 
 ID_MAX = 255
+ZONE_MAX = 64  # characters
 RESERVED_IDS = frozenset({"me"})
 
 
@@ -48,6 +49,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the admin.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    time_zone = models.CharField(
+        max_length=ZONE_MAX,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="The zone in which the person's days and times are read, such as Europe/Berlin. Empty: not known.",
+    )
 
     objects = UserManager()
 

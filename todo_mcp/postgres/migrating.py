@@ -1,0 +1,55 @@
+"""Migrations that go on while others use the tables."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db import OperationalError, transaction
+from django.db.migrations import SeparateDatabaseAndState
+from django.db.migrations.operations.base import Operation
+from psycopg.errors import LockNotAvailable
+
+LOCK_TIMEOUT = 1000  # milliseconds
+ATTEMPTS = 60
+PAUSE = 1.0  # seconds
+
+
+class WhenFree(SeparateDatabaseAndState):
+    """Operations that need a table alone, for an instant. They are one transaction. The migration is not atomic.
+
+    While they wait for the table, everybody who wants it later waits behind them. So they wait at most LOCK_TIMEOUT,
+    let the others pass, and try again.
+    """
+
+    def __init__(self, *operations: Operation) -> None:
+        super().__init__(database_operations=operations, state_operations=operations)
+
+    def database_forwards(self, app_label: Any, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        forwards = super().database_forwards
+        _when_free(schema_editor, lambda: forwards(app_label, schema_editor, from_state, to_state))
+
+    def database_backwards(self, app_label: Any, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        backwards = super().database_backwards
+        _when_free(schema_editor, lambda: backwards(app_label, schema_editor, from_state, to_state))
+
+
+def _when_free(schema_editor: Any, alter: Callable[[], None]) -> None:
+    for _ in range(ATTEMPTS):
+        try:
+            with transaction.atomic(schema_editor.connection.alias):
+                schema_editor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}")
+                alter()
+                for statement in schema_editor.deferred_sql:
+                    schema_editor.execute(statement)
+            return
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+        finally:
+            schema_editor.deferred_sql.clear()
+        time.sleep(PAUSE)
+    raise CommandError(
+        "Another transaction holds a table that the migration changes. End it (pg_stat_activity), then run "
+        "`manage.py migrate` again."
+    )
