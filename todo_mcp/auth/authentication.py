@@ -11,7 +11,7 @@ from oauth2_provider.models import AccessToken
 
 from todo_mcp.auth.jwt.tokens import looks_like_jwt, verify
 from todo_mcp.auth.principal import Principal
-from todo_mcp.auth.remembered_tokens import RememberedToken, remembered_tokens
+from todo_mcp.auth.remembered_tokens import RememberedToken, remembered_tokens, remembered_zones
 from todo_mcp.auth.resource import is_audience
 from todo_mcp.auth.token_condition import TokenCondition
 from todo_mcp.auth.tokens import TOKEN_MAX, checksum
@@ -21,15 +21,18 @@ from todo_mcp.core.token_rules import TokenRule
 from todo_mcp.postgres.statements import Parameter, select
 from todo_mcp.statistics.token_use import token_uses
 from todo_mcp.users.models import User
-from todo_mcp.users.services import create_user
+from todo_mcp.users.services import adopt_time_zone, create_user
 
 
 def _tokens_by_checksum(user: object) -> QuerySet[Any, Any]:
-    target = User.objects.filter(pk=Parameter("target")).values("is_active")
+    target = User.objects.filter(pk=Parameter("target"))
     tokens = AccessToken.objects.filter(token_checksum=Parameter("checksum"))
-    rows: QuerySet[Any, Any] = tokens.annotate(target_active=Subquery(target)).values_list(
-        "id", "scope", "resource", "expires", "user_id", "user__is_active", "application__name", "target_active"
-    )
+    rows: QuerySet[Any, Any] = tokens.annotate(
+        target_active=Subquery(target.values("is_active")), target_zone=Subquery(target.values("time_zone"))
+    ).values_list(
+        "id", "scope", "resource", "expires", "user_id", "user__is_active", "application__name", "target_active",
+        "user__time_zone", "target_zone",
+    )  # fmt: skip
     return rows
 
 
@@ -53,9 +56,12 @@ def authenticate(token: str, *, target: str | None = None) -> Principal:
     if rule := _broken_rule(rows):
         remembered_tokens.forget(hashed)
         raise Unauthenticated(rule)
-    token_id, scope, resource, _expires, user_id, _is_active, name, target_active = rows[0]
+    token_id, scope, resource, _expires, user_id, _is_active, name, target_active, own_zone, target_zone = rows[0]
     token_uses.touch(token_id)
-    principal = Principal(token_id, name or "", user_id, frozenset(scope.split()), target_active)
+    time_zone = (own_zone if user_id else target_zone) or ""
+    principal = Principal(token_id, name or "", user_id, frozenset(scope.split()), target_active, time_zone)
+    if target and target_active and user_id is None:
+        remembered_zones.add(target, time_zone)
     remembered_tokens.add(hashed, RememberedToken(principal, scope, to_json(resource).decode()))
     return principal
 
@@ -75,15 +81,20 @@ def _broken_rule(rows: list[tuple[Any, ...]]) -> TokenRule | None:
 def recall_principal(token: str, *, target: str | None = None) -> tuple[Principal, TokenCondition] | None:
     """The principal of a token that this worker remembers, and the condition under which the token is still valid.
 
-    None if the worker does not remember the token. This does not query the database. So every statement of the call
-    must carry the condition until it is met. The principal says that the user whom a service names is active; the
-    condition checks that too.
+    None if the worker does not remember the token, or the time zone of the user whom a service names. This does not
+    query the database. So every statement of the call must carry the condition until it is met. The principal says
+    that the user whom a service names is active; the condition checks that too.
     """
     hashed = checksum(token) if token.isascii() else ""
     remembered = remembered_tokens.get(hashed)
     if remembered is None:
         return None
-    return replace(remembered.principal, target_active=True), TokenCondition(hashed, remembered)
+    is_service = remembered.principal.user_id is None
+    time_zone = remembered_zones.get(target or "") if is_service else remembered.principal.time_zone
+    if time_zone is None:
+        return None
+    principal = replace(remembered.principal, target_active=True, time_zone=time_zone)
+    return principal, TokenCondition(hashed, remembered, time_zone)
 
 
 def note_use(principal: Principal) -> None:
@@ -95,24 +106,26 @@ def note_use(principal: Principal) -> None:
 def _of_jwt(token: str, target: str | None) -> Principal:
     claims = verify(token)
     if claims.is_service:
-        active = _is_active(target) if target else None
-        return Principal(None, claims.client, None, claims.scopes, target_active=active)
-    active = _is_active(claims.subject)
+        active, zone = _find_user(target) if target else (None, "")
+        return Principal(None, claims.client, None, claims.scopes, target_active=active, time_zone=zone)
+    active, zone = _find_user(claims.subject)
     if active is None and claims.issuer.unknown_subjects == "create":
-        active = _create_user(claims.subject)
+        active, zone = _create_user(claims.subject)
     if not active:
         rule = TokenRule.USER_UNKNOWN if active is None else TokenRule.USER_DEACTIVATED
         raise Unauthenticated(rule, issuer=claims.issuer.issuer)
-    return Principal(None, claims.client, claims.subject, claims.scopes)
+    if claims.time_zone and not zone:
+        zone = adopt_time_zone(user_id=claims.subject, time_zone=claims.time_zone)
+    return Principal(None, claims.client, claims.subject, claims.scopes, time_zone=zone)
 
 
-def _is_active(user_id: str) -> bool | None:
-    """Whether the user is active. None if there is no such user."""
-    return User.objects.filter(pk=user_id).values_list("is_active", flat=True).first()
+def _find_user(user_id: str) -> tuple[bool | None, str]:
+    """Whether the user is active (None if there is no such user), and the user's time zone."""
+    return User.objects.filter(pk=user_id).values_list("is_active", "time_zone").first() or (None, "")
 
 
-def _create_user(user_id: str) -> bool | None:
+def _create_user(user_id: str) -> tuple[bool | None, str]:
     try:
-        return create_user(user_id=user_id).is_active
+        return create_user(user_id=user_id).is_active, ""
     except (ValidationError, IntegrityError):  # the id cannot be stored, or another call created the user first
-        return _is_active(user_id)
+        return _find_user(user_id)

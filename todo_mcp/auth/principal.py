@@ -17,6 +17,7 @@ class Principal:
 
     ``token_id`` is None for a JWT, and for ``local_principal``, which has no token. ``user_id`` is None for a service.
     ``target_active`` says whether the user that a service named is active; None if there is no such user.
+    ``time_zone`` is the zone of the user whose data the call is about; empty if it is not known.
     """
 
     token_id: int | None
@@ -24,6 +25,7 @@ class Principal:
     user_id: str | None
     scopes: frozenset[str]
     target_active: bool | None = None
+    time_zone: str = ""
 
     def require(self, scope: str) -> None:
         """Check the scopes of the token. A service also needs ``tasks:act_as``.
@@ -62,6 +64,8 @@ def local_principal(user_id: str) -> Principal:
     Raises:
         UserNotFound: there is no such user.
     """
-    if not User.objects.filter(pk=user_id).exists():
+    zone = User.objects.filter(pk=user_id).values_list("time_zone", flat=True).first()
+    if zone is None:
         raise UserNotFound(user_id)
-    return Principal(token_id=None, token_name=LOCAL, user_id=user_id, scopes=frozenset(settings.SCOPES))
+    scopes = frozenset(settings.SCOPES)
+    return Principal(token_id=None, token_name=LOCAL, user_id=user_id, scopes=scopes, time_zone=zone)

@@ -1,11 +1,18 @@
-"""The tokens that a worker has looked up. In later calls, ``TokenCondition`` checks that they have not changed."""
+"""What a worker has looked up: tokens, and the time zones of users for whom services act.
+
+In later calls, ``TokenCondition`` checks that neither has changed.
+"""
 
 import threading
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from todo_mcp.auth.principal import Principal
 
 REMEMBERED_MAX = 2_000  # tokens a worker remembers
+ZONES_MAX = 20_000  # users whose zone a worker remembers
+
+ValueT = TypeVar("ValueT")
 
 
 @dataclass(frozen=True)
@@ -17,29 +24,31 @@ class RememberedToken:
     resource: str
 
 
-class RememberedTokens:
-    """Tokens by checksum, for any thread. The token looked up longest ago is forgotten first."""
+class Remembered(Generic[ValueT]):
+    """Values by key, for any thread. The value looked up longest ago is forgotten first."""
 
-    def __init__(self, maximum: int = REMEMBERED_MAX) -> None:
+    def __init__(self, maximum: int) -> None:
         self._maximum = maximum
         self._lock = threading.Lock()
-        self._tokens: dict[str, RememberedToken] = {}
+        self._values: dict[str, ValueT] = {}
 
-    def get(self, checksum: str) -> RememberedToken | None:
-        return self._tokens.get(checksum)
+    def get(self, key: str) -> ValueT | None:
+        return self._values.get(key)
 
-    def add(self, checksum: str, token: RememberedToken) -> None:
+    def add(self, key: str, value: ValueT) -> None:
         with self._lock:
-            self._tokens.pop(checksum, None)
-            self._tokens[checksum] = token
-            if len(self._tokens) > self._maximum:
-                del self._tokens[next(iter(self._tokens))]
+            self._values.pop(key, None)
+            self._values[key] = value
+            if len(self._values) > self._maximum:
+                del self._values[next(iter(self._values))]
 
-    def forget(self, checksum: str) -> None:
-        self._tokens.pop(checksum, None)
+    def forget(self, key: str) -> None:
+        self._values.pop(key, None)
 
     def clear(self) -> None:
-        self._tokens.clear()
+        self._values.clear()
 
 
-remembered_tokens = RememberedTokens()  # this worker's
+# This worker's: tokens by checksum, and time zones by user.
+remembered_tokens: Remembered[RememberedToken] = Remembered(REMEMBERED_MAX)
+remembered_zones: Remembered[str] = Remembered(ZONES_MAX)

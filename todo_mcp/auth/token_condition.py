@@ -13,15 +13,19 @@ from todo_mcp.users.models import User
 
 
 class TokenCondition(Condition):
-    """The token is as this worker remembers it: not revoked, expired or changed. The call's user is active."""
+    """The token is as this worker remembers it: not revoked, expired or changed. The call's user is active.
 
-    def __init__(self, checksum: str, token: RememberedToken) -> None:
+    The user's time zone is also the one that the worker remembers.
+    """
+
+    def __init__(self, checksum: str, token: RememberedToken, time_zone: str) -> None:
         values = {
             "id": token.principal.token_id,
             "checksum": checksum,
             "now": timezone.now(),
             "scope": token.scope,
             "resource": token.resource,
+            "time_zone": time_zone,
         }
         super().__init__(_user_of_service if token.principal.user_id is None else _user_of_personal, values)
 
@@ -35,7 +39,7 @@ def _user_of_service() -> QuerySet[Any, Any]:
 
 
 def _user(**owner: Any) -> QuerySet[Any, Any]:
-    """A query for the user whom the call names. No row if the user is inactive or the token is not as remembered."""
+    """A query for the user whom the call names. No row if the token or the user is not as remembered."""
     token = AccessToken.objects.filter(
         pk=ConditionParameter("id"),
         token_checksum=ConditionParameter("checksum"),
@@ -44,4 +48,6 @@ def _user(**owner: Any) -> QuerySet[Any, Any]:
         resource=ConditionParameter("resource"),
         **owner,
     )
-    return User.objects.filter(Exists(token), pk=USER_ID, is_active=True).values("pk")
+    is_same = Exists(token)
+    user = User.objects.filter(is_same, pk=USER_ID, is_active=True, time_zone=ConditionParameter("time_zone"))
+    return user.values("pk")

@@ -163,8 +163,9 @@ class _CallSteps:
             transport=self.call.transport,
             request_id=self.call.request_id,
         )
+        zone = {"own_zone": principal.time_zone} if self.call.operation.takes_zone else {}
         with OperationRun(condition), history:  # in this order: the run sees statements before pghistory adds to them
-            return self.call.operation.function(user_id=user_id, **self._arguments)
+            return self.call.operation.function(user_id=user_id, **zone, **self._arguments)
 
 
 def _database_error(error: DatabaseError, call: Call, *, admitted: bool) -> TodoError:

@@ -18,6 +18,7 @@ from todo_mcp.core.arguments import ADDED_BY_CLIENTS, Id, UserId, is_empty
 from todo_mcp.core.envelope import Output, result_schema
 from todo_mcp.core.errors import InvalidArguments
 
+_GIVEN = frozenset({"user_id", "own_zone"})  # parameters that are not arguments of callers
 MAX_FIELDS = 20  # invalid arguments that one error names
 
 REGISTRY: dict[str, "Operation"] = {}  # the tools: exactly five
@@ -44,6 +45,11 @@ class Operation:
         return self.function.__name__
 
     @cached_property
+    def takes_zone(self) -> bool:
+        """Whether the function wants to know the user's time zone."""
+        return "own_zone" in inspect.signature(self.function).parameters
+
+    @cached_property
     def description(self) -> str:
         return inspect.cleandoc(self.function.__doc__ or "")
 
@@ -58,7 +64,7 @@ class Operation:
         hints = get_type_hints(self.function, include_extras=True)
         fields: dict[str, Any] = {"user_id": (UserId, None)}
         for name, parameter in inspect.signature(self.function).parameters.items():
-            if name != "user_id":
+            if name not in _GIVEN:
                 required = parameter.default is parameter.empty
                 fields[name] = (_without_none(hints[name]), ... if required else parameter.default)
         return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
@@ -161,7 +167,8 @@ def operation(
 ) -> Callable[[FunctionT], FunctionT]:
     """Register a service function as a tool, or in another registry.
 
-    The function follows three rules. ``RuleBroken`` stops a call that breaks the first or the last of them, and
+    If the function has the parameter ``own_zone``, it gets the user's time zone there, or "" if it is not known.
+    It follows three rules. ``RuleBroken`` stops a call that breaks the first or the last of them, and
     ``tests/core/test_operation_rules.py`` checks the second for every registered operation.
 
     1. It may run twice: after a deadlock, or when the caller's token must be looked up again. So all its changes are
