@@ -1,0 +1,102 @@
+"""Time zones, local times and the clock of one call.
+
+The rules come from the `tzdata` package, never from the files of the system. So an old system has today's rules.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from functools import cache, lru_cache
+from importlib import resources
+from zoneinfo import ZoneInfo
+
+from todo_mcp.dates.words import MONTH_NAMES, WEEKDAY_NAMES, quoted
+
+# A person's due date: a day, or an aware moment to the minute.
+Due = date | datetime
+
+# An abbreviation names no place. For example, `EST` has no summer time, and New York has. `Factory` means "not set".
+_NO_PLACES = frozenset({"EST", "MST", "HST", "CET", "MET", "EET", "WET", "Factory"})
+
+
+class UnknownZone(ValueError):
+    """The text is not the IANA name of a time zone."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The moment of a call in the zone in which its phrases are read."""
+
+    now: datetime
+    zone: ZoneInfo
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "now", self.now.astimezone(self.zone))
+
+    @property
+    def today(self) -> date:
+        return self.now.date()
+
+    @property
+    def text(self) -> str:
+        """Return for example `2026-11-21T17:05+01:00`."""
+        return show(self.now)
+
+    @property
+    def weekday(self) -> str:
+        return WEEKDAY_NAMES[self.now.weekday()]
+
+    @property
+    def time_zone(self) -> str:
+        return str(self.zone)
+
+    def is_past(self, due: Due) -> bool:
+        """Tell whether an open task with this due date is overdue."""
+        return earlier(due, self.now) if isinstance(due, datetime) else due < self.today
+
+
+def find_zone(name: str) -> ZoneInfo:
+    """Return the zone with this IANA name. Capitals do not matter, and a space may stand for an underscore.
+
+    Old names (`US/Eastern`, `Japan`) are accepted. Abbreviations (`EST`, `CET`) are refused.
+    """
+    known = _names().get(name.lower().replace(" ", "_")) if len(name) <= 100 else None
+    if known is None:
+        raise UnknownZone(f"{quoted(name)} is not an IANA time zone; write for example Europe/Berlin, or UTC.")
+    return _load(known)
+
+
+def at(day: date, local: time, zone: ZoneInfo) -> datetime:
+    """Return the moment of a local time. A skipped one moves on by the gap; of two, it is the first."""
+    return datetime.combine(day, local, zone).astimezone(UTC).astimezone(zone)
+
+
+def earlier(one: datetime, other: datetime) -> bool:
+    """Compare two instants. Python's `<` compares the local times when both have the same zone."""
+    return one.astimezone(UTC) < other.astimezone(UTC)
+
+
+def show(due: Due) -> str:
+    """Return `2026-11-27` or `2026-11-27T09:00+01:00`."""
+    return due.isoformat(timespec="minutes") if isinstance(due, datetime) else due.isoformat()
+
+
+def show_in_words(due: Due, clock: Clock) -> str:
+    """Return for example `tomorrow, Friday 27 November 2026, 09:00 (Europe/Berlin)`, whatever the locale is."""
+    local = due.astimezone(clock.zone) if isinstance(due, datetime) else due
+    words = f"{WEEKDAY_NAMES[local.weekday()]} {local.day} {MONTH_NAMES[local.month - 1]} {local.year}"
+    day = local.date() if isinstance(local, datetime) else local
+    near = {0: "today, ", 1: "tomorrow, "}.get((day - clock.today).days, "")
+    return f"{near}{words}" + (f", {local:%H:%M} ({clock.zone})" if isinstance(local, datetime) else "")
+
+
+@cache
+def _names() -> dict[str, str]:
+    """Each accepted name in lower case, and its spelling."""
+    listed = resources.files("tzdata").joinpath("zones").read_text(encoding="ascii").split()
+    return {name.lower(): name for name in listed if name not in _NO_PLACES}
+
+
+@lru_cache(maxsize=1024)  # more than there are names
+def _load(name: str) -> ZoneInfo:
+    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
