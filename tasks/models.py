@@ -105,11 +105,11 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
             )
         ]
         constraints = [
-            # An occurrence is followed by one other at most, so that no completion adds two.
+            # At most one open occurrence follows another, so that no completion adds two.
             models.UniqueConstraint(
                 fields=["previous"],
                 name="tasks_one_next",
-                condition=models.Q(previous__isnull=False, deleted_at=None) & ~models.Q(repeat=""),
+                condition=models.Q(previous__isnull=False, completed=False, deleted_at=None) & ~models.Q(repeat=""),
             ),
             models.CheckConstraint(
                 name="tasks_title_length",

@@ -237,13 +237,13 @@ class Migration(migrations.Migration):
         migrations.RunSQL(
             sql="""
                 CREATE UNIQUE INDEX CONCURRENTLY tasks_one_next ON tasks (previous)
-                WHERE previous IS NOT NULL AND deleted_at IS NULL AND repeat <> ''
+                WHERE NOT completed AND deleted_at IS NULL AND previous IS NOT NULL AND repeat <> ''
             """,
             reverse_sql="DROP INDEX CONCURRENTLY tasks_one_next",
             state_operations=[
                 migrations.AddConstraint(
                     model_name='task',
-                    constraint=models.UniqueConstraint(condition=models.Q(('deleted_at', None), ('previous__isnull', False), models.Q(('repeat', ''), _negated=True)), fields=('previous',), name='tasks_one_next'),
+                    constraint=models.UniqueConstraint(condition=models.Q(('completed', False), ('deleted_at', None), ('previous__isnull', False), models.Q(('repeat', ''), _negated=True)), fields=('previous',), name='tasks_one_next'),
                 ),
             ],
         ),

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models.functions import Upper
 from django.utils import timezone
 
+from todo_mcp.dates.zones import UnknownZone, find_zone
+
 ID_MAX = 255
 ZONE_MAX = 64  # characters
 RESERVED_IDS = frozenset({"me"})
@@ -22,6 +24,16 @@ def validate_id(value: str) -> None:
         )
     if value != value.strip() or not value.isprintable():
         raise ValidationError("An id must not begin or end with a space or contain control characters.")
+
+
+def validate_time_zone(value: str) -> None:
+    """Refuse what is no IANA name, in its exact spelling."""
+    try:
+        name = str(find_zone(value))
+    except UnknownZone as error:
+        raise ValidationError(str(error)) from None
+    if name != value:
+        raise ValidationError("Write %(name)s.", params={"name": name})
 
 
 class UserManager(BaseUserManager["User"]):
@@ -54,6 +66,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         default="",
         db_default="",
         blank=True,
+        validators=[validate_time_zone],
         help_text="The zone in which the person's days and times are read, such as Europe/Berlin. Empty: not known.",
     )
 

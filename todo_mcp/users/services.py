@@ -1,6 +1,7 @@
-"""Create, activate and deactivate users, for commands, the admin and sign-in."""
+"""Create, activate and deactivate users, and set their time zones, for commands, the admin and sign-in."""
 
 from todo_mcp.core.errors import UserNotFound
+from todo_mcp.dates.zones import UnknownZone, find_zone
 from todo_mcp.users.models import User
 
 
@@ -12,14 +13,21 @@ def create_user(
     name: str = "",
     is_staff: bool = False,
     is_superuser: bool = False,
+    time_zone: str = "",
 ) -> User:
     """Create a user. Without a password, the user can have tokens but cannot sign in.
 
     Raises:
-        ValidationError: the id is taken, reserved or malformed, or the email is invalid.
+        ValidationError: the id is taken, reserved or malformed, the email is invalid, or there is no such time zone.
     """
     return User.objects.create_user(
-        user_id, password, email=email, name=name, is_staff=is_staff or is_superuser, is_superuser=is_superuser
+        user_id,
+        password,
+        email=email,
+        name=name,
+        is_staff=is_staff or is_superuser,
+        is_superuser=is_superuser,
+        time_zone=time_zone,
     )
 
 
@@ -31,3 +39,26 @@ def set_active(*, user_id: str, active: bool) -> None:
     """
     if not User.objects.filter(pk=user_id).update(is_active=active):
         raise UserNotFound(user_id)
+
+
+def set_time_zone(*, user_id: str, time_zone: str) -> str:
+    """Set the zone in which a person's days and times are read. Returns the zone's exact name; empty forgets the zone.
+
+    Raises:
+        UnknownZone: this is no IANA name.
+        UserNotFound: there is no such user.
+    """
+    name = str(find_zone(time_zone)) if time_zone else ""
+    if not User.objects.filter(pk=user_id).update(time_zone=name):
+        raise UserNotFound(user_id)
+    return name
+
+
+def adopt_time_zone(*, user_id: str, time_zone: str) -> str:
+    """Store the zone that an identity provider names, if the user has none yet. Returns it, or "" if it is unknown."""
+    try:
+        name = str(find_zone(time_zone))
+    except UnknownZone:
+        return ""
+    User.objects.filter(pk=user_id, time_zone="").update(time_zone=name)
+    return name

@@ -47,7 +47,8 @@ class Claims:
     """The claims of a valid token.
 
     ``client`` names the party that presents it: the actor of a delegated token, else the client, else the issuer.
-    ``is_service`` is True for a client's own token that may act for any user.
+    ``is_service`` is True for a client's own token that may act for any user. ``time_zone`` is the claim ``zoneinfo``
+    (OpenID Connect Core 1.0, section 5.1), unchecked; empty if there is none.
     """
 
     issuer: JwtIssuer
@@ -55,6 +56,7 @@ class Claims:
     client: str
     scopes: frozenset[str]
     is_service: bool
+    time_zone: str
 
 
 def looks_like_jwt(token: str) -> bool:
@@ -197,7 +199,9 @@ def _to_claims(claims: dict[str, Any], issuer: JwtIssuer) -> Claims:
     # In a client's own token sub is the client (RFC 9068, section 2.2). It may act for others; a user's token may not.
     is_service = client in issuer.act_as_clients and claims["sub"] == client and "act" not in claims
     scopes = _scopes(claims, issuer) - {ACT_AS} | ({ACT_AS} if is_service else set())
-    return Claims(issuer, claims["sub"], actor or issuer.issuer, frozenset(scopes), is_service)
+    zone = claims.get("zoneinfo")
+    time_zone = zone if isinstance(zone, str) else ""
+    return Claims(issuer, claims["sub"], actor or issuer.issuer, frozenset(scopes), is_service, time_zone)
 
 
 def _scopes(claims: dict[str, Any], issuer: JwtIssuer) -> set[str]:

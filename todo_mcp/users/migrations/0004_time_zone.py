@@ -2,17 +2,22 @@
 
 from django.db import migrations, models
 
+import todo_mcp.users.models
+from todo_mcp.postgres.migrating import WhenFree
+
 
 class Migration(migrations.Migration):
+
+    atomic = False  # it waits for the table with a limit
 
     dependencies = [
         ('users', '0003_email'),
     ]
 
     operations = [
-        migrations.AddField(
+        WhenFree(migrations.AddField(
             model_name='user',
             name='time_zone',
-            field=models.CharField(blank=True, db_default='', default='', help_text="The zone in which the person's days and times are read, such as Europe/Berlin. Empty: not known.", max_length=64),
-        ),
+            field=models.CharField(blank=True, db_default='', default='', help_text="The zone in which the person's days and times are read, such as Europe/Berlin. Empty: not known.", max_length=64, validators=[todo_mcp.users.models.validate_time_zone]),
+        )),
     ]
