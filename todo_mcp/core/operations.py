@@ -79,10 +79,6 @@ class Operation:
         schema = _plain(self.arguments.model_json_schema())
         for name in self._hidden_from(scopes):
             del schema["properties"][name]
-        for name, argument in schema["properties"].items():
-            if argument.get("default", ...) is None:
-                del argument["default"]
-            assert "description" in argument, f"{self.name}.{name} has no description"
         keywords: dict[str, Any] = {key: schema[key] for key in ("properties", "required") if key in schema}
         return {"type": "object", **keywords, "additionalProperties": False}
 
@@ -226,8 +222,10 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
         inlined = {**definition, **value}
         if "const" in inlined:  # some clients know only enum
             inlined["enum"] = [inlined.pop("const")]
-        if isinstance(inlined.get("title"), str):  # a property named "title" is an object, and stays
-            del inlined["title"]
+        # Names are titles enough, and descriptions say what the default is. A property of this name is an object.
+        for keyword in ("title", "default"):
+            if not isinstance(inlined.get(keyword), dict):
+                inlined.pop(keyword, None)
         return {key: resolve(inner) for key, inner in inlined.items() if key != "$ref"}
 
     result: dict[str, Any] = resolve(schema)
@@ -258,6 +256,8 @@ def _fields(error: ValidationError, allowed: Iterable[str]) -> dict[str, str]:
         reason = reasons.get(detail["type"], detail["msg"])
         if detail["type"] == "literal_error":
             reason = f"must be one of {detail['ctx']['expected']}"
+        elif detail["type"] == "too_long":
+            reason = "must have at most {max_length} entries, and this has {actual_length}".format(**detail["ctx"])
         elif detail["type"] == "extra_forbidden" and len(detail["loc"]) > 1:
             reason = "unknown field"  # inside an argument, where the list of allowed arguments does not apply
         fields[".".join(_printable(str(part)) for part in detail["loc"])] = reason
