@@ -1,43 +1,16 @@
-"""The list of phrases for `repeat`. What is not in this list is refused, and so is what could mean two rules.
-
-Spelling is that of due dates: capitals, more spaces and one full stop at the end do not matter. Numbers from one to
-twelve may be words. Weekdays and months may be cut to three letters. `each` is `every`. Days are joined by commas,
-`and`, `&` or `/`.
-
-How often
-    daily, weekly, monthly, yearly, annually, once a week
-    every day, every other week, every 2 weeks, every third day
-    fortnightly (2 weeks), quarterly (3 months)
-Days
-    every Friday, Fridays, every Mon, Wed and Fri, every Monday to Thursday
-    every weekday, on workdays, every business day      Monday to Friday
-    every weekend, on weekends                          Saturday and Sunday
-    every other Tuesday, every second Tuesday           every 2 weeks
-    weekly on Friday, every 2 weeks on Tuesday, Tuesday every 2 weeks
-    every 15th, monthly on the 15th, every 2 months on the 1st and 15th, the 15th of each month
-    last day of every month, end of every month, every month on the last day
-    every last Friday of the month, first and third Monday of every month, every last Friday
-    last workday of every month
-    every 3 March, every March 3rd, yearly on 3 March, every 2 years on 3 March, 3 March every year
-    every last Sunday of March, last day of every year
-After completion
-    3 days after completion, also weeks, months and years
-A time, before or after all that
-    at 9am, 9:30pm, at 15:00, at noon, morning 9:00, afternoon 14:00, evening 18:00; every morning, Friday evenings
-An end
-    until 24 December           any due date that is a day; the last day on which it may happen
-    for 5 times                 the same as COUNT=5; for 5 weeks, if it happens once a week
-"""
+"""What words or an RRULE mean as `repeat`. `repeat_grammar.py` has the list of phrases."""
 
 import re
-from datetime import datetime, time
+from datetime import UTC, date, datetime, time
 from typing import NamedTuple
 
+from todo_mcp.dates.grammar import PARTS
 from todo_mcp.dates.phrases import read_due
+from todo_mcp.dates.repeat_grammar import UNITS, find_rule
 from todo_mcp.dates.repeat_refusals import why_not
-from todo_mcp.dates.rule_parts import DAY_CODES, NotARule
+from todo_mcp.dates.rule_parts import NotARule
 from todo_mcp.dates.rules import Rule
-from todo_mcp.dates.words import LONGEST_PHRASE, MONTH, MONTHS, WEEKDAY, WEEKDAYS, NotUnderstood, normalise, with_digits
+from todo_mcp.dates.words import LONGEST_PHRASE, NotUnderstood, normalise, quoted, with_digits
 from todo_mcp.dates.zones import Clock, find_zone
 
 
@@ -48,28 +21,92 @@ class Repeat(NamedTuple):
     time: time | None
 
 
-class _Often(NamedTuple):
-    frequency: str
-    interval: int
-
-
-class _Days(NamedTuple):
-    """The days in a period: the frequency that they need, and their part of an RRULE."""
-
-    frequency: str
-    part: str
-
-
 def read_repeat(text: str, clock: Clock) -> Repeat:
     """Read words or an RRULE, or raise `NotARule`."""
     if re.search(r"=|^\s*rrule|^\s*dtstart", text, re.IGNORECASE):
         return Repeat(Rule.parse(text), None)
     if len(text) > LONGEST_PHRASE:
         raise NotARule(f"write at most {LONGEST_PHRASE} characters, for example every Monday and Thursday")
-    phrase = re.sub(r" *(?:, *and\b|[,&/]|\band\b) *", " and ", with_digits(normalise(text))).replace(" and at ", " at ")
-    phrase, end = _cut_end(phrase, text, clock)
-    phrase, local = _cut_time(phrase, text)
-    parts = _after_completion(phrase) or _rule(phrase)
-    if parts is None:
+    phrase, end = _cut_end(normalise(text), clock)
+    phrase, local = _cut_time(_prepare(phrase), text)
+    rule = find_rule(phrase)
+    if rule is None:
         raise NotARule(why_not(text))
-    return Repeat(Rule.parse(parts + _end(end, parts, text, clock)), local)
+    return Repeat(_with_end(Rule.parse(rule), end, text), local)
+
+
+def _prepare(phrase: str) -> str:
+    """Return the phrase in the one spelling that the rules below read."""
+    phrase = re.sub(r"\bsecond$", "part of a minute", phrase)  # and `every 2nd` is a day of the month
+    phrase = re.sub(r"\beach\b", "every", with_digits(phrase))
+    phrase = re.sub(r"\b(?:week|work|working|business) ?day(s?)\b", r"workday\1", phrase)
+    return re.sub(r" *(?:, *and\b|[,&/]|\band\b) *", " and ", phrase).replace(" and at ", " at ")
+
+
+# The time of day.
+
+_TIME = r"(?:at )?(?P<time>noon|midnight|\d\d?(?::\d\d)? ?(?:am|pm)|\d\d?:\d\d)"
+_TIMED = (
+    re.compile(rf"{_TIME} (?P<rest>.+)(?P<part>)(?P<plural>)", re.ASCII),
+    re.compile(
+        rf"(?P<rest>.+?)(?: (?:in the )?(?P<part>morning|afternoon|evening)(?P<plural>s?))?(?: {_TIME})?", re.ASCII
+    ),
+)
+
+
+def _cut_time(phrase: str, text: str) -> tuple[str, time | None]:
+    """Return the phrase without its time, and the time."""
+    match = next(match for pattern in _TIMED if (match := pattern.fullmatch(phrase)))
+    rest, part = match["rest"], match["part"]
+    if part and rest == "every":
+        rest = "every day"
+    elif match["plural"] and not rest.startswith("every "):
+        rest = f"every {rest.removeprefix('on ')}"
+    if not match["time"]:
+        return rest, time(PARTS[part][0]) if part else None
+    if re.fullmatch(r"midnight|12(?::00)? ?am", match["time"]):
+        raise NotARule(f"{match['time']} could be the start or the end of a day; write for example every day at 00:00")
+    try:
+        local = read_due(f"2000-01-01 {match['time']}", Clock(datetime(2000, 1, 1, tzinfo=UTC), find_zone("UTC")))
+    except NotUnderstood as error:
+        raise NotARule(str(error)) from None
+    if not isinstance(local, datetime):
+        raise NotARule(why_not(text))
+    if part and not PARTS[part][1] <= local.hour < PARTS[part][2]:
+        raise NotARule(f"{match['time']} is not in the {part}; write one of them, for example every day at 9am")
+    return rest, local.time()
+
+
+# The end.
+
+
+def _cut_end(phrase: str, clock: Clock) -> tuple[str, date | str | None]:
+    """Return the phrase without its end, and the end: the last day, or a number and its unit."""
+    match = re.fullmatch(r"(.+?) (?:until|till) (.+)", phrase)
+    if match:
+        last = _last_day(match[2], clock)
+        return match[1], last
+    match = re.fullmatch(r"(.+) for (\d{1,6} (?:time|day|week|month|year))s?", with_digits(phrase), re.ASCII)
+    return (match[1], match[2]) if match else (phrase, None)
+
+
+def _last_day(phrase: str, clock: Clock) -> date:
+    try:
+        last = read_due(phrase, clock)
+    except NotUnderstood:
+        last = clock.now
+    if isinstance(last, datetime):
+        raise NotARule(f"until {quoted(phrase)} names no day; write for example every day at 9am until 24 December")
+    return last
+
+
+def _with_end(rule: Rule, end: date | str | None, text: str) -> Rule:
+    if end is None:
+        return rule
+    if isinstance(end, date):
+        return Rule.parse(f"{rule};UNTIL={end:%Y%m%d}")
+    number, unit = end.split()
+    once = rule.interval == 1 and len(rule.weekdays) <= 1 and len(rule.month_days) <= 1
+    if unit != "time" and not (once and UNITS[unit] == (rule.frequency, 1)):
+        raise NotARule(f"{quoted(text)}: how often is not clear; write for example every Monday for 5 times")
+    return Rule.parse(f"{rule};COUNT={number}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final, Self
 
+from todo_mcp.dates.bounds import FIRST_YEAR, LAST_YEAR
 from todo_mcp.dates.words import quoted
 
 LONGEST_RULE: Final = 200  # characters
@@ -164,7 +165,7 @@ def _week_start(value: str) -> int:
 def _until(value: str) -> date | datetime:
     match = re.fullmatch(r"([0-9]{8})(?:T([0-9]{6})Z)?", value)
     try:
-        if not match or not 1900 <= int(value[:4]) <= 9998:
+        if not match or not FIRST_YEAR <= int(value[:4]) <= LAST_YEAR:
             raise ValueError
         if match[2]:
             return datetime.strptime(value, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

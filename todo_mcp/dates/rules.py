@@ -17,12 +17,12 @@ from typing import Final, NamedTuple, Self
 
 from dateutil.relativedelta import relativedelta
 
+from todo_mcp.dates.bounds import LAST_YEAR
 from todo_mcp.dates.rule_parts import NotARule, Parts
 
 MOST_YEARS: Final = 100  # a date that is further away is no date of a task
 MOST_LEFT_OUT: Final = 1000
 MOST_NAMED: Final = 3
-LAST_YEAR: Final = 9998
 
 # Returns the moment of an occurrence on a day: `lambda day: at(day, time, zone)`.
 MomentOf = Callable[[date], datetime]
@@ -79,12 +79,12 @@ class Rule(Parts):
         A rule after completion counts from `after` alone, which is then the day of completion.
         There is none if this was the last of COUNT, if UNTIL is over, or if it is more than 100 years away.
         """
-        if self.count == 1:
+        after = max(after, own) if not self.after_completion else after
+        if self.count == 1 or after.year > LAST_YEAR:
             return Next(None)
         if self.after_completion:
             day = self.days_after(after)
             return Next(None if day is None or self.is_over(day, moment_of) else day)
-        after = max(own, after)
         left_out: list[date] = []
         for between in self._days(own, own + _DAY, after):
             if len(left_out) == MOST_LEFT_OUT or self.is_over(between, moment_of):
