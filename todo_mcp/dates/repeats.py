@@ -49,7 +49,7 @@ _TIME = r"(?:at )?(?P<time>noon|midnight|\d\d?(?::\d\d)? ?(?:am|pm)|\d\d?:\d\d)"
 _TIMED = (
     re.compile(rf"{_TIME} (?P<rest>.+)(?P<part>)(?P<plural>)", re.ASCII),
     re.compile(
-        rf"(?P<rest>.+?)(?: (?:in the )?(?P<part>morning|afternoon|evening)(?P<plural>s?))?(?: {_TIME})?", re.ASCII
+        rf"(?P<rest>.*?)(?: (?:in the )?(?P<part>morning|afternoon|evening)(?P<plural>s?))?(?: {_TIME})?", re.ASCII
     ),
 )
 
