@@ -29,7 +29,8 @@ Times
     morning 9:00, afternoon 14:00, evening 18:00, tonight 20:00
                                     a time beside such a word must lie in that part of the day
     A time stands before or after the day. A time alone is its next occurrence. A time that has passed today moves a
-    weekday by a week. It is accepted with `today` and with a complete date, and otherwise refused.
+    weekday by a week. It is accepted with `today` and with a complete date, and otherwise refused. A part of today that
+    is over is refused. So is `today at 3:15` at 15:05; without `today`, this holds for 1:00 to 6:59.
 Moments
     2026-11-27T09:00, 2026-11-27T09:00:00Z, 2026-11-27 09:00+01:00
     in 2 hours, in 90 minutes       exact
@@ -62,7 +63,7 @@ from todo_mcp.dates.zones import Clock, at
 # Each part of a day: its time, the first hour that lies in it, and the hour at which it ends.
 PARTS: Final = {"morning": (9, 0, 12), "afternoon": (14, 12, 18), "evening": (18, 17, 24), "tonight": (20, 17, 24)}
 
-Passed = Literal["keep", "next week", "refuse"]
+Passed = Literal["keep", "next day", "next week", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Time:
     text: str
     days_after: int = 0  # 1 for `midnight`: it is the start of the next day
     is_part: bool = False  # `morning`
-    unsure: bool = False  # `3:15`: a person may mean 15:15
+    unsure: bool = False  # without am or pm: by `3:15`, a person may mean 15:15
 
 
 # Reads a day. The second clock is for days that float: at the end of a range, they are read from its first day.
@@ -132,12 +133,12 @@ def read_span(phrase: str, clock: Clock, first: date | None) -> tuple[date, date
         match = pattern.fullmatch(phrase)
         if match:
             return read(match, clock)
-    moment = _ISO_MOMENT.fullmatch(_bare(phrase)) and read_moment(phrase, clock)
+    moment = _ISO_MOMENT.fullmatch(phrase) and read_moment(phrase, clock)
     if moment:
         return moment.date(), moment.date()
-    find = _find_day(_bare(phrase))
+    find = _find_day(re.sub(r"^on ", "", phrase))
     if find is None:
-        raise NotUnderstood(why_not(phrase, clock.today, whole_days=True))
+        raise NotUnderstood(why_not(phrase, clock.today, in_filter=True))
     day = find(clock, Clock(at(first, time(0), clock.zone), clock.zone) if first else clock).day
     return day, day
 
@@ -299,7 +300,8 @@ def _day_of_a_month(match: Match, clock: Clock) -> Day:
     month, day = MONTHS[match["month"]], int(match["day"])
     if match["year"]:
         return _dated(make_date(int(match["year"]), month, day), "keep", match)
-    make_date(2000, month, day)  # refuses what no year has; 2000 is a leap year
+    if not 1 <= day <= monthrange(2000, month)[1]:  # a leap year
+        raise NotUnderstood(f"{MONTH_NAMES[month - 1]} has no day {day}; write another, such as 27 November")
     found = (date(year, month, day) for year in count(clock.today.year) if day <= monthrange(year, month)[1])
     return _dated(next(date for date in found if date >= clock.today), "refuse", match)
 
