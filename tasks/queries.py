@@ -30,10 +30,10 @@ def _task(user: UserId) -> QuerySet[Task]:
 
 
 def _pending_task(user: UserId) -> QuerySet[Task]:
-    return _task(user).filter(completed=False)
+    return _task(user).filter(completed=False, repeat="")
 
 
-def _new_task(user: UserId) -> Model:
+def _plain_task(user: UserId) -> Model:
     fields = ("title", "description", "conversation_id", "message_id")
     return Task(user_id=user, **{name: Parameter(name) for name in fields}, created_at=NOW, updated_at=NOW)
 
@@ -71,14 +71,17 @@ def _list_tasks(status: str, *, after: bool) -> Statement:
     return select(lambda user: _page(user, status, after=after), limit="limit")
 
 
-add_task = insert(_new_task, ["id"])
+add_task = insert(
+    _plain_task,
+    ["id"],
+    fields=("user", "title", "description", "conversation", "message", "completed", "created_at", "updated_at"),
+)
 list_tasks = {
     (status, after): _list_tasks(status, after=after) for status in _STATUS_FILTERS for after in (True, False)
 }
-get_task = select(lambda user: _task(user).values_list("title", "updated_at"))
-complete_task = update(_pending_task, ["title"], completed=True, completed_at=NOW, updated_at=NOW)
-delete_task = update(_task, ["title"], deleted_at=NOW, updated_at=NOW)
+complete_task = update(_pending_task, ["title", "version"], completed=True, completed_at=NOW, updated_at=NOW)
+delete_task = update(_task, ["title", "version", "repeat"], deleted_at=NOW, updated_at=NOW)
 update_task: dict[tuple[str, ...], Statement] = {
-    names: update_changed(_task, ["title"], names, updated_at=NOW)
+    names: update_changed(_task, ["title", "version"], names, updated_at=NOW)
     for names in (("title",), ("description",), ("title", "description"))
 }

@@ -1,13 +1,16 @@
 """Results of the operations that change tasks."""
 
+import json
 from datetime import datetime
 from typing import Any, Self
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from todo_mcp.core.envelope import Output
+from todo_mcp.core.envelope import Output, to_json
 
 Entry = dict[str, Any]  # one task in an answer
+TEXT = "text"  # in a stored result: the message
 
 
 class Changes(Output):
@@ -38,13 +41,20 @@ class Changes(Output):
     @classmethod
     def of(cls, text: str, data: dict[str, Any]) -> Self:
         """A result with this message and data, which are not validated: they are ours."""
-        return cls.model_construct(_fields_set=set(data), text=text, **data)
+        return cls.model_construct(set(data), text=text, **data)  # type: ignore[return-value]
 
     def data(self) -> dict[str, Any]:
-        return {name: value for name in self.model_fields_set if (value := getattr(self, name)) is not None}
+        values = self.__dict__
+        return {name: values[name] for name in values if name in self.model_fields_set and values[name] is not None}
 
     def message(self) -> str:
         return self.text
+
+
+def as_json(changes: Changes) -> dict[str, Any]:
+    """The data and the message as JSON that can be stored."""
+    result: dict[str, Any] = json.loads(to_json({**changes.data(), TEXT: changes.text}))
+    return result
 
 
 class TaskAdded(Changes):
@@ -61,3 +71,29 @@ class TaskDeleted(Changes):
 
 class TaskUpdated(Changes):
     """The result of update_task."""
+
+
+class TaskOut(TypedDict):
+    task_id: int
+    title: str
+    description: str
+    completed: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class TaskList(Output):
+    tasks: list[TaskOut]
+    returned: int
+    total: int = Field(description="Tasks with this status on all pages, counted up to 1000.")
+    total_is_exact: bool
+    has_more: bool
+    next_cursor: str | None = Field(description="Send it as cursor for the next page; null on the last page.")
+
+    def message(self) -> str:
+        total = self.total if self.total_is_exact else f"more than {self.total}"
+        if self.has_more:
+            return f"Showing {self.returned} of {total}. For the rest call list_tasks again with this next_cursor."
+        if self.returned == self.total:
+            return f"Showing all {total}." if total else "No tasks."
+        return f"Showing {self.returned} of {total}. This is the last page."

@@ -55,9 +55,7 @@ Due = Annotated[
 NewDue = Annotated[
     str, _line(PHRASE_MAX, "As in add_task; or +3 days, -1 week, +1 hour from its own; or skip, the next date.")
 ]
-Repeat = Annotated[
-    str, _line(REPEAT_MAX, "every monday at 8am, every 2 weeks, 3 days after completion, or an RRULE.")
-]
+Repeat = Annotated[str, _line(REPEAT_MAX, "every monday at 8am, every 2 weeks, 3 days after completion, or an RRULE.")]
 NewRepeat = Annotated[str, _line(REPEAT_MAX, "New rule, as in add_task. Ends with clear.")]
 Priority = Annotated[PriorityName, Field(description="Default none.")]
 NewPriority = PriorityName
@@ -111,9 +109,7 @@ Undo = Annotated[
     str,
     _line(64, "The undo of an earlier answer, alone or with the task_ids to take back. Newest first."),
 ]
-TimeZone = Annotated[
-    str, _line(100, "IANA name, such as Europe/Berlin, only if the person or app told you.")
-]
+TimeZone = Annotated[str, _line(100, "IANA name, such as Europe/Berlin, only if the person or app told you.")]
 NewTimeZone = Annotated[str, _line(100, "As in add_task; alone, it becomes the person's zone.")]
 IdempotencyKey = Annotated[
     str,

@@ -6,7 +6,6 @@ from datetime import date, datetime, time
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from tasks.models import SEEN_FIELDS
 from todo_mcp.dates.zones import Due, find_zone
 
 Item = dict[str, Any]  # one of a checklist: {"text": …, "done": …}
@@ -46,10 +45,6 @@ class TaskState:
     def copy(self) -> Self:
         """A copy to change. Replace its lists; do not change them."""
         return copy(self)
-
-    def seen(self) -> dict[str, Any]:
-        """What a person sees of the task."""
-        return {name: getattr(self, name) for name in SEEN_FIELDS}
 
     def due_in(self, zone: ZoneInfo) -> Due | None:
         """The day, or the moment in this zone."""

@@ -81,9 +81,12 @@ def clock_part(clock: CallClock, *, is_named: bool, stored: bool = False) -> tup
     return clock.answer(), notes if clock.is_known else [ASK_FOR_ZONE]
 
 
-def tasks_in_words(steps: Sequence[Step]) -> str:
-    """For example ``3 tasks: Call the bank; Buy milk; Water the plants``."""
-    titles = [one_line(step.after.title) for step in steps[:NAMED_MAX]]
+def tasks_in_words(steps: Sequence[Step], clock: CallClock | None = None) -> str:
+    """For example ``3 tasks: Call the bank; Buy milk; Water the plants``; with a clock, also when they are due."""
+    titles = [
+        one_line(step.after.title) + (due_in_words(step.after, clock) if clock and "due" in step.fields else "")
+        for step in steps[:NAMED_MAX]
+    ]
     more = len(steps) - len(titles)
     count = f"{len(steps)} task{'' if len(steps) == 1 else 's'}"
     return f"{count}: {'; '.join(titles)}{f' and {more} more' if more else ''}"

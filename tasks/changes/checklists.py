@@ -36,7 +36,8 @@ def edited(
         Refused: no item or several items have these words, or the list would be too long.
     """
     removed = _choose(items, remove, "remove_items")
-    done = {**dict.fromkeys(_choose(items, check, "check"), True), **dict.fromkeys(_choose(items, uncheck, "uncheck"), False)}
+    done = dict.fromkeys(_choose(items, check, "check"), True)
+    done |= dict.fromkeys(_choose(items, uncheck, "uncheck"), False)
     result = [
         {**item, "done": done.get(place, item["done"])} for place, item in enumerate(items) if place not in removed
     ]

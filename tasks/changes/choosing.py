@@ -2,8 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from todo_mcp.core.errors import InvalidArguments
+from tasks.changes.given import Given
+from tasks.clock import CallClock
+from tasks.rows import full
+from tasks.state import TaskState
+from todo_mcp.core.errors import InvalidArguments, VersionConflict
 
 
 @dataclass(frozen=True)
@@ -15,23 +20,22 @@ class Which:
     match: str | None = None
     expected_version: int | None = None
 
-    def check(self, *also: str) -> None:
-        """Check that the call names its tasks in one way.
-
-        Args:
-            also: other arguments that may stand in place of these.
+    @classmethod
+    def of(cls, given: Given) -> Self:
+        """What the call names.
 
         Raises:
-            InvalidArguments: it names none, or names them in two ways; or ``expected_version`` is for several tasks.
+            InvalidArguments: it names no task, or names them in two ways, or ``expected_version`` is for several tasks.
         """
-        sent = [name for name in ("task_id", "task_ids", "match") if getattr(self, name) is not None]
-        if not sent:
-            choices = ", ".join(("match", "task_id", "task_ids", *also))
-            raise InvalidArguments({"task_id": f"is required: send exactly one of {choices}"})
-        if len(sent) > 1:
-            raise InvalidArguments(dict.fromkeys(sent, "send only one of match, task_id and task_ids"))
-        if self.expected_version and self.task_ids:
+        which = cls(*(given.get(name) for name in ("task_id", "task_ids", "match", "expected_version")))
+        ways = [name for name in ("task_id", "task_ids", "match") if name in given.sent]
+        if not ways:
+            raise InvalidArguments({"task_id": "is required; or send match or task_ids in its place"})
+        if len(ways) > 1:
+            raise InvalidArguments(dict.fromkeys(ways, "send only one of match, task_id and task_ids"))
+        if which.expected_version and which.task_ids:
             raise InvalidArguments({"expected_version": "goes with task_id or match, not with task_ids"})
+        return which
 
     @property
     def is_only_an_id(self) -> bool:
@@ -40,3 +44,17 @@ class Which:
     def ids(self) -> list[int]:
         """The ids, each once, in the order in which they were sent."""
         return list(dict.fromkeys(self.task_ids or [self.task_id or 0]))
+
+
+def check_version(which: Which, state: TaskState, clock: CallClock) -> None:
+    """Check that the task still has the version that the caller has read.
+
+    Raises:
+        VersionConflict: it has another one; ``current`` is the task as it is.
+    """
+    if which.expected_version and which.expected_version != state.version:
+        raise VersionConflict(
+            f"Task {state.id} has version {state.version} now, and nothing was done. See data.current, then decide "
+            "whether the change still fits.",
+            current=full(state, clock.zone),
+        )

@@ -1,7 +1,7 @@
 """The dates of a repeating task: the first one, and the task that follows when one is completed."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from tasks.changes.refusals import Refused
 from tasks.state import TaskState
@@ -28,22 +28,22 @@ def begin(phrase: str, clock: Clock, due: Due | None) -> Series:
     Raises:
         Refused: these are no words for a rule, its time is not that of the due date, or it has no date from today on.
     """
-    rule, time = _read(phrase, clock)
+    rule, local = _read(phrase, clock)
     if due is not None:
         if isinstance(due, datetime):
-            if time is not None and time != due.time():
-                raise Refused("repeat", f"its time {time:%H:%M} is not the time of due, {due:%H:%M}; send one of them")
-        elif time is not None:
-            due = at(due, time, clock.zone)
+            if local is not None and local != due.time():
+                raise Refused("repeat", f"its time {local:%H:%M} is not the time of due, {due:%H:%M}; send one of them")
+        elif local is not None:
+            due = at(due, local, clock.zone)
         return Series(rule, due, (*_strange_first(rule, due), *_short_months(rule, due)))
     day = rule.first(clock.today)
-    if day and time is not None and clock.is_past(at(day, time, clock.zone)):
+    if day and local is not None and clock.is_past(at(day, local, clock.zone)):
         day = rule.first(clock.today, clock.today + timedelta(days=1))
         if rule.after_completion:
             day = clock.today + timedelta(days=1)
     if day is None:
         raise Refused("repeat", "has no date from today on; send a rule whose UNTIL is later")
-    first: Due = day if time is None else at(day, time, clock.zone)
+    first: Due = day if local is None else at(day, local, clock.zone)
     return Series(rule, first, _short_months(rule, first))
 
 
@@ -53,13 +53,13 @@ def change(phrase: str, clock: Clock, current: Due) -> Series:
     Raises:
         Refused: these are no words for a rule, or it has no such date.
     """
-    rule, time = _read(phrase, clock)
+    rule, local = _read(phrase, clock)
     own = current.date() if isinstance(current, datetime) else current
     day = rule.first(own, clock.today)
     if day is None:
         raise Refused("repeat", "has no date from today on; send a rule whose UNTIL is later")
-    time = time or (current.time() if isinstance(current, datetime) else None)
-    due: Due = day if time is None else at(day, time, clock.zone)
+    local = local or (current.time() if isinstance(current, datetime) else None)
+    due: Due = day if local is None else at(day, local, clock.zone)
     return Series(rule, due, _short_months(rule, due))
 
 
@@ -70,15 +70,15 @@ def next_date(state: TaskState, clock: Clock) -> tuple[Next, Due | None]:
     if state.repeat_time is None:
         following = rule.next(state.repeat_on, clock.today)
         return following, following.day
-    zone, time = find_zone(state.repeat_zone), state.repeat_time
-    local = Clock(clock.now, zone)
+    zone, series_time = find_zone(state.repeat_zone), state.repeat_time
+    today = Clock(clock.now, zone).today
 
     def moment_of(day: date) -> datetime:
-        return at(day, time, zone)
+        return at(day, series_time, zone)
 
     # A moment of today that is still to come is after now.
-    is_past = rule.after_completion or clock.is_past(moment_of(local.today)) or moment_of(local.today) == clock.now
-    after = local.today if is_past else local.today - timedelta(days=1)
+    is_past = rule.after_completion or clock.is_past(moment_of(today)) or moment_of(today) == clock.now
+    after = today if is_past else today - timedelta(days=1)
     following = rule.next(state.repeat_on, after, moment_of)
     return following, moment_of(following.day) if following.day else None
 
@@ -118,11 +118,12 @@ def left_out(following: Next, clock: Clock) -> str:
     return f"Left out: {'; '.join(named)}{f' and {more} more' if more else ''}."
 
 
-def _read(phrase: str, clock: Clock) -> tuple[Rule, object]:
+def _read(phrase: str, clock: Clock) -> tuple[Rule, time | None]:
     try:
-        return read_repeat(phrase, clock)
+        repeat = read_repeat(phrase, clock)
     except NotARule as error:
         raise Refused("repeat", str(error)) from None
+    return repeat.rule, repeat.time
 
 
 def _strange_first(rule: Rule, due: Due) -> tuple[str, ...]:

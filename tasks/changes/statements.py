@@ -112,8 +112,9 @@ def lock_series(user_id: str, series: Sequence[int]) -> list[TaskState]:
 
 
 def save(user_id: str, states: Sequence[TaskState]) -> dict[int, int]:
-    """Save what changed in these tasks, if they still have their version. Returns the new version of each saved task."""
-    rows = [{"id": state.id, "version": state.version, **state.seen(), "updated_at": state.updated_at} for state in states]
+    """Save the tasks that still have their version. Returns the new version of each saved task."""
+    names = ("id", "version", *SEEN_FIELDS, "updated_at")
+    rows = [{name: getattr(state, name) for name in names} for state in states]
     return {task_id: version for task_id, version, _ in _save(user_id=user_id, rows=_json(rows))}
 
 

@@ -39,6 +39,7 @@ class Operation:
     at_least_one: tuple[str, ...] = ()
     cleared_alone: tuple[str, ...] = ()
     needs_scope: Mapping[str, str] = field(default_factory=dict)
+    no_arguments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -106,11 +107,15 @@ class Operation:
         except ValidationError as error:
             hidden = set() if scopes is None else self._hidden_from(scopes)
             shown = [name for name in self.arguments.model_fields if name not in hidden]
-            raise InvalidArguments(_fields(error, shown)) from None
-        if self.at_least_one and not model.model_fields_set.intersection(self.at_least_one):
-            names = f"{', '.join(self.at_least_one[:-1])} or {self.at_least_one[-1]}"
-            raise InvalidArguments(dict.fromkeys(self.at_least_one, f"give at least one of {names}"))
+            raise InvalidArguments(_fields(error, shown) | self._hints(given)) from None
+        if self.at_least_one and sent.keys().isdisjoint(self.at_least_one):
+            reason = f"send at least one change: {', '.join(self.at_least_one)}"
+            raise InvalidArguments({self.at_least_one[0]: reason})
         return {name: getattr(model, name) for name in model.model_fields_set}
+
+    def _hints(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """What to use in place of arguments that callers expect, but that are none."""
+        return {name: hint for name, hint in self.no_arguments.items() if name in given}
 
     def check_scopes(self, arguments: Mapping[str, Any], scopes: frozenset[str]) -> None:
         """Check that a token with these scopes may send these arguments.
@@ -159,6 +164,7 @@ def operation(
     at_least_one: tuple[str, ...] = (),
     cleared_alone: tuple[str, ...] = (),
     needs_scope: Mapping[str, str] | None = None,
+    no_arguments: Mapping[str, str] | None = None,
     registry: dict[str, Operation] = REGISTRY,
 ) -> Callable[[FunctionT], FunctionT]:
     """Register a service function as a tool, or in another registry.
@@ -178,11 +184,12 @@ def operation(
 
     Args:
         example: arguments for the documentation.
-        at_least_one: optional arguments of which one must be given.
+        at_least_one: optional arguments of which one must be sent, even if it is empty.
         cleared_alone: text arguments. If one is an empty string and none of ``at_least_one`` is given, the call clears
             it. It then has the name in its argument ``clear``.
         needs_scope: for an optional argument, the scope that a token needs beside ``scope``. The argument is hidden
             from a token without it.
+        no_arguments: for names that callers may expect as arguments, what to use in their place.
 
     The hints are MCP's tool annotations; no operation is open-world.
     """
@@ -200,6 +207,7 @@ def operation(
             at_least_one=at_least_one,
             cleared_alone=cleared_alone,
             needs_scope=needs_scope or {},
+            no_arguments=no_arguments or {},
         )
         return function
 
