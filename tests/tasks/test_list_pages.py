@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.models import Task
-from tasks.schemas import Status, TaskOut
+from tasks.results import TaskOut
+from tasks.schemas import Status
 from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
 from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
