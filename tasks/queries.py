@@ -80,7 +80,7 @@ list_tasks = {
     (status, after): _list_tasks(status, after=after) for status in _STATUS_FILTERS for after in (True, False)
 }
 complete_task = update(_pending_task, ["title", "version"], completed=True, completed_at=NOW, updated_at=NOW)
-delete_task = update(_task, ["title", "version", "repeat"], deleted_at=NOW, updated_at=NOW)
+delete_task = update(_task, ["title", "version", "repeat", "completed"], deleted_at=NOW, updated_at=NOW)
 update_task: dict[tuple[str, ...], Statement] = {
     names: update_changed(_task, ["title", "version"], names, updated_at=NOW)
     for names in (("title",), ("description",), ("title", "description"))

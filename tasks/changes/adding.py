@@ -16,14 +16,15 @@ from tasks.changes.answers import (
     due_notes,
     entry,
     names_a_day,
+    notes_of_several,
     one_line,
     sentences,
     tasks_in_words,
     undo_of,
 )
 from tasks.changes.editing import NONE, unique_tags
-from tasks.changes.given import Given, Refusals
-from tasks.changes.refusals import Refused
+from tasks.changes.given import Given
+from tasks.changes.refusals import Refusals, Refused
 from tasks.clock import CallClock
 from tasks.models import PRIORITIES, Task
 from tasks.results import TEXT, TaskAdded, as_json
@@ -110,6 +111,7 @@ def _add(given: Given, clock: CallClock) -> TaskAdded:
             states.append(state)
             notes.append(said)
     refusals.raise_if_any()
+    _check_message(given.user_id, given.get("conversation_id"), given.get("message_id"))
     with given.storing_zone(clock):
         for state, task_id in zip(states, _insert(given, states), strict=True):
             state.id = task_id
@@ -118,6 +120,7 @@ def _add(given: Given, clock: CallClock) -> TaskAdded:
     undo = {"undo": undo_of(steps)}
     if several:
         text = f"Added {tasks_in_words(steps, clock)}."
+        said = notes_of_several(steps, clock) + said
         data: dict[str, Any] = {"tasks": [_entry(step, clock) for step in steps]}
     else:
         [step] = steps
@@ -133,9 +136,8 @@ def _entry(step: Step, clock: CallClock) -> dict[str, Any]:
 
 def _insert(given: Given, states: list[TaskState]) -> list[int]:
     """Insert the tasks. Returns their ids."""
-    conversation_id, message_id = given.get("conversation_id"), given.get("message_id")
-    _check_message(given.user_id, conversation_id, message_id)
-    origin = {"conversation_id": conversation_id, "message_id": message_id}
+    conversation_id = given.get("conversation_id")
+    origin = {"conversation_id": conversation_id, "message_id": given.get("message_id")}
     [first, *others] = states
     try:
         if not others and _is_plain(first):
