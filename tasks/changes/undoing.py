@@ -121,10 +121,7 @@ def undo(user_id: str, changes: Sequence[Change], states: dict[int, TaskState], 
     Raises:
         VersionConflict: some of the tasks have changed since.
     """
-    conflicts = [
-        change for change in changes if change.task_id not in states or states[change.task_id].version != change.version
-    ]
-    if conflicts:
+    if conflicts := _changed_since(changes, states):
         raise VersionConflict(
             "Some of these tasks have changed since, and nothing was done. See data.conflicts; to undo the others, "
             "send undo with their task_ids.",
@@ -158,6 +155,11 @@ def _keep_one_of_each_series(user_id: str, steps: Sequence[Step]) -> None:
             step.notes += [f"Task {step.after.id}: {text}" for text in said]
 
 
+def _changed_since(changes: Sequence[Change], states: dict[int, TaskState]) -> list[Change]:
+    """The changes whose tasks have another version now, or are gone."""
+    return [one for one in changes if one.task_id not in states or states[one.task_id].version != one.version]
+
+
 def _conflict(task_id: int, state: TaskState | None) -> dict[str, Any]:
     if state is None:
         return {"task_id": task_id}
@@ -175,6 +177,8 @@ def undo_call(given: Given) -> TaskUpdated:
     with transaction.atomic(), history_note(**{UNDOES: name}):
         changes = changes_of(given.user_id, name, now)
         states = {one.id: one for one in statements.read(given.user_id, _ids(changes), lock=True)}
+        if _changed_since(changes, states):  # perhaps by the same undo, while this one waited for the tasks
+            changes = changes_of(given.user_id, name, now)
         missing: list[int] = []
         if "task_ids" in given.sent:
             ids = list(dict.fromkeys(given.sent["task_ids"]))

@@ -14,18 +14,30 @@ CLOCK = {"now": "2026-11-21T17:05+01:00", "weekday": "Saturday", "time_zone": "E
 @pytest.mark.parametrize(
     ("arguments", "answered", "in_message"),
     [
-        ({"due": "friday 9am"}, {"due": "2026-11-27T09:00+01:00"}, "due Friday 27 November 2026, 09:00 (Europe/Berlin)."),
+        (
+            {"due": "friday 9am"},
+            {"due": "2026-11-27T09:00+01:00"},
+            "due Friday 27 November 2026, 09:00 (Europe/Berlin).",
+        ),
         ({"due": "tomorrow"}, {"due": "2026-11-22"}, "due tomorrow, Sunday 22 November 2026."),
         ({"due": "2026-11-20"}, {"due": "2026-11-20"}, "It is overdue."),
         ({"due": "None"}, {}, "Call the bank."),
         ({"priority": "high"}, {"priority": "high"}, "Call the bank."),
         ({"priority": "none"}, {}, "Call the bank."),
         ({"tags": ["Home ", "home", "two  words"]}, {"tags": ["Home", "two words"]}, "Call the bank."),
-        ({"checklist": ["Milk", "Bread"]}, {"checklist": [{"text": "Milk", "done": False}, {"text": "Bread", "done": False}]}, ""),
-        ({"repeat": "every monday at 8am"}, {"due": "2026-11-23T08:00+01:00", "repeat": "FREQ=WEEKLY;BYDAY=MO"}, "It repeats"),
+        (
+            {"checklist": ["Milk", "Bread"]},
+            {"checklist": [{"text": "Milk", "done": False}, {"text": "Bread", "done": False}]},
+            "",
+        ),
+        (
+            {"repeat": "every monday at 8am"},
+            {"due": "2026-11-23T08:00+01:00", "repeat": "FREQ=WEEKLY;BYDAY=MO"},
+            "It repeats",
+        ),
         ({"repeat": "none", "due": "today"}, {"due": "2026-11-21"}, "due today, Saturday 21 November 2026."),
     ],
-)  # fmt: skip
+)
 def test_what_is_set_is_answered_and_stored(
     me: ToolUser, arguments: dict[str, Any], answered: dict[str, Any], in_message: str
 ) -> None:
@@ -84,7 +96,7 @@ def test_the_refusal_of_a_day_says_what_the_clock_says(me: ToolUser, arguments: 
 
 
 def test_the_limits_themselves_are_accepted(me: ToolUser) -> None:
-    most = {"tags": [f"tag {n}" for n in range(10)], "checklist": [f"{n} " + "x" * 190 for n in range(50)]}
+    most: dict[str, Any] = {"tags": [f"tag {n}" for n in range(10)], "checklist": [f"{n} " + "x" * 190 for n in range(50)]}
     data = me.add(**most)
     assert data["tags"] == most["tags"]
     assert [item["text"] for item in data["checklist"]] == most["checklist"]
@@ -113,14 +125,18 @@ def test_several_tasks_are_added_in_order_with_one_undo(me: ToolUser) -> None:
         ([{"title": "x"}, {"title": ""}], {}, ["tasks.1.title"]),
         ([{"title": "x"}, {}], {}, ["tasks.1.title"]),
         ([{"title": "x"}, {"title": "y", "due": "soon"}], {}, ["tasks.1.due"]),
-        ([{"title": "x", "due": "3/4"}, {"title": "y", "repeat": "now and then"}], {}, ["tasks.0.due", "tasks.1.repeat"]),
+        (
+            [{"title": "x", "due": "3/4"}, {"title": "y", "repeat": "now and then"}],
+            {},
+            ["tasks.0.due", "tasks.1.repeat"],
+        ),
         ([{"title": "x", "tags": ["#"]}], {}, ["tasks.0.tags.0"]),
         ([{"title": "x", "task_id": 7}], {}, ["tasks.0.task_id"]),
         (["x"], {}, ["tasks.0"]),
         ({"title": "x"}, {}, ["tasks"]),
         ([{"title": "x"}], {"due": "today", "priority": "low"}, ["due", "priority"]),
     ],
-)  # fmt: skip
+)
 def test_one_wrong_task_of_several_stops_all(
     me: ToolUser, tasks: Any, beside: dict[str, Any], fields: list[str]
 ) -> None:

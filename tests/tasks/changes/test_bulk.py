@@ -124,12 +124,16 @@ def test_different_changes_are_made_in_one_call(me: ToolUser) -> None:
         ([{"task_id": 1, "title": "New"}, {"task_id": 1, "due": "today"}], {}, ["tasks.1.task_id"]),
         ([{"title": "New"}], {}, ["tasks.0.task_id"]),
         ([{"task_id": 1, "repeat": "every day"}], {}, ["tasks.0.repeat"]),
-        ([{"task_id": 1, "priority": "x"}, {"task_id": 2, "add_tags": ["#"]}], {}, ["tasks.0.priority", "tasks.1.add_tags.0"]),
+        (
+            [{"task_id": 1, "priority": "x"}, {"task_id": 2, "add_tags": ["#"]}],
+            {},
+            ["tasks.0.priority", "tasks.1.add_tags.0"],
+        ),
         ([{"task_id": 1, "title": "New"}] * 51, {}, ["tasks"]),
         ([{"task_id": 1, "title": "New"}], {"due": "today", "match": "x"}, ["due", "match"]),
         ([{"task_id": 1, "title": "New"}], {"expected_version": 1}, ["expected_version"]),
     ],
-)  # fmt: skip
+)
 def test_one_wrong_change_of_several_stops_all(
     me: ToolUser, tasks: Any, beside: dict[str, Any], fields: list[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Versions: each change adds one, expected_version guards a change, and nothing is overwritten unseen."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -60,15 +61,13 @@ def test_a_change_that_changes_nothing_has_no_new_version(me: ToolUser) -> None:
 
 def test_every_write_gives_the_version_that_is_stored(me: ToolUser) -> None:
     task_id = me.add()["task_id"]
-    for number, write in enumerate(
-        (
-            lambda: me.update(task_id=task_id, title="New"),
-            lambda: me.update(task_id=task_id, due="today"),
-            lambda: me.complete(task_id=task_id),
-            lambda: me.update(task_id=task_id, reopen=True),
-            lambda: me.delete(task_id=task_id),
-            lambda: me.update(task_id=task_id, restore=True),
-        ),
-        start=2,
-    ):
+    writes: list[Callable[[], dict[str, Any]]] = [
+        lambda: me.update(task_id=task_id, title="New"),
+        lambda: me.update(task_id=task_id, due="today"),
+        lambda: me.complete(task_id=task_id),
+        lambda: me.update(task_id=task_id, reopen=True),
+        lambda: me.delete(task_id=task_id),
+        lambda: me.update(task_id=task_id, restore=True),
+    ]
+    for number, write in enumerate(writes, start=2):
         assert write()["version"] == Task.objects.get().version == number
