@@ -96,7 +96,10 @@ def test_the_refusal_of_a_day_says_what_the_clock_says(me: ToolUser, arguments: 
 
 
 def test_the_limits_themselves_are_accepted(me: ToolUser) -> None:
-    most: dict[str, Any] = {"tags": [f"tag {n}" for n in range(10)], "checklist": [f"{n} " + "x" * 190 for n in range(50)]}
+    most: dict[str, Any] = {
+        "tags": [f"tag {n}" for n in range(10)],
+        "checklist": [f"{n} " + "x" * 190 for n in range(50)],
+    }
     data = me.add(**most)
     assert data["tags"] == most["tags"]
     assert [item["text"] for item in data["checklist"]] == most["checklist"]
