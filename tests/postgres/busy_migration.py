@@ -1,7 +1,7 @@
 """Migrates a filled table of tasks forward and back, while the release before adds, changes and deletes tasks.
 
-``make migrate-busy`` does it with a million rows. Without DATABASE_URL, it starts a temporary PostgreSQL. It prints what
-it saw as JSON. It fails if a write was refused, waited longer than the limit, or is not there at the end.
+``make migrate-busy`` does it with a million rows. Without DATABASE_URL, it starts a temporary PostgreSQL. It prints
+what it saw as JSON. It fails if a write was refused, waited longer than the limit, or is not there at the end.
 """
 
 import json
