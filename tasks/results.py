@@ -60,17 +60,25 @@ def as_json(changes: Changes) -> dict[str, Any]:
 class TaskAdded(Changes):
     """The result of add_task."""
 
+    summary = ("task_id", "due", "tasks", "undo")
+
 
 class TaskCompleted(Changes):
     """The result of complete_task."""
+
+    summary = ("task_id", "tasks", "not_found", "next", "undo")
 
 
 class TaskDeleted(Changes):
     """The result of delete_task."""
 
+    summary = ("task_id", "tasks", "not_found", "undo")
+
 
 class TaskUpdated(Changes):
     """The result of update_task."""
+
+    summary = ("task_id", "updated_fields", "tasks", "not_found", "undo")
 
 
 class TaskOut(TypedDict):
