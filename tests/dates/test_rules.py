@@ -39,6 +39,8 @@ def day(text: str | None) -> date | None:
         ("FREQ=YEARLY;BYDAY=-1MO", "2026-12-28"),
         ("FREQ=YEARLY;BYDAY=20MO", "2027-05-17"),
         ("FREQ=YEARLY;BYWEEKNO=53;BYDAY=TH", "2026-12-31"),
+        ("FREQ=YEARLY;BYWEEKNO=1;BYDAY=SU", "2027-01-10"),
+        ("FREQ=YEARLY;BYWEEKNO=1;BYDAY=SU;WKST=SU", "2027-01-03"),
         ("FREQ=YEARLY;BYWEEKNO=-1;BYDAY=SU", "2027-01-03"),
         ("FREQ=YEARLY;BYYEARDAY=-1", "2026-12-31"),
         ("FREQ=DAILY;UNTIL=20261125", WEDNESDAY),
@@ -56,6 +58,7 @@ def test_the_first_date_of_a_series_is_on_the_day_or_after_it(rrule: str, first:
     [
         ("FREQ=WEEKLY;BYDAY=MO", "2026-11-20", WEDNESDAY, "2026-11-30"),
         ("FREQ=WEEKLY;INTERVAL=2;BYDAY=FR", "2026-11-20", WEDNESDAY, "2026-12-04"),
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,WE", "2026-12-02", "2026-12-02", "2026-12-07"),
         ("FREQ=MONTHLY", "2026-01-31", "2026-02-05", "2026-03-31"),
         ("FREQ=DAILY;COUNT=1", "2026-11-20", WEDNESDAY, WEDNESDAY),
         ("FREQ=DAILY", "2026-12-01", WEDNESDAY, "2026-12-01"),
