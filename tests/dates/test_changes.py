@@ -96,7 +96,18 @@ def test_a_day_cannot_be_moved_by_hours(phrase: str) -> None:
 
 @pytest.mark.parametrize(
     "phrase",
-    ["+3d", "+3", "+0 days", "+1.5 days", "3 days later", "+3 days at 9am", "+1 week 2 days", "++1 day", "+9999 years"],
+    [
+        "+3d",
+        "+3",
+        "+0 days",
+        "+1.5 days",
+        "3 days later",
+        "+3 days at 9am",
+        "+1 week 2 days",
+        "++1 day",
+        "+9999 years",
+        "-127 years",
+    ],
 )
 def test_other_moves_are_refused(phrase: str) -> None:
     with pytest.raises(NotUnderstood):

@@ -144,7 +144,10 @@ def test_the_ends_of_months_and_years(now: str, phrase: str, expected: str) -> N
         ("monday 2026-11-27", "is a Friday"),
         ("0000-01-01", "1900 to 9998"),
         ("9999-12-31", "1900 to 9998"),
+        ("in 7973 years", "1900 to 9998"),
         ("in 99999 years", "1900 to 9998"),
+        ("9998-12-31 at midnight", "1900 to 9998"),
+        ("1900-01-01T00:00+14:00", "1900 to 9998"),
         ("in 999999 weeks", "1900 to 9998"),
         # It is over.
         ("the 24th of this month", "2026-11-24 and is over"),

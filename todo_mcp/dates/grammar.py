@@ -1,47 +1,7 @@
-"""The list of phrases for a due date and for a filter by day. What is not in this list is refused.
+"""The grammar of days and times: each rule is a pattern, and what it means.
 
-A wrong day is worse than a question. So a phrase is refused if it could mean two days.
-
-Spelling: capitals, more spaces, commas between words and one full stop at the end do not matter. Numbers from one to
-twelve may be words (`three`, `third`). Weekdays and months may be cut to three letters. `on`, `by` or `at` may stand
-before a day and before a time. Years are 1900 to 9998.
-
-Days
-    2026-11-27                      also with its weekday: Friday 2026-11-27
-    today, tomorrow, yesterday, day after tomorrow
-    friday, this friday             the next one that is not past, today included
-    friday this week                refused if it is past
-    next friday, friday next week   the Friday of the week after this one; weeks begin on Monday
-    this weekend                    Saturday; on a Sunday, that Sunday
-    next week, next month           the Monday; the first day
-    end of the week, end of the month, end of the year
-                                    Sunday; the last day; 31 December; also: end of this …, of next …, of November
-    in 3 days, in a week, in 2 months, in a year
-                                    the same day of the month, or the month's last day
-    27 November, Nov 27th 2026, Friday 27 November
-                                    the next such day; the weekday must agree
-    the 27th, Friday the 27th       the next such day; also: the 27th of this month, of next month
-    first friday of December, last day of the month
-                                    of a month with or without its year, of the month, of this month, of next month
-Times
-    9am, 9:30pm, 9:30, 15:00, noon  without am or pm, a time has minutes and 24 hours
-    midnight                        the end of the day: 00:00 of the next
-    morning 9:00, afternoon 14:00, evening 18:00, tonight 20:00
-                                    a time beside such a word must lie in that part of the day
-    A time stands before or after the day. A time alone is its next occurrence. A time that has passed today moves a
-    weekday by a week. It is accepted with `today` and with a complete date, and otherwise refused. A part of today that
-    is over is refused. So is `today at 3:15` at 15:05; without `today`, this holds for 1:00 to 6:59.
-Moments
-    2026-11-27T09:00, 2026-11-27T09:00:00Z, 2026-11-27 09:00+01:00
-    in 2 hours, in 90 minutes       exact
-Moves, in `update_task` only
-    +3 days, -1 week, +1 month, +1 year     keep the local time
-    +2 hours, -30 minutes                   exact; the task needs a time
-Ranges, in filters only
-    a day, a..b, a.., ..b           in b, a weekday, a date without its year and `end of the …` are read from a
-    this week, last week, next week         the same with month and year; this weekend, last weekend
-    last 7 days, past 7 days, next 7 days   today included
-    last friday                     if its two meanings are the same day
+docs/days.md is the list of phrases for people. What no rule reads is refused, because a wrong day is worse than a
+question. A phrase has a day and a time, in either order. In a filter, it has a day or several days.
 """
 
 import re
