@@ -4,10 +4,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
-from typing_extensions import TypedDict
 
 from tasks.models import DESCRIPTION_MAX, TITLE_MAX
-from todo_mcp.core.arguments import Id, Integer, Text
+from todo_mcp.core.arguments import Id, Text
 from todo_mcp.core.envelope import Output
 
 Title = Annotated[
@@ -48,37 +47,6 @@ ConversationId = Annotated[
 ]
 MessageId = Annotated[int, Id("Set by the chat backend: the message in that conversation.")]
 Clear = Annotated[list[Literal["description"]], Field(description="Fields to empty.")]
-Status = Annotated[
-    Literal["all", "pending", "completed"],
-    Field(description="Which tasks: all, only pending ones (still to do) or only completed ones."),
-]
-Limit = Annotated[int, Integer(minimum=1, maximum=100, description="How many tasks to return at most, 1 to 100.")]
-
-
-class TaskOut(TypedDict):
-    task_id: int
-    title: str
-    description: str
-    completed: bool
-    created_at: datetime
-    updated_at: datetime
-
-
-class TaskList(Output):
-    tasks: list[TaskOut]
-    returned: int
-    total: int = Field(description="Tasks with this status on all pages, counted up to 1000.")
-    total_is_exact: bool
-    has_more: bool
-    next_cursor: str | None = Field(description="Send it as cursor for the next page; null on the last page.")
-
-    def message(self) -> str:
-        total = self.total if self.total_is_exact else f"more than {self.total}"
-        if self.has_more:
-            return f"Showing {self.returned} of {total}. For the rest call list_tasks again with this next_cursor."
-        if self.returned == self.total:
-            return f"Showing all {total}." if total else "No tasks."
-        return f"Showing {self.returned} of {total}. This is the last page."
 
 
 class TaskAdded(Output):

@@ -1,0 +1,38 @@
+"""The moment of a call in the person's zone, and what an answer says about it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from todo_mcp.core.errors import InvalidArguments
+from todo_mcp.dates.zones import Clock, UnknownZone, find_zone
+
+ASK_FOR_ZONE = (
+    "The person's time zone is not known, so this is UTC: ask for it, then send it once as time_zone to update_task."
+)
+
+
+@dataclass(frozen=True)
+class CallClock(Clock):
+    """The clock of one call. ``is_known`` says whether the person has a zone, or the call names one."""
+
+    is_known: bool = True
+
+    def answer(self) -> dict[str, Any]:
+        """What an answer that names a day says: ``now``, ``weekday``, ``time_zone``; and if that is a guess."""
+        unknown = {} if self.is_known else {"time_zone_unknown": True}
+        return {"now": self.text, "weekday": self.weekday, "time_zone": self.time_zone, **unknown}
+
+
+def clock_of(own_zone: str, time_zone: str | None = None) -> CallClock:
+    """The clock in the zone that the call names, else in the person's own, else in UTC.
+
+    Raises:
+        InvalidArguments: there is no zone of this name.
+    """
+    try:
+        zone = find_zone(time_zone or own_zone or "UTC")
+    except UnknownZone as error:
+        raise InvalidArguments({"time_zone": str(error).rstrip(".")}) from None
+    return CallClock(timezone.now().replace(second=0, microsecond=0), zone, is_known=bool(time_zone or own_zone))

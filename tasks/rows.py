@@ -1,0 +1,129 @@
+"""What an answer shows of a task, made from the columns of its row."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, time
+from typing import Any, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
+
+from tasks.models import PRIORITIES
+from todo_mcp.dates.zones import Due, show
+
+
+class TaskColumns(Protocol):
+    """The columns of a task that answers show."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def completed(self) -> bool: ...
+    @property
+    def created_at(self) -> datetime | None: ...
+    @property
+    def updated_at(self) -> datetime | None: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def due_on(self) -> date | None: ...
+    @property
+    def due_at(self) -> datetime | None: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def tags(self) -> Sequence[str]: ...
+    @property
+    def repeat(self) -> str: ...
+    @property
+    def repeat_time(self) -> time | None: ...
+    @property
+    def repeat_zone(self) -> str: ...
+    @property
+    def checklist(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def completed_at(self) -> datetime | None: ...
+    @property
+    def deleted_at(self) -> datetime | None: ...
+
+
+class TaskRow(NamedTuple):
+    """A row of a statement that selects ``COLUMNS``."""
+
+    id: int
+    title: str
+    description: str
+    completed: bool
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    due_on: date | None
+    due_at: datetime | None
+    priority: int
+    tags: list[str]
+    repeat: str
+    repeat_time: time | None
+    repeat_zone: str
+    checklist: list[dict[str, Any]]
+    completed_at: datetime | None
+    deleted_at: datetime | None
+
+
+COLUMNS = TaskRow._fields
+
+
+def full(task: TaskColumns, zone: ZoneInfo) -> dict[str, Any]:
+    """Every field of the task that is not empty. The due date is shown in this zone."""
+    shown: dict[str, Any] = {
+        "task_id": task.id,
+        "title": task.title,
+        "description": task.description,
+        "completed": task.completed,
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
+        "version": task.version,
+    }
+    due = _due(task, zone)
+    if due is not None:
+        shown["due"] = show(due)
+    if task.priority:
+        shown["priority"] = PRIORITIES[task.priority]
+    if task.tags:
+        shown["tags"] = task.tags
+    if task.repeat:
+        shown["repeat"] = task.repeat
+        if task.repeat_time is not None and task.repeat_zone != str(zone):
+            shown["time_zone"] = task.repeat_zone
+    if task.checklist:
+        shown["checklist"] = [{"text": item["text"], "done": item["done"]} for item in task.checklist]
+    if task.completed_at is not None:
+        shown["completed_at"] = task.completed_at
+    if task.deleted_at is not None:
+        shown["deleted_at"] = task.deleted_at
+    return shown
+
+
+def short(task: TaskColumns, zone: ZoneInfo, fields: Collection[str]) -> dict[str, Any]:
+    """The fields that tell tasks apart, and these others if they are set."""
+    shown: dict[str, Any] = {"task_id": task.id, "title": task.title}
+    due = _due(task, zone)
+    if due is not None:
+        shown["due"] = show(due)
+    if task.priority:
+        shown["priority"] = PRIORITIES[task.priority]
+    if task.completed:
+        shown["completed"] = True
+    if task.repeat:
+        shown["repeat"] = True
+    if task.checklist:
+        shown["checklist"] = f"{sum(item['done'] for item in task.checklist)}/{len(task.checklist)}"
+    for name in fields:
+        if value := getattr(task, name):
+            shown[name] = value
+    return shown
+
+
+def _due(task: TaskColumns, zone: ZoneInfo) -> Due | None:
+    """The day, or the moment in this zone."""
+    return task.due_at.astimezone(zone) if task.due_at else task.due_on
