@@ -11,7 +11,7 @@ from todo_mcp.core.envelope import Output
 
 TURN_MAX = 100  # messages in one append
 
-ConversationId = Annotated[int, Id("The conversation's id.")]
+ConversationId = Annotated[int, Id(description="The conversation's id.")]
 Limit = Annotated[
     int, Integer(minimum=1, maximum=100, description="How many to return at most, 1 to 100; 50 if left out.")
 ]

@@ -6,7 +6,7 @@ The filter of an UPDATE is its check: it changes no row if the task is another u
 from django.db.models import Model, QuerySet
 
 from tasks.models import Task
-from todo_mcp.postgres.statements import Parameter, Statement, UserId, insert, select, update, update_changed
+from todo_mcp.postgres.statements import Parameter, Statement, UserId, insert, update, update_changed
 
 NOW = Parameter("now")
 
@@ -20,19 +20,22 @@ def _task(user: UserId) -> QuerySet[Task]:
 
 
 def _pending_task(user: UserId) -> QuerySet[Task]:
-    return _task(user).filter(completed=False)
+    return _task(user).filter(completed=False, repeat="")
 
 
-def _new_task(user: UserId) -> Model:
+def _plain_task(user: UserId) -> Model:
     fields = ("title", "description", "conversation_id", "message_id")
     return Task(user_id=user, **{name: Parameter(name) for name in fields}, created_at=NOW, updated_at=NOW)
 
 
-add_task = insert(_new_task, ["id"])
-get_task = select(lambda user: _task(user).values_list("title", "updated_at"))
-complete_task = update(_pending_task, ["title"], completed=True, completed_at=NOW, updated_at=NOW)
-delete_task = update(_task, ["title"], deleted_at=NOW, updated_at=NOW)
+add_task = insert(
+    _plain_task,
+    ["id"],
+    fields=("user", "title", "description", "conversation", "message", "completed", "created_at", "updated_at"),
+)
+complete_task = update(_pending_task, ["title", "version"], completed=True, completed_at=NOW, updated_at=NOW)
+delete_task = update(_task, ["title", "version", "repeat"], deleted_at=NOW, updated_at=NOW)
 update_task: dict[tuple[str, ...], Statement] = {
-    names: update_changed(_task, ["title"], names, updated_at=NOW)
+    names: update_changed(_task, ["title", "version"], names, updated_at=NOW)
     for names in (("title",), ("description",), ("title", "description"))
 }

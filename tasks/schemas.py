@@ -1,97 +1,178 @@
-"""Arguments and results of the task operations, with the texts that language models and people read."""
+"""Arguments of the task operations, with the texts that language models read."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from tasks.models import DESCRIPTION_MAX, TITLE_MAX
-from todo_mcp.core.arguments import Id, Text
-from todo_mcp.core.envelope import Output
+from tasks.models import CHECKLIST_MAX, DESCRIPTION_MAX, ITEM_MAX, REPEAT_MAX, TAG_MAX, TAGS_MAX, TITLE_MAX
+from todo_mcp.core.arguments import Id, Text, is_empty, refuse
 
-Title = Annotated[
+BATCH_MAX = 50  # tasks that one call adds, or changes in different ways
+IDS_MAX = 100  # tasks that one call completes, deletes or changes alike
+MATCH_MAX = 200  # characters
+PHRASE_MAX = 100  # characters of words for a day
+_NOT_IN_TAG = re.compile(r"[^\w -]")
+
+
+def check_tag(tag: str) -> str:
+    """The tag with single spaces. Refuses other characters than those of tags."""
+    if wrong := _NOT_IN_TAG.search(tag):
+        raise refuse("must be letters, digits, -, _ or spaces; leave out {char}", char=ascii(wrong[0])[1:-1])
+    return " ".join(tag.split())
+
+
+def _as_text(value: object) -> object:
+    """The number of an item may be an integer or text."""
+    return str(value) if type(value) is int else value
+
+
+def _title(text: str = "") -> Text:
+    return Text(minimum=1, maximum=TITLE_MAX, trim=True, lines=True, visible=True, description=text)
+
+
+def _line(maximum: int, text: str = "", **options: bool) -> Text:
+    return Text(minimum=1, maximum=maximum, trim=True, in_schema=False, description=text, **options)
+
+
+_Tag = Annotated[str, _line(TAG_MAX, visible=True), AfterValidator(check_tag)]
+_Item = Annotated[str, _line(ITEM_MAX, lines=True, visible=True)]
+_ItemChoice = Annotated[str, _line(ITEM_MAX), BeforeValidator(_as_text)]
+_Tags = Annotated[list[_Tag], Field(max_length=TAGS_MAX)]
+_Items = Annotated[list[_Item], Field(max_length=CHECKLIST_MAX)]
+_Choices = Annotated[list[_ItemChoice], Field(max_length=CHECKLIST_MAX)]
+_Phrase = Annotated[str, _line(PHRASE_MAX)]
+_Description = Text(maximum=DESCRIPTION_MAX, lines=True, in_schema=False)
+
+PriorityName = Literal["none", "low", "medium", "high"]
+ClearedField = Literal["description", "due", "time", "priority", "tags", "repeat", "checklist"]
+CLEARED_FIELDS: tuple[str, ...] = get_args(ClearedField)
+
+Title = Annotated[str, _title("What to do, short, in the person's language. Required unless you send tasks.")]
+NewTitle = Annotated[str, _title()]
+Due = Annotated[
+    str, _line(PHRASE_MAX, "A day or moment: tomorrow, friday 3pm, in 2 hours, 2026-11-27T09:00. English or ISO.")
+]
+NewDue = Annotated[
+    str, _line(PHRASE_MAX, "As in add_task; or +3 days, -1 week, +1 hour from its own; or skip, the next date.")
+]
+Repeat = Annotated[str, _line(REPEAT_MAX, "every monday at 8am, every 2 weeks, 3 days after completion, or an RRULE.")]
+NewRepeat = Annotated[str, _line(REPEAT_MAX, "New rule, as in add_task. Ends with clear.")]
+Priority = Annotated[PriorityName, Field(description="Default none.")]
+NewPriority = PriorityName
+Tags = Annotated[_Tags, Field(description="Up to 10 labels or list names.")]
+NewTags = Annotated[_Tags, Field(description="Replaces all tags.")]
+SomeTags = _Tags
+Checklist = Annotated[_Items, Field(description="Up to 50 steps or things, as texts.")]
+NewChecklist = Annotated[_Items, Field(description="Replaces all items; equal texts keep their mark.")]
+NewItems = Annotated[_Items, Field(description="Things to add to the checklist; one that is there is not added again.")]
+RemovedItems = Annotated[_Choices, Field(description="Items by number or words.")]
+CheckedItems = Annotated[_Choices, Field(description="Items now done, by words or number from 1; * is all.")]
+UncheckedItems = Annotated[_Choices, Field(description="Items open again.")]
+Description = Annotated[str, Text(maximum=DESCRIPTION_MAX, lines=True, description="Details; no dates.")]
+NewDescription = Annotated[
+    str, Text(maximum=DESCRIPTION_MAX, lines=True, description="Replaces all of it; append only adds.")
+]
+Append = Annotated[
     str,
     Text(
         minimum=1,
-        maximum=TITLE_MAX,
-        trim=True,
-        lines=True,
-        visible=True,
-        description=f"What is to be done, short, 1 to {TITLE_MAX} characters, in the person's own language.",
-    ),
-]
-Description = Annotated[
-    str,
-    Text(
         maximum=DESCRIPTION_MAX,
         lines=True,
-        description=f"Details, dates and times in words, at most {DESCRIPTION_MAX} characters.",
+        in_schema=False,
+        description="Text for a new line under the description; the rest stays.",
+    ),
+]
+Clear = Annotated[list[ClearedField], Field(description="Fields to empty.")]
+Match = Annotated[
+    str,
+    Text(
+        minimum=1,
+        maximum=MATCH_MAX,
+        trim=True,
+        description="Telling words of the title, such as bank card. Instead of an id. One open task must fit.",
     ),
 ]
 TaskId = Annotated[
-    int,
-    Id("The task's id, from add_task or list_tasks. Never guess it."),
+    int, Id(description="From an earlier answer. Never guess it. Send exactly one of match, task_id, task_ids.")
 ]
+TaskIds = Annotated[list[Annotated[int, Id()]], Field(max_length=IDS_MAX, description="1 to 100 ids.")]
+ExpectedVersion = Annotated[
+    int,
+    Id(
+        maximum=2**31 - 1,
+        description="The task's version as you read it: refused if it has changed since. One task only.",
+    ),
+]
+Reopen = Annotated[bool, Field(description="true: open a completed task again.")]
+Restore = Annotated[bool, Field(description="true: bring it back from the trash.")]
+Undo = Annotated[
+    str,
+    _line(64, "The undo of an earlier answer, alone or with the task_ids to take back. Newest first."),
+]
+TimeZone = Annotated[str, _line(100, "IANA name, such as Europe/Berlin, only if the person or app told you.")]
+NewTimeZone = Annotated[str, _line(100, "As in add_task; alone, it becomes the person's zone.")]
 IdempotencyKey = Annotated[
     str,
     Text(
         minimum=8,
         maximum=64,
-        description="Your own unique word for this one addition, 8 to 64 characters, such as a UUID. Sending the same "
-        "key again within 24 hours returns the first result and adds nothing, so a retry is safe.",
+        in_schema=False,
+        description="Your own 8 to 64 characters. A retry with the same key adds nothing.",
     ),
 ]
-ConversationId = Annotated[
-    int,
-    Id("Set by the chat backend: the stored conversation it came from."),
+UpdateKey = Annotated[
+    str,
+    Text(
+        minimum=8,
+        maximum=64,
+        in_schema=False,
+        description="As in add_task; for append and +1 day, which a retry would do twice.",
+    ),
 ]
-MessageId = Annotated[int, Id("Set by the chat backend: the message in that conversation.")]
-Clear = Annotated[list[Literal["description"]], Field(description="Fields to empty.")]
+ConversationId = Annotated[int, Id(description="Set by the chat backend: the stored conversation it came from.")]
+MessageId = Annotated[int, Id(description="Set by the chat backend: the message in that conversation.")]
 
 
-class TaskAdded(Output):
-    task_id: int
-    title: str
-    created_at: datetime
-    repeated: bool = Field(default=False, exclude=True)
+class _Part(BaseModel):
+    """One of several tasks in a call. An empty value means that a field is left out, as beside it."""
 
-    def message(self) -> str:
-        if self.repeated:
-            return f"This idempotency_key already added task {self.task_id}; this is that result and nothing was added."
-        return f"Added task {self.task_id}: {_line(self.title)}."
+    model_config = ConfigDict(extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        required = {name for name, argument in cls.model_fields.items() if argument.is_required()}
+        return {name: inner for name, inner in value.items() if name in required or not is_empty(inner)}
 
-class TaskCompleted(Output):
-    task_id: int
-    title: str
-    updated_at: datetime
-    repeated: bool = Field(default=False, exclude=True)
-
-    def message(self) -> str:
-        if self.repeated:
-            return f"Task {self.task_id} was completed before: {_line(self.title)}. Nothing changed."
-        return f"Completed task {self.task_id}: {_line(self.title)}."
+    def sent(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
-class TaskDeleted(Output):
-    task_id: int
-    title: str
-
-    def message(self) -> str:
-        return f"Deleted task {self.task_id}: {_line(self.title)}. An operator can restore it for 30 days."
-
-
-class TaskUpdated(Output):
-    task_id: int
-    title: str
-    updated_fields: list[str]
-    updated_at: datetime
-
-    def message(self) -> str:
-        if not self.updated_fields:
-            return f"Task {self.task_id} had these values already: {_line(self.title)}. Nothing changed."
-        return f"Updated {' and '.join(self.updated_fields)} of task {self.task_id}: {_line(self.title)}."
+class NewTask(_Part):
+    title: NewTitle
+    due: _Phrase = ""
+    repeat: Annotated[str, _line(REPEAT_MAX)] = ""
+    priority: PriorityName = "none"
+    tags: _Tags = []
+    checklist: _Items = []
+    description: Annotated[str, _Description] = ""
 
 
-def _line(title: str) -> str:
-    return " ".join(title.split())
+class TaskChange(_Part):
+    task_id: Annotated[int, Id()]
+    due: _Phrase = ""
+    title: NewTitle = ""
+    priority: PriorityName = "none"
+    add_tags: _Tags = []
+
+
+NewTasks = Annotated[
+    list[NewTask], Field(max_length=BATCH_MAX, description="1 to 50 tasks, all or none. Fields as beside it.")
+]
+TaskChanges = Annotated[
+    list[TaskChange],
+    Field(max_length=BATCH_MAX, description="In place of all above: 1 to 50 different changes, all or none."),
+]

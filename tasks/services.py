@@ -1,70 +1,95 @@
-"""The five operations on tasks. Each is one tool, one transaction, and scoped to one user in its query.
+"""The operations on tasks. Each is one tool, one transaction, and scoped to one user in its query.
 
 The docstring of an operation is the description that a language model reads.
 """
 
-from typing import NamedTuple
-
-import psycopg
-from django.db import IntegrityError
 from django.utils import timezone
 
-from tasks import queries
+from tasks.changes.adding import add
+from tasks.changes.finishing import complete_tasks, delete_tasks
+from tasks.changes.given import Given
+from tasks.changes.updating import ANY_CHANGE, update_tasks
 from tasks.lists.services import list_tasks as list_tasks
 from tasks.models import Task
+from tasks.results import TaskAdded, TaskCompleted, TaskDeleted, TaskUpdated
 from tasks.schemas import (
+    Append,
+    CheckedItems,
+    Checklist,
     Clear,
     ConversationId,
     Description,
+    Due,
+    ExpectedVersion,
     IdempotencyKey,
+    Match,
     MessageId,
-    TaskAdded,
-    TaskCompleted,
-    TaskDeleted,
+    NewChecklist,
+    NewDescription,
+    NewDue,
+    NewItems,
+    NewPriority,
+    NewRepeat,
+    NewTags,
+    NewTasks,
+    NewTimeZone,
+    NewTitle,
+    Priority,
+    RemovedItems,
+    Reopen,
+    Repeat,
+    Restore,
+    SomeTags,
+    Tags,
+    TaskChanges,
     TaskId,
-    TaskUpdated,
+    TaskIds,
+    TimeZone,
     Title,
+    UncheckedItems,
+    Undo,
+    UpdateKey,
 )
-from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, TaskNotFound, UserNotFound
+from todo_mcp.core.errors import TaskNotFound
 from todo_mcp.core.operations import operation
-from todo_mcp.idempotency.services import run_once
 
-CONVERSATION_OF_USER = "tasks_conversation_user"  # the foreign key, made in migration 0001
+_CHATS = {"conversation_id": "conversations:read", "message_id": "conversations:read"}
+_NO_ARGUMENTS = {
+    "completed": "unknown argument; use complete_task, or reopen true to open a task again",
+    "deleted": "unknown argument; use delete_task, or restore true to bring a task back",
+}
 
 
 @operation(
-    title="Add a task",
+    title="Add tasks",
     scope="tasks:write",
-    example={"title": "Call the bank", "description": "On Friday, before noon"},
-    needs_scope={"conversation_id": "conversations:read", "message_id": "conversations:read"},
+    example={"title": "Call the bank", "due": "friday 9am"},
+    needs_scope=_CHATS,
 )
 def add_task(
     *,
     user_id: str,
-    title: Title,
-    description: Description = "",
+    own_zone: str = "",
+    title: Title | None = None,
+    due: Due | None = None,
+    repeat: Repeat | None = None,
+    tasks: NewTasks | None = None,
+    priority: Priority | None = None,
+    tags: Tags | None = None,
+    checklist: Checklist | None = None,
+    description: Description | None = None,
+    time_zone: TimeZone | None = None,
     idempotency_key: IdempotencyKey | None = None,
     conversation_id: ConversationId | None = None,
     message_id: MessageId | None = None,
 ) -> TaskAdded:
-    """Add one task to the person's list.
-
-    Use it when the person asks to be reminded of something or to note something to do. Put dates, times and
-    details into the description in words; there is no due-date field. To add several tasks, call it once for each.
-    Send an idempotency_key if you might repeat the call, so that a retry adds nothing twice.
-    Returns the task_id, which the other tools need.
+    """Add a task, or several at once with tasks (then no title). For anything to do, buy or remember. Put the day into
+    due and the rule into repeat, not into the title. Things for a list that exists already (shopping, packing) go to
+    update_task add_items. If it may be there already, search first with list_tasks query. Returns task_id, due as
+    understood, now and undo. Tell the person the day that was understood. The list rings no alarm: promise none unless
+    your app sends reminders.
     """
-    origin = _Origin(conversation_id, message_id)
-    if idempotency_key is None:
-        return _insert(user_id, title, description, origin)
-    result, repeated = run_once(
-        user_id=user_id,
-        operation="add_task",
-        key=idempotency_key,
-        arguments=[title, description, *origin],
-        work=lambda: _insert(user_id, title, description, origin).model_dump(mode="json"),
-    )
-    return TaskAdded(**result, repeated=repeated)
+    return add(Given(locals()))
 
 
 operation(
@@ -76,67 +101,87 @@ operation(
 )(list_tasks)
 
 
-@operation(title="Complete a task", scope="tasks:write", idempotent=True, example={"task_id": 7})
-def complete_task(*, user_id: str, task_id: TaskId) -> TaskCompleted:
-    """Mark one task as done.
-
-    Use it when the person says that something is finished. Completing a task that is already completed succeeds and
-    changes nothing. The task stays in the list with completed set to true; use delete_task to take it out.
+@operation(title="Complete tasks", scope="tasks:write", idempotent=True, example={"match": "bank"})
+def complete_task(
+    *,
+    user_id: str,
+    own_zone: str = "",
+    match: Match | None = None,
+    task_id: TaskId | None = None,
+    task_ids: TaskIds | None = None,
+    expected_version: ExpectedVersion | None = None,
+) -> TaskCompleted:
+    """Mark tasks as done, when the person says that something is finished. match saves a search: I did the bank thing
+    is match bank. If several fit, nothing is done and data.candidates names them: ask, or send the task_id. A repeating
+    task gets its next date: data.next. To leave out one date use update_task due skip; one thing of a list: update_task
+    check. Not done after all: update_task undo or reopen. Returns task_id, next, undo.
     """
-    now = timezone.now()
-    if rows := queries.complete_task(user_id=user_id, task_id=task_id, now=now):
-        return TaskCompleted(task_id=task_id, title=rows[0][0], updated_at=now)
-    if rows := queries.get_task(user_id=user_id, task_id=task_id):
-        return TaskCompleted(task_id=task_id, title=rows[0][0], updated_at=rows[0][1], repeated=True)
-    raise TaskNotFound(task_id)
+    return complete_tasks(Given(locals()))
 
 
-@operation(title="Delete a task", scope="tasks:write", destructive=True, idempotent=True, example={"task_id": 7})
-def delete_task(*, user_id: str, task_id: TaskId) -> TaskDeleted:
-    """Take one task out of the list.
-
-    Use it when the person wants a task gone, not when it is done: then use complete_task. Make sure of the task_id with
-    list_tasks first. An operator can bring a deleted task back for 30 days; you cannot.
+@operation(title="Delete tasks", scope="tasks:write", destructive=True, idempotent=True, example={"task_id": 7})
+def delete_task(
+    *,
+    user_id: str,
+    own_zone: str = "",
+    match: Match | None = None,
+    task_id: TaskId | None = None,
+    task_ids: TaskIds | None = None,
+    expected_version: ExpectedVersion | None = None,
+) -> TaskDeleted:
+    """Put tasks into the trash for 30 days, when the person wants them gone. Done is complete_task. A repeating task
+    ends for good; to leave out one date use update_task due skip. If several fit match, nothing is done and
+    data.candidates names them. Before you delete many, tell the person how many and which. Returns task_id, undo.
     """
-    rows = queries.delete_task(user_id=user_id, task_id=task_id, now=timezone.now())
-    if not rows:
-        raise TaskNotFound(task_id)
-    return TaskDeleted(task_id=task_id, title=rows[0][0])
+    return delete_tasks(Given(locals()))
 
 
 @operation(
-    title="Update a task",
+    title="Change tasks, undo",
     scope="tasks:write",
     destructive=True,
-    example={"task_id": 7, "title": "Call the bank about the card"},
-    at_least_one=("title", "description", "clear"),
+    example={"match": "bank", "due": "monday"},
+    at_least_one=ANY_CHANGE,
     cleared_alone=("description",),
+    no_arguments=_NO_ARGUMENTS,
 )
 def update_task(
     *,
     user_id: str,
-    task_id: TaskId,
-    title: Title | None = None,
-    description: Description | None = None,
+    own_zone: str = "",
+    match: Match | None = None,
+    task_id: TaskId | None = None,
+    task_ids: TaskIds | None = None,
+    due: NewDue | None = None,
+    title: NewTitle | None = None,
+    priority: NewPriority | None = None,
+    append: Append | None = None,
+    description: NewDescription | None = None,
+    add_tags: SomeTags | None = None,
+    remove_tags: SomeTags | None = None,
+    tags: NewTags | None = None,
+    add_items: NewItems | None = None,
+    remove_items: RemovedItems | None = None,
+    check: CheckedItems | None = None,
+    uncheck: UncheckedItems | None = None,
+    checklist: NewChecklist | None = None,
+    repeat: NewRepeat | None = None,
     clear: Clear | None = None,
+    reopen: Reopen | None = None,
+    restore: Restore | None = None,
+    undo: Undo | None = None,
+    tasks: TaskChanges | None = None,
+    idempotency_key: UpdateKey | None = None,
+    expected_version: ExpectedVersion | None = None,
+    time_zone: NewTimeZone | None = None,
 ) -> TaskUpdated:
-    """Change the title, the description or both of one task.
-
-    Give only what changes: a field that you leave out keeps its value. To empty the description, name it in clear. Make
-    sure of the task_id with list_tasks first. To mark a task as done use complete_task.
+    """Change, move, reopen or restore tasks, or take a call back. Only what you send changes; empty values are ignored:
+    to empty a field name it in clear. task_ids get the same change; for different ones send tasks. A day without a time
+    keeps the task's time; a time alone keeps its day. Move each from its own day: due +1 day. Moving one date of a
+    repeating task leaves the rest as they are. If several fit match, nothing is done: see data.candidates. Returns
+    task_id, updated_fields, due, undo.
     """
-    if clear and description is not None:
-        raise InvalidArguments({"clear": "names description, which this call also sets; send one of the two"})
-    sent = {"title": title, "description": "" if clear else description}
-    values = {name: value for name, value in sent.items() if value is not None}
-    now = timezone.now()
-    if rows := queries.update_task[tuple(values)](user_id=user_id, task_id=task_id, now=now, **values):
-        new_title, *are_changed, _ = rows[0]
-        fields = [name for name, is_changed in zip(values, are_changed, strict=True) if is_changed]
-        return TaskUpdated(task_id=task_id, title=new_title, updated_fields=fields, updated_at=now)
-    if rows := queries.get_task(user_id=user_id, task_id=task_id):
-        return TaskUpdated(task_id=task_id, title=rows[0][0], updated_fields=[], updated_at=rows[0][1])
-    raise TaskNotFound(task_id)
+    return update_tasks(Given(locals()))
 
 
 def restore_task(*, user_id: str, task_id: int) -> None:
@@ -148,39 +193,3 @@ def restore_task(*, user_id: str, task_id: int) -> None:
     deleted = Task.objects.filter(pk=task_id, user_id=user_id, deleted_at__isnull=False)
     if not deleted.update(deleted_at=None, updated_at=timezone.now()):
         raise TaskNotFound(task_id)
-
-
-class _Origin(NamedTuple):
-    """The conversation and the message that a task came from."""
-
-    conversation_id: int | None
-    message_id: int | None
-
-
-def _insert(user_id: str, title: str, description: str, origin: _Origin) -> TaskAdded:
-    _check_message(user_id, origin)
-    now = timezone.now()
-    try:
-        rows = queries.add_task(user_id=user_id, title=title, description=description, now=now, **origin._asdict())
-    except IntegrityError as error:  # a foreign key: no such conversation of this user, or the user was erased
-        if origin.conversation_id and _constraint(error) == CONVERSATION_OF_USER:
-            raise ConversationNotFound(origin.conversation_id) from None
-        raise UserNotFound(user_id) from None
-    return TaskAdded(task_id=rows[0][0], title=title, created_at=now)
-
-
-def _constraint(error: IntegrityError) -> str | None:
-    """The name of the violated constraint. Do not use the error's message: it quotes what callers sent."""
-    cause = error.__cause__
-    return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
-
-
-def _check_message(user_id: str, origin: _Origin) -> None:
-    conversation_id, message_id = origin
-    if message_id is None:
-        return
-    if conversation_id is None:
-        raise InvalidArguments({"message_id": "needs the conversation_id too"})
-    messages = Task._meta.get_field("message").related_model._default_manager
-    if not messages.filter(pk=message_id, conversation_id=conversation_id, user_id=user_id).exists():
-        raise InvalidArguments({"message_id": "is not a message of this conversation"})

@@ -19,6 +19,8 @@ _LEFT_OUT_STATUS = {
 class TaskList(Output):
     """``notes`` are sentences for the message."""
 
+    summary = ("tasks", "returned", "total", "has_more", "counts", "now", "weekday", "time_zone")
+
     tasks: list[dict[str, Any]]
     returned: int
     total: int = Field(description="Tasks on all pages, counted up to 1000.")

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tasks.models import TAG_MAX
+from tasks.schemas import PriorityName, check_tag
 from todo_mcp.core.arguments import Id, Integer, Text
 from todo_mcp.dates.words import LONGEST_PHRASE
 
@@ -14,13 +15,13 @@ CURSOR_MAX = 200  # characters
 StatusName = Literal["all", "pending", "completed", "deleted"]
 SortName = Literal["newest", "due", "priority", "updated"]
 DetailName = Literal["full", "short", "counts"]
-PriorityName = Literal["none", "low", "medium", "high"]
 
 Status = Annotated[StatusName, Field(description="Default: pending with due, completed with completed_on, else all.")]
 DueDays = Annotated[
     str,
     Text(
         maximum=LONGEST_PHRASE,
+        in_schema=False,
         description="Filter: today, ..today (late too), next week, 2026-11-01..2026-11-30, overdue, none, any.",
     ),
 ]
@@ -31,19 +32,22 @@ Query = Annotated[
         description='1 to 3 words that all occur; a beginning is enough. "a phrase", -without.',
     ),
 ]
-Tag = Annotated[str, Text(maximum=TAG_MAX, trim=True, visible=True, description="One tag.")]
-Priority = Annotated[PriorityName, Field(description="Only this priority.")]
-CompletedDays = Annotated[
-    str, Text(maximum=LONGEST_PHRASE, description="Done on a day or in a range: yesterday, last week.")
+Tag = Annotated[
+    str,
+    Text(maximum=TAG_MAX, trim=True, visible=True, in_schema=False, description="One tag."),
+    AfterValidator(check_tag),
 ]
-CreatedDays = Annotated[str, Text(maximum=LONGEST_PHRASE, description="Added on a day or in a range.")]
+Priority = PriorityName
+CompletedDays = Annotated[
+    str, Text(maximum=LONGEST_PHRASE, in_schema=False, description="Done on a day or in a range: yesterday, last week.")
+]
+CreatedDays = Annotated[str, Text(maximum=LONGEST_PHRASE, in_schema=False, description="Added on a day or in a range.")]
 Detail = Annotated[
     DetailName, Field(description="short saves much room. counts: numbers and tags, no tasks. Default full.")
 ]
 Sort = Annotated[SortName, Field(description="due: earliest first, without a day last. Default newest.")]
 Limit = Annotated[int, Integer(minimum=1, maximum=100, description="1 to 100. Default 50.")]
-Cursor = Annotated[str, Text(maximum=CURSOR_MAX, description="next_cursor of the page before, all else the same.")]
-OnlyTaskId = Annotated[int, Id(description="Only this task.")]
-TimeZone = Annotated[
-    str, Text(maximum=100, description="IANA name, such as Europe/Berlin, only if the person or app told you.")
+Cursor = Annotated[
+    str, Text(maximum=CURSOR_MAX, in_schema=False, description="next_cursor of the page before, all else the same.")
 ]
+OnlyTaskId = Annotated[int, Id(description="Only this task.")]

@@ -66,7 +66,8 @@ def narrow_page(shape: Shape) -> str:
         *([_BEFORE] if shape.after else []),
     ]
     return (
-        "SELECT t.id, true AS matches, false AS is_end, false AS is_bare, e.pgh_created_at AS event_at, e.pgh_id AS event_id "
+        "SELECT t.id, true AS matches, false AS is_end, false AS is_bare, "
+        "e.pgh_created_at AS event_at, e.pgh_id AS event_id "
         f"FROM narrow t CROSS JOIN LATERAL ({_LATEST}) e WHERE {' AND '.join(where)} "
         f"ORDER BY {_ORDER} LIMIT (SELECT %(limit)s::bigint + 1)"
     )

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tasks.clock import CallClock
-from tasks.lists.arguments import PriorityName, SortName, StatusName
+from tasks.lists.arguments import SortName, StatusName
+from tasks.schemas import PriorityName
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.dates.phrases import NotUnderstood, read_range
 from todo_mcp.dates.words import normalise
@@ -103,9 +104,7 @@ def read_filters(asked: Asked, clock: CallClock) -> Filters:
     if asked.due:
         filters = _with_due(filters, normalise(asked.due), reader)
     if reader.refused:
-        refusal = InvalidArguments(reader.refused)
-        refusal.details |= clock.answer()
-        raise refusal
+        raise InvalidArguments(reader.refused, **clock.answer())
     if filters.completed_on and filters.status == "pending":
         filters = replace(filters, completed_on=NEVER)
         reader.notes.append("A pending task has no day of completion.")

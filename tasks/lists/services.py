@@ -25,7 +25,6 @@ from tasks.lists.arguments import (
     SortName,
     Status,
     Tag,
-    TimeZone,
 )
 from tasks.lists.counts import Counted, count
 from tasks.lists.cursors import ListCursor, Place, decode, microseconds
@@ -34,6 +33,7 @@ from tasks.lists.plain import read_plain
 from tasks.lists.shapes import shape_of, values_of
 from tasks.lists.statement import COUNT_COLUMNS, TOTAL_MAX, statement
 from tasks.rows import COLUMNS, TaskRow, full, short
+from tasks.schemas import TimeZone
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.core.pagination import Position
 

@@ -2,9 +2,11 @@
 
 ``me`` is the user. ``narrow`` has the tasks that one filter selects by its index, if they are few: then everything is
 found among them. Otherwise the tasks are read in the order of the list until the page is full. ``READ_MAX`` bounds
-that: then a row with ``is_end`` says where the reading ended. If that was among the tasks without due date or priority, it
-also has ``is_bare``, because the row itself may be another task. A bound is a subquery, so that the planner does not see
-it. It might otherwise expect most rows of a user, and read and sort them all.
+that: then a row with ``is_end`` says where the reading ended. ``is_bare`` says that this was among the tasks without
+due date or priority, whatever the row itself has.
+
+A bound is a subquery, so that the planner does not see it. It might otherwise expect most rows of a user, and read and
+sort them all.
 """
 
 import re
@@ -73,7 +75,8 @@ class _Writer:
             columns += ["page.event_at", "page.event_id", *changes.COLUMNS]
             joins.append(changes.JOIN)
         return (
-            f"WITH {', '.join(self.ctes)} SELECT {total}, {left_out}, page.matches, page.is_end, page.is_bare, {', '.join(columns)} "
+            f"WITH {', '.join(self.ctes)} "
+            f"SELECT {total}, {left_out}, page.matches, page.is_end, page.is_bare, {', '.join(columns)} "
             f"FROM (SELECT FROM me WHERE id IS NOT NULL) me LEFT JOIN ({page}) page ON true {' '.join(joins)}"
         )
 
@@ -119,7 +122,7 @@ class _Writer:
                 names.append(f"page{number}")
         return (
             _union(f"SELECT * FROM {name}" for name in names)
-            or "SELECT NULL::bigint AS id, NULL::boolean AS matches, NULL::boolean AS is_end, NULL::boolean AS is_bare WHERE false"
+            or "SELECT NULL::bigint AS id, false AS matches, false AS is_end, false AS is_bare WHERE false"
         )
 
     def _page_of(self, scan: Scan, limit: str, budget: int) -> str:
@@ -146,8 +149,8 @@ class _Writer:
         rest, is_bare = self._rest(scan), _is_bare(scan)
         if not rest:
             return (
-                f"SELECT t.id, true AS matches, false AS is_end, {is_bare} AS is_bare FROM tasks t WHERE {where} "
-                f"ORDER BY {scan.order} LIMIT {limit}"
+                f"SELECT t.id, true AS matches, false AS is_end, {is_bare} AS is_bare "
+                f"FROM tasks t WHERE {where} ORDER BY {scan.order} LIMIT {limit}"
             )
         return (
             f"SELECT id, matches, is_end, {is_bare} AS is_bare FROM (SELECT t.id, ({' AND '.join(rest)}) IS TRUE AS matches, "

@@ -21,7 +21,7 @@ BAD: dict[str, list[Any]] = {
     "status": ["All", "done", "all ", "null", True, 0, ["all"], {}],
     "cursor": [0, True, ["x"], {}, "null", "x", "MTcuMQ==", "\ud800"],
     "page": [2],
-    "task_id": [1],
+    "task_id": [-1, 2**63, 1.5, True, "x", [1], {}],
 }
 
 

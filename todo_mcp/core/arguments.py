@@ -31,8 +31,13 @@ _VISIBLE = ("L", "N", "P", "S", "Co", "Cn")
 _BLANK = re.compile("[\u115f\u1160\u3164\uffa0\u2800\u2065\ufdd0-\ufdef\ufff0-\ufff8\ufffe\uffff\U000e0000-\U000e0fff]")
 
 
-def _refuse(reason: str, **values: object) -> PydanticCustomError:
+def refuse(reason: str, **values: object) -> PydanticCustomError:
+    """The error of an argument type. The reason follows the argument's name; ``{name}`` stands for a value."""
     return PydanticCustomError("argument", reason, values or None)
+
+
+def _description(text: str) -> dict[str, str]:
+    return {"description": text} if text else {}
 
 
 def is_empty(value: object) -> bool:
@@ -69,7 +74,7 @@ def unclosed_control(text: str) -> str:
     return controls[-1] if controls else ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Text:
     """A string of ``minimum`` to ``maximum`` code points. The length is counted as PostgreSQL counts it.
 
@@ -81,27 +86,29 @@ class Text:
         lines: CR LF and CR become LF, before the length is counted.
         visible: the text must have a visible character.
         verbatim: the text is kept as it is. Only NUL and lone surrogates are refused.
+        in_schema: the schema says the maximum too.
     """
 
-    description: str
+    description: str = ""
     maximum: int
     minimum: int = 0
     trim: bool = False
     lines: bool = False
     visible: bool = False
     verbatim: bool = False
+    in_schema: bool = True
 
     def check(self, text: str) -> str:
         text = _NEWLINE.sub("\n", text) if self.lines else text
         if match := (_FORBIDDEN_VERBATIM if self.verbatim else _FORBIDDEN).search(text):
-            raise _refuse("must not contain the control character or lone surrogate {code}", code=_code(match[0]))
+            raise refuse("must not contain the control character or lone surrogate {code}", code=_code(match[0]))
         if not self.verbatim and (char := unclosed_control(text)):
-            raise _refuse("must not leave the bidirectional control {code} open", code=_code(char))
+            raise refuse("must not leave the bidirectional control {code} open", code=_code(char))
         text = text.strip() if self.trim else text
         if self.visible and not is_visible(text):
-            raise _refuse("must contain something visible")
+            raise refuse("must contain something visible")
         if not self.minimum <= len(text) <= self.maximum:
-            raise _refuse(
+            raise refuse(
                 "must be {minimum} to {maximum} characters long, and this is {length}",
                 minimum=self.minimum, maximum=self.maximum, length=len(text),
             )  # fmt: skip
@@ -113,11 +120,11 @@ class Text:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        bounds = {"minLength": self.minimum} if self.minimum else {}
-        return {"type": "string", **bounds, "maxLength": self.maximum, "description": self.description}
+        bounds = {"maxLength": self.maximum} if self.in_schema else {}
+        return {"type": "string", **bounds, **_description(self.description)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Integer:
     """An integer from ``minimum`` to ``maximum``.
 
@@ -125,7 +132,7 @@ class Integer:
     7.0: JSON Schema calls it an integer.
     """
 
-    description: str
+    description: str = ""
     minimum: int
     maximum: int
 
@@ -135,9 +142,9 @@ class Integer:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
             value = int(value)
         if type(value) is not int:  # refuses booleans, which are ints in Python
-            raise _refuse("must be an integer")
+            raise refuse("must be an integer")
         if not self.minimum <= value <= self.maximum:
-            raise _refuse("must be from {minimum} to {maximum}", minimum=self.minimum, maximum=self.maximum)
+            raise refuse("must be from {minimum} to {maximum}", minimum=self.minimum, maximum=self.maximum)
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -146,16 +153,14 @@ class Integer:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        # JavaScript clients cannot represent the largest bigint, so the schema omits that bound.
-        bounds = {"maximum": self.maximum} if self.maximum < MAX_ID else {}
-        return {"type": "integer", "minimum": self.minimum, **bounds, "description": self.description}
+        return {"type": "integer", **_description(self.description)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Id(Integer):
     """A number that names something. In an optional argument, 0 means that it is left out."""
 
-    description: str
+    description: str = ""
     minimum: int = 1
     maximum: int = MAX_ID
 
@@ -170,6 +175,7 @@ UserId = Annotated[
     Text(
         minimum=1,
         maximum=255,
-        description='Whose tasks. Leave out or send "me" for your own; a service must name a user.',
+        in_schema=False,
+        description="Leave out. Only a service names a user.",
     ),
 ]

@@ -11,6 +11,8 @@
     ├── TaskNotFound         404  task_not_found
     ├── ConversationNotFound 404  conversation_not_found
     ├── IdempotencyConflict  409  idempotency_conflict
+    ├── AmbiguousMatch       409  ambiguous_match
+    ├── VersionConflict      409  version_conflict
     ├── RateLimited          429  rate_limited
     │   └── TooManyAttempts  429  rate_limited, at sign-in
     ├── InternalError        500  internal_error
@@ -51,9 +53,9 @@ class InvalidArguments(TodoError):
 
     code, name = 400, "invalid_arguments"
 
-    def __init__(self, fields: dict[str, str]) -> None:
-        reasons = "; ".join(f"{field}: {reason}" for field, reason in fields.items())
-        super().__init__(f"Nothing was done. Correct these and call again: {reasons}.", fields=fields)
+    def __init__(self, fields: dict[str, str], **details: Any) -> None:
+        reasons = "; ".join(f"{field}: {reason.rstrip('.')}" for field, reason in fields.items())
+        super().__init__(f"Nothing was done. Correct these and call again: {reasons}.", fields=fields, **details)
 
 
 class Forbidden(TodoError):
@@ -93,8 +95,36 @@ class TaskNotFound(TodoError):
 
     code, name = 404, "task_not_found"
 
-    def __init__(self, task_id: int) -> None:
-        super().__init__(f"Task {task_id} not found. Call list_tasks to see valid ids.")
+    def __init__(self, *task_ids: int, **details: Any) -> None:
+        which = f"Task {task_ids[0]}" if len(task_ids) == 1 else f"Tasks {', '.join(map(str, task_ids))}"
+        super().__init__(f"{which} not found. Call list_tasks to see valid ids.", **details)
+
+
+class NoTaskMatches(TaskNotFound):
+    """No task fits the words. ``candidates`` has tasks that fit otherwise: by other text, or in another state."""
+
+    def __init__(self, candidates: list[dict[str, Any]]) -> None:
+        hint = "See data.candidates, and send the task_id." if candidates else "Call list_tasks with query to look."
+        TodoError.__init__(self, f"No task fits these words, and nothing was done. {hint}", candidates=candidates)
+
+
+class AmbiguousMatch(TodoError):
+    """Several tasks fit the words. ``candidates`` has up to five, the likeliest first. Nothing was done."""
+
+    code, name = 409, "ambiguous_match"
+
+    def __init__(self, candidates: list[dict[str, Any]]) -> None:
+        super().__init__(
+            "Several tasks fit these words, and nothing was done. Ask which of data.candidates is meant, "
+            "then send its task_id.",
+            candidates=candidates,
+        )
+
+
+class VersionConflict(TodoError):
+    """A task has changed since the caller read it, or since the call that an undo names. Nothing was done."""
+
+    code, name = 409, "version_conflict"
 
 
 class ConversationNotFound(TodoError):

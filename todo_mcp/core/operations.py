@@ -39,6 +39,7 @@ class Operation:
     at_least_one: tuple[str, ...] = ()
     cleared_alone: tuple[str, ...] = ()
     needs_scope: Mapping[str, str] = field(default_factory=dict)
+    no_arguments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -62,11 +63,12 @@ class Operation:
     def arguments(self) -> type[BaseModel]:
         """The arguments' model, built from the signature. A default of None makes an argument optional."""
         hints = get_type_hints(self.function, include_extras=True)
-        fields: dict[str, Any] = {"user_id": (UserId, None)}
+        fields: dict[str, Any] = {}
         for name, parameter in inspect.signature(self.function).parameters.items():
             if name not in _GIVEN:
                 required = parameter.default is parameter.empty
                 fields[name] = (_without_none(hints[name]), ... if required else parameter.default)
+        fields["user_id"] = (UserId, None)  # last, because only a service sends it
         return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
 
     @cached_property
@@ -79,10 +81,6 @@ class Operation:
         schema = _plain(self.arguments.model_json_schema())
         for name in self._hidden_from(scopes):
             del schema["properties"][name]
-        for name, argument in schema["properties"].items():
-            if argument.get("default", ...) is None:
-                del argument["default"]
-            assert "description" in argument, f"{self.name}.{name} has no description"
         keywords: dict[str, Any] = {key: schema[key] for key in ("properties", "required") if key in schema}
         return {"type": "object", **keywords, "additionalProperties": False}
 
@@ -110,11 +108,15 @@ class Operation:
         except ValidationError as error:
             hidden = set() if scopes is None else self._hidden_from(scopes)
             shown = [name for name in self.arguments.model_fields if name not in hidden]
-            raise InvalidArguments(_fields(error, shown)) from None
-        if self.at_least_one and not model.model_fields_set.intersection(self.at_least_one):
-            names = f"{', '.join(self.at_least_one[:-1])} or {self.at_least_one[-1]}"
-            raise InvalidArguments(dict.fromkeys(self.at_least_one, f"give at least one of {names}"))
+            raise InvalidArguments(_fields(error, shown) | self._hints(given)) from None
+        if self.at_least_one and sent.keys().isdisjoint(self.at_least_one):
+            reason = f"send at least one change: {', '.join(self.at_least_one)}"
+            raise InvalidArguments({self.at_least_one[0]: reason})
         return {name: getattr(model, name) for name in model.model_fields_set}
+
+    def _hints(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """What to use in place of arguments that callers expect, but that are none."""
+        return {name: hint for name, hint in self.no_arguments.items() if name in given}
 
     def check_scopes(self, arguments: Mapping[str, Any], scopes: frozenset[str]) -> None:
         """Check that a token with these scopes may send these arguments.
@@ -163,6 +165,7 @@ def operation(
     at_least_one: tuple[str, ...] = (),
     cleared_alone: tuple[str, ...] = (),
     needs_scope: Mapping[str, str] | None = None,
+    no_arguments: Mapping[str, str] | None = None,
     registry: dict[str, Operation] = REGISTRY,
 ) -> Callable[[FunctionT], FunctionT]:
     """Register a service function as a tool, or in another registry.
@@ -182,11 +185,12 @@ def operation(
 
     Args:
         example: arguments for the documentation.
-        at_least_one: optional arguments of which one must be given.
+        at_least_one: optional arguments of which one must be sent, even if it is empty.
         cleared_alone: text arguments. If one is an empty string and none of ``at_least_one`` is given, the call clears
             it. It then has the name in its argument ``clear``.
         needs_scope: for an optional argument, the scope that a token needs beside ``scope``. The argument is hidden
             from a token without it.
+        no_arguments: for names that callers may expect as arguments, what to use in their place.
 
     The hints are MCP's tool annotations; no operation is open-world.
     """
@@ -204,6 +208,7 @@ def operation(
             at_least_one=at_least_one,
             cleared_alone=cleared_alone,
             needs_scope=needs_scope or {},
+            no_arguments=no_arguments or {},
         )
         return function
 
@@ -226,8 +231,10 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
         inlined = {**definition, **value}
         if "const" in inlined:  # some clients know only enum
             inlined["enum"] = [inlined.pop("const")]
-        if isinstance(inlined.get("title"), str):  # a property named "title" is an object, and stays
-            del inlined["title"]
+        # Names are titles enough, and descriptions say what the default is. A property of this name is an object.
+        for keyword in ("title", "default", "additionalProperties"):
+            if not isinstance(inlined.get(keyword), dict):
+                inlined.pop(keyword, None)
         return {key: resolve(inner) for key, inner in inlined.items() if key != "$ref"}
 
     result: dict[str, Any] = resolve(schema)
@@ -258,6 +265,8 @@ def _fields(error: ValidationError, allowed: Iterable[str]) -> dict[str, str]:
         reason = reasons.get(detail["type"], detail["msg"])
         if detail["type"] == "literal_error":
             reason = f"must be one of {detail['ctx']['expected']}"
+        elif detail["type"] == "too_long":
+            reason = "must have at most {max_length} entries, and this has {actual_length}".format(**detail["ctx"])
         elif detail["type"] == "extra_forbidden" and len(detail["loc"]) > 1:
             reason = "unknown field"  # inside an argument, where the list of allowed arguments does not apply
         fields[".".join(_printable(str(part)) for part in detail["loc"])] = reason

@@ -1,46 +1,7 @@
-"""The list of phrases for a due date and for a filter by day. What is not in this list is refused.
+"""The grammar of days and times: each rule is a pattern, and what it means.
 
-A wrong day is worse than a question. So a phrase is refused if it could mean two days.
-
-Spelling: capitals, more spaces, commas between words and one full stop at the end do not matter. Numbers from one to
-twelve may be words (`three`, `third`). Weekdays and months may be cut to three letters. `on`, `by` or `at` may stand
-before a day and before a time. Years are 1900 to 9998.
-
-Days
-    2026-11-27                      also with its weekday: Friday 2026-11-27
-    today, tomorrow, yesterday, day after tomorrow
-    friday, this friday             the next one that is not past, today included
-    friday this week                refused if it is past
-    next friday, friday next week   the Friday of the week after this one; weeks begin on Monday
-    this weekend                    Saturday; on a Sunday, that Sunday
-    next week, next month           the Monday; the first day
-    end of the week, end of the month, end of the year
-                                    Sunday; the last day; 31 December; also: end of this …, of next …, of November
-    in 3 days, in a week, in 2 months, in a year
-                                    the same day of the month, or the month's last day
-    27 November, Nov 27th 2026, Friday 27 November
-                                    the next such day; the weekday must agree
-    the 27th, Friday the 27th       the next such day; also: the 27th of this month, of next month
-    first friday of December, last day of the month
-                                    of a month with or without its year, of the month, of this month, of next month
-Times
-    9am, 9:30pm, 9:30, 15:00, noon  without am or pm, a time has minutes and 24 hours
-    midnight                        the end of the day: 00:00 of the next
-    morning 9:00, afternoon 14:00, evening 18:00, tonight 20:00
-                                    a time beside such a word must lie in that part of the day
-    A time stands before or after the day. A time alone is its next occurrence. A time that has passed today moves a
-    weekday by a week. It is accepted with `today` and with a complete date, and otherwise refused.
-Moments
-    2026-11-27T09:00, 2026-11-27T09:00:00Z, 2026-11-27 09:00+01:00
-    in 2 hours, in 90 minutes       exact
-Moves, in `update_task` only
-    +3 days, -1 week, +1 month, +1 year     keep the local time
-    +2 hours, -30 minutes                   exact; the task needs a time
-Ranges, in filters only
-    a day, a..b, a.., ..b           in b, a weekday, a date without its year and `end of the …` are read from a
-    this week, last week, next week         the same with month and year; this weekend, last weekend
-    last 7 days, past 7 days, next 7 days   today included
-    last friday                     if its two meanings are the same day
+docs/days.md is the list of phrases for people. What no rule reads is refused, because a wrong day is worse than a
+question. A phrase has a day and a time, in either order. In a filter, it has a day or several days.
 """
 
 import re
@@ -62,7 +23,7 @@ from todo_mcp.dates.zones import Clock, at
 # Each part of a day: its time, the first hour that lies in it, and the hour at which it ends.
 PARTS: Final = {"morning": (9, 0, 12), "afternoon": (14, 12, 18), "evening": (18, 17, 24), "tonight": (20, 17, 24)}
 
-Passed = Literal["keep", "next week", "refuse"]
+Passed = Literal["keep", "next day", "next week", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +43,7 @@ class Time:
     text: str
     days_after: int = 0  # 1 for `midnight`: it is the start of the next day
     is_part: bool = False  # `morning`
-    unsure: bool = False  # `3:15`: a person may mean 15:15
+    unsure: bool = False  # without am or pm: by `3:15`, a person may mean 15:15
 
 
 # Reads a day. The second clock is for days that float: at the end of a range, they are read from its first day.
@@ -132,12 +93,12 @@ def read_span(phrase: str, clock: Clock, first: date | None) -> tuple[date, date
         match = pattern.fullmatch(phrase)
         if match:
             return read(match, clock)
-    moment = _ISO_MOMENT.fullmatch(_bare(phrase)) and read_moment(phrase, clock)
+    moment = _ISO_MOMENT.fullmatch(phrase) and read_moment(phrase, clock)
     if moment:
         return moment.date(), moment.date()
-    find = _find_day(_bare(phrase))
+    find = _find_day(re.sub(r"^on ", "", phrase))
     if find is None:
-        raise NotUnderstood(why_not(phrase, clock.today, whole_days=True))
+        raise NotUnderstood(why_not(phrase, clock.today, in_filter=True))
     day = find(clock, Clock(at(first, time(0), clock.zone), clock.zone) if first else clock).day
     return day, day
 
@@ -299,7 +260,8 @@ def _day_of_a_month(match: Match, clock: Clock) -> Day:
     month, day = MONTHS[match["month"]], int(match["day"])
     if match["year"]:
         return _dated(make_date(int(match["year"]), month, day), "keep", match)
-    make_date(2000, month, day)  # refuses what no year has; 2000 is a leap year
+    if not 1 <= day <= monthrange(2000, month)[1]:  # a leap year
+        raise NotUnderstood(f"{MONTH_NAMES[month - 1]} has no day {day}; write another, such as 27 November")
     found = (date(year, month, day) for year in count(clock.today.year) if day <= monthrange(year, month)[1])
     return _dated(next(date for date in found if date >= clock.today), "refuse", match)
 

@@ -103,32 +103,27 @@ def read_range(text: str, clock: Clock) -> Range:
 
 
 def _due(day: Day | None, local: Time | None, text: str, clock: Clock) -> Due:
-    """Put a day and a time together."""
+    """Put a day and a time together. At least one of them is there."""
     if day is None:
-        assert local is not None  # `divide` found one of them
-        moment = _moment(clock.today, local, clock)
-        return _moment(clock.today + timedelta(days=1), local, clock) if clock.is_past(moment) else moment
+        day = Day(clock.today, "next day")
+    elif local and local.local == time(0) and local.text.startswith("12"):
+        raise NotUnderstood(f"{local.text} on a day could be its start or its end; write 00:00 or midnight")
     if day.part:
         local = _time_in_part(day.part, local)
     if local is None:
         return day.day
-    if local.text.startswith("12") and local.local == time(0):
-        raise NotUnderstood(
-            f"{local.text} on a day could be its start or its end; write 00:00 (start) or midnight (end)"
-        )
     moment = _moment(day.day, local, clock)
     if day.day != clock.today or not clock.is_past(moment):
         return moment
-    if day.passed == "next week":
-        return _moment(day.day + timedelta(days=7), local, clock)
-    if day.passed == "refuse" or local.is_part:
-        raise NotUnderstood(f"{quoted(text)} is over; write a later time, such as tomorrow at 9am, or the whole date")
-    if local.unsure:
+    later = at(day.day, local.local.replace(hour=(local.local.hour + 12) % 24), clock.zone)
+    if local.unsure and not clock.is_past(later) and (day.passed in ("keep", "refuse") or local.local.hour < 7):
         raise NotUnderstood(
-            f"{local.text} has passed today; write {local.local.hour + 12}:{local.local.minute:02} or {local.text}pm, "
-            f"or tomorrow at {local.local:%H:%M}"
+            f"{local.text} has passed today; write {later:%H:%M} or {local.text}pm, or tomorrow at {local.local:%H:%M}"
         )
-    return moment
+    if day.passed == "refuse" or (day.passed == "keep" and local.is_part):
+        raise NotUnderstood(f"{quoted(text)} is over; write a later time, such as tomorrow at 9am, or the whole date")
+    days = {"keep": 0, "next day": 1, "next week": 7}[day.passed]
+    return _moment(day.day + timedelta(days=days), local, clock)
 
 
 def _moment(day: date, local: Time, clock: Clock) -> datetime:
@@ -144,8 +139,9 @@ def _time_in_part(part: str, local: Time | None) -> Time:
         return Time(time(hour), part, is_part=True)
     in_part = end == 24 if local.days_after else first <= local.local.hour < end
     if local.is_part or not in_part:
+        name = part.replace("tonight", "evening")
         raise NotUnderstood(
-            f"{local.text} is not in the {part.replace('tonight', 'evening')}; write the day and the time"
+            f"{local.text} is not in the {name}; write the day and the time, such as tomorrow at 9:30pm"
         )
     return Time(local.local, local.text, local.days_after, is_part=True)
 

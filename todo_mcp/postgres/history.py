@@ -39,6 +39,16 @@ def history_context(*, user: str | None, tool: str, compiled: bool = False, **me
         _metadata.reset(outer)
 
 
+@contextmanager
+def history_note(**metadata: Any) -> Iterator[None]:
+    """Within this context, compiled statements record this metadata too, beside that of ``history_context``."""
+    outer = _metadata.set({**(_metadata.get() or {}), **metadata})
+    try:
+        yield
+    finally:
+        _metadata.reset(outer)
+
+
 def current_metadata() -> str:
     """The metadata of the current context, as JSON; empty if there is no context."""
     values = _metadata.get()

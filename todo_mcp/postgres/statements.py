@@ -182,7 +182,7 @@ def _update(
     query: UpdateQuery = rows.query.chain(UpdateQuery)  # type: ignore[assignment]
     query.add_update_values(dict(values))
     sql, params = query.get_compiler(rows.db).as_sql()
-    return _returning(sql, params, [*_columns(rows.model, returning), *also])
+    return with_returning(sql, params, [*_columns(rows.model, returning), *also])
 
 
 def _old(column: str) -> str:
@@ -190,16 +190,25 @@ def _old(column: str) -> str:
     return f"(SELECT old.{column} FROM old)"  # noqa: S608 (a column of a model)
 
 
-def insert(row: Callable[[UserId], models.Model], returning: Sequence[str]) -> RecordedStatement:
-    """INSERT … RETURNING of a model instance whose fields hold parameters."""
+def insert(
+    row: Callable[[UserId], models.Model], columns: Sequence[str], *, fields: Sequence[str] = ()
+) -> RecordedStatement:
+    """INSERT … RETURNING of a model instance whose fields hold parameters. Returns these columns.
+
+    With ``fields``, other fields get the defaults of the database.
+    """
 
     def write(user: UserId) -> Sql:
         instance = row(user)
         query = InsertQuery(type(instance))
-        fields = [field for field in instance._meta.concrete_fields if not isinstance(field, models.AutoField)]
-        query.insert_values(fields, [instance])
+        inserted = [
+            field
+            for field in instance._meta.concrete_fields
+            if not isinstance(field, models.AutoField) and (not fields or field.name in fields)
+        ]
+        query.insert_values(inserted, [instance])
         [(sql, params)] = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
-        return _returning(sql, params, _columns(type(instance), returning))
+        return with_returning(sql, params, _columns(type(instance), columns))
 
     return RecordedStatement(write)
 
@@ -210,7 +219,7 @@ def _columns(model: type[models.Model], names: Iterable[str]) -> list[str]:
     return [connections[DEFAULT_DB_ALIAS].ops.quote_name(column_of[name]) for name in names]
 
 
-def _returning(sql: str, params: Sequence[Any], columns: Sequence[str]) -> Sql:
+def with_returning(sql: str, params: Sequence[Any], columns: Sequence[str]) -> Sql:
     """Add RETURNING with these columns. It also sets the author for the triggers: PostgreSQL evaluates it first."""
     set_author = f"set_config('{_METADATA}', %s, true)"
     return f"{sql} RETURNING {', '.join([*columns, set_author])}", [*params, Parameter("metadata")]

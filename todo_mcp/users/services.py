@@ -2,7 +2,12 @@
 
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.dates.zones import UnknownZone, find_zone
+from todo_mcp.postgres.statements import Parameter, update
 from todo_mcp.users.models import User
+
+_store_zone = update(lambda user: User.objects.filter(pk=user, time_zone=""), ["id"], time_zone=Parameter("time_zone"))
+
+_set_zone = update(lambda user: User.objects.filter(pk=user), ["id"], time_zone=Parameter("time_zone"))
 
 
 def create_user(
@@ -52,6 +57,21 @@ def set_time_zone(*, user_id: str, time_zone: str) -> str:
     if not User.objects.filter(pk=user_id).update(time_zone=name):
         raise UserNotFound(user_id)
     return name
+
+
+def set_zone(*, user_id: str, time_zone: str) -> None:
+    """Set the zone of the call's own user. A compiled statement, for operations.
+
+    Raises:
+        UserNotFound: there is no such user.
+    """
+    if not _set_zone(user_id=user_id, time_zone=time_zone):
+        raise UserNotFound(user_id)
+
+
+def store_time_zone(*, user_id: str, time_zone: str) -> None:
+    """Store the zone that a call names, if the user has none yet. A compiled statement, for operations."""
+    _store_zone(user_id=user_id, time_zone=time_zone)
 
 
 def adopt_time_zone(*, user_id: str, time_zone: str) -> str:

@@ -1,0 +1,129 @@
+"""The data and the message of a call that changed tasks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks import undo_names
+from tasks.changes.editing import changed_fields, due_in_words, overdue
+from tasks.clock import ASK_FOR_ZONE, CallClock
+from tasks.models import PRIORITIES
+from tasks.state import TaskState
+from todo_mcp.dates.zones import show, show_in_words
+
+NAMED_MAX = 5  # titles that one message names
+_SHOWN = ("due", "priority", "tags", "repeat", "checklist")  # fields whose new value an answer has
+
+
+@dataclass
+class Step:
+    """What a call did to one task. ``follower`` is the next occurrence, which completing it added or found."""
+
+    before: TaskState | None
+    after: TaskState
+    follower: TaskState | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that changed. All that are set, if the task is new."""
+        return changed_fields(self.before or TaskState(title=""), self.after)
+
+    @property
+    def is_changed(self) -> bool:
+        return self.before is None or bool(self.fields)
+
+
+def one_line(title: str) -> str:
+    return " ".join(title.split())
+
+
+def entry(step: Step, clock: CallClock, *, with_fields: bool = False) -> dict[str, Any]:
+    """One task of the answer."""
+    state = step.after
+    data: dict[str, Any] = {"task_id": state.id, "title": state.title}
+    if with_fields:
+        data["updated_fields"] = step.fields
+    data |= {"version": state.version, "updated_at": state.updated_at}
+    due = state.due_in(clock.zone)
+    values = {
+        "due": show(due) if due else None,
+        "priority": PRIORITIES[state.priority],
+        "tags": state.tags,
+        "repeat": state.repeat,
+        "checklist": state.checklist,
+    }
+    data |= {name: values[name] for name in _SHOWN if name in step.fields and values[name]}
+    if step.follower:
+        next_due = step.follower.due_in(clock.zone)
+        data["next"] = {"task_id": step.follower.id, **({"due": show(next_due)} if next_due else {})}
+    return data
+
+
+def undo_of(steps: Sequence[Step]) -> str | None:
+    """The name of the call. None if it changed nothing."""
+    changed = next((step.after for step in steps if step.is_changed), None)
+    return undo_names.encode(changed.id, changed.version) if changed else None
+
+
+def names_a_day(steps: Sequence[Step]) -> bool:
+    """Whether the answer has a due date."""
+    return any("due" in step.fields and (step.after.due_on or step.after.due_at) for step in steps) or any(
+        step.follower for step in steps
+    )
+
+
+def clock_part(clock: CallClock, *, is_named: bool, stored: bool = False) -> tuple[dict[str, Any], list[str]]:
+    """What the data and the message say about the clock and the zone."""
+    notes = [f"Stored the time zone {clock.time_zone} for this person."] if stored else []
+    if not is_named and not stored:
+        return {}, []
+    return clock.answer(), notes if clock.is_known else [ASK_FOR_ZONE]
+
+
+def tasks_in_words(steps: Sequence[Step], clock: CallClock | None = None) -> str:
+    """For example ``3 tasks: Call the bank; Buy milk; Water the plants``; with a clock, also when they are due."""
+    titles = [
+        one_line(step.after.title) + (due_in_words(step.after, clock) if clock and "due" in step.fields else "")
+        for step in steps[:NAMED_MAX]
+    ]
+    more = len(steps) - len(titles)
+    count = f"{len(steps)} task{'' if len(steps) == 1 else 's'}"
+    return f"{count}: {'; '.join(titles)}{f' and {more} more' if more else ''}"
+
+
+def due_notes(step: Step, clock: CallClock) -> list[str]:
+    """Sentences about the due date and the repeat that a call has set."""
+    notes = list(step.notes)
+    if "repeat" in step.fields and step.after.repeat:
+        notes.insert(0, f"It repeats: {step.after.repeat}.")
+    if "due" in step.fields and overdue(step.after, clock):
+        notes.append("It is overdue.")
+    return notes
+
+
+def next_in_words(step: Step, clock: CallClock) -> str:
+    """A sentence about the next occurrence. Empty if there is none."""
+    due = step.follower.due_in(clock.zone) if step.follower else None
+    if step.follower is None or due is None:
+        return ""
+    return f"Next: task {step.follower.id}, due {show_in_words(due, clock)}."
+
+
+def sentences(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
+
+
+__all__ = [
+    "Step",
+    "clock_part",
+    "due_in_words",
+    "due_notes",
+    "entry",
+    "names_a_day",
+    "next_in_words",
+    "one_line",
+    "sentences",
+    "tasks_in_words",
+    "undo_of",
+]

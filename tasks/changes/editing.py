@@ -1,0 +1,212 @@
+"""One change of ``update_task``, applied to the state of a task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.changes import checklists, repeating
+from tasks.changes.refusals import Refused
+from tasks.models import DESCRIPTION_MAX, PRIORITIES, TAGS_MAX
+from tasks.state import TaskState
+from todo_mcp.dates.phrases import NoDueDate, NotUnderstood, read_due_change
+from todo_mcp.dates.zones import Clock, show_in_words
+
+NONE = "none"  # in ``due`` and ``repeat``: empty it
+SKIP = "skip"  # in ``due``: go on to the next date of the rule
+_MOVES = ("+", "-")
+# What a person calls the columns.
+_FIELDS = {
+    "title": ("title",),
+    "description": ("description",),
+    "completed": ("completed",),
+    "deleted_at": ("deleted_at",),
+    "due": ("due_on", "due_at"),
+    "priority": ("priority",),
+    "tags": ("tags",),
+    "repeat": ("repeat", "repeat_on", "repeat_time", "repeat_zone"),
+    "checklist": ("checklist",),
+}
+# An argument that sets a field cannot stand beside ``clear`` of the same field.
+_SETS = {
+    "description": ("description", "append"),
+    "due": ("due", "repeat"),
+    "time": ("due",),
+    "priority": ("priority",),
+    "tags": ("tags", "add_tags", "remove_tags"),
+    "repeat": ("repeat",),
+    "checklist": ("checklist", "add_items", "remove_items", "check", "uncheck"),
+}
+
+
+@dataclass
+class Edited:
+    """The new state, and what the answer says about the change. ``moved`` is False if there was no date to move."""
+
+    state: TaskState
+    notes: list[str] = field(default_factory=list)
+    moved: bool = True
+
+
+def changed_fields(before: TaskState, after: TaskState) -> list[str]:
+    """The fields that differ, by the names that callers know."""
+    return [
+        name
+        for name, columns in _FIELDS.items()
+        if any(getattr(before, column) != getattr(after, column) for column in columns)
+    ]
+
+
+def check_clear(clear: Sequence[str], sent: Sequence[str]) -> dict[str, str]:
+    """Why these fields cannot be cleared beside the arguments that are sent. Empty if they can."""
+    for name in clear:
+        if twice := [argument for argument in _SETS[name] if argument in sent]:
+            return {"clear": f"names {name}, which {' and '.join(twice)} of this call also sets; send one of the two"}
+    return {}
+
+
+def edit(before: TaskState, changes: dict[str, Any], clock: Clock) -> Edited:
+    """Apply the arguments of ``update_task`` to a task.
+
+    Raises:
+        Refused: the task cannot take one of them.
+    """
+    after = before.copy()
+    edited = Edited(after)
+    for name in changes.get("clear", ()):
+        _clear(after, name, clock)
+    if "title" in changes:
+        after.title = changes["title"]
+    if "description" in changes:
+        after.description = changes["description"]
+    if "append" in changes:
+        after.description = _appended(after.description, changes["append"])
+    if "priority" in changes:
+        after.priority = PRIORITIES.index(changes["priority"])
+    after.tags = _tags(after.tags, changes)
+    _edit_checklist(after, changes)
+    if "due" in changes:
+        _edit_due(edited, changes["due"], clock, with_repeat="repeat" in changes)
+    if "repeat" in changes:
+        _edit_repeat(edited, changes["repeat"], clock, due_was_sent="due" in changes)
+    return edited
+
+
+def _clear(state: TaskState, name: str, clock: Clock) -> None:
+    if name == "description":
+        state.description = ""
+    elif name == "priority":
+        state.priority = 0
+    elif name == "tags":
+        state.tags = []
+    elif name == "checklist":
+        state.checklist = []
+    elif name == "repeat":
+        state.set_repeat("", None)
+    elif name == "due":
+        state.set_due(None)
+        state.set_repeat("", None)
+    elif state.due_at:  # the time
+        state.set_due(state.due_at.astimezone(state.zone_of_series(clock.zone)).date())
+        state.repeat_time, state.repeat_zone = None, ""
+
+
+def _appended(description: str, text: str) -> str:
+    result = f"{description}\n{text}" if description else text
+    if len(result) > DESCRIPTION_MAX:
+        raise Refused(
+            "append", f"would make the description {len(result)} characters long; it has at most {DESCRIPTION_MAX}"
+        )
+    return result
+
+
+def _tags(tags: list[str], changes: dict[str, Any]) -> list[str]:
+    """The tags after the call. Tags compare without case. A tag that stays keeps its spelling."""
+    result = {tag.casefold(): tag for tag in tags}
+    if "tags" in changes:
+        result = unique_tags(changes["tags"])
+    for tag in changes.get("remove_tags", ()):
+        result.pop(tag.casefold(), None)
+    for tag in changes.get("add_tags", ()):
+        result.setdefault(tag.casefold(), tag)
+    if len(result) > TAGS_MAX:
+        raise Refused("add_tags", f"would make {len(result)} tags; a task has at most {TAGS_MAX}")
+    return list(result.values())
+
+
+def unique_tags(tags: Sequence[str]) -> dict[str, str]:
+    """Tags by what they compare by. Of equal ones, the first stays."""
+    result: dict[str, str] = {}
+    for tag in tags:
+        result.setdefault(tag.casefold(), tag)
+    return result
+
+
+def _edit_checklist(state: TaskState, changes: dict[str, Any]) -> None:
+    if "checklist" in changes:
+        state.checklist = checklists.replaced(state.checklist, changes["checklist"])
+    names = {"add": "add_items", "remove": "remove_items", "check": "check", "uncheck": "uncheck"}
+    if sent := {option: changes[name] for option, name in names.items() if name in changes}:
+        state.checklist = checklists.edited(state.checklist, **sent)
+
+
+def _edit_due(edited: Edited, phrase: str, clock: Clock, *, with_repeat: bool) -> None:
+    state = edited.state
+    if phrase.lower() == NONE:
+        _clear(state, "due", clock)
+    elif phrase.lower() == SKIP:
+        _skip(edited, clock)
+    else:
+        # A move keeps the local time of the series; words are read in the person's zone.
+        zone = state.zone_of_series(clock.zone) if phrase.startswith(_MOVES) else clock.zone
+        try:
+            due, kept = read_due_change(phrase, Clock(clock.now, zone), state.due_in(zone))
+        except NoDueDate:
+            edited.moved = False
+            return
+        except NotUnderstood as error:
+            raise Refused("due", str(error)) from None
+        state.set_due(due)
+        if kept:
+            edited.notes.append(f"It keeps its {kept}.")
+        if state.repeat and not with_repeat:
+            edited.notes.append("Only this date moved; the repeat is unchanged.")
+
+
+def _skip(edited: Edited, clock: Clock) -> None:
+    state = edited.state
+    if not state.repeat:
+        raise Refused("due", "is skip, and this task does not repeat; send a day")
+    following, due = repeating.next_date(state, clock)
+    if due is None or following.day is None:
+        raise Refused("due", "is skip, and the rule has no next date; delete the task or complete it")
+    repeating.move(state, state, following.day)
+    state.set_due(due)
+
+
+def _edit_repeat(edited: Edited, phrase: str, clock: Clock, *, due_was_sent: bool) -> None:
+    state = edited.state
+    if phrase.lower() == NONE:
+        state.set_repeat("", None)
+        return
+    if state.completed:
+        raise Refused("repeat", "cannot be set on a completed task; send reopen true too")
+    current = state.due_in(clock.zone)
+    if current is not None and not due_was_sent:
+        series = repeating.change(phrase, clock, current)
+    else:
+        series = repeating.begin(phrase, clock, current)
+    state.set_due(series.due)
+    state.set_repeat(str(series.rule), series.due)
+    edited.notes.extend(series.notes)
+
+
+def overdue(state: TaskState, clock: Clock) -> bool:
+    """Whether the open task's due date is past."""
+    due = state.due_in(clock.zone)
+    return due is not None and not state.completed and clock.is_past(due)
+
+
+def due_in_words(state: TaskState, clock: Clock) -> str:
+    """For example ``, due Friday 27 November 2026``. Empty if the task has no due date."""
+    due = state.due_in(clock.zone)
+    return "" if due is None else f", due {show_in_words(due, clock)}"

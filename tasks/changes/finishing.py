@@ -1,0 +1,168 @@
+"""Finish tasks: ``complete_task`` and ``delete_task``."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from tasks import queries, undo_names
+from tasks.changes import statements
+from tasks.changes.answers import (
+    Step,
+    clock_part,
+    entry,
+    names_a_day,
+    next_in_words,
+    one_line,
+    sentences,
+    tasks_in_words,
+    undo_of,
+)
+from tasks.changes.choosing import Which, check_version
+from tasks.changes.completing import complete, delete
+from tasks.changes.given import Given
+from tasks.changes.matching import Pool, match
+from tasks.changes.working import work_on
+from tasks.clock import CallClock
+from tasks.results import TaskCompleted, TaskDeleted
+from tasks.state import TaskState
+from todo_mcp.core.errors import TaskNotFound
+
+_SERIES_ENDED = "Its repeat ended with it; to leave out one date instead, undo this and use update_task with due skip."
+_IN_TRASH = "It stays in the trash for 30 days; update_task with this undo brings it back."
+Work = Callable[[list[TaskState]], list[Step]]
+
+
+def complete_tasks(given: Given) -> TaskCompleted:
+    """Complete the tasks that the call names.
+
+    Raises:
+        InvalidArguments, TaskNotFound, AmbiguousMatch, VersionConflict: nothing was done.
+    """
+    which, now = Which.of(given), timezone.now()
+    if which.is_only_an_id and (rows := queries.complete_task(user_id=given.user_id, task_id=which.task_id, now=now)):
+        title, version, _ = rows[0]
+        return TaskCompleted.of(*_done("Completed", which.task_id or 0, title, version, now))
+    clock = given.clock()
+
+    def work(states: list[TaskState]) -> list[Step]:
+        return complete(given.user_id, states, clock, now)
+
+    steps: list[Step] = []
+    missing: list[int] = []
+    if which.is_only_an_id:  # it is complete already, is not there, or repeats
+        found = statements.read(given.user_id, which.ids())
+        if not found or found[0].deleted_at:
+            raise TaskNotFound(which.task_id or 0)
+        if found[0].completed and not found[0].repeat:
+            return _completed_before(found[0])
+        if found[0].completed:
+            steps = work(found)
+    if not steps:
+        steps, missing = _finish(given, which, clock, Pool.TO_COMPLETE, work)
+    about_clock, said = clock_part(clock, is_named=names_a_day(steps))
+    data = _data(given, steps, missing, clock) | about_clock
+    if "tasks" in data:
+        done = [step for step in steps if step.is_changed]
+        unchanged = len(steps) - len(done)
+        before = f"{unchanged} {'was' if unchanged == 1 else 'were'} completed before." if unchanged else ""
+        follow = [next_in_words(step, clock) for step in steps]
+        text = sentences(f"Completed {tasks_in_words(done)}." if done else "", before, *follow, _missing(missing))
+    else:
+        [step] = steps
+        title = one_line(step.after.title)
+        text = f"Completed task {step.after.id}: {title}."
+        if not step.is_changed:
+            text = f"Task {step.after.id} was completed before: {title}. Nothing changed."
+        text = sentences(text, next_in_words(step, clock), *step.notes)
+    return TaskCompleted.of(sentences(text, *said), data)
+
+
+def _completed_before(state: TaskState) -> TaskCompleted:
+    data = {
+        "task_id": state.id,
+        "title": state.title,
+        "version": state.version,
+        "updated_at": state.updated_at,
+    }
+    return TaskCompleted.of(f"Task {state.id} was completed before: {one_line(state.title)}. Nothing changed.", data)
+
+
+def delete_tasks(given: Given) -> TaskDeleted:
+    """Put the tasks that the call names into the trash.
+
+    Raises:
+        InvalidArguments, TaskNotFound, AmbiguousMatch, VersionConflict: nothing was done.
+    """
+    which, now = Which.of(given), timezone.now()
+    if which.is_only_an_id:
+        rows = queries.delete_task(user_id=given.user_id, task_id=which.task_id, now=now)
+        if not rows:
+            raise TaskNotFound(which.task_id or 0)
+        title, version, repeat, _ = rows[0]
+        text, data = _done("Deleted", which.task_id or 0, title, version, now)
+        return TaskDeleted.of(sentences(text, _IN_TRASH, _SERIES_ENDED if repeat else ""), data)
+    clock = given.clock()
+    steps, missing = _finish(given, which, clock, Pool.TO_DELETE, lambda states: _delete(given.user_id, states, now))
+    data = _data(given, steps, missing, clock)
+    done = [step for step in steps if step.is_changed]
+    if not done:
+        text = f"Task {steps[0].after.id} was deleted before: {one_line(steps[0].after.title)}. Nothing changed."
+    elif "tasks" in data:
+        ended = f"{sum(bool(step.after.repeat) for step in done)} of them repeated, which ended."
+        stay = "They stay in the trash for 30 days; update_task with this undo brings them back."
+        any_repeat = any(step.after.repeat for step in done)
+        text = sentences(f"Deleted {tasks_in_words(done)}.", stay, ended if any_repeat else "", _missing(missing))
+    else:
+        text = sentences(
+            f"Deleted task {done[0].after.id}: {one_line(done[0].after.title)}.",
+            _IN_TRASH,
+            _SERIES_ENDED if done[0].after.repeat else "",
+        )
+    return TaskDeleted.of(text, data)
+
+
+def _delete(user_id: str, states: Sequence[TaskState], now: datetime) -> list[Step]:
+    """Delete tasks; one that was deleted before, and is found again by its words, stays as it is."""
+    steps = delete(user_id, [state for state in states if state.deleted_at is None], now)
+    return steps or [Step(state, state.copy()) for state in states]
+
+
+def _finish(given: Given, which: Which, clock: CallClock, pool: Pool, work: Work) -> tuple[list[Step], list[int]]:
+    """Find the tasks, and do the work on those that are there. Returns what was done, and the ids not found."""
+
+    def checked(states: list[TaskState]) -> list[Step]:
+        there = [state for state in states if state.deleted_at is None or which.match]
+        if not there:
+            raise TaskNotFound(*ids)
+        check_version(which, there[0], clock)
+        return work(there)
+
+    ids = [match(given.user_id, which.match, pool, clock)] if which.match else which.ids()
+    steps = work_on(given.user_id, ids, checked, lock=True)
+    found = {step.after.id for step in steps}
+    return steps, [task_id for task_id in ids if task_id not in found]
+
+
+def _data(given: Given, steps: Sequence[Step], missing: Sequence[int], clock: CallClock) -> dict[str, Any]:
+    undo = {"undo": undo_of(steps)}
+    if "task_ids" not in given.sent:
+        return entry(steps[0], clock) | undo
+    return {"tasks": [entry(step, clock) for step in steps], "not_found": list(missing) or None} | undo
+
+
+def _done(verb: str, task_id: int, title: str, version: int, now: datetime) -> tuple[str, dict[str, Any]]:
+    """The message and the data of one task that one statement changed."""
+    data = {
+        "task_id": task_id,
+        "title": title,
+        "version": version,
+        "updated_at": now,
+        "undo": undo_names.encode(task_id, version),
+    }
+    return f"{verb} task {task_id}: {one_line(title)}.", data
+
+
+def _missing(ids: Sequence[int]) -> str:
+    return f"Not found: {', '.join(map(str, ids))}." if ids else ""

@@ -1,0 +1,129 @@
+"""The statements that read, lock, save and add any number of one user's tasks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Subquery
+
+from tasks.models import SEEN_FIELDS
+from tasks.state import COLUMNS, TaskState
+from todo_mcp.core.envelope import to_json
+from todo_mcp.postgres.statements import Parameter, RecordedStatement, Sql, Statement, UserId, with_returning
+
+_TYPES = {
+    "id": "bigint",
+    "version": "integer",
+    "title": "text",
+    "description": "text",
+    "completed": "boolean",
+    "completed_at": "timestamptz",
+    "deleted_at": "timestamptz",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "due_on": "date",
+    "due_at": "timestamptz",
+    "priority": "smallint",
+    "tags": "text[]",
+    "repeat": "text",
+    "repeat_on": "date",
+    "repeat_time": "time",
+    "repeat_zone": "text",
+    "series": "bigint",
+    "previous": "bigint",
+    "checklist": "jsonb",
+}
+_ADDED = (*SEEN_FIELDS, "created_at", "updated_at", "series", "previous")
+_SELECTED = ", ".join(f"tasks.{name}" for name in COLUMNS)
+
+
+def user_sql(user: UserId) -> Sql:
+    """The expression of the call's user."""
+    if isinstance(user, Subquery):
+        sql, params = user.query.sql_with_params()
+        return f"({sql})", params
+    return "%s", [user]
+
+
+def _find(condition: str, ending: str = "", *parameters: str) -> Statement:
+    """The tasks of a user that fulfil a condition, by id."""
+
+    def write(user: UserId) -> Sql:
+        of_user, params = user_sql(user)
+        values = [Parameter(name) for name in parameters]
+        sql = f"SELECT {_SELECTED} FROM tasks WHERE user_id = {of_user} AND {condition} ORDER BY id {ending}"  # noqa: S608
+        return sql, [*params, *values]
+
+    return Statement(write)
+
+
+def _records(names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {_TYPES[name]}" for name in names)
+
+
+def _write_save(user: UserId) -> Sql:
+    of_user, params = user_sql(user)
+    names = (*SEEN_FIELDS, "updated_at")
+    changes = ", ".join(f"{name} = new.{name}" for name in names)
+    sql = (
+        f"UPDATE tasks SET {changes} "  # noqa: S608 (names of columns)
+        f"FROM jsonb_to_recordset(%s::jsonb) AS new({_records(('id', 'version', *names))}) "
+        f"WHERE tasks.id = new.id AND tasks.version = new.version AND tasks.user_id = {of_user}"
+    )
+    return with_returning(sql, [Parameter("rows"), *params], ["tasks.id", "tasks.version"])
+
+
+def _write_add(user: UserId) -> Sql:
+    of_user, params = user_sql(user)
+    origin = ("conversation_id", "message_id")
+    sql = (
+        f"INSERT INTO tasks (user_id, {', '.join((*origin, *_ADDED))}) "  # noqa: S608 (names of columns)
+        f"SELECT {of_user}, %s::bigint, %s::bigint, {', '.join(f'new.{name}' for name in _ADDED)} "
+        f"FROM ROWS FROM (jsonb_to_recordset(%s::jsonb) AS ({_records(_ADDED)})) WITH ORDINALITY AS new "
+        "ORDER BY new.ordinality"
+    )
+    values = [*(Parameter(name) for name in origin), Parameter("rows")]
+    return with_returning(sql, [*params, *values], ["id"])
+
+
+_read = _find("id = ANY(%s::bigint[])", "", "ids")
+_lock = _find("id = ANY(%s::bigint[])", "FOR UPDATE", "ids")
+_lock_followers = _find("previous = ANY(%s::bigint[])", "FOR UPDATE", "ids")
+_read_followers = _find("previous = ANY(%s::bigint[])", "", "ids")
+_lock_series = _find("(id = ANY(%s::bigint[]) OR series = ANY(%s::bigint[]))", "FOR UPDATE", "ids", "series")
+_save = RecordedStatement(_write_save)
+_add = RecordedStatement(_write_add)
+
+
+def read(user_id: str, ids: Sequence[int], *, lock: bool = False) -> list[TaskState]:
+    """These tasks of the user, in any state, by id. With ``lock``, no one else changes them in this transaction."""
+    statement = _lock if lock else _read
+    return [TaskState.of_row(row) for row in statement(user_id=user_id, ids=list(ids))]
+
+
+def followers(user_id: str, ids: Sequence[int], *, lock: bool = False) -> list[TaskState]:
+    """The tasks that follow these ones in their series."""
+    statement = _lock_followers if lock else _read_followers
+    return [TaskState.of_row(row) for row in statement(user_id=user_id, ids=list(ids))]
+
+
+def lock_series(user_id: str, series: Sequence[int]) -> list[TaskState]:
+    """All tasks of these series, locked. A series has the id of its first task."""
+    return [TaskState.of_row(row) for row in _lock_series(user_id=user_id, ids=list(series), series=list(series))]
+
+
+def save(user_id: str, states: Sequence[TaskState]) -> dict[int, int]:
+    """Save the tasks that still have their version. Returns the new version of each saved task."""
+    names = ("id", "version", *SEEN_FIELDS, "updated_at")
+    rows = [{name: getattr(state, name) for name in names} for state in states]
+    return {task_id: version for task_id, version, _ in _save(user_id=user_id, rows=_json(rows))}
+
+
+def add(user_id: str, states: Sequence[TaskState], *, conversation_id: int | None, message_id: int | None) -> list[int]:
+    """Add tasks. Returns their ids in the same order."""
+    rows = _json([{name: getattr(state, name) for name in _ADDED} for state in states])
+    added = _add(user_id=user_id, conversation_id=conversation_id, message_id=message_id, rows=rows)
+    return sorted(task_id for task_id, _ in added)  # they were added in this order, so their ids ascend
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    return to_json(rows).decode()

@@ -1,0 +1,63 @@
+"""Read tasks, change them, and save them, so that no change of another call is lost.
+
+One task is saved only if it still has the version that was read; otherwise all is done again. Several tasks, and those
+of a series, are locked first. All changes of a call are one transaction.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TypeVar
+
+from django.db import transaction
+
+from tasks.changes import statements
+from tasks.changes.answers import Step
+from tasks.state import TaskState
+
+ATTEMPTS = 5  # to save one task without a lock
+ResultT = TypeVar("ResultT")
+
+
+class Overtaken(Exception):
+    """Another call changed the task between our reading and our saving."""
+
+
+def work_on(user_id: str, ids: Sequence[int], work: Callable[[list[TaskState]], ResultT], *, lock: bool) -> ResultT:
+    """Read these tasks and work on them.
+
+    Args:
+        work: gets the tasks in the order of the ids, without those that are not there. It saves by ``save_steps``, as
+            its last statement unless ``lock`` is set.
+        lock: work in a transaction, with the tasks locked.
+    """
+    for attempt in range(ATTEMPTS):
+        is_locked = lock or attempt == ATTEMPTS - 1
+        with transaction.atomic() if is_locked else nullcontext():
+            found = {state.id: state for state in statements.read(user_id, ids, lock=is_locked)}
+            try:
+                return work([found[task_id] for task_id in ids if task_id in found])
+            except Overtaken:
+                continue
+    raise AssertionError("a locked task was overtaken")
+
+
+def save_steps(user_id: str, steps: Sequence[Step]) -> None:
+    """Save the changed tasks, and note their new versions.
+
+    Raises:
+        Overtaken: one of them has another version now.
+    """
+    changed = [step.after for step in steps if step.is_changed]
+    if not changed:
+        return
+    versions = statements.save(user_id, changed)
+    if len(versions) != len(changed):
+        raise Overtaken
+    for state in changed:
+        state.version = versions[state.id]
+
+
+@contextmanager
+def one_transaction(needed: bool) -> Iterator[None]:
+    with transaction.atomic() if needed else nullcontext():
+        yield

@@ -1,0 +1,74 @@
+"""A task as a statement read it, and as a change will leave it."""
+
+from copy import copy
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime, time
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from todo_mcp.dates.zones import Due, find_zone
+
+Item = dict[str, Any]  # one of a checklist: {"text": …, "done": …}
+_REPEAT_FIELDS = ("repeat", "repeat_on", "repeat_time", "repeat_zone")
+
+
+@dataclass(slots=True)
+class TaskState:
+    """The columns of a task, under their names. See ``Task`` for their meaning."""
+
+    title: str
+    description: str = ""
+    completed: bool = False
+    completed_at: datetime | None = None
+    deleted_at: datetime | None = None
+    due_on: date | None = None
+    due_at: datetime | None = None
+    priority: int = 0
+    tags: list[str] = field(default_factory=list)
+    repeat: str = ""
+    repeat_on: date | None = None
+    repeat_time: time | None = None
+    repeat_zone: str = ""
+    checklist: list[Item] = field(default_factory=list)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    id: int = 0
+    version: int = 1
+    series: int | None = None
+    previous: int | None = None
+
+    @classmethod
+    def of_row(cls, row: tuple[Any, ...]) -> Self:
+        """From a row with the columns of ``COLUMNS``."""
+        return cls(*row)
+
+    def copy(self) -> Self:
+        """A copy to change. Replace its lists; do not change them."""
+        return copy(self)
+
+    def due_in(self, zone: ZoneInfo) -> Due | None:
+        """The day, or the moment in this zone."""
+        return self.due_at.astimezone(zone) if self.due_at else self.due_on
+
+    def set_due(self, due: Due | None) -> None:
+        is_moment = isinstance(due, datetime)
+        self.due_at = due if isinstance(due, datetime) else None
+        self.due_on = None if is_moment else due
+
+    def set_repeat(self, repeat: str, due: Due | None) -> None:
+        """Let the task repeat by this rule from this date on, or no more if the rule is empty."""
+        if not repeat or due is None:
+            self.repeat, self.repeat_on, self.repeat_time, self.repeat_zone = "", None, None, ""
+            return
+        self.repeat = repeat
+        if isinstance(due, datetime):
+            self.repeat_on, self.repeat_time, self.repeat_zone = due.date(), due.time(), str(due.tzinfo)
+        else:
+            self.repeat_on, self.repeat_time, self.repeat_zone = due, None, ""
+
+    def zone_of_series(self, zone: ZoneInfo) -> ZoneInfo:
+        """The zone of a repeating moment; for other tasks, the given one."""
+        return find_zone(self.repeat_zone) if self.repeat_zone else zone
+
+
+COLUMNS = tuple(column.name for column in fields(TaskState))
