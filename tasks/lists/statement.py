@@ -153,8 +153,8 @@ class _Writer:
                 f"FROM tasks t WHERE {where} ORDER BY {scan.order} LIMIT {limit}"
             )
         return (
-            f"SELECT id, matches, is_end, {is_bare} AS is_bare FROM (SELECT t.id, ({' AND '.join(rest)}) IS TRUE AS matches, "
-            f"row_number() OVER () = {budget} AS is_end FROM (SELECT * FROM tasks t WHERE {where} "
+            f"SELECT id, matches, is_end, {is_bare} AS is_bare "
+            f"FROM (SELECT t.id, ({' AND '.join(rest)}) IS TRUE AS matches, row_number() OVER () = {budget} AS is_end FROM (SELECT * FROM tasks t WHERE {where} "
             f"ORDER BY {scan.order} LIMIT (SELECT {budget})) t) t WHERE matches OR is_end LIMIT {limit}"
         )
 
