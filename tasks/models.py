@@ -24,6 +24,8 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The version that last changed what a search reads. A trigger sets it; the index of words is for these versions.
+    text_version = models.IntegerField(default=1, db_default=1, editable=False)
     # The origin of the task. Migration 0001 adds the composite foreign key on conversation and user.
     conversation = models.ForeignKey(
         "conversations.Conversation",
