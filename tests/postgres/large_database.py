@@ -72,7 +72,7 @@ ANALYZE;
 
 
 # The columns that a task and its events have in common.
-_SHARED = [
+_SHARED = [str(field.column) for field in Task._meta.concrete_fields if field.name in _OF_EVENT]
     field.column for field in Task._meta.concrete_fields if field.name in {f.name for f in TaskEvent._meta.fields}
 ]
 
