@@ -57,9 +57,9 @@ class Asked:
 
     def fingerprint(self, zone: ZoneInfo) -> int:
         """A number that differs for other arguments and for another zone."""
-        texts = [str(getattr(self, field.name)) for field in fields(self)]
-        texts[0] = str(self.status or default_status(self))
-        key = "\0".join(normalise(text) for text in [*texts, str(zone)])
+        values = [getattr(self, field.name) for field in fields(self)]
+        values[0] = self.status or default_status(self)
+        key = "\0".join("" if value is None else normalise(f"={value}") for value in [*values, zone])
         return int.from_bytes(blake2s(key.encode(), digest_size=5).digest())
 
 
@@ -95,7 +95,7 @@ def read_filters(asked: Asked, clock: CallClock) -> Filters:
     """Read the words for days at the moment of this clock.
 
     Raises:
-        InvalidArguments: names each phrase that is not understood, and has the clock.
+        InvalidArguments: names each phrase that is not understood. If it is for days, the refusal has the clock.
     """
     reader = _Reader(clock)
     filters = Filters(
@@ -109,7 +109,7 @@ def read_filters(asked: Asked, clock: CallClock) -> Filters:
     if asked.query:
         filters = replace(filters, query=reader.read_query(asked.query))
     if reader.refused:
-        raise InvalidArguments(reader.refused, **clock.answer())
+        raise InvalidArguments(reader.refused, **(clock.answer() if reader.refused.keys() != {"query"} else {}))
     if filters.completed_on and filters.status == "pending":
         filters = replace(filters, completed_on=NEVER)
         reader.notes.append("A pending task has no day of completion.")

@@ -77,7 +77,7 @@ def list_tasks(
         tag=tag or "",
         priority=priority,
         task_id=task_id,
-        sort=sort or "newest",
+        sort="newest" if sort is None or detail == "counts" else sort,
     )
     if cursor and detail == "counts":
         raise InvalidArguments({"cursor": "counts have no pages; leave cursor out, or send detail short"})
