@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Self
 
 from pydantic import Field
-from typing_extensions import TypedDict
 
 from todo_mcp.core.envelope import Output, to_json
 
@@ -40,12 +39,13 @@ class Changes(Output):
 
     @classmethod
     def of(cls, text: str, data: dict[str, Any]) -> Self:
-        """A result with this message and data, which are not validated: they are ours."""
-        return cls.model_construct(set(data), text=text, **data)  # type: ignore[return-value]
+        """A result with this message and data. They are ours, so pydantic need not look at each field."""
+        result = cls.__new__(cls)
+        result.__dict__.update(data, text=text)
+        return result
 
     def data(self) -> dict[str, Any]:
-        values = self.__dict__
-        return {name: values[name] for name in values if name in self.model_fields_set and values[name] is not None}
+        return {name: value for name, value in self.__dict__.items() if value is not None and name != TEXT}
 
     def message(self) -> str:
         return self.text
@@ -60,40 +60,22 @@ def as_json(changes: Changes) -> dict[str, Any]:
 class TaskAdded(Changes):
     """The result of add_task."""
 
+    summary = ("task_id", "due", "tasks", "undo")
+
 
 class TaskCompleted(Changes):
     """The result of complete_task."""
+
+    summary = ("task_id", "tasks", "next", "undo")
 
 
 class TaskDeleted(Changes):
     """The result of delete_task."""
 
+    summary = ("task_id", "tasks", "undo")
+
 
 class TaskUpdated(Changes):
     """The result of update_task."""
 
-
-class TaskOut(TypedDict):
-    task_id: int
-    title: str
-    description: str
-    completed: bool
-    created_at: datetime
-    updated_at: datetime
-
-
-class TaskList(Output):
-    tasks: list[TaskOut]
-    returned: int
-    total: int = Field(description="Tasks with this status on all pages, counted up to 1000.")
-    total_is_exact: bool
-    has_more: bool
-    next_cursor: str | None = Field(description="Send it as cursor for the next page; null on the last page.")
-
-    def message(self) -> str:
-        total = self.total if self.total_is_exact else f"more than {self.total}"
-        if self.has_more:
-            return f"Showing {self.returned} of {total}. For the rest call list_tasks again with this next_cursor."
-        if self.returned == self.total:
-            return f"Showing all {total}." if total else "No tasks."
-        return f"Showing {self.returned} of {total}. This is the last page."
+    summary = ("task_id", "updated_fields", "tasks", "undo")

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from tasks import queries, undo_names
+from tasks.changes import statements
 from tasks.changes.answers import (
     Step,
     clock_part,
@@ -45,9 +46,22 @@ def complete_tasks(given: Given) -> TaskCompleted:
         title, version, _ = rows[0]
         return TaskCompleted.of(*_done("Completed", which.task_id or 0, title, version, now))
     clock = given.clock()
-    steps, missing = _finish(
-        given, which, clock, Pool.TO_COMPLETE, lambda states: complete(given.user_id, states, clock, now)
-    )
+
+    def work(states: list[TaskState]) -> list[Step]:
+        return complete(given.user_id, states, clock, now)
+
+    steps: list[Step] = []
+    missing: list[int] = []
+    if which.is_only_an_id:  # it is complete already, is not there, or repeats
+        found = statements.read(given.user_id, which.ids())
+        if not found or found[0].deleted_at:
+            raise TaskNotFound(which.task_id or 0)
+        if found[0].completed and not found[0].repeat:
+            return _completed_before(found[0])
+        if found[0].completed:
+            steps = work(found)
+    if not steps:
+        steps, missing = _finish(given, which, clock, Pool.COMPLETE, work)
     about_clock, said = clock_part(clock, is_named=names_a_day(steps))
     data = _data(given, steps, missing, clock) | about_clock
     if "tasks" in data:
@@ -70,6 +84,16 @@ def complete_tasks(given: Given) -> TaskCompleted:
     return TaskCompleted.of(sentences(text, *said), data)
 
 
+def _completed_before(state: TaskState) -> TaskCompleted:
+    data = {
+        "task_id": state.id,
+        "title": state.title,
+        "version": state.version,
+        "updated_at": state.updated_at,
+    }
+    return TaskCompleted.of(f"Task {state.id} was completed before: {one_line(state.title)}. Nothing changed.", data)
+
+
 def delete_tasks(given: Given) -> TaskDeleted:
     """Put the tasks that the call names into the trash.
 
@@ -85,7 +109,7 @@ def delete_tasks(given: Given) -> TaskDeleted:
         text, data = _done("Deleted", which.task_id or 0, title, version, now)
         return TaskDeleted.of(sentences(text, _IN_TRASH, _SERIES_ENDED if repeat and not completed else ""), data)
     clock = given.clock()
-    steps, missing = _finish(given, which, clock, Pool.TO_DELETE, lambda states: _delete(given.user_id, states, now))
+    steps, missing = _finish(given, which, clock, Pool.DELETE, lambda states: _delete(given.user_id, states, now))
     data = _data(given, steps, missing, clock)
     done = [step for step in steps if step.is_changed]
     if not done:

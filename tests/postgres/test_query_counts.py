@@ -112,22 +112,21 @@ def test_listing_is_one_statement_however_long_the_list(alice: User, statements:
 def test_an_empty_page_after_the_last_costs_one_more_statement_for_the_total(
     task_id: int, statements: Statements
 ) -> None:
-    cursor = Position(TaskFactory.create().created_at.replace(year=1999), 1)
+    cursor = Position(TaskFactory.create().created_at.replace(year=1999), 1).encode()
     assert statements(lambda: list_tasks(user_id="alice", cursor=cursor)) == ["SELECT", "SELECT"]
 
 
 def test_completing_is_one_statement_the_first_time(task_id: int, statements: Statements) -> None:
     # UPDATE … RETURNING
     assert statements(lambda: complete_task(user_id="alice", task_id=task_id)) == ["UPDATE"]
-    # Nothing to update: the task is completed already, or missing. It is locked, because it might repeat.
-    again = ["UPDATE", "BEGIN", "SELECT"]
-    assert statements(lambda: complete_task(user_id="alice", task_id=task_id)) == [*again, "COMMIT"]
+    # Nothing to update: the task is completed already, or missing.
+    assert statements(lambda: complete_task(user_id="alice", task_id=task_id)) == ["UPDATE", "SELECT"]
 
     def missing() -> None:
         with pytest.raises(TaskNotFound):
             complete_task(user_id="bob", task_id=task_id)
 
-    assert statements(missing) == [*again, "ROLLBACK"]
+    assert statements(missing) == ["UPDATE", "SELECT"]
 
 
 def test_the_new_fields_of_an_added_task_cost_no_statement(alice: User, statements: Statements) -> None:
@@ -141,17 +140,11 @@ def test_the_new_fields_of_an_added_task_cost_no_statement(alice: User, statemen
 
 def test_completing_a_repeating_task_adds_the_next_in_one_transaction(alice: User, statements: Statements) -> None:
     task_id = call("add_task", title="Water", repeat="every day").task_id
-    # Not a plain task. Lock; save; add the next occurrence.
-    next_added = ["UPDATE", "BEGIN", "SELECT", "UPDATE", "INSERT", "COMMIT"]
+    # Not a plain task. Read, to see that it repeats. Lock; save; add the next occurrence.
+    next_added = ["UPDATE", "SELECT", "BEGIN", "SELECT", "UPDATE", "INSERT", "COMMIT"]
     assert statements(lambda: call("complete_task", task_id=task_id)) == next_added
-    # Lock; find the next occurrence.
-    assert statements(lambda: call("complete_task", task_id=task_id)) == [
-        "UPDATE",
-        "BEGIN",
-        "SELECT",
-        "SELECT",
-        "COMMIT",
-    ]
+    # Read; find the next occurrence.
+    assert statements(lambda: call("complete_task", task_id=task_id)) == ["UPDATE", "SELECT", "SELECT"]
 
 
 @pytest.mark.parametrize("count", [2, 50])

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -14,9 +14,13 @@ Envelope = dict[str, Any]
 
 
 class Output(BaseModel):
-    """The result of an operation: the envelope's ``data`` and ``message``."""
+    """The result of an operation: the envelope's ``data`` and ``message``.
+
+    ``summary`` names the fields that tools/list shows: those that a model looks for. OpenAPI has them all.
+    """
 
     model_config = ConfigDict(frozen=True)
+    summary: ClassVar[tuple[str, ...]] = ()
 
     def message(self) -> str:
         """One or two sentences that tell the caller what happened and what to do next."""
@@ -93,7 +97,26 @@ def envelope_schema(data: dict[str, Any], *statuses: str) -> dict[str, Any]:
 
 
 def result_schema(output: type[Output]) -> dict[str, Any]:
-    """JSON Schema of every answer of a tool. It covers errors too: MCP requires answers to match the output schema."""
-    data = output.model_json_schema(mode="serialization")
-    definitions = {"$defs": data.pop("$defs")} if "$defs" in data else {}
-    return envelope_schema({"anyOf": [data, ERROR_DATA], **definitions}, "success", "error")
+    """JSON Schema of every answer of a tool, with the types of its main fields.
+
+    It covers errors too: MCP requires answers to match the output schema. So ``data`` has no required field.
+    """
+    fields = output.model_json_schema(mode="serialization")["properties"]
+    shown = {name: _kind(fields[name]) for name in output.summary}
+    data = {"type": "object", "properties": {**shown, "error": {"type": "string"}}}
+    return {
+        "type": "object",
+        "properties": {
+            "status": {"type": "string", "enum": ["success", "error"]},
+            "data": data,
+            "message": {"type": "string"},
+        },
+        "required": ["status", "data", "message"],
+    }
+
+
+def _kind(schema: dict[str, Any]) -> dict[str, Any]:
+    """The type of a field, and of its items, without more."""
+    schema = next((option for option in schema.get("anyOf", ()) if option.get("type") != "null"), schema)
+    kind = {"type": schema.get("type", "object")}
+    return kind | ({"items": {"type": schema["items"].get("type", "object")}} if "items" in schema else {})

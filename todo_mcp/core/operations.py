@@ -63,11 +63,12 @@ class Operation:
     def arguments(self) -> type[BaseModel]:
         """The arguments' model, built from the signature. A default of None makes an argument optional."""
         hints = get_type_hints(self.function, include_extras=True)
-        fields: dict[str, Any] = {"user_id": (UserId, None)}
+        fields: dict[str, Any] = {}
         for name, parameter in inspect.signature(self.function).parameters.items():
             if name not in _GIVEN:
                 required = parameter.default is parameter.empty
                 fields[name] = (_without_none(hints[name]), ... if required else parameter.default)
+        fields["user_id"] = (UserId, None)  # last, because only a service sends it
         return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
 
     @cached_property
@@ -231,7 +232,7 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
         if "const" in inlined:  # some clients know only enum
             inlined["enum"] = [inlined.pop("const")]
         # Names are titles enough, and descriptions say what the default is. A property of this name is an object.
-        for keyword in ("title", "default"):
+        for keyword in ("title", "default", "additionalProperties"):
             if not isinstance(inlined.get(keyword), dict):
                 inlined.pop(keyword, None)
         return {key: resolve(inner) for key, inner in inlined.items() if key != "$ref"}
