@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from tasks import queries, undo_names
+from tasks.changes import statements
 from tasks.changes.answers import (
     Step,
     clock_part,
@@ -44,9 +45,20 @@ def complete_tasks(given: Given) -> TaskCompleted:
         title, version, _ = rows[0]
         return TaskCompleted.of(*_done("Completed", which.task_id or 0, title, version, now))
     clock = given.clock()
-    steps, missing = _finish(
-        given, which, clock, Pool.TO_COMPLETE, lambda states: complete(given.user_id, states, clock, now)
-    )
+
+    def work(states: list[TaskState]) -> list[Step]:
+        return complete(given.user_id, states, clock, now)
+
+    steps: list[Step] = []
+    missing: list[int] = []
+    if which.is_only_an_id:  # it is complete already, is not there, or repeats
+        found = statements.read(given.user_id, which.ids())
+        if not found or found[0].completed or found[0].deleted_at:
+            steps = work([state for state in found if state.deleted_at is None])
+            if not steps:
+                raise TaskNotFound(which.task_id or 0)
+    if not steps:
+        steps, missing = _finish(given, which, clock, Pool.TO_COMPLETE, work)
     about_clock, said = clock_part(clock, is_named=names_a_day(steps))
     data = _data(given, steps, missing, clock) | about_clock
     if "tasks" in data:
