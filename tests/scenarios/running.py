@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -31,18 +31,14 @@ class TestClock:
     __test__ = False
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._now = moment_of(MOMENT)
+        self._now = moment_of(MOMENT).astimezone(UTC)
         monkeypatch.setattr("django.utils.timezone.now", lambda: self._now)
 
     def set(self, moment: str) -> None:
-        self._now = moment_of(moment)
+        self._now = moment_of(moment).astimezone(UTC)
 
     def tick(self) -> None:
         self._now += timedelta(seconds=1)
-
-    @property
-    def now(self) -> datetime:
-        return self._now
 
 
 @dataclass
