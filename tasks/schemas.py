@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tasks.models import CHECKLIST_MAX, DESCRIPTION_MAX, ITEM_MAX, REPEAT_MAX, TAG_MAX, TAGS_MAX, TITLE_MAX
-from todo_mcp.core.arguments import Id, Integer, Text, is_empty, refuse
+from todo_mcp.core.arguments import Id, Text, is_empty, refuse
 
 BATCH_MAX = 50  # tasks that one call adds, or changes in different ways
 IDS_MAX = 100  # tasks that one call completes, deletes or changes alike
@@ -15,7 +15,8 @@ PHRASE_MAX = 100  # characters of words for a day
 _NOT_IN_TAG = re.compile(r"[^\w -]")
 
 
-def _check_tag(tag: str) -> str:
+def check_tag(tag: str) -> str:
+    """The tag with single spaces. Refuses other characters than those of tags."""
     if wrong := _NOT_IN_TAG.search(tag):
         raise refuse("must be letters, digits, -, _ or spaces; leave out {char}", char=ascii(wrong[0])[1:-1])
     return " ".join(tag.split())
@@ -34,7 +35,7 @@ def _line(maximum: int, text: str = "", **options: bool) -> Text:
     return Text(minimum=1, maximum=maximum, trim=True, in_schema=False, description=text, **options)
 
 
-_Tag = Annotated[str, _line(TAG_MAX, visible=True), AfterValidator(_check_tag)]
+_Tag = Annotated[str, _line(TAG_MAX, visible=True), AfterValidator(check_tag)]
 _Item = Annotated[str, _line(ITEM_MAX, lines=True, visible=True)]
 _ItemChoice = Annotated[str, _line(ITEM_MAX), BeforeValidator(_as_text)]
 _Tags = Annotated[list[_Tag], Field(max_length=TAGS_MAX)]
@@ -131,11 +132,6 @@ UpdateKey = Annotated[
 ]
 ConversationId = Annotated[int, Id(description="Set by the chat backend: the stored conversation it came from.")]
 MessageId = Annotated[int, Id(description="Set by the chat backend: the message in that conversation.")]
-Status = Annotated[
-    Literal["all", "pending", "completed"],
-    Field(description="Which tasks: all, only pending ones (still to do) or only completed ones."),
-]
-Limit = Annotated[int, Integer(minimum=1, maximum=100, description="1 to 100. Default 50.")]
 
 
 class _Part(BaseModel):

@@ -1,6 +1,7 @@
 """On a large database, PostgreSQL executes every operation by index, and reads no more than a page needs.
 
-Every operation is called with every combination of its arguments. This includes new operations and arguments.
+Every operation is called with every argument and every pair of arguments. This includes new operations and arguments.
+list_tasks has a module of its own.
 """
 
 from collections.abc import Callable, Iterator
