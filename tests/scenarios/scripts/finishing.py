@@ -125,6 +125,15 @@ SCENARIOS = [
         cost=(1, 9999, 9999),
     ),
     scenario(
+        "Two fit a deletion",
+        Person("Delete the bank thing."),
+        call("delete_task", match="bank"),
+        answer(error="ambiguous_match", candidates=[{"task_id": 1}, {"task_id": 10}], lacks=["undo"]),
+        Assistant("The call about the card, or the loan?"),
+        Person("Neither, leave them."),
+        cost=(1, 9999, 9999),
+    ),
+    scenario(
         "Some of the ids are wrong",
         Person("Tick off 1, 9 and 4711."),
         call("complete_task", task_ids=[1, 9, 4711]),
