@@ -154,7 +154,8 @@ class _Writer:
             )
         return (
             f"SELECT id, matches, is_end, {is_bare} AS is_bare "
-            f"FROM (SELECT t.id, ({' AND '.join(rest)}) IS TRUE AS matches, row_number() OVER () = {budget} AS is_end FROM (SELECT * FROM tasks t WHERE {where} "
+            f"FROM (SELECT t.id, ({' AND '.join(rest)}) IS TRUE AS matches, "
+            f"row_number() OVER () = {budget} AS is_end FROM (SELECT * FROM tasks t WHERE {where} "
             f"ORDER BY {scan.order} LIMIT (SELECT {budget})) t) t WHERE matches OR is_end LIMIT {limit}"
         )
 
