@@ -16,7 +16,7 @@ SCENARIOS = [
         ),
         Assistant("All three are on tomorrow, Friday 13 March. The slides stay at 15:00."),
         after={1: {"due": "2026-03-13"}, 4: {"due": "2026-03-13"}, 9: {"due": "2026-03-13T15:00"}},
-        cost=(2, 9999, 9999),
+        cost=(2, 90, 1400),
     ),
     scenario(
         "Push the dentist by a week",
@@ -25,7 +25,7 @@ SCENARIOS = [
         answer("Tuesday 24 March 2026, 10:30", task_id=3, due="2026-03-24T10:30+01:00", undo="3.2"),
         Assistant("The dentist is now on Tuesday 24 March at 10:30."),
         after={3: {"due": "2026-03-24T10:30"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 400),
     ),
     scenario(
         "Two fit a change",
@@ -38,7 +38,7 @@ SCENARIOS = [
         answer("Monday 16 March 2026", task_id=10, due="2026-03-16"),
         Assistant("The loan is due on Monday 16 March."),
         after={10: {"due": "2026-03-16"}},
-        cost=(2, 9999, 9999),
+        cost=(2, 70, 850),
     ),
     scenario(
         "Make it 3 pm instead",
@@ -47,7 +47,7 @@ SCENARIOS = [
         answer("Tuesday 17 March 2026, 15:00", "keeps", due="2026-03-17T15:00+01:00"),
         Assistant("The dentist is on Tuesday 17 March at 15:00."),
         after={3: {"due": "2026-03-17T15:00"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 400),
     ),
     scenario(
         "Any time that day",
@@ -56,7 +56,7 @@ SCENARIOS = [
         answer(task_id=9, due="2026-03-12"),
         Assistant("The slides are due today, without a time."),
         after={9: {"due": "2026-03-12"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 400),
     ),
     scenario(
         "No day any more",
@@ -65,7 +65,7 @@ SCENARIOS = [
         answer(task_id=6, updated_fields=["due"], lacks=["due"]),
         Assistant("The report has no day now."),
         after={6: {"due": None}},
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 250),
     ),
     scenario(
         "Three tasks, three new days",
@@ -83,7 +83,7 @@ SCENARIOS = [
         answer(tasks=[{"due": "2026-03-16"}, {"due": "2026-03-13"}, {"due": "2026-03-20"}], undo=...),
         Assistant("The report is on Monday 16, the bill on Friday 13, the loan on Friday 20 March."),
         after={2: {"due": "2026-03-13"}, 6: {"due": "2026-03-16"}, 10: {"due": "2026-03-20"}},
-        cost=(2, 9999, 9999),
+        cost=(2, 150, 1700),
     ),
     scenario(
         "Each of them a day later",
@@ -94,7 +94,7 @@ SCENARIOS = [
         answer(tasks=[{"due": "2026-03-13T15:00+01:00"}, {"due": "2026-03-14"}]),
         Assistant("The slides are on Friday 13 at 15:00, the report on Saturday 14 March."),
         after={6: {"due": "2026-03-14"}, 9: {"due": "2026-03-13T15:00"}},
-        cost=(2, 9999, 9999),
+        cost=(2, 90, 1050),
     ),
     scenario(
         "Tag these three as errands",
@@ -105,7 +105,7 @@ SCENARIOS = [
         answer(tasks=[{"tags": ["money", "errand"]}, {"tags": ["errand"]}, {"tags": ["money", "errand"]}]),
         Assistant("All three have the tag errand."),
         after={1: {"tags": ["money", "errand"]}, 8: {"tags": ["errand"]}, 10: {"tags": ["money", "errand"]}},
-        cost=(2, 9999, 9999),
+        cost=(2, 90, 1550),
     ),
     scenario(
         "Another name",
@@ -114,7 +114,7 @@ SCENARIOS = [
         answer(task_id=6, title="Write the quarterly report", updated_fields=["title"]),
         Assistant("It is called Write the quarterly report now."),
         after={6: {"title": "Write the quarterly report"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 60, 250),
     ),
     scenario(
         "A note for a task",
@@ -123,7 +123,7 @@ SCENARIOS = [
         answer(task_id=6, updated_fields=["description"]),
         Assistant("I added the note."),
         after={6: {"description": "Q1 only\nLena has the numbers."}},
-        cost=(1, 9999, 9999),
+        cost=(1, 60, 250),
     ),
     scenario(
         "The answer is lost, and the assistant adds the note again",
@@ -134,7 +134,7 @@ SCENARIOS = [
         answer("nothing changed now", task_id=6, undo="6.2"),
         Assistant("I added the note."),
         after={6: {"description": "Q1 only\nLena has the numbers."}},
-        cost=(2, 9999, 9999),
+        cost=(2, 180, 600),
     ),
     scenario(
         "It became urgent",
@@ -143,7 +143,7 @@ SCENARIOS = [
         answer(task_id=8, priority="high"),
         Assistant("Renew papers has a high priority now."),
         after={8: {"priority": "high"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 250),
     ),
     scenario(
         "Add to the shopping list",
@@ -152,7 +152,7 @@ SCENARIOS = [
         answer(task_id=5, checklist=[{"text": "milk"}, {"text": "bread"}, {"text": "eggs"}, {"text": "coffee"}]),
         Assistant("I added coffee. Milk was there already."),
         after={5: {"checklist": ["[ ] milk", "[ ] bread", "[x] eggs", "[ ] coffee"]}},
-        cost=(1, 9999, 9999),
+        cost=(1, 60, 400),
     ),
     scenario(
         "Tick milk off",
@@ -161,7 +161,7 @@ SCENARIOS = [
         answer(task_id=5, checklist=[{"text": "milk", "done": True}, {"text": "bread", "done": False}, ...]),
         Assistant("Milk is ticked off. Only bread is left."),
         after={5: {"checklist": ["[x] milk", "[ ] bread", "[x] eggs"]}},
-        cost=(1, 9999, 9999),
+        cost=(1, 50, 350),
     ),
     scenario(
         "The same shopping again",
@@ -170,7 +170,7 @@ SCENARIOS = [
         answer(task_id=5),
         Assistant("Milk and bread are open. The eggs are off the list."),
         after={5: {"checklist": ["[ ] milk", "[ ] bread"]}},
-        cost=(1, 9999, 9999),
+        cost=(1, 70, 300),
     ),
     scenario(
         "A word that is not on the list",
@@ -178,7 +178,7 @@ SCENARIOS = [
         call("update_task", match="shopping list", check=["butter"]),
         answer(error="invalid_arguments", fields={"check": ...}, lacks=["undo"]),
         Assistant("Butter is not on the list, so there is nothing to tick off."),
-        cost=(1, 9999, 9999),
+        cost=(1, 50, 350),
     ),
     scenario(
         "Empty the note",
@@ -187,7 +187,7 @@ SCENARIOS = [
         answer(task_id=6, updated_fields=["description"]),
         Assistant("The note is gone."),
         after={6: {"description": None}},
-        cost=(1, 9999, 9999),
+        cost=(1, 50, 250),
     ),
     scenario(
         "A model that fills in every argument",
@@ -196,6 +196,6 @@ SCENARIOS = [
         answer(task_id=6, updated_fields=["due"]),
         Assistant("The report is due on Monday 16 March."),
         after={6: {"due": "2026-03-16"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 100, 350),
     ),
 ]

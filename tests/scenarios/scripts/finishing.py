@@ -18,7 +18,7 @@ SCENARIOS = [
         answer("Completed task 6: Write the report.", task_id=6, undo="6.2"),
         Assistant("Well done. The report is ticked off."),
         after={6: {"completed": DONE}},
-        cost=(1, 9999, 9999),
+        cost=(1, 20, 200),
     ),
     scenario(
         "I did the bank thing, and two fit",
@@ -38,7 +38,7 @@ SCENARIOS = [
         answer("Call the bank about the card", task_id=1, undo="1.2"),
         Assistant("The call about the card is done."),
         after={1: {"completed": DONE}},
-        cost=(2, 9999, 9999),
+        cost=(2, 40, 700),
     ),
     scenario(
         "The words fit only a description",
@@ -51,7 +51,7 @@ SCENARIOS = [
         answer(task_id=8),
         Assistant("Done."),
         after={8: {"completed": DONE}},
-        cost=(2, 9999, 9999),
+        cost=(2, 40, 450),
     ),
     scenario(
         "It is done already",
@@ -59,7 +59,7 @@ SCENARIOS = [
         call("complete_task", match="present mia"),
         answer(error="task_not_found", candidates=[{"task_id": 11, "completed_at": ...}]),
         Assistant("It is ticked off already, since Thursday 5 March."),
-        cost=(1, 9999, 9999),
+        cost=(1, 30, 350),
     ),
     scenario(
         "The answer is lost, and the assistant completes again",
@@ -70,7 +70,7 @@ SCENARIOS = [
         answer(task_id=9),
         Assistant("Done."),
         after={9: {"completed": DONE}},
-        cost=(2, 9999, 9999),
+        cost=(2, 40, 400),
     ),
     scenario(
         "All of today is done",
@@ -90,7 +90,7 @@ SCENARIOS = [
                 "repeat": "FREQ=DAILY;INTERVAL=3;X-AFTER=COMPLETION",
             },
         },
-        cost=(2, 9999, 9999),
+        cost=(2, 80, 1200),
     ),
     scenario(
         "The shopping is done",
@@ -99,7 +99,7 @@ SCENARIOS = [
         answer(task_id=5),
         Assistant("The shopping list is done."),
         after={5: {"completed": DONE}},
-        cost=(1, 9999, 9999),
+        cost=(1, 30, 200),
     ),
     scenario(
         "Delete the old ones",
@@ -113,7 +113,7 @@ SCENARIOS = [
         Assistant("Both are in the trash for 30 days."),
         tasks=OLD,
         after={1: {"deleted": DONE}, 2: {"deleted": DONE}},
-        cost=(2, 9999, 9999),
+        cost=(2, 70, 900),
     ),
     scenario(
         "Not interested any more",
@@ -122,7 +122,7 @@ SCENARIOS = [
         answer("30 days", task_id=10, undo="A.2"),
         Assistant("The loan is off your list."),
         after={10: {"deleted": DONE}},
-        cost=(1, 9999, 9999),
+        cost=(1, 20, 300),
     ),
     scenario(
         "Two fit a deletion",
@@ -131,7 +131,7 @@ SCENARIOS = [
         answer(error="ambiguous_match", candidates=[{"task_id": 1}, {"task_id": 10}], lacks=["undo"]),
         Assistant("The call about the card, or the loan?"),
         Person("Neither, leave them."),
-        cost=(1, 9999, 9999),
+        cost=(1, 20, 500),
     ),
     scenario(
         "Some of the ids are wrong",
@@ -140,6 +140,6 @@ SCENARIOS = [
         answer("Not found: 4711", not_found=[4711], tasks=[{"task_id": 1}, {"task_id": 9}]),
         Assistant("1 and 9 are done. There is no task 4711."),
         after={1: {"completed": DONE}, 9: {"completed": DONE}},
-        cost=(1, 9999, 9999),
+        cost=(1, 30, 400),
     ),
 ]

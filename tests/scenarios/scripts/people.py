@@ -22,7 +22,7 @@ SCENARIOS = [
         answer("Friday 13 March 2026, 09:00 (America/New_York)", due="2026-03-13T09:00-04:00"),
         Assistant("Noted for Friday 13 March, 9:00 in New York."),
         after={13: {"title": "Call New York", "due": "2026-03-13T14:00"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 80, 400),
     ),
     scenario(
         "Two assistants change one task",
@@ -49,7 +49,7 @@ SCENARIOS = [
         answer("Monday 16 March 2026", task_id=2),
         Assistant("Anna, the electricity bill is now due on Monday 16 March."),
         after={2: {"due": "2026-03-16"}},
-        cost=(2, 9999, 9999),
+        cost=(2, 120, 700),
     ),
     scenario(
         "An id of somebody else",
@@ -57,7 +57,7 @@ SCENARIOS = [
         call("complete_task", task_id=1001),
         answer(error="task_not_found", lacks=["undo", "title"]),
         Assistant("You have no task 1001."),
-        cost=(1, 9999, 9999),
+        cost=(1, 20, 150),
     ),
     scenario(
         "The undo of somebody else",
@@ -65,7 +65,7 @@ SCENARIOS = [
         call("update_task", undo="G9.1"),
         answer(error="invalid_arguments", fields={"undo": ...}),
         Assistant("I know no such change on your list."),
-        cost=(1, 9999, 9999),
+        cost=(1, 20, 450),
     ),
     scenario(
         "Near midnight, in a zone that is a day ahead",
@@ -75,6 +75,6 @@ SCENARIOS = [
         answer("Saturday 14 March 2026", due="2026-03-14", now="2026-03-13T05:30+13:00"),
         Assistant("It is Friday in Auckland, so it is on Saturday 14 March. Your list rings no alarm."),
         after={13: {"title": "Post the card", "due": "2026-03-14"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 80, 400),
     ),
 ]

@@ -20,7 +20,7 @@ SCENARIOS = [
         answer("Monday 16 March 2026, 08:00", due="2026-03-16T08:00+01:00", repeat="FREQ=WEEKLY;BYDAY=MO"),
         Assistant("It is on your list for every Monday at 8:00, from 16 March."),
         after={13: {"title": "Go for a run", "due": "2026-03-16T08:00", "repeat": "FREQ=WEEKLY;BYDAY=MO"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 60, 450),
     ),
     scenario(
         "A bill at the end of each month",
@@ -44,7 +44,7 @@ SCENARIOS = [
         Assistant("Done. The next rent is due on Thursday 30 April."),
         tasks=[RENT],
         after={1: {"completed": "2026-03-30T18:00"}, 2: {**RENT, "due": "2026-04-30"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 20, 350),
     ),
     scenario(
         "Every three days, counted from when it is done",
@@ -53,7 +53,7 @@ SCENARIOS = [
         answer("today, Thursday 12 March 2026", due="2026-03-12", repeat=PLANTS["repeat"]),
         Assistant("Noted, first for today. It comes back 3 days after each time."),
         after={13: {"title": "Water the orchid", "due": "2026-03-12", "repeat": PLANTS["repeat"]}},
-        cost=(1, 9999, 9999),
+        cost=(1, 70, 500),
     ),
     scenario(
         "The plants are watered",
@@ -62,7 +62,7 @@ SCENARIOS = [
         answer("Sunday 15 March 2026", task_id=4, next={"task_id": 13, "due": "2026-03-15"}),
         Assistant("Done. The next time is Sunday 15 March."),
         after={4: {"completed": "2026-03-12T09:05"}, 13: {**PLANTS, "due": "2026-03-15"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 20, 350),
     ),
     scenario(
         "The answer is lost, and the repeating task is completed again",
@@ -73,7 +73,7 @@ SCENARIOS = [
         answer(task_id=4, next={"task_id": 13, "due": "2026-03-15"}),
         Assistant("Done. The next time is Sunday 15 March."),
         after={4: {"completed": "2026-03-12T09:05"}, 13: {**PLANTS, "due": "2026-03-15"}},
-        cost=(2, 9999, 9999),
+        cost=(2, 40, 750),
     ),
     scenario(
         "Skip this week's",
@@ -82,7 +82,7 @@ SCENARIOS = [
         answer("Monday 23 March 2026, 08:00", task_id=7, due="2026-03-23T08:00+01:00"),
         Assistant("Skipped. The bins are next on Monday 23 March at 8:00."),
         after={7: {"due": "2026-03-23T08:00"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 500),
     ),
     scenario(
         "Only this one, a day later",
@@ -98,7 +98,7 @@ SCENARIOS = [
             7: {"due": "2026-03-17T08:00", "completed": "2026-03-17T08:10", "version": 3},
             13: {**BINS, "due": "2026-03-23T08:00"},
         },
-        cost=(2, 9999, 9999),
+        cost=(2, 60, 850),
     ),
     scenario(
         "The time stays when the clocks change",
@@ -108,7 +108,7 @@ SCENARIOS = [
         answer("Left out", "Monday 30 March 2026, 08:00", next={"task_id": 13, "due": "2026-03-30T08:00+02:00"}),
         Assistant("Done. The next time is Monday 30 March at 8:00."),
         after={7: {"completed": "2026-03-23T08:15"}, 13: {**BINS, "due": "2026-03-30T08:00"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 20, 450),
     ),
     scenario(
         "It need not repeat any more",
@@ -117,7 +117,7 @@ SCENARIOS = [
         answer(task_id=4, updated_fields=["repeat"]),
         Assistant("It stays for today and does not come back."),
         after={4: {"repeat": None}},
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 300),
     ),
     scenario(
         "Stop reminding me",
@@ -126,7 +126,7 @@ SCENARIOS = [
         answer("repeat ended", "skip", task_id=7, undo="7.2"),
         Assistant("The bins are off your list for good."),
         after={7: {"deleted": "2026-03-12T09:05"}},
-        cost=(1, 9999, 9999),
+        cost=(1, 20, 400),
     ),
     scenario(
         "A repeating task with a checklist",
@@ -139,7 +139,7 @@ SCENARIOS = [
             1: {"completed": "2026-03-12T09:05"},
             2: {**BATHROOM, "due": "2026-03-19", "checklist": ["[ ] sink", "[ ] mirror"]},
         },
-        cost=(1, 9999, 9999),
+        cost=(1, 30, 400),
     ),
     scenario(
         "Not watered after all",
@@ -154,6 +154,6 @@ SCENARIOS = [
             4: {"version": 3},
             13: {**PLANTS, "due": "2026-03-15", "deleted": "2026-03-12T09:05", "version": 2},
         },
-        cost=(2, 9999, 9999),
+        cost=(2, 40, 1100),
     ),
 ]

@@ -15,7 +15,7 @@ SCENARIOS = [
         answer("Took the call back", titles=["Ask the bank for a loan"], undo="A.3"),
         Assistant("The loan is back on your list."),
         after={10: {"version": 3}},
-        cost=(2, 9999, 9999),
+        cost=(2, 40, 600),
     ),
     scenario(
         "Undo a move of three tasks",
@@ -29,7 +29,7 @@ SCENARIOS = [
         answer("3 tasks", tasks=[{"due": "2026-03-12"}, {"due": "2026-03-12"}, {"due": "2026-03-12T15:00+01:00"}]),
         Assistant("All three are on today again."),
         after={1: {"version": 3}, 4: {"version": 3}, 9: {"version": 3}},
-        cost=(3, 9999, 9999),
+        cost=(3, 110, 2300),
     ),
     scenario(
         "Undo in a new chat",
@@ -46,7 +46,7 @@ SCENARIOS = [
         answer(titles=["Write the report"], tasks=[{"completed": False}]),
         Assistant("The report is open again."),
         after={6: {"version": 3}},
-        cost=(3, 9999, 9999),
+        cost=(3, 80, 1250),
     ),
     scenario(
         "What did my assistant do?",
@@ -68,7 +68,7 @@ SCENARIOS = [
             3: {"due": "2026-03-18T10:30"},
             13: {"title": "Dinner with Kim", "due": "2026-03-14T19:00"},
         },
-        cost=(3, 9999, 9999),
+        cost=(3, 130, 1500),
     ),
     scenario(
         "Undo the undo",
@@ -83,7 +83,7 @@ SCENARIOS = [
         answer(tasks=[{"task_id": 10, "deleted_at": ...}], undo="A.4"),
         Assistant("The loan is off your list."),
         after={10: {"deleted": DONE, "version": 4}},
-        cost=(3, 9999, 9999),
+        cost=(3, 50, 950),
     ),
     scenario(
         "Bring back one of those that were deleted",
@@ -106,7 +106,7 @@ SCENARIOS = [
         answer(task_id=12, title="Order the old newsletter"),
         Assistant("Order the old newsletter is back on your list."),
         after={12: {"deleted": None}},
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 250),
     ),
     scenario(
         "What is in the trash?",
@@ -114,7 +114,7 @@ SCENARIOS = [
         call("list_tasks", status="deleted", detail="short"),
         answer(titles=["Order the old newsletter"], tasks=[{"deleted_at": ...}]),
         Assistant("One task: Order the old newsletter, deleted yesterday."),
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 350),
     ),
     scenario(
         "The present is not bought yet",
@@ -123,7 +123,7 @@ SCENARIOS = [
         answer(task_id=11),
         Assistant("Buy a present for Mia is open again."),
         after={11: {"completed": None}},
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 250),
     ),
     scenario(
         "The task has changed since",
@@ -138,6 +138,6 @@ SCENARIOS = [
         answer(error="version_conflict", conflicts=[{"task_id": 3, "title": "Dentist"}], lacks=["undo"]),
         Assistant("The dentist was changed since, to 15:00. Shall I put it on Tuesday 17 March at 15:00?"),
         after={3: {"due": "2026-03-24T15:00", "version": 3}},
-        cost=(3, 9999, 9999),
+        cost=(3, 90, 1050),
     ),
 ]
