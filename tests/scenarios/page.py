@@ -23,7 +23,7 @@ def part_of(scenario: Scenario, result: Run) -> str:
         elif isinstance(line, Call):
             call, envelope = next(answers)
             blocks.append(f"```text\n{call.tool} {compact(call.arguments)}\n```")
-            blocks.append(f"```json\n{wrapped(envelope)}\n```")
+            blocks.append(f"```json\n{wrapped(_without_cursor(envelope))}\n```")
         else:
             assert isinstance(line, (Answer, At))
     return "\n\n".join(blocks)
@@ -34,12 +34,28 @@ def compact(value: Any) -> str:
 
 
 def wrapped(value: Any, indent: str = "", before: str = "") -> str:
-    """The value as JSON: on one line if it fits, otherwise with a line for each part."""
+    """The value as JSON: on one line if it fits, otherwise with short parts beside each other."""
     text = compact(value)
     if len(indent) + len(before) + len(text) < WIDTH or not value or not isinstance(value, (dict, list)):
         return text
     inner = indent + "  "
-    if isinstance(value, list):
-        return "[\n" + ",\n".join(inner + wrapped(part, inner) for part in value) + f"\n{indent}]"
-    lines = [f"{inner}{compact(name)}: {wrapped(part, inner, f'{name}    ')}" for name, part in value.items()]
-    return "{\n" + ",\n".join(lines) + f"\n{indent}" + "}"
+    names = [f"{compact(name)}: " for name in value] if isinstance(value, dict) else [""] * len(value)
+    parts = value.values() if isinstance(value, dict) else value
+    lines: list[str] = []
+    is_open = False  # whether the last line takes more parts
+    for name, part in zip(names, parts, strict=True):
+        shown = name + wrapped(part, inner, name)
+        is_short = "\n" not in shown and not (isinstance(value, list) and isinstance(part, dict))
+        if is_open and is_short and len(lines[-1]) + len(shown) + 2 < WIDTH:
+            lines[-1] += f", {shown}"
+        else:
+            lines.append(inner + shown)
+        is_open = is_short
+    start, end = "{}" if isinstance(value, dict) else "[]"
+    return start + "\n" + ",\n".join(lines) + f"\n{indent}{end}"
+
+
+def _without_cursor(envelope: dict[str, Any]) -> dict[str, Any]:
+    """The answer with a short sign in place of an opaque cursor, which is another one each time."""
+    data = envelope["data"]
+    return {**envelope, "data": {**data, "next_cursor": "…"}} if data.get("next_cursor") else envelope

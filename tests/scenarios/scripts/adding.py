@@ -23,7 +23,7 @@ SCENARIOS = [
         ),
         Assistant("It is on your list for tomorrow, Friday 13 March, at 9:00."),
         after={13: {"title": "Call the plumber", "due": "2026-03-13T09:00"}},
-        cost=(1, 60, 400),
+        cost=(1, 60, 450),
     ),
     scenario(
         "Just after midnight, tomorrow is the next day of the person",
@@ -46,7 +46,7 @@ SCENARIOS = [
         answer("Friday 3 April 2026", due="2026-04-03"),
         Assistant("Noted for Friday 3 April."),
         after={13: {"title": "Answer the tax letter", "due": "2026-04-03"}},
-        cost=(2, 100, 750),
+        cost=(2, 100, 800),
     ),
     scenario(
         "Some day soon",
@@ -57,7 +57,7 @@ SCENARIOS = [
         answer(task_id=13, lacks=["due"]),
         Assistant("It is on your list, without a day."),
         after={13: {"title": "Clean the cellar"}},
-        cost=(2, 80, 700),
+        cost=(2, 80, 750),
     ),
     scenario(
         "A date in the past",
@@ -66,7 +66,7 @@ SCENARIOS = [
         answer("It is overdue", "Monday 9 March 2026", due="2026-03-09"),
         Assistant("Noted. It is three days overdue."),
         after={13: {"title": "Return the library book", "due": "2026-03-09"}},
-        cost=(1, 60, 400),
+        cost=(1, 60, 450),
     ),
     scenario(
         "This evening, when it is over",
@@ -80,7 +80,7 @@ SCENARIOS = [
         answer("Friday 13 March 2026, 18:00", due="2026-03-13T18:00+01:00"),
         Assistant("Noted for tomorrow, Friday, at 18:00."),
         after={13: {"title": "Call mum", "due": "2026-03-13T18:00"}},
-        cost=(2, 90, 800),
+        cost=(2, 90, 850),
     ),
     scenario(
         "Is it on the list already?",
@@ -125,7 +125,7 @@ SCENARIOS = [
             16: {"title": "Print the badges"},
             17: {"title": "Thank the speakers", "due": "2026-03-20", "tags": ["workshop"]},
         },
-        cost=(1, 300, 1250),
+        cost=(1, 300, 1300),
     ),
     scenario(
         "One of several tasks has a bad day",
@@ -136,7 +136,7 @@ SCENARIOS = [
         answer(titles=["Water the lawn", "Call Jo"]),
         Assistant("Both are on your list: the lawn for tomorrow, Friday, and Jo without a day."),
         after={13: {"title": "Water the lawn", "due": "2026-03-13"}, 14: {"title": "Call Jo"}},
-        cost=(2, 170, 1000),
+        cost=(2, 170, 1050),
     ),
     scenario(
         "An import of fifty tasks",
@@ -145,7 +145,7 @@ SCENARIOS = [
         answer("50 tasks", "45 more", undo="D.1"),
         Assistant("All fifty cards are on your list, with the tag import."),
         after={12 + number: task for number, task in enumerate(IMPORTED, start=1)},
-        cost=(1, 1910, 7100),
+        cost=(1, 1910, 7250),
     ),
     scenario(
         "The answer is lost, and the assistant adds again",
@@ -172,6 +172,6 @@ SCENARIOS = [
         zone_after="Europe/Berlin",
         tasks=HOME,
         after={13: {"title": "Call the vet", "due": "2026-03-13T09:00", "version": 2}},
-        cost=(2, 110, 950),
+        cost=(2, 110, 1000),
     ),
 ]

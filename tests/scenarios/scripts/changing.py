@@ -14,9 +14,9 @@ SCENARIOS = [
             tasks=[{"due": "2026-03-13T15:00+01:00"}, {"due": "2026-03-13"}, {"due": "2026-03-13"}],
             undo=...,
         ),
-        Assistant("All three are on tomorrow, Friday 13 March. The slides stay at 15:00."),
+        Assistant("All three are due tomorrow, Friday 13 March. The slides stay at 15:00."),
         after={1: {"due": "2026-03-13"}, 4: {"due": "2026-03-13"}, 9: {"due": "2026-03-13T15:00"}},
-        cost=(2, 90, 1400),
+        cost=(2, 90, 1450),
     ),
     scenario(
         "Push the dentist by a week",
@@ -47,7 +47,7 @@ SCENARIOS = [
         answer("Tuesday 17 March 2026, 15:00", "keeps", due="2026-03-17T15:00+01:00"),
         Assistant("The dentist is on Tuesday 17 March at 15:00."),
         after={3: {"due": "2026-03-17T15:00"}},
-        cost=(1, 40, 400),
+        cost=(1, 40, 450),
     ),
     scenario(
         "Any time that day",
@@ -83,7 +83,7 @@ SCENARIOS = [
         answer(tasks=[{"due": "2026-03-16"}, {"due": "2026-03-13"}, {"due": "2026-03-20"}], undo=...),
         Assistant("The report is on Monday 16, the bill on Friday 13, the loan on Friday 20 March."),
         after={2: {"due": "2026-03-13"}, 6: {"due": "2026-03-16"}, 10: {"due": "2026-03-20"}},
-        cost=(2, 150, 1700),
+        cost=(2, 150, 1750),
     ),
     scenario(
         "Each of them a day later",
@@ -105,7 +105,7 @@ SCENARIOS = [
         answer(tasks=[{"tags": ["money", "errand"]}, {"tags": ["errand"]}, {"tags": ["money", "errand"]}]),
         Assistant("All three have the tag errand."),
         after={1: {"tags": ["money", "errand"]}, 8: {"tags": ["errand"]}, 10: {"tags": ["money", "errand"]}},
-        cost=(2, 90, 1550),
+        cost=(2, 90, 1600),
     ),
     scenario(
         "Another name",
@@ -114,7 +114,7 @@ SCENARIOS = [
         answer(task_id=6, title="Write the quarterly report", updated_fields=["title"]),
         Assistant("It is called Write the quarterly report now."),
         after={6: {"title": "Write the quarterly report"}},
-        cost=(1, 60, 250),
+        cost=(1, 60, 300),
     ),
     scenario(
         "A note for a task",
@@ -123,7 +123,7 @@ SCENARIOS = [
         answer(task_id=6, updated_fields=["description"]),
         Assistant("I added the note."),
         after={6: {"description": "Q1 only\nLena has the numbers."}},
-        cost=(1, 60, 250),
+        cost=(1, 60, 300),
     ),
     scenario(
         "The answer is lost, and the assistant adds the note again",
@@ -143,7 +143,7 @@ SCENARIOS = [
         answer(task_id=8, priority="high"),
         Assistant("Renew papers has a high priority now."),
         after={8: {"priority": "high"}},
-        cost=(1, 40, 250),
+        cost=(1, 40, 300),
     ),
     scenario(
         "Add to the shopping list",
@@ -170,7 +170,7 @@ SCENARIOS = [
         answer(task_id=5),
         Assistant("Milk and bread are open. The eggs are off the list."),
         after={5: {"checklist": ["[ ] milk", "[ ] bread"]}},
-        cost=(1, 70, 300),
+        cost=(1, 70, 350),
     ),
     scenario(
         "A word that is not on the list",
@@ -187,7 +187,7 @@ SCENARIOS = [
         answer(task_id=6, updated_fields=["description"]),
         Assistant("The note is gone."),
         after={6: {"description": None}},
-        cost=(1, 50, 250),
+        cost=(1, 50, 300),
     ),
     scenario(
         "A model that fills in every argument",
@@ -196,6 +196,6 @@ SCENARIOS = [
         answer(task_id=6, updated_fields=["due"]),
         Assistant("The report is due on Monday 16 March."),
         after={6: {"due": "2026-03-16"}},
-        cost=(1, 100, 350),
+        cost=(1, 100, 400),
     ),
 ]

@@ -18,7 +18,7 @@ SCENARIOS = [
         answer("Completed task 6: Write the report.", task_id=6, undo="6.2"),
         Assistant("Well done. The report is ticked off."),
         after={6: {"completed": DONE}},
-        cost=(1, 20, 200),
+        cost=(1, 20, 250),
     ),
     scenario(
         "I did the bank thing, and two fit",
@@ -51,7 +51,7 @@ SCENARIOS = [
         answer(task_id=8),
         Assistant("Done."),
         after={8: {"completed": DONE}},
-        cost=(2, 40, 450),
+        cost=(2, 40, 500),
     ),
     scenario(
         "It is done already",
@@ -70,7 +70,7 @@ SCENARIOS = [
         answer(task_id=9),
         Assistant("Done."),
         after={9: {"completed": DONE}},
-        cost=(2, 40, 400),
+        cost=(2, 40, 450),
     ),
     scenario(
         "All of today is done",
@@ -90,7 +90,7 @@ SCENARIOS = [
                 "repeat": "FREQ=DAILY;INTERVAL=3;X-AFTER=COMPLETION",
             },
         },
-        cost=(2, 80, 1200),
+        cost=(2, 80, 1250),
     ),
     scenario(
         "The shopping is done",
@@ -113,7 +113,7 @@ SCENARIOS = [
         Assistant("Both are in the trash for 30 days."),
         tasks=OLD,
         after={1: {"deleted": DONE}, 2: {"deleted": DONE}},
-        cost=(2, 70, 900),
+        cost=(2, 70, 950),
     ),
     scenario(
         "Not interested any more",
@@ -122,7 +122,7 @@ SCENARIOS = [
         answer("30 days", task_id=10, undo="A.2"),
         Assistant("The loan is off your list."),
         after={10: {"deleted": DONE}},
-        cost=(1, 20, 300),
+        cost=(1, 20, 350),
     ),
     scenario(
         "Two fit a deletion",

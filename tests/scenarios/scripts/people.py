@@ -22,7 +22,7 @@ SCENARIOS = [
         answer("Friday 13 March 2026, 09:00 (America/New_York)", due="2026-03-13T09:00-04:00"),
         Assistant("Noted for Friday 13 March, 9:00 in New York."),
         after={13: {"title": "Call New York", "due": "2026-03-13T14:00"}},
-        cost=(1, 80, 400),
+        cost=(1, 80, 450),
     ),
     scenario(
         "Two assistants change one task",
@@ -49,7 +49,7 @@ SCENARIOS = [
         answer("Monday 16 March 2026", task_id=2),
         Assistant("Anna, the electricity bill is now due on Monday 16 March."),
         after={2: {"due": "2026-03-16"}},
-        cost=(2, 120, 700),
+        cost=(2, 120, 750),
     ),
     scenario(
         "An id of somebody else",
@@ -57,7 +57,7 @@ SCENARIOS = [
         call("complete_task", task_id=1001),
         answer(error="task_not_found", lacks=["undo", "title"]),
         Assistant("You have no task 1001."),
-        cost=(1, 20, 150),
+        cost=(1, 20, 200),
     ),
     scenario(
         "The undo of somebody else",
@@ -65,7 +65,7 @@ SCENARIOS = [
         call("update_task", undo="G9.1"),
         answer(error="invalid_arguments", fields={"undo": ...}),
         Assistant("I know no such change on your list."),
-        cost=(1, 20, 450),
+        cost=(1, 20, 500),
     ),
     scenario(
         "Near midnight, in a zone that is a day ahead",

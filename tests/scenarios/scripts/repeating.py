@@ -20,7 +20,7 @@ SCENARIOS = [
         answer("Monday 16 March 2026, 08:00", due="2026-03-16T08:00+01:00", repeat="FREQ=WEEKLY;BYDAY=MO"),
         Assistant("It is on your list for every Monday at 8:00, from 16 March."),
         after={13: {"title": "Go for a run", "due": "2026-03-16T08:00", "repeat": "FREQ=WEEKLY;BYDAY=MO"}},
-        cost=(1, 60, 450),
+        cost=(1, 60, 500),
     ),
     scenario(
         "A bill at the end of each month",
@@ -44,7 +44,7 @@ SCENARIOS = [
         Assistant("Done. The next rent is due on Thursday 30 April."),
         tasks=[RENT],
         after={1: {"completed": "2026-03-30T18:00"}, 2: {**RENT, "due": "2026-04-30"}},
-        cost=(1, 20, 350),
+        cost=(1, 20, 400),
     ),
     scenario(
         "Every three days, counted from when it is done",
@@ -62,7 +62,7 @@ SCENARIOS = [
         answer("Sunday 15 March 2026", task_id=4, next={"task_id": 13, "due": "2026-03-15"}),
         Assistant("Done. The next time is Sunday 15 March."),
         after={4: {"completed": "2026-03-12T09:05"}, 13: {**PLANTS, "due": "2026-03-15"}},
-        cost=(1, 20, 350),
+        cost=(1, 20, 400),
     ),
     scenario(
         "The answer is lost, and the repeating task is completed again",
@@ -98,7 +98,7 @@ SCENARIOS = [
             7: {"due": "2026-03-17T08:00", "completed": "2026-03-17T08:10", "version": 3},
             13: {**BINS, "due": "2026-03-23T08:00"},
         },
-        cost=(2, 60, 850),
+        cost=(2, 60, 900),
     ),
     scenario(
         "The time stays when the clocks change",
@@ -108,7 +108,7 @@ SCENARIOS = [
         answer("Left out", "Monday 30 March 2026, 08:00", next={"task_id": 13, "due": "2026-03-30T08:00+02:00"}),
         Assistant("Done. The next time is Monday 30 March at 8:00."),
         after={7: {"completed": "2026-03-23T08:15"}, 13: {**BINS, "due": "2026-03-30T08:00"}},
-        cost=(1, 20, 450),
+        cost=(1, 20, 500),
     ),
     scenario(
         "It need not repeat any more",
@@ -123,7 +123,7 @@ SCENARIOS = [
         "Stop reminding me",
         Person("Stop reminding me about the bins."),
         call("delete_task", match="bins"),
-        answer("repeat ended", "skip", task_id=7, undo="7.2"),
+        answer("ended with it", "skip", task_id=7, undo="7.2"),
         Assistant("The bins are off your list for good."),
         after={7: {"deleted": "2026-03-12T09:05"}},
         cost=(1, 20, 400),
@@ -154,6 +154,6 @@ SCENARIOS = [
             4: {"version": 3},
             13: {**PLANTS, "due": "2026-03-15", "deleted": "2026-03-12T09:05", "version": 2},
         },
-        cost=(2, 40, 1100),
+        cost=(2, 40, 1150),
     ),
 ]

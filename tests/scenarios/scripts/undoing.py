@@ -15,7 +15,7 @@ SCENARIOS = [
         answer("Took the call back", titles=["Ask the bank for a loan"], undo="A.3"),
         Assistant("The loan is back on your list."),
         after={10: {"version": 3}},
-        cost=(2, 40, 600),
+        cost=(2, 40, 650),
     ),
     scenario(
         "Undo a move of three tasks",
@@ -27,9 +27,9 @@ SCENARIOS = [
         Person("No, leave them."),
         call("update_task", undo="1.2"),
         answer("3 tasks", tasks=[{"due": "2026-03-12"}, {"due": "2026-03-12"}, {"due": "2026-03-12T15:00+01:00"}]),
-        Assistant("All three are on today again."),
+        Assistant("All three are due today again."),
         after={1: {"version": 3}, 4: {"version": 3}, 9: {"version": 3}},
-        cost=(3, 110, 2300),
+        cost=(3, 110, 2350),
     ),
     scenario(
         "Undo in a new chat",
@@ -68,7 +68,7 @@ SCENARIOS = [
             3: {"due": "2026-03-18T10:30"},
             13: {"title": "Dinner with Kim", "due": "2026-03-14T19:00"},
         },
-        cost=(3, 130, 1500),
+        cost=(3, 130, 1550),
     ),
     scenario(
         "Undo the undo",
@@ -83,7 +83,7 @@ SCENARIOS = [
         answer(tasks=[{"task_id": 10, "deleted_at": ...}], undo="A.4"),
         Assistant("The loan is off your list."),
         after={10: {"deleted": DONE, "version": 4}},
-        cost=(3, 50, 950),
+        cost=(3, 50, 1000),
     ),
     scenario(
         "Bring back one of those that were deleted",
@@ -106,7 +106,7 @@ SCENARIOS = [
         answer(task_id=12, title="Order the old newsletter"),
         Assistant("Order the old newsletter is back on your list."),
         after={12: {"deleted": None}},
-        cost=(1, 40, 250),
+        cost=(1, 40, 300),
     ),
     scenario(
         "What is in the trash?",
@@ -123,7 +123,7 @@ SCENARIOS = [
         answer(task_id=11),
         Assistant("Buy a present for Mia is open again."),
         after={11: {"completed": None}},
-        cost=(1, 40, 250),
+        cost=(1, 40, 300),
     ),
     scenario(
         "The task has changed since",
