@@ -66,16 +66,16 @@ class TaskAdded(Changes):
 class TaskCompleted(Changes):
     """The result of complete_task."""
 
-    summary = ("task_id", "tasks", "not_found", "next", "undo")
+    summary = ("task_id", "tasks", "next", "undo")
 
 
 class TaskDeleted(Changes):
     """The result of delete_task."""
 
-    summary = ("task_id", "tasks", "not_found", "undo")
+    summary = ("task_id", "tasks", "undo")
 
 
 class TaskUpdated(Changes):
     """The result of update_task."""
 
-    summary = ("task_id", "updated_fields", "tasks", "not_found", "undo")
+    summary = ("task_id", "updated_fields", "tasks", "undo")

@@ -83,7 +83,9 @@ def match(user_id: str, words: str, pool: Pool, clock: CallClock) -> int:
     if fitting:
         likeliest = sorted((found.state for found in fitting), key=lambda state: _likelihood(state, words, clock))
         raise AmbiguousMatch([_candidate(state, clock) for state in likeliest[:CANDIDATES_MAX]])
-    others = _search(user_id, terms, "any", since, title_only=False)
+    others = [
+        found for state in ("all", "deleted") for found in _search(user_id, terms, state, since, title_only=False)
+    ]
     again = [found.state for found in others if found.by_title and _was_done(found.state, pool, since)]
     if again:
         return max(again, key=lambda state: state.updated_at or since).id

@@ -1,6 +1,8 @@
 from pathlib import Path
 
-from django.db import migrations, models
+from django.db import migrations
+
+from todo_mcp.postgres.upkeep.migrating import WhenFree
 
 # Django stores no functions, so 0007 declares the index in SQL too.
 _FORWARD = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -14,20 +16,12 @@ _BACK = """
 
 class Migration(migrations.Migration):
 
+    atomic = False  # it waits for the table with a limit
+
     dependencies = [
         ('tasks', '0005_everyday'),
     ]
 
     operations = [
-        migrations.AddField(
-            model_name='task',
-            name='text_version',
-            field=models.IntegerField(db_default=1, default=1, editable=False),
-        ),
-        migrations.AddField(
-            model_name='taskevent',
-            name='text_version',
-            field=models.IntegerField(db_default=1, default=1, editable=False),
-        ),
-        migrations.RunSQL(_FORWARD, _BACK),
+        WhenFree(migrations.RunSQL(_FORWARD, _BACK)),
     ]

@@ -194,7 +194,13 @@ def test_each_state_is_searched_alone(alice: User) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["title = 'oats'", "description = 'oats'", "tags = '{oats}'", """checklist = '[{"text": "oats"}]'"""]
+    "change",
+    [
+        "title = 'oats'",
+        "description = 'oats'",
+        "tags = '{oats}'",
+        """checklist = '[{"text": "oats", "done": false}]'""",
+    ],
 )
 def test_raw_sql_that_changes_a_text_is_in_the_index(alice: User, change: str) -> None:
     task = add("milk")
