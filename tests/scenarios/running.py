@@ -90,9 +90,7 @@ def _prepare(scenario: Scenario) -> dict[str, str]:
     tasks = HOME if scenario.tasks is None else scenario.tasks
     for user_id, first in ((OWNER, 1), (OTHER, _FIRST_OTHER)):
         User.objects.create(pk=user_id, time_zone=scenario.zone)
-        Task.objects.bulk_create(
-            task_of(task, id=first + place, user_id=user_id) for place, task in enumerate(tasks)
-        )
+        Task.objects.bulk_create(task_of(task, id=first + place, user_id=user_id) for place, task in enumerate(tasks))
     with connection.cursor() as cursor:
         cursor.execute("SELECT setval(pg_get_serial_sequence('tasks', 'id'), %s)", [max(len(tasks), 1)])
     return {
@@ -149,9 +147,7 @@ def has(value: Any, part: Any) -> bool:
     return bool(value == part)
 
 
-def _check_after(
-    scenario: Scenario, before: dict[int, dict[str, Any]], after: dict[int, dict[str, Any]]
-) -> None:
+def _check_after(scenario: Scenario, before: dict[int, dict[str, Any]], after: dict[int, dict[str, Any]]) -> None:
     expected = dict(before)
     for task_id, changes in scenario.after.items():
         old = before.get(task_id)

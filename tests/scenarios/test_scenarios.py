@@ -17,10 +17,7 @@ def test_there_are_many_scenarios_and_each_has_its_own_name() -> None:
 
 @pytest.mark.parametrize(
     ("scenario", "door"),
-    [
-        pytest.param(scenario, DOORS[number % len(DOORS)], id=scenario.name)
-        for number, scenario in enumerate(SCENARIOS)
-    ],
+    [pytest.param(scenario, DOORS[number % len(DOORS)], id=scenario.name) for number, scenario in enumerate(SCENARIOS)],
 )
 async def test_a_scenario_does_what_it_says_within_its_cost(
     scenario: Scenario, door: str, plain_caller: Caller, orm: Orm, clock: TestClock

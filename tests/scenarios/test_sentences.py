@@ -15,8 +15,8 @@ from todo_mcp.transports.mcp.sdk_server import INSTRUCTIONS
 REASONS: dict[str, dict[str, tuple[str, ...]]] = {
     "instructions": {
         "The person's own to-do list.": ("Remind me to do something tomorrow morning",),
-        "Days go as English words or ISO: the server knows the clock and the person's zone, so send tomorrow 9am rather "
-        "than a date you worked out, and repeat to the person the weekday and day that message names.": (
+        "Days go as English words or ISO: the server knows the clock and the person's zone, so send tomorrow 9am "
+        "rather than a date you worked out, and repeat to the person the weekday and day that message names.": (
             "Remind me to do something tomorrow morning",
             "Just after midnight, tomorrow is the next day of the person",
         ),

@@ -35,7 +35,7 @@ def task_of(seen: Mapping[str, Any], *, id: int, user_id: str) -> Task:
     due = _due(seen.get("due"))
     state.set_due(due)
     state.set_repeat(seen.get("repeat", ""), due)
-    added = _moment(seen.get("added", ADDED))
+    added = moment_of(seen.get("added", ADDED))
     completed, deleted = _moment(seen.get("completed")), _moment(seen.get("deleted"))
     return Task(
         id=id,

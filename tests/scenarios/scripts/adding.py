@@ -1,10 +1,12 @@
 """New tasks: one, several, a day in words, and days that are refused."""
 
+from typing import Any
+
 from tests.scenarios.dialogue import Assistant, At, Person, answer, call, scenario
 from tests.scenarios.world import HOME
 
 IMPORTED = [{"title": f"Card {number}", "tags": ["import"]} for number in range(1, 51)]
-MAIL = [
+MAIL: list[dict[str, Any]] = [
     {"title": "Send the offer to Lena", "due": "tomorrow", "priority": "high"},
     {"title": "Book a room for the workshop", "due": "next friday"},
     {"title": "Order lunch for 12", "due": "18 march 11:00"},
@@ -18,8 +20,13 @@ SCENARIOS = [
         Person("I have to call the plumber tomorrow at 9."),
         call("add_task", title="Call the plumber", due="tomorrow 9am"),
         answer(
-            "Added task 13: Call the plumber, due", "tomorrow", "Friday 13 March 2026, 09:00", "Europe/Berlin",
-            task_id=13, due="2026-03-13T09:00+01:00", undo="D.1",
+            "Added task 13: Call the plumber, due",
+            "tomorrow",
+            "Friday 13 March 2026, 09:00",
+            "Europe/Berlin",
+            task_id=13,
+            due="2026-03-13T09:00+01:00",
+            undo="D.1",
         ),
         Assistant("It is on your list for tomorrow, Friday 13 March, at 9:00."),
         after={13: {"title": "Call the plumber", "due": "2026-03-13T09:00"}},

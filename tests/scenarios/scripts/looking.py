@@ -1,6 +1,6 @@
 """Questions: what is on, what is late, what was done, how many, where is it."""
 
-from tests.scenarios.dialogue import At, Assistant, Person, answer, call, scenario
+from tests.scenarios.dialogue import Assistant, At, Person, answer, call, scenario
 
 LATE = "Pay the electricity bill"
 TODAY = ["Water the plants", "Call the bank about the card", "Prepare the slides"]
