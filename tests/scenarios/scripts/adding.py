@@ -95,7 +95,7 @@ SCENARIOS = [
         call("list_tasks", query="dentist", detail="short"),
         answer(titles=["Dentist"], tasks=[{"due": "2026-03-17T10:30+01:00"}]),
         Assistant("It is there already: Tuesday 17 March, 10:30."),
-        cost=(1, 9999, 9999),
+        cost=(1, 40, 400),
     ),
     scenario(
         "A packing list",

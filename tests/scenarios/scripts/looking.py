@@ -88,7 +88,7 @@ SCENARIOS = [
         call("list_tasks", query="passport"),
         answer(titles=["Renew papers"], tasks=[{"description": ...}]),
         Assistant("It is in Renew papers: the passport ends in May, and the photos are at the station."),
-        cost=(1, 9999, 9999),
+        cost=(1, 30, 550),
     ),
     scenario(
         "The most important things first",
@@ -114,7 +114,7 @@ SCENARIOS = [
             ]
         ),
         Assistant("Milk and bread. You have the eggs."),
-        cost=(1, 9999, 9999),
+        cost=(1, 50, 550),
     ),
     scenario(
         "What have I to do for work?",

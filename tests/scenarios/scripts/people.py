@@ -13,7 +13,7 @@ SCENARIOS = [
         answer(tasks=[{"due": "2026-03-12T23:00+09:00"}]),
         Assistant("Today at 23:00 in Tokyo."),
         zone_after="Asia/Tokyo",
-        cost=(2, 9999, 9999),
+        cost=(2, 90, 550),
     ),
     scenario(
         "Only this one in another zone",
@@ -38,7 +38,7 @@ SCENARIOS = [
         Assistant("Somebody moved it to 15:00 meanwhile. Shall I still put it at 12:00?"),
         Person("No, 3 pm is right."),
         after={3: {"due": "2026-03-17T15:00"}},
-        cost=(3, 9999, 9999),
+        cost=(3, 100, 1300),
     ),
     scenario(
         "An assistant for a team",

@@ -33,7 +33,7 @@ SCENARIOS = [
         answer(due="2026-03-31", repeat="FREQ=MONTHLY;BYMONTHDAY=-1"),
         Assistant("The rent is due on the last day of each month, first on Tuesday 31 March."),
         after={13: {**RENT, "version": 2}},
-        cost=(2, 9999, 9999),
+        cost=(2, 120, 950),
     ),
     scenario(
         "The rent is paid early",

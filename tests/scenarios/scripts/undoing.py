@@ -97,7 +97,7 @@ SCENARIOS = [
         answer(titles=["Renew papers"]),
         Assistant("Renew papers is back. The bank call stays in the trash."),
         after={1: {"deleted": DONE}, 8: {"version": 3}},
-        cost=(3, 9999, 9999),
+        cost=(3, 110, 1050),
     ),
     scenario(
         "Bring back what I deleted yesterday",
