@@ -59,6 +59,8 @@ def entry(step: Step, clock: CallClock, *, sent: Collection[str] = (), with_fiel
     if step.follower:
         next_due = step.follower.due_in(clock.zone)
         data["next"] = {"task_id": step.follower.id, **({"due": show(next_due)} if next_due else {})}
+    if due and state.repeat and "repeat" in step.fields:
+        data["due"] = show(due)  # the date from which the new rule counts, also if it stays
     return data
 
 
