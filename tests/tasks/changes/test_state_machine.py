@@ -69,7 +69,8 @@ class Writes(RuleBasedStateMachine):
     def begin(self, task: dict[str, Any], repeating: str) -> None:
         self.user = ToolUser(create_user(user_id="alice", time_zone="Europe/Berlin").pk)
         self.undo_names: list[str] = []
-        self.user.done("add_task", tasks=[task, {"title": "Repeats", "repeat": repeating}])
+        self._write("add_task", **task)
+        self.user.add("Repeats", repeat=repeating)
 
     @rule(task=new_task)
     def add(self, task: dict[str, Any]) -> None:
@@ -171,7 +172,7 @@ def test_every_write_can_be_taken_back_and_done_again(committed: None, clear_tab
     run_state_machine_as_test(
         Writes,
         settings=settings(
-            max_examples=settings.default.max_examples // 2,  # each write is also undone and done again
+            max_examples=settings().max_examples // 2,  # each write is also undone and done again
             suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
         ),
     )
