@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tasks.models import CHECKLIST_MAX, DESCRIPTION_MAX, ITEM_MAX, REPEAT_MAX, TAG_MAX, TAGS_MAX, TITLE_MAX
-from todo_mcp.core.arguments import Id, Text, is_empty, refuse
+from todo_mcp.core.arguments import MAX_EXACT_FLOAT, Id, Text, is_empty, refuse
 
 BATCH_MAX = 50  # tasks that one call adds, or changes in different ways
 IDS_MAX = 100  # tasks that one call completes, deletes or changes alike
@@ -23,7 +23,9 @@ def check_tag(tag: str) -> str:
 
 
 def _as_text(value: object) -> object:
-    """The number of an item may be an integer or text."""
+    """The number of an item may be an integer, also written as 2.0, or text."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT_FLOAT:
+        value = int(value)
     return str(value) if type(value) is int else value
 
 
@@ -37,7 +39,11 @@ def _line(maximum: int, text: str = "", **options: bool) -> Text:
 
 def _at_most(length: int) -> Any:
     """The maximum of a list. The texts say it to models, so the schema need not."""
-    return Field(max_length=length, json_schema_extra=lambda schema: schema.pop("maxItems", None))
+
+    def leave_out(schema: dict[str, Any]) -> None:
+        schema.pop("maxItems", None)
+
+    return Field(max_length=length, json_schema_extra=leave_out)
 
 
 _Tag = Annotated[str, _line(TAG_MAX, visible=True), AfterValidator(check_tag)]
