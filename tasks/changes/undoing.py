@@ -36,11 +36,12 @@ _UNKNOWN = (
 
 @dataclass(frozen=True)
 class Change:
-    """What one call did to one task: the version it left, the fields before it, and whether it was taken back since."""
+    """What one call did to one task: the version and the fields it left, the fields before it, and if it is undone."""
 
     task_id: int
     version: int
     before: dict[str, Any] | None  # None: the call added the task
+    after: dict[str, Any]
     is_undone: bool
 
 
@@ -50,7 +51,7 @@ def _write(user: UserId) -> Sql:
     The events of one transaction have one time, and the same author.
     """
     of_user, params = statements.user_sql(user)
-    before = ", ".join(f"older.{name}" for name in SEEN_FIELDS)
+    fields = ", ".join(f"{table}.{name}" for table in ("older", "task_events") for name in SEEN_FIELDS)
     sql = f"""
         WITH named AS (
             SELECT pgh_created_at, pgh_context FROM task_events
@@ -62,7 +63,7 @@ def _write(user: UserId) -> Sql:
             SELECT FROM task_events later
             WHERE later.pgh_obj_id = task_events.pgh_obj_id AND later.pgh_id > task_events.pgh_id
                 AND later.pgh_context ->> '{UNDOES}' = %s
-        ), {before}
+        ), {fields}
         FROM named JOIN task_events ON task_events.pgh_created_at = named.pgh_created_at
             AND task_events.pgh_context = named.pgh_context AND task_events.pgh_label <> 'delete'
         LEFT JOIN LATERAL (
@@ -97,10 +98,11 @@ def changes_of(user_id: str, name: str, now: datetime) -> list[Change]:
         Change(
             obj_id,
             number,
-            None if label == "insert" else dict(zip(SEEN_FIELDS, before, strict=True)),
+            None if label == "insert" else dict(zip(SEEN_FIELDS, fields[: len(SEEN_FIELDS)], strict=True)),
+            dict(zip(SEEN_FIELDS, fields[len(SEEN_FIELDS) :], strict=True)),
             is_undone,
         )
-        for obj_id, number, label, is_undone, *before in rows
+        for obj_id, number, label, is_undone, *fields in rows
     ]
 
 
@@ -156,8 +158,15 @@ def _keep_one_of_each_series(user_id: str, steps: Sequence[Step]) -> None:
 
 
 def _changed_since(changes: Sequence[Change], states: dict[int, TaskState]) -> list[Change]:
-    """The changes whose tasks have another version now, or are gone."""
-    return [one for one in changes if one.task_id not in states or states[one.task_id].version != one.version]
+    """The changes whose tasks are not as the call had left them, or are gone.
+
+    A later change that was itself taken back does not count, so that calls can be undone one after the other.
+    """
+    return [one for one in changes if one.task_id not in states or not _is_as_left(one, states[one.task_id])]
+
+
+def _is_as_left(change: Change, state: TaskState) -> bool:
+    return all(getattr(state, field) == value for field, value in change.after.items())
 
 
 def _conflict(task_id: int, state: TaskState | None) -> dict[str, Any]:
@@ -177,7 +186,8 @@ def undo_call(given: Given) -> TaskUpdated:
     with transaction.atomic(), history_note(**{UNDOES: name}):
         changes = changes_of(given.user_id, name, now)
         states = {one.id: one for one in statements.read(given.user_id, _ids(changes), lock=True)}
-        if _changed_since(changes, states):  # perhaps by the same undo, while this one waited for the tasks
+        if any(one.version != states[one.task_id].version for one in changes if one.task_id in states):
+            # Perhaps the same undo came first, while this one waited for the tasks.
             changes = changes_of(given.user_id, name, now)
         missing: list[int] = []
         if "task_ids" in given.sent:

@@ -146,7 +146,7 @@ async def test_an_update_changes_only_its_fields_and_updated_at(
     before: dict[str, Any] = await orm(lambda: dict(Task.objects.values().get()))
     await as_alice.call(door, "update_task", task_id=task.pk, title="New")
     after: dict[str, Any] = await orm(lambda: dict(Task.objects.values().get()))
-    assert {name for name in after if after[name] != before[name]} == {"title", "updated_at", "version"}
+    assert {name for name in after if after[name] != before[name]} == {"title", "updated_at", "version", "text_version"}
     assert after["updated_at"] > before["updated_at"]
 
 

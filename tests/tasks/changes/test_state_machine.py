@@ -169,5 +169,9 @@ def test_every_write_can_be_taken_back_and_done_again(committed: None, clear_tab
 
     Writes.clear = staticmethod(clear)
     run_state_machine_as_test(
-        Writes, settings=settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+        Writes,
+        settings=settings(
+            max_examples=settings.default.max_examples // 2,  # each write is also undone and done again
+            suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+        ),
     )
