@@ -3,7 +3,7 @@
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.dates.zones import UnknownZone, find_zone
 from todo_mcp.postgres.statements import Parameter, update
-from todo_mcp.users.models import User
+from todo_mcp.users.models import User, exact_zone
 
 _store_zone = update(lambda user: User.objects.filter(pk=user, time_zone=""), ["id"], time_zone=Parameter("time_zone"))
 
@@ -32,7 +32,7 @@ def create_user(
         name=name,
         is_staff=is_staff or is_superuser,
         is_superuser=is_superuser,
-        time_zone=time_zone,
+        time_zone=exact_zone(time_zone),
     )
 
 
