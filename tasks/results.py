@@ -40,12 +40,13 @@ class Changes(Output):
 
     @classmethod
     def of(cls, text: str, data: dict[str, Any]) -> Self:
-        """A result with this message and data, which are not validated: they are ours."""
-        return cls.model_construct(set(data), text=text, **data)  # type: ignore[return-value]
+        """A result with this message and data. They are ours, so pydantic need not look at each field."""
+        result = cls.__new__(cls)
+        result.__dict__.update(data, text=text)
+        return result
 
     def data(self) -> dict[str, Any]:
-        values = self.__dict__
-        return {name: values[name] for name in values if name in self.model_fields_set and values[name] is not None}
+        return {name: value for name, value in self.__dict__.items() if value is not None and name != TEXT}
 
     def message(self) -> str:
         return self.text

@@ -7,7 +7,7 @@ import psycopg
 from django.db import IntegrityError
 from django.utils import timezone
 
-from tasks import queries
+from tasks import queries, undo_names
 from tasks.changes import repeating, statements
 from tasks.changes.answers import (
     Step,
@@ -34,6 +34,7 @@ from todo_mcp.dates.zones import Clock, Due
 from todo_mcp.idempotency.services import run_once
 
 CONVERSATION_OF_USER = "tasks_conversation_user"  # the foreign key, made in migration 0001
+_TEXTS = {"title", "description", "conversation_id", "message_id"}
 _BESIDE_TASKS = ("time_zone", "idempotency_key", "conversation_id", "message_id")
 
 
@@ -77,6 +78,8 @@ def add(given: Given) -> TaskAdded:
         ConversationNotFound, UserNotFound: there is no such one.
         IdempotencyConflict: the key was used with other arguments.
     """
+    if given.sent.keys() <= _TEXTS and "title" in given.sent:
+        return _add_text(given)
     if "tasks" in given.sent:
         given.refuse_beside("tasks", _BESIDE_TASKS, "cannot stand beside tasks; put it into each of them")
     elif "title" not in given.sent:
@@ -93,6 +96,21 @@ def add(given: Given) -> TaskAdded:
         work=lambda: as_json(_add(given, clock)),
     )
     return TaskAdded.of(_repeated(result) if repeated else result.pop(TEXT), result)
+
+
+def _add_text(given: Given) -> TaskAdded:
+    """Add one task with a title and a description: most calls."""
+    now, title = timezone.now(), given.sent["title"]
+    task_id = _insert(given, [TaskState(title, given.sent.get("description", ""), created_at=now)])[0]
+    data = {
+        "task_id": task_id,
+        "title": title,
+        "created_at": now,
+        "version": 1,
+        "updated_at": now,
+        "undo": undo_names.encode(task_id, 1),
+    }
+    return TaskAdded.of(f"Added task {task_id}: {one_line(title)}.", data)
 
 
 def _add(given: Given, clock: CallClock) -> TaskAdded:
@@ -172,7 +190,7 @@ def _check_message(user_id: str, conversation_id: int | None, message_id: int | 
 def _fingerprint(given: Given) -> Any:
     """What two calls must have in common. A call without new arguments has the one of releases before."""
     sent = {name: value for name, value in given.sent.items() if name != "idempotency_key"}
-    if sent.keys() <= {"title", "description", "conversation_id", "message_id"}:
+    if sent.keys() <= _TEXTS:
         return [sent["title"], sent.get("description", ""), sent.get("conversation_id"), sent.get("message_id")]
     return {name: [task.sent() for task in value] if name == "tasks" else value for name, value in sent.items()}
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from tasks import queries, undo_names
+from tasks.changes import statements
 from tasks.changes.answers import (
     Step,
     clock_part,
@@ -44,9 +45,22 @@ def complete_tasks(given: Given) -> TaskCompleted:
         title, version, _ = rows[0]
         return TaskCompleted.of(*_done("Completed", which.task_id or 0, title, version, now))
     clock = given.clock()
-    steps, missing = _finish(
-        given, which, clock, Pool.TO_COMPLETE, lambda states: complete(given.user_id, states, clock, now)
-    )
+
+    def work(states: list[TaskState]) -> list[Step]:
+        return complete(given.user_id, states, clock, now)
+
+    steps: list[Step] = []
+    missing: list[int] = []
+    if which.is_only_an_id:  # it is complete already, is not there, or repeats
+        found = statements.read(given.user_id, which.ids())
+        if not found or found[0].deleted_at:
+            raise TaskNotFound(which.task_id or 0)
+        if found[0].completed and not found[0].repeat:
+            return _completed_before(found[0])
+        if found[0].completed:
+            steps = work(found)
+    if not steps:
+        steps, missing = _finish(given, which, clock, Pool.TO_COMPLETE, work)
     about_clock, said = clock_part(clock, is_named=names_a_day(steps))
     data = _data(given, steps, missing, clock) | about_clock
     if "tasks" in data:
@@ -63,6 +77,16 @@ def complete_tasks(given: Given) -> TaskCompleted:
             text = f"Task {step.after.id} was completed before: {title}. Nothing changed."
         text = sentences(text, next_in_words(step, clock), *step.notes)
     return TaskCompleted.of(sentences(text, *said), data)
+
+
+def _completed_before(state: TaskState) -> TaskCompleted:
+    data = {
+        "task_id": state.id,
+        "title": state.title,
+        "version": state.version,
+        "updated_at": state.updated_at,
+    }
+    return TaskCompleted.of(f"Task {state.id} was completed before: {one_line(state.title)}. Nothing changed.", data)
 
 
 def delete_tasks(given: Given) -> TaskDeleted:

@@ -1,32 +1,34 @@
 """The list of phrases for `repeat`. What is not in this list is refused, and so is what could mean two rules.
 
-Spelling is that of due dates: capitals, more spaces and one full stop at the end do not matter. Numbers from one to
-twelve may be words. Weekdays and months may be cut to three letters. `each` is `every`. Days are joined by commas,
+Spelling is that of due dates. Numbers from one to twelve may be words. `each` is `every`. Days are joined by commas,
 `and`, `&` or `/`.
 
-How often
-    daily, weekly, monthly, yearly, annually, once a week
-    every day, every other week, every 2 weeks, every third day
-    fortnightly (2 weeks), quarterly (3 months)
-Days
-    every Friday, Fridays, every Mon, Wed and Fri, every Monday to Thursday
-    every weekday, on workdays, every business day      Monday to Friday
-    every weekend, on weekends                          Saturday and Sunday
-    every other Tuesday, every second Tuesday           every 2 weeks
-    weekly on Friday, every 2 weeks on Tuesday, Tuesday every 2 weeks
-    every 15th, monthly on the 15th, every 2 months on the 1st and 15th, the 15th of each month
-    last day of every month, end of every month, every month on the last day
-    every last Friday of the month, first and third Monday of every month, every last Friday
-    last workday of every month
-    every 3 March, every March 3rd, yearly on 3 March, every 2 years on 3 March, 3 March every year
-    every last Sunday of March, last day of every year
-After completion
-    3 days after completion, also weeks, months and years
-A time, before or after all that
-    at 9am, 9:30pm, at 15:00, at noon, morning 9:00, afternoon 14:00, evening 18:00; every morning, Friday evenings
-An end
-    until 24 December           any due date that is a day; the last day on which it may happen
-    for 5 times                 the same as COUNT=5; for 5 weeks, if it happens once a week
+How often:
+
+- `daily`, `weekly`, `monthly`, `yearly`, `annually`, `once a week`
+- `every day`, `every other week`, `every 2 weeks`, `every third day`
+- `fortnightly`, `every fortnight`: 2 weeks; `quarterly`, `every quarter`: 3 months
+
+On which days:
+
+- `every Friday`, `Fridays`, `every Mon, Wed and Fri`, `every Monday to Thursday`
+- `every weekday`, `on workdays`, `every business day`: Monday to Friday; `every weekend`: Saturday and Sunday
+- `every other Tuesday`, `every second Tuesday`: every 2 weeks; but `every third Tuesday` is refused
+- `weekly on Friday`, `every 2 weeks on Tuesday`, `Tuesday every 2 weeks`
+- `every 15th`, `monthly on the 15th`, `every 2 months on the 1st and 15th`, `the 15th of each month`
+- `last day of every month`, `end of every month`, `every month on the last day`, `last day of every year`
+- `every last Friday of the month`, `first and third Monday of every month`, `every last Friday`
+- `last workday of every month`
+- `every 3 March`, `every March 3rd`, `yearly on 3 March`, `every 2 years on 3 March`, `every last Sunday of March`
+
+After completion: `3 days after completion`, also weeks, months and years.
+
+A time, before or after all that: `at 9am`, `9:30pm`, `at 15:00`, `at noon`, `every morning`, `Friday evenings`.
+
+An end, after all that:
+
+- `until 24 December`, or any due date that is a day: the last day on which it may happen
+- `for 5 times`; also `for 5 weeks` if it happens once a week
 """
 
 import re
@@ -152,13 +154,13 @@ def _every(phrase: str) -> str | None:
         return None
     days = _days(text.removeprefix("on "))
     third = re.fullmatch(rf"(?:the )?(?:\d\d?(?:nd|rd|th)) (?:workday|{WEEKDAY})", text, re.ASCII)
-    if not days or third or text in ("last day", "last", "end"):
+    if not days or third or text in ("1st day", "last day", "last", "end"):
         return None  # `every third Friday` could be every 3 weeks
     return f"FREQ={days.frequency};{days.part}"
 
 
 def _is_plural(phrase: str) -> bool:
-    last = phrase.split()[-1]
+    last = phrase.rpartition(" ")[2]
     return last.endswith("s") and last not in WEEKDAYS
 
 

@@ -69,7 +69,7 @@ def _cut_time(phrase: str, text: str) -> tuple[str, time | None]:
     try:
         local = read_due(f"2000-01-01 {match['time']}", Clock(datetime(2000, 1, 1, tzinfo=UTC), find_zone("UTC")))
     except NotUnderstood as error:
-        raise NotARule(str(error)) from None
+        raise NotARule(f"{error}; for example every day at 9am") from None
     if not isinstance(local, datetime):
         raise NotARule(why_not(text))
     if part and not PARTS[part][1] <= local.hour < PARTS[part][2]:

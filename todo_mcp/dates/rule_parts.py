@@ -15,8 +15,8 @@ FREQUENCIES: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 DAY_CODES: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 EXAMPLE: Final = "for example FREQ=WEEKLY;BYDAY=MO"
 
-# The lists of numbers: the field of `Parts`, the largest number, whether negative ones count from the end, and the
-# frequencies for which RFC 5545 allows the part.
+# The lists of numbers. Each has the field of `Parts`, the largest number, and whether negative ones count from the end.
+# The last item is the frequencies for which RFC 5545 allows the part.
 _LISTS: Final = {
     "BYMONTH": ("months", 12, False, FREQUENCIES),
     "BYWEEKNO": ("week_numbers", 53, True, ("YEARLY",)),

@@ -38,7 +38,7 @@ class Next(NamedTuple):
     """The next date of a rule, and the dates between that are left out."""
 
     day: date | None
-    left_out: int = 0  # at most MOST_LEFT_OUT, which means: so many or more
+    left_out: int = 0  # MOST_LEFT_OUT means that many or more
     named: tuple[date, ...] = ()  # the first of them, at most MOST_NAMED
 
 
@@ -62,8 +62,8 @@ class Rule(Parts):
     def first(self, start: date, not_before: date | None = None, moment_of: MomentOf | None = None) -> date | None:
         """Return the first date of a new series from `start` on.
 
-        With an INTERVAL, a series starts with all days of a period: every 3 weeks on Monday and Wednesday, said on a
-        Wednesday, starts on the Monday after it. With `not_before`, dates of the series before that day are passed.
+        With an INTERVAL, a series starts with all days of a period. For example, every 3 weeks on Monday and Wednesday
+        starts next Monday if today is Wednesday. With `not_before`, dates of the series before that day are passed.
         """
         if self.after_completion:
             day: date | None = max(start, not_before or start)
@@ -77,7 +77,7 @@ class Rule(Parts):
         """Return the first date of the series after the occurrence's own date and after another date.
 
         A rule after completion counts from `after` alone, which is then the day of completion.
-        There is none if this was the last of COUNT, if UNTIL is over, or if it is more than 100 years away.
+        Its day is None after the last of COUNT, after UNTIL, and if it is more than 100 years away.
         """
         after = max(after, own) if not self.after_completion else after
         if self.count == 1 or after.year > LAST_YEAR:
@@ -211,7 +211,10 @@ class Rule(Parts):
         return days
 
     def _on_weekdays(self, first: int, last: int, begin: int, end: int) -> set[int]:
-        """Return the ordinals from `first` to `last` on the weekdays. Numbers in BYDAY count from `begin` to `end`."""
+        """Return the ordinals from `first` to `last` on the weekdays, and perhaps some that are outside.
+
+        Numbers in BYDAY count from `begin` to `end`.
+        """
         fitting: set[int] = set()
         for number, weekday in self.weekdays:
             if number == 0:
@@ -220,7 +223,7 @@ class Rule(Parts):
                 fitting.add(begin + (weekday + 1 - begin) % 7 + 7 * (number - 1))
             else:
                 fitting.add(end - (end - 1 - weekday) % 7 + 7 * (number + 1))
-        return {day for day in fitting if begin <= day <= end}
+        return fitting
 
 
 def _far(start: date) -> date:
