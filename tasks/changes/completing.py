@@ -69,17 +69,17 @@ def reopen(
         removed = follower.copy()
         removed.deleted_at = removed.updated_at = now
         return after, [removed], ["Its next occurrence was removed."]
-    return after, [], _keep_one_repeating(after, family)
+    return after, [], keep_one_repeating(after, family)
 
 
 def restore(state: TaskState, family: Sequence[TaskState]) -> tuple[TaskState, list[str]]:
     """Bring a task back from the trash. Returns it, and what the answer says."""
     after = state.copy()
     after.deleted_at = None
-    return after, [] if after.completed else _keep_one_repeating(after, family)
+    return after, [] if after.completed else keep_one_repeating(after, family)
 
 
-def _keep_one_repeating(state: TaskState, family: Sequence[TaskState]) -> list[str]:
+def keep_one_repeating(state: TaskState, family: Sequence[TaskState]) -> list[str]:
     """Drop the repeat of the task if another open task of its series repeats."""
     if state.repeat and any(one.repeat and _is_open(one) and one.id != state.id for one in family):
         state.set_repeat("", None)

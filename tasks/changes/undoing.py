@@ -41,10 +41,29 @@ class Change:
     version: int
     before: dict[str, Any] | None  # None: the call added the task
     is_undone: bool
+    is_past: bool = False  # the task has a later event
 
 
 def _write(user: UserId) -> Sql:
-    """The events of one call, each with the event before it, and whether a later one takes the call back.
+    """The events of the call that gave a task this version."""
+    of_user, params = statements.user_sql(user)
+    named = f"""
+        pgh_obj_id = %s AND version = %s AND user_id = {of_user} AND pgh_label <> 'delete'
+        AND pgh_created_at > %s AND pgh_context ->> 'transport' IS NOT NULL
+    """
+    values = [Parameter("task_id"), Parameter("version"), *params, Parameter("since")]
+    return _of_call(named, values, f"later.pgh_context ->> '{UNDOES}' = %s", [Parameter("call")], user)
+
+
+def _write_by_event(user: UserId) -> Sql:
+    """The events of the call that wrote this event, whoever made it and however long ago."""
+    of_user, params = statements.user_sql(user)
+    named = f"pgh_id = %s AND user_id = {of_user} AND pgh_label <> 'delete'"
+    return _of_call(named, [Parameter("event_id"), *params], "true", [], user)
+
+
+def _of_call(named: str, values: list[Any], later: str, later_values: list[Any], user: UserId) -> Sql:
+    """The events of one call, each with the event before it, and whether the task has such a later event.
 
     The events of one transaction have one time, and the same author.
     """
@@ -52,18 +71,15 @@ def _write(user: UserId) -> Sql:
     before = ", ".join(f"older.{name}" for name in SEEN_FIELDS)
     sql = f"""
         WITH named AS (
-            SELECT pgh_created_at, pgh_context FROM task_events
-            WHERE pgh_obj_id = %s AND version = %s AND user_id = {of_user} AND pgh_label <> 'delete'
-                AND pgh_created_at > %s AND pgh_context ->> 'transport' IS NOT NULL
-            ORDER BY pgh_id DESC LIMIT 1
+            SELECT pgh_created_at, pgh_context FROM task_events WHERE {named} ORDER BY pgh_id DESC LIMIT 1
         )
         SELECT task_events.pgh_obj_id, task_events.version, task_events.pgh_label, EXISTS (
             SELECT FROM task_events later
             WHERE later.pgh_obj_id = task_events.pgh_obj_id AND later.pgh_id > task_events.pgh_id
-                AND later.pgh_context ->> '{UNDOES}' = %s
+                AND {later}
         ), {before}
         FROM named JOIN task_events ON task_events.pgh_created_at = named.pgh_created_at
-            AND task_events.pgh_context = named.pgh_context AND task_events.pgh_label <> 'delete'
+            AND task_events.pgh_context IS NOT DISTINCT FROM named.pgh_context AND task_events.pgh_label <> 'delete'
         LEFT JOIN LATERAL (
             SELECT {_COLUMNS} FROM task_events previous
             WHERE previous.pgh_obj_id = task_events.pgh_obj_id AND previous.pgh_id < task_events.pgh_id
@@ -72,11 +88,11 @@ def _write(user: UserId) -> Sql:
         WHERE task_events.user_id = {of_user}
         ORDER BY task_events.pgh_id
     """  # noqa: S608 (names of columns)
-    values = [Parameter("task_id"), Parameter("version"), *params, Parameter("since"), Parameter("call"), *params]
-    return sql, values
+    return sql, [*values, *later_values, *params]
 
 
 _changes_of = Statement(_write)
+_changes_of_event = Statement(_write_by_event)
 
 
 def changes_of(user_id: str, name: str, now: datetime) -> list[Change]:
@@ -103,6 +119,16 @@ def changes_of(user_id: str, name: str, now: datetime) -> list[Change]:
     ]
 
 
+def changes_of_event(user_id: str, event_id: int) -> list[Change]:
+    """What the call did that wrote this event of the history; for operators. Empty if there is no such event."""
+    changes: dict[int, Change] = {}
+    for obj_id, number, label, is_past, *before in _changes_of_event(user_id=user_id, event_id=event_id):
+        first = changes.get(obj_id)  # the call may have changed a task more than once
+        older = None if label == "insert" else dict(zip(SEEN_FIELDS, before, strict=True))
+        changes[obj_id] = Change(obj_id, number, first.before if first else older, is_undone=False, is_past=is_past)
+    return list(changes.values())
+
+
 def together(changes: Sequence[Change], states: Sequence[TaskState], ids: Sequence[int]) -> set[int | None]:
     """These tasks, and with a completed one its next occurrence, if the call added it, and the other way round."""
     of_call: set[int | None] = {change.task_id for change in changes}
@@ -120,9 +146,7 @@ def undo(user_id: str, changes: Sequence[Change], states: dict[int, TaskState], 
     Raises:
         VersionConflict: some of the tasks have changed since.
     """
-    conflicts = [
-        change for change in changes if change.task_id not in states or states[change.task_id].version != change.version
-    ]
+    conflicts = [change for change in changes if has_changed(change, states.get(change.task_id))]
     if conflicts:
         raise VersionConflict(
             "Some of these tasks have changed since, and nothing was done. See data.conflicts; to undo the others, "
@@ -142,6 +166,11 @@ def undo(user_id: str, changes: Sequence[Change], states: dict[int, TaskState], 
         steps.append(Step(before, after))
     save_steps(user_id, steps)
     return steps
+
+
+def has_changed(change: Change, state: TaskState | None) -> bool:
+    """Whether the task has changed since the call, or is gone."""
+    return state is None or state.version != change.version or change.is_past
 
 
 def _conflict(task_id: int, state: TaskState | None) -> dict[str, Any]:

@@ -90,6 +90,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         indexes = [
             models.Index(fields=["created_at"], name="users_created"),  # counts new users per day
             models.Index(Upper("email"), name="users_email"),  # finds the user of a forgotten password
+            models.Index(fields=["time_zone"], name="users_zone"),  # which zones are in use, and whose 9 o'clock it is
         ]
 
     def __str__(self) -> str:

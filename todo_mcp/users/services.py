@@ -1,5 +1,7 @@
 """Create, activate and deactivate users, and set their time zones, for commands, the admin and sign-in."""
 
+from django.db import connection
+
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.dates.zones import UnknownZone, find_zone
 from todo_mcp.postgres.statements import Parameter, update
@@ -82,3 +84,22 @@ def adopt_time_zone(*, user_id: str, time_zone: str) -> str:
         return ""
     User.objects.filter(pk=user_id, time_zone="").update(time_zone=name)
     return name
+
+
+# Reads one entry of the index for each zone. DISTINCT would read all users.
+_ZONES_IN_USE = """
+WITH RECURSIVE zones AS (
+    (SELECT time_zone FROM users ORDER BY time_zone LIMIT 1)
+    UNION ALL
+    SELECT (SELECT time_zone FROM users WHERE time_zone > zones.time_zone ORDER BY time_zone LIMIT 1)
+    FROM zones WHERE time_zone IS NOT NULL
+)
+SELECT time_zone FROM zones WHERE time_zone IS NOT NULL
+"""
+
+
+def zones_in_use() -> list[str]:
+    """The time zones that users have; "" if some have none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ZONES_IN_USE)
+        return [name for (name,) in cursor.fetchall()]
