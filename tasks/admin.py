@@ -259,7 +259,7 @@ class TaskAdmin(BaseAdmin):
             due_in_words(task.due_on, task.due_at, zone),
             text,
             format_html(" <small>{}</small>", zone) if task.due_at else "",
-            format_html(' <span class="todo-fails">overdue</span>') if is_over else "",
+            format_html(' <span class="todo-fails">{}</span>', "overdue") if is_over else "",
         )
 
     @admin.display(description="priority")
