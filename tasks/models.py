@@ -71,6 +71,8 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
     previous = models.BigIntegerField(null=True, blank=True, editable=False)
     checklist = models.JSONField(default=list, db_default=_NO_ITEMS, blank=True)  # of {"text": …, "done": …}
     version = models.IntegerField(default=1, db_default=1, editable=False)  # a trigger counts it
+    # The version that last changed what a search reads. A trigger sets it; the index of words is for these versions.
+    text_version = models.IntegerField(default=1, db_default=1, editable=False)
     # The origin of the task. Migration 0001 adds the composite foreign key on conversation and user.
     conversation = models.ForeignKey(
         "conversations.Conversation",

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Self
 
 from pydantic import Field
-from typing_extensions import TypedDict
 
 from todo_mcp.core.envelope import Output, to_json
 
@@ -67,42 +66,16 @@ class TaskAdded(Changes):
 class TaskCompleted(Changes):
     """The result of complete_task."""
 
-    summary = ("task_id", "tasks", "not_found", "next", "undo")
+    summary = ("task_id", "tasks", "next", "undo")
 
 
 class TaskDeleted(Changes):
     """The result of delete_task."""
 
-    summary = ("task_id", "tasks", "not_found", "undo")
+    summary = ("task_id", "tasks", "undo")
 
 
 class TaskUpdated(Changes):
     """The result of update_task."""
 
-    summary = ("task_id", "updated_fields", "tasks", "not_found", "undo")
-
-
-class TaskOut(TypedDict):
-    task_id: int
-    title: str
-    description: str
-    completed: bool
-    created_at: datetime
-    updated_at: datetime
-
-
-class TaskList(Output):
-    tasks: list[TaskOut]
-    returned: int
-    total: int = Field(description="Tasks with this status on all pages, counted up to 1000.")
-    total_is_exact: bool
-    has_more: bool
-    next_cursor: str | None = Field(description="Send it as cursor for the next page; null on the last page.")
-
-    def message(self) -> str:
-        total = self.total if self.total_is_exact else f"more than {self.total}"
-        if self.has_more:
-            return f"Showing {self.returned} of {total}. For the rest call list_tasks again with this next_cursor."
-        if self.returned == self.total:
-            return f"Showing all {total}." if total else "No tasks."
-        return f"Showing {self.returned} of {total}. This is the last page."
+    summary = ("task_id", "updated_fields", "tasks", "undo")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tasks.models import CHECKLIST_MAX, DESCRIPTION_MAX, ITEM_MAX, REPEAT_MAX, TAG_MAX, TAGS_MAX, TITLE_MAX
-from todo_mcp.core.arguments import Id, Integer, Text, is_empty, refuse
+from todo_mcp.core.arguments import Id, Text, is_empty, refuse
 
 BATCH_MAX = 50  # tasks that one call adds, or changes in different ways
 IDS_MAX = 100  # tasks that one call completes, deletes or changes alike
@@ -15,7 +15,8 @@ PHRASE_MAX = 100  # characters of words for a day
 _NOT_IN_TAG = re.compile(r"[^\w -]")
 
 
-def _check_tag(tag: str) -> str:
+def check_tag(tag: str) -> str:
+    """The tag with single spaces. Refuses other characters than those of tags."""
     if wrong := _NOT_IN_TAG.search(tag):
         raise refuse("must be letters, digits, -, _ or spaces; leave out {char}", char=ascii(wrong[0])[1:-1])
     return " ".join(tag.split())
@@ -34,12 +35,17 @@ def _line(maximum: int, text: str = "", **options: bool) -> Text:
     return Text(minimum=1, maximum=maximum, trim=True, in_schema=False, description=text, **options)
 
 
-_Tag = Annotated[str, _line(TAG_MAX, visible=True), AfterValidator(_check_tag)]
+def _at_most(length: int) -> Any:
+    """The maximum of a list. The texts say it to models, so the schema need not."""
+    return Field(max_length=length, json_schema_extra=lambda schema: schema.pop("maxItems", None))
+
+
+_Tag = Annotated[str, _line(TAG_MAX, visible=True), AfterValidator(check_tag)]
 _Item = Annotated[str, _line(ITEM_MAX, lines=True, visible=True)]
 _ItemChoice = Annotated[str, _line(ITEM_MAX), BeforeValidator(_as_text)]
-_Tags = Annotated[list[_Tag], Field(max_length=TAGS_MAX)]
-_Items = Annotated[list[_Item], Field(max_length=CHECKLIST_MAX)]
-_Choices = Annotated[list[_ItemChoice], Field(max_length=CHECKLIST_MAX)]
+_Tags = Annotated[list[_Tag], _at_most(TAGS_MAX)]
+_Items = Annotated[list[_Item], _at_most(CHECKLIST_MAX)]
+_Choices = Annotated[list[_ItemChoice], _at_most(CHECKLIST_MAX)]
 _Phrase = Annotated[str, _line(PHRASE_MAX)]
 _Description = Text(maximum=DESCRIPTION_MAX, lines=True, in_schema=False)
 
@@ -64,7 +70,7 @@ NewTags = Annotated[_Tags, Field(description="Replaces all tags.")]
 SomeTags = _Tags
 Checklist = Annotated[_Items, Field(description="Up to 50 steps or things, as texts.")]
 NewChecklist = Annotated[_Items, Field(description="Replaces all items; equal texts keep their mark.")]
-NewItems = Annotated[_Items, Field(description="Things to add to the checklist; one that is there is not added again.")]
+NewItems = Annotated[_Items, Field(description="Things for the checklist; one that is there is not added again.")]
 RemovedItems = Annotated[_Choices, Field(description="Items by number or words.")]
 CheckedItems = Annotated[_Choices, Field(description="Items now done, by words or number from 1; * is all.")]
 UncheckedItems = Annotated[_Choices, Field(description="Items open again.")]
@@ -79,7 +85,7 @@ Append = Annotated[
         maximum=DESCRIPTION_MAX,
         lines=True,
         in_schema=False,
-        description="Text for a new line under the description; the rest stays.",
+        description="A new line under the description; the rest stays.",
     ),
 ]
 Clear = Annotated[list[ClearedField], Field(description="Fields to empty.")]
@@ -89,18 +95,18 @@ Match = Annotated[
         minimum=1,
         maximum=MATCH_MAX,
         trim=True,
-        description="Telling words of the title, such as bank card. Instead of an id. One open task must fit.",
+        description="Telling words of the title, such as bank card. One open task must fit.",
     ),
 ]
 TaskId = Annotated[
-    int, Id(description="From an earlier answer. Never guess it. Send exactly one of match, task_id, task_ids.")
+    int, Id(description="From an earlier answer; never guess it. Send exactly one of match, task_id, task_ids.")
 ]
 TaskIds = Annotated[list[Annotated[int, Id()]], Field(max_length=IDS_MAX, description="1 to 100 ids.")]
 ExpectedVersion = Annotated[
     int,
     Id(
         maximum=2**31 - 1,
-        description="The task's version as you read it: refused if it has changed since. One task only.",
+        description="The version you read: refused if it has changed since. One task only.",
     ),
 ]
 Reopen = Annotated[bool, Field(description="true: open a completed task again.")]
@@ -109,7 +115,7 @@ Undo = Annotated[
     str,
     _line(64, "The undo of an earlier answer, alone or with the task_ids to take back. Newest first."),
 ]
-TimeZone = Annotated[str, _line(100, "IANA name, such as Europe/Berlin, only if the person or app told you.")]
+TimeZone = Annotated[str, _line(100, "Such as Europe/Berlin, only if the person or app told you.")]
 NewTimeZone = Annotated[str, _line(100, "As in add_task; alone, it becomes the person's zone.")]
 IdempotencyKey = Annotated[
     str,
@@ -129,13 +135,8 @@ UpdateKey = Annotated[
         description="As in add_task; for append and +1 day, which a retry would do twice.",
     ),
 ]
-ConversationId = Annotated[int, Id(description="Set by the chat backend: the stored conversation it came from.")]
-MessageId = Annotated[int, Id(description="Set by the chat backend: the message in that conversation.")]
-Status = Annotated[
-    Literal["all", "pending", "completed"],
-    Field(description="Which tasks: all, only pending ones (still to do) or only completed ones."),
-]
-Limit = Annotated[int, Integer(minimum=1, maximum=100, description="1 to 100. Default 50.")]
+ConversationId = Annotated[int, Id(description="Set by the chat backend.")]
+MessageId = Annotated[int, Id(description="Set by the chat backend.")]
 
 
 class _Part(BaseModel):

@@ -60,7 +60,7 @@ def complete_tasks(given: Given) -> TaskCompleted:
         if found[0].completed:
             steps = work(found)
     if not steps:
-        steps, missing = _finish(given, which, clock, Pool.TO_COMPLETE, work)
+        steps, missing = _finish(given, which, clock, Pool.COMPLETE, work)
     about_clock, said = clock_part(clock, is_named=names_a_day(steps))
     data = _data(given, steps, missing, clock) | about_clock
     if "tasks" in data:
@@ -104,7 +104,7 @@ def delete_tasks(given: Given) -> TaskDeleted:
         text, data = _done("Deleted", which.task_id or 0, title, version, now)
         return TaskDeleted.of(sentences(text, _IN_TRASH, _SERIES_ENDED if repeat else ""), data)
     clock = given.clock()
-    steps, missing = _finish(given, which, clock, Pool.TO_DELETE, lambda states: _delete(given.user_id, states, now))
+    steps, missing = _finish(given, which, clock, Pool.DELETE, lambda states: _delete(given.user_id, states, now))
     data = _data(given, steps, missing, clock)
     done = [step for step in steps if step.is_changed]
     if not done:

@@ -1,5 +1,6 @@
 """The dates of a repeating task: the first one, and the task that follows when one is completed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -35,6 +36,8 @@ def begin(phrase: str, clock: Clock, due: Due | None) -> Series:
                 raise Refused("repeat", f"its time {local:%H:%M} is not the time of due, {due:%H:%M}; send one of them")
         elif local is not None:
             due = at(due, local, clock.zone)
+        if rule.is_over(*_day_and_moment(due)):
+            raise Refused("repeat", "ends before the due date; send a later UNTIL, or an earlier due")
         return Series(rule, due, (*_strange_first(rule, due), *_short_months(rule, due)))
     day = rule.first(clock.today)
     if day and local is not None and clock.is_past(at(day, local, clock.zone)):
@@ -116,6 +119,12 @@ def left_out(following: Next, clock: Clock) -> str:
     named = [show_in_words(day, clock) for day in following.named]
     more = following.left_out - len(named)
     return f"Left out: {'; '.join(named)}{f' and {more} more' if more else ''}."
+
+
+def _day_and_moment(due: Due) -> tuple[date, Callable[[date], datetime] | None]:
+    if isinstance(due, datetime):
+        return due.date(), lambda day: due
+    return due, None
 
 
 def _read(phrase: str, clock: Clock) -> tuple[Rule, time | None]:

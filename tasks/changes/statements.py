@@ -33,7 +33,7 @@ _TYPES = {
     "checklist": "jsonb",
 }
 _ADDED = (*SEEN_FIELDS, "created_at", "updated_at", "series", "previous")
-_SELECTED = ", ".join(f"tasks.{name}" for name in COLUMNS)
+SELECTED = ", ".join(f"tasks.{name}" for name in COLUMNS)
 
 
 def user_sql(user: UserId) -> Sql:
@@ -50,7 +50,7 @@ def _find(condition: str, ending: str = "", *parameters: str) -> Statement:
     def write(user: UserId) -> Sql:
         of_user, params = user_sql(user)
         values = [Parameter(name) for name in parameters]
-        sql = f"SELECT {_SELECTED} FROM tasks WHERE user_id = {of_user} AND {condition} ORDER BY id {ending}"  # noqa: S608
+        sql = f"SELECT {SELECTED} FROM tasks WHERE user_id = {of_user} AND {condition} ORDER BY id {ending}"  # noqa: S608
         return sql, [*params, *values]
 
     return Statement(write)

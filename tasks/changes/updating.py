@@ -72,7 +72,9 @@ def update_tasks(given: Given) -> TaskUpdated:
 
 def _update(given: Given) -> TaskUpdated:
     if "undo" in given.sent:
-        given.refuse_beside("undo", ("task_ids",), "cannot stand beside undo, which takes a whole call back")
+        given.refuse_beside(
+            "undo", ("task_ids", "idempotency_key"), "cannot stand beside undo, which takes a whole call back"
+        )
         return undoing.undo_call(given)
     if "tasks" in given.sent:
         given.refuse_beside("tasks", _BESIDE_TASKS, "cannot stand beside tasks; put the change into each of them")
@@ -131,7 +133,7 @@ def _unchanged(states: list[TaskState], task_id: int) -> TaskUpdated:
 def _update_alike(given: Given, which: Which, changes: dict[str, Any]) -> TaskUpdated:
     """The same change for each of the tasks."""
     clock, now = given.clock(), timezone.now()
-    pool = Pool.TO_RESTORE if "restore" in changes else Pool.TO_REOPEN if "reopen" in changes else Pool.TO_CHANGE
+    pool = Pool.RESTORE if "restore" in changes else Pool.REOPEN if "reopen" in changes else Pool.CHANGE
     in_series = "restore" in changes or "reopen" in changes
 
     def work(states: list[TaskState]) -> tuple[list[Step], list[Edited]]:

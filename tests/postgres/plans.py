@@ -23,7 +23,7 @@ _PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _MODES = ("force_custom_plan", "force_generic_plan")
 
 
-def complaints(work: Callable[[], Any]) -> list[str]:
+def complaints(work: Callable[[], Any], read_max: int = READ_MAX, sorted_max: int = SORTED_MAX) -> list[str]:
     """Problems in how PostgreSQL executes the work: a table read from end to end, too many rows read, rows sorted.
 
     The work is done twice and rolled back, in the caller's transaction.
@@ -37,9 +37,9 @@ def complaints(work: Callable[[], Any]) -> list[str]:
                 work()
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # includes the checks that the commit would make
             after = _read(cursor)
-            problems |= dict.fromkeys(_excess(before, after))
+            problems |= dict.fromkeys(_excess(before, after, read_max))
             for query in captured.captured_queries:
-                problems |= dict.fromkeys(_sorts(cursor, query["sql"] or ""))
+                problems |= dict.fromkeys(_sorts(cursor, query["sql"] or "", sorted_max))
             transaction.set_rollback(True)
     return list(problems)
 
@@ -50,16 +50,16 @@ def _read(cursor: Any) -> dict[str, tuple[int, int]]:
     return {name: (scans, rows) for name, scans, rows in cursor.fetchall()}
 
 
-def _excess(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> Iterator[str]:
+def _excess(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]], read_max: int) -> Iterator[str]:
     for name, (scans, rows) in after.items():
         read = rows - before[name][1]
         if scans > before[name][0]:
             yield f"{name} was read from end to end: {read} rows"
-        elif read > READ_MAX:
+        elif read > read_max:
             yield f"{name}: {read} entries were read"
 
 
-def _sorts(cursor: Any, sql: str) -> Iterator[str]:
+def _sorts(cursor: Any, sql: str, sorted_max: int) -> Iterator[str]:
     if not sql.startswith(_PLANNED):
         return
     generic = "%s" in sql  # a prepared statement, without its values
@@ -74,7 +74,7 @@ def _sorts(cursor: Any, sql: str) -> Iterator[str]:
     for node in nodes:
         if node["Node Type"] == "Seq Scan":
             yield f"{node['Relation Name']} would be read from end to end; indexes used: {indexes}: {sql}"
-        elif "Sort" in node["Node Type"] and node["Plans"][0]["Plan Rows"] > SORTED_MAX:
+        elif "Sort" in node["Node Type"] and node["Plans"][0]["Plan Rows"] > sorted_max:
             yield f"rows from {indexes} would be sorted: {sql}"
 
 

@@ -102,7 +102,7 @@ def test_listing_is_one_statement_however_long_the_list(alice: User, statements:
 def test_an_empty_page_after_the_last_costs_one_more_statement_for_the_total(
     task_id: int, statements: Statements
 ) -> None:
-    cursor = Position(TaskFactory.create().created_at.replace(year=1999), 1)
+    cursor = Position(TaskFactory.create().created_at.replace(year=1999), 1).encode()
     assert statements(lambda: list_tasks(user_id="alice", cursor=cursor)) == ["SELECT", "SELECT"]
 
 

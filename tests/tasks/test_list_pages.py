@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tasks.lists.arguments import Status
 from tasks.models import Task
-from tasks.schemas import Status, TaskOut
 from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
 from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
 from tests.support.factories import TaskFactory, UserFactory
-from todo_mcp.core.pagination import Position, decode
+from todo_mcp.core.pagination import Position
 from todo_mcp.users.models import User
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -44,9 +45,9 @@ def matching(user_id: str, status: str) -> set[int]:
     )
 
 
-def walk(user_id: str, status: str, limit: int, between: Callable[[], None]) -> tuple[list[TaskOut], set[int]]:
+def walk(user_id: str, status: str, limit: int, between: Callable[[], None]) -> tuple[list[dict[str, Any]], set[int]]:
     """Read all pages. Returns every task on them, and the ids of the tasks that stayed in the list."""
-    tasks: list[TaskOut] = []
+    tasks: list[dict[str, Any]] = []
     stable_ids = matching(user_id, status)
     page = list_tasks(user_id=user_id, status=status, limit=limit)  # type: ignore[arg-type]
     while True:
@@ -58,8 +59,7 @@ def walk(user_id: str, status: str, limit: int, between: Callable[[], None]) -> 
             return tasks, stable_ids & matching(user_id, status)
         between()
         stable_ids &= matching(user_id, status)
-        cursor = decode(page.next_cursor)
-        page = list_tasks(user_id=user_id, status=status, limit=limit, cursor=cursor)  # type: ignore[arg-type]
+        page = list_tasks(user_id=user_id, status=status, limit=limit, cursor=page.next_cursor)  # type: ignore[arg-type]
 
 
 @pytest.mark.django_db
@@ -101,7 +101,7 @@ def test_pages_of_any_size_show_the_same_list(status: str) -> None:
 def test_a_cursor_past_the_last_task_gives_an_empty_page_with_the_total() -> None:
     user = UserFactory.create()
     TaskFactory.create_batch(3, user=user)
-    page = list_tasks(user_id=user.pk, cursor=Position(datetime.min.replace(tzinfo=UTC), 1))
+    page = list_tasks(user_id=user.pk, cursor=Position(datetime.min.replace(tzinfo=UTC), 1).encode())
     assert (page.tasks, page.returned, page.total, page.has_more, page.next_cursor) == ([], 0, 3, False, None)
     assert page.message() == "Showing 0 of 3. This is the last page."
 
@@ -113,12 +113,12 @@ def test_a_total_is_exact_up_to_a_thousand_and_then_says_that_there_are_more(sta
     Task.objects.bulk_create(Task(user=user, title=f"Task {n}", created_at=NOON) for n in range(1000))
     page = list_tasks(user_id=user.pk, status=status)
     assert (page.total, page.total_is_exact, page.message().split(".")[0]) == (1000, True, "Showing 50 of 1000")
-    oldest = decode(page.next_cursor or "")
+    oldest = Position(NOON, 1).encode()
     TaskFactory.create(user=user)
     page = list_tasks(user_id=user.pk, status=status)
     assert (page.total, page.message().split(".")[0]) == (1000, "Showing 50 of more than 1000")
     assert page.data()["total_is_exact"] is False
-    page = list_tasks(user_id=user.pk, status=status, cursor=Position(oldest.at, 1))
+    page = list_tasks(user_id=user.pk, status=status, cursor=oldest)
     assert (page.returned, page.total, page.total_is_exact) == (0, 1000, False)
     assert page.message() == "Showing 0 of more than 1000. This is the last page."
 
@@ -127,7 +127,7 @@ def test_a_total_is_exact_up_to_a_thousand_and_then_says_that_there_are_more(sta
 def test_a_cursor_before_the_first_task_gives_the_first_page() -> None:
     user = UserFactory.create()
     TaskFactory.create_batch(3, user=user)
-    cursor = Position(datetime.max.replace(tzinfo=UTC), 2**63 - 1)
+    cursor = Position(datetime.max.replace(tzinfo=UTC), 2**63 - 1).encode()
     assert list_tasks(user_id=user.pk, cursor=cursor).tasks == list_tasks(user_id=user.pk).tasks
 
 

@@ -21,7 +21,7 @@ BAD: dict[str, list[Any]] = {
     "status": ["All", "done", "all ", "null", True, 0, ["all"], {}],
     "cursor": [0, True, ["x"], {}, "null", "x", "MTcuMQ==", "\ud800"],
     "page": [2],
-    "task_id": [1],
+    "task_id": [-1, 2**63, 1.5, True, "x", [1], {}],
 }
 
 
@@ -34,8 +34,14 @@ async def test_a_list_shows_every_field_of_each_task_newest_first(as_alice: Call
     second = (await as_alice.call(door, "add_task", title="Call Eve"))["data"]
     completion = (await as_alice.call(door, "complete_task", task_id=first["task_id"]))["data"]
     envelope = await as_alice.call(door, "list_tasks")
+    clock = {name: envelope["data"].pop(name) for name in ("now", "weekday", "time_zone")}
+    assert clock["now"].endswith("+00:00") and clock["weekday"].endswith("day") and clock["time_zone"] == "UTC"
     newest = {**second, "description": "", "completed": False, "updated_at": second["created_at"]}
-    oldest = {**first, "description": "Two litres", "completed": True, "updated_at": completion["updated_at"]}
+    oldest = {**first, "description": "Two litres", "completed": True}
+    oldest |= {"completed_at": completion["updated_at"]}
+    oldest |= {name: completion[name] for name in ("updated_at", "version")}
+    for task in (newest, oldest):
+        del task["undo"]
     assert envelope == {
         "status": "success",
         "data": {
@@ -52,13 +58,16 @@ async def test_a_list_shows_every_field_of_each_task_newest_first(as_alice: Call
 
 async def test_an_empty_list_says_so(as_alice: Caller, door: str) -> None:
     envelope = await as_alice.call(door, "list_tasks")
-    assert envelope["data"] == {
+    data = envelope["data"]
+    clock = {name: data[name] for name in ("now", "weekday", "time_zone")}
+    assert data == {
         "tasks": [],
         "returned": 0,
         "total": 0,
         "total_is_exact": True,
         "has_more": False,
         "next_cursor": None,
+        **clock,
     }
     assert envelope["message"] == "No tasks."
 

@@ -176,6 +176,6 @@ UserId = Annotated[
         minimum=1,
         maximum=255,
         in_schema=False,
-        description="Leave out. Only a service names a user.",
+        description="Only for services.",
     ),
 ]
