@@ -58,3 +58,6 @@ class DueList(Output):
     tasks: list[DueTask]
     has_more: bool
     next_cursor: str | None = Field(description="Send it as cursor for the next page; null on the last page.")
+
+    def message(self) -> str:
+        return f"{len(self.tasks)} tasks."

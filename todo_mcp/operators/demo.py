@@ -5,7 +5,7 @@ The same seed gives the same texts. Times are relative to now.
 
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -14,7 +14,21 @@ from django.utils import timezone
 from conversations.models import Conversation, Message
 from tasks.models import Task, TaskEvent
 from todo_mcp.auth.tokens import find_token, issue_token
-from todo_mcp.operators.demo_texts import CALLS, CLIENTS, CONVERSATIONS, EDITS, TASKS, TASKS_FROM_MESSAGES, USERS
+from todo_mcp.dates.rules import parse_rule
+from todo_mcp.dates.zones import at, find_zone
+from todo_mcp.operators.demo_texts import (
+    CALLS,
+    CHECKLISTS,
+    CLIENTS,
+    CONVERSATIONS,
+    EDITS,
+    REPEATS,
+    TAGS,
+    TASKS,
+    TASKS_FROM_MESSAGES,
+    USERS,
+    ZONES,
+)
 from todo_mcp.postgres.history import history_context
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.token_use import write_uses

@@ -156,7 +156,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
             password = [("Set password", "../password/")] if self.has_change_permission(request, user) else []
             context["row_links"] = links(request, user.pk) + password
             context["row_posts"] = [("Export", self._url("export", quote(user.pk)))] if may_export(request) else []
-            context["overview"] = overview(request, user.pk)
+            context["overview"] = overview(request, user.pk, user.time_zone)
             context["may_revoke"] = request.user.has_perm("oauth2_provider.delete_accesstoken")
             context["may_issue"] = request.user.has_perm("oauth2_provider.add_accesstoken")
         return super().render_change_form(request, context, *args, **kwargs)
