@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from tasks.models import Task, TaskEvent
-from todo_mcp.postgres.purging import Purge
+from todo_mcp.postgres.upkeep.purging import Purge
 
 RETENTION = timedelta(days=30)  # from a task's deletion to its purge
 

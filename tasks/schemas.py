@@ -37,7 +37,11 @@ def _line(maximum: int, text: str = "", **options: bool) -> Text:
 
 def _at_most(length: int) -> Any:
     """The maximum of a list. The texts say it to models, so the schema need not."""
-    return Field(max_length=length, json_schema_extra=lambda schema: schema.pop("maxItems", None))
+
+    def leave_out(schema: dict[str, Any]) -> None:
+        schema.pop("maxItems", None)
+
+    return Field(max_length=length, json_schema_extra=leave_out)
 
 
 _Tag = Annotated[str, _line(TAG_MAX, visible=True), AfterValidator(check_tag)]

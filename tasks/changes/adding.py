@@ -22,8 +22,8 @@ from tasks.changes.answers import (
     undo_of,
 )
 from tasks.changes.editing import NONE, unique_tags
-from tasks.changes.given import Given, Refusals
-from tasks.changes.refusals import Refused
+from tasks.changes.given import Given
+from tasks.changes.refusals import Refusals, Refused
 from tasks.clock import CallClock
 from tasks.models import PRIORITIES, Task
 from tasks.results import TEXT, TaskAdded, as_json

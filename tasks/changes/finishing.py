@@ -19,9 +19,8 @@ from tasks.changes.answers import (
     tasks_in_words,
     undo_of,
 )
-from tasks.changes.choosing import Which, check_version
 from tasks.changes.completing import complete, delete
-from tasks.changes.given import Given
+from tasks.changes.given import Given, Which, check_version
 from tasks.changes.matching import Pool, match
 from tasks.changes.working import work_on
 from tasks.clock import CallClock

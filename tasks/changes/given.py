@@ -1,17 +1,17 @@
-"""The arguments of one call, and how many of them may stand beside each other."""
+"""The arguments of one call: what they are about, and which may stand beside each other."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from django.db import transaction
 
-from tasks.changes.refusals import Refused
 from tasks.clock import CallClock, clock_of
-from todo_mcp.core.errors import InvalidArguments
+from tasks.rows import full
+from tasks.state import TaskState
+from todo_mcp.core.errors import InvalidArguments, VersionConflict
 from todo_mcp.users.services import store_time_zone
-
-_DAYS = ("due", "repeat")  # fields whose refusal says what the server's clock says
 
 
 class Given:
@@ -55,31 +55,50 @@ class Given:
             yield
 
 
-class Refusals:
-    """What is wrong with a call, collected, so that one answer names it all."""
+@dataclass(frozen=True)
+class Which:
+    """Exactly one of ``task_id``, ``task_ids`` and ``match``."""
 
-    def __init__(self, clock: CallClock) -> None:
-        self._clock = clock
-        self._fields: dict[str, str] = {}
-        self._tasks: dict[str, list[int]] = {}  # the tasks that cannot take a field
+    task_id: int | None = None
+    task_ids: Sequence[int] | None = None
+    match: str | None = None
+    expected_version: int | None = None
 
-    def add(self, refused: Refused, *, prefix: str = "", task_id: int | None = None) -> None:
-        field = prefix + refused.field
-        self._fields.setdefault(field, refused.reason)
-        if task_id:
-            self._tasks.setdefault(field, []).append(task_id)
-
-    def raise_if_any(self) -> None:
-        """Refuse the call.
+    @classmethod
+    def of(cls, given: Given) -> Self:
+        """What the call names.
 
         Raises:
-            InvalidArguments: names each field, and the tasks that cannot take it.
+            InvalidArguments: it names no task, or names them in two ways, or ``expected_version`` is for several tasks.
         """
-        if not self._fields:
-            return
-        fields = dict(self._fields)
-        for name, ids in self._tasks.items():
-            which = f"task {ids[0]}" if len(ids) == 1 else f"tasks {', '.join(map(str, ids))}"
-            fields[name] = f"{fields[name].rstrip('.')} ({which})"
-        names_a_day = any(name.rpartition(".")[2] in _DAYS for name in fields)
-        raise InvalidArguments(fields, **(self._clock.answer() if names_a_day else {}))
+        which = cls(*(given.get(name) for name in ("task_id", "task_ids", "match", "expected_version")))
+        ways = [name for name in ("task_id", "task_ids", "match") if name in given.sent]
+        if not ways:
+            raise InvalidArguments({"task_id": "is required; or send match or task_ids in its place"})
+        if len(ways) > 1:
+            raise InvalidArguments(dict.fromkeys(ways, "send only one of match, task_id and task_ids"))
+        if which.expected_version and which.task_ids:
+            raise InvalidArguments({"expected_version": "goes with task_id or match, not with task_ids"})
+        return which
+
+    @property
+    def is_only_an_id(self) -> bool:
+        return self.task_id is not None and self.expected_version is None
+
+    def ids(self) -> list[int]:
+        """The ids, each once, in the order in which they were sent."""
+        return list(dict.fromkeys(self.task_ids or [self.task_id or 0]))
+
+
+def check_version(which: Which, state: TaskState, clock: CallClock) -> None:
+    """Check that the task still has the version that the caller has read.
+
+    Raises:
+        VersionConflict: it has another one; ``current`` is the task as it is.
+    """
+    if which.expected_version and which.expected_version != state.version:
+        raise VersionConflict(
+            f"Task {state.id} has version {state.version} now, and nothing was done. See data.current, then decide "
+            "whether the change still fits.",
+            current=full(state, clock.zone),
+        )

@@ -1,4 +1,9 @@
-"""Why a task cannot take a change."""
+"""Why a task, or a call, cannot be done."""
+
+from tasks.clock import CallClock
+from todo_mcp.core.errors import InvalidArguments
+
+_DAYS = ("due", "repeat")  # fields whose refusal says what the server's clock says
 
 
 class Refused(Exception):
@@ -8,3 +13,33 @@ class Refused(Exception):
         super().__init__(field, reason)
         self.field = field
         self.reason = reason
+
+
+class Refusals:
+    """What is wrong with a call, collected, so that one answer names it all."""
+
+    def __init__(self, clock: CallClock) -> None:
+        self._clock = clock
+        self._fields: dict[str, str] = {}
+        self._tasks: dict[str, list[int]] = {}  # the tasks that cannot take a field
+
+    def add(self, refused: Refused, *, prefix: str = "", task_id: int | None = None) -> None:
+        field = prefix + refused.field
+        self._fields.setdefault(field, refused.reason)
+        if task_id:
+            self._tasks.setdefault(field, []).append(task_id)
+
+    def raise_if_any(self) -> None:
+        """Refuse the call.
+
+        Raises:
+            InvalidArguments: names each field, and the tasks that cannot take it.
+        """
+        if not self._fields:
+            return
+        fields = dict(self._fields)
+        for name, ids in self._tasks.items():
+            which = f"task {ids[0]}" if len(ids) == 1 else f"tasks {', '.join(map(str, ids))}"
+            fields[name] = f"{fields[name].rstrip('.')} ({which})"
+        names_a_day = any(name.rpartition(".")[2] in _DAYS for name in fields)
+        raise InvalidArguments(fields, **(self._clock.answer() if names_a_day else {}))

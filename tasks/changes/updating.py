@@ -20,11 +20,10 @@ from tasks.changes.answers import (
     tasks_in_words,
     undo_of,
 )
-from tasks.changes.choosing import Which, check_version
 from tasks.changes.editing import Edited, check_clear, edit
-from tasks.changes.given import Given, Refusals
+from tasks.changes.given import Given, Which, check_version
 from tasks.changes.matching import Pool, match
-from tasks.changes.refusals import Refused
+from tasks.changes.refusals import Refusals, Refused
 from tasks.changes.working import save_steps, work_on
 from tasks.clock import CallClock
 from tasks.results import TEXT, TaskUpdated, as_json

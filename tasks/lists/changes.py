@@ -58,11 +58,11 @@ class LastChange(NamedTuple):
         return f"changed: {', '.join(names)}" if names else "changed"
 
 
-def narrow_page(shape: Shape) -> str:
+def narrow_page(shape: Shape, may_overflow: bool) -> str:
     """The page among the rows of ``narrow``."""
     where = [
         "t.ok",
-        *(["NOT (SELECT yes FROM many)"] if not shape.task_id else []),
+        *(["NOT (SELECT yes FROM many)"] if may_overflow else []),
         *([_BEFORE] if shape.after else []),
     ]
     return (

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from tasks.clock import CallClock
 from tasks.lists.arguments import SortName, StatusName
 from tasks.schemas import PriorityName
+from tasks.search import NotAQuery, Query, parse_query
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.dates.phrases import NotUnderstood, read_range
 from todo_mcp.dates.words import normalise
@@ -31,6 +32,7 @@ class Span(NamedTuple):
 
 
 EVER = Span(date.min, date.max, _FIRST_MOMENT, _LAST_MOMENT)
+NO_QUERY = Query([], [])
 NEVER = Span(date.max, date.min, _LAST_MOMENT, _FIRST_MOMENT)
 
 
@@ -55,9 +57,9 @@ class Asked:
 
     def fingerprint(self, zone: ZoneInfo) -> int:
         """A number that differs for other arguments and for another zone."""
-        texts = [str(getattr(self, field.name)) for field in fields(self)]
-        texts[0] = str(self.status or default_status(self))
-        key = "\0".join(normalise(text) for text in [*texts, str(zone)])
+        values = [getattr(self, field.name) for field in fields(self)]
+        values[0] = self.status or default_status(self)
+        key = "\0".join("" if value is None else normalise(f"={value}") for value in [*values, zone])
         return int.from_bytes(blake2s(key.encode(), digest_size=5).digest())
 
 
@@ -75,6 +77,7 @@ class Filters:
     is_open: bool = False  # no completed task, whatever the status
     completed_on: Span | None = None
     created_on: Span | None = None
+    query: Query = NO_QUERY
     notes: tuple[str, ...] = ()
     left_out: Span | None = None
 
@@ -92,7 +95,7 @@ def read_filters(asked: Asked, clock: CallClock) -> Filters:
     """Read the words for days at the moment of this clock.
 
     Raises:
-        InvalidArguments: names each phrase that is not understood, and has the clock.
+        InvalidArguments: names each phrase that is not understood. If it is for days, the refusal has the clock.
     """
     reader = _Reader(clock)
     filters = Filters(
@@ -103,8 +106,10 @@ def read_filters(asked: Asked, clock: CallClock) -> Filters:
     )
     if asked.due:
         filters = _with_due(filters, normalise(asked.due), reader)
+    if asked.query:
+        filters = replace(filters, query=reader.read_query(asked.query))
     if reader.refused:
-        raise InvalidArguments(reader.refused, **clock.answer())
+        raise InvalidArguments(reader.refused, **(clock.answer() if reader.refused.keys() != {"query"} else {}))
     if filters.completed_on and filters.status == "pending":
         filters = replace(filters, completed_on=NEVER)
         reader.notes.append("A pending task has no day of completion.")
@@ -132,7 +137,7 @@ def _with_due(filters: Filters, phrase: str, reader: "_Reader") -> Filters:
 
 
 class _Reader:
-    """Reads phrases for days. Collects what was understood and what was not."""
+    """Reads phrases. Collects what was understood and what was not."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -149,6 +154,13 @@ class _Reader:
             return None
         self.notes.append(f"{verb.capitalize()} {_in_words(first, last, self.clock)}.")
         return _span(first, last, self.clock.zone)
+
+    def read_query(self, text: str) -> Query:
+        try:
+            return parse_query(text)
+        except NotAQuery as error:
+            self.refused["query"] = str(error)
+            return NO_QUERY
 
 
 def _span(first: date | None, last: date | None, zone: ZoneInfo) -> Span:

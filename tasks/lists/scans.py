@@ -22,6 +22,13 @@ _DUE_ON = "t.due_on >= %(due_first)s::date AND t.due_on <= %(due_last)s::date"
 _DUE_AT = "t.due_at >= %(due_start)s::timestamptz AND t.due_at < %(due_end)s::timestamptz"
 _NO_DUE = "t.due_on IS NULL AND t.due_at IS NULL"
 _PRIORITY = "t.priority = %(priority)s::smallint"
+# What tasks_found compares, for one task.
+_FOUND = (
+    "(SELECT words LIKE ALL (tasks_patterns(%(terms)s::text[])) "
+    "AND words NOT LIKE ALL (tasks_patterns(%(without)s::text[])) "
+    "FROM tasks_words(t.title, t.description, t.tags, t.checklist) words) "
+    "AND (%(tag)s::text IS NULL OR tasks_has_tag(t.tags, %(tag)s::text))"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ def conditions(shape: Shape) -> dict[str, str]:
         "created_on": _CREATED if shape.created_on else "",
         "priority": {"set": _PRIORITY, "none": "t.priority = 0", "": ""}[shape.priority],
         "task_id": "t.id = %(task_id)s::bigint" if shape.task_id else "",
-        "tag": "EXISTS (SELECT FROM unnest(t.tags) tag WHERE lower(tag) = lower(%(tag)s::text))" if shape.tag else "",
+        "search": _FOUND if shape.search else "",
     }
     return {name: sql for name, sql in wanted.items() if sql}
 

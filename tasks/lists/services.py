@@ -77,7 +77,7 @@ def list_tasks(
         tag=tag or "",
         priority=priority,
         task_id=task_id,
-        sort=sort or "newest",
+        sort="newest" if sort is None or detail == "counts" else sort,
     )
     if cursor and detail == "counts":
         raise InvalidArguments({"cursor": "counts have no pages; leave cursor out, or send detail short"})
@@ -144,7 +144,7 @@ class _Page:
             counted = [Counted._make(row[_HEAD : _HEAD + len(COUNT_COLUMNS)]) for row in found if row[3]]
             numbers = count(counted[:TOTAL_MAX], self.clock)
             return self._answer([], None, total=total, exact=exact, ended=ended, left_out=left_out, counts=numbers)
-        if self.sort in ("due", "priority"):  # several scans, each in its order
+        if self.sort != "updated":  # several scans, each in its order
             found.sort(key=self._key)
         tasks: list[dict[str, Any]] = []
         last: Place | None = None
@@ -231,6 +231,8 @@ class _Page:
         newest = (-microseconds(place.at), -place.id)
         if self.sort == "priority":
             return (place.completed, -place.priority, *newest)
+        if self.sort == "newest":
+            return newest
         if place.due_at:
             return (place.completed, False, self._day(place.due_at), microseconds(place.due_at), *newest)
         return (place.completed, place.due_on is None, place.due_on, -math.inf, *newest)

@@ -26,8 +26,7 @@ class Shape:
     created_on: bool = False
     priority: Literal["", "set", "none"] = ""
     task_id: bool = False
-    tag: bool = False
-    query: bool = False
+    search: bool = False
     after: str = ""
     after_completed: bool = False
     after_priority: bool = False
@@ -47,8 +46,7 @@ def shape_of(filters: Filters, place: Place | None, *, counts: bool) -> Shape:
         created_on=filters.created_on is not None,
         priority="" if asked.priority is None else "none" if asked.priority == "none" else "set",
         task_id=asked.task_id is not None,
-        tag=bool(asked.tag),
-        query=bool(asked.query),
+        search=bool(asked.tag or asked.query),
         after="" if place is None else place.kind if sort == "due" else "row",
         after_completed=place.completed if place else False,
         after_priority=bool(place and place.priority),
@@ -60,7 +58,8 @@ def shape_of(filters: Filters, place: Place | None, *, counts: bool) -> Shape:
 def values_of(filters: Filters, place: Place | None, clock: Clock) -> dict[str, Any]:
     """The values of the parameters of a list of this shape."""
     asked = filters.asked
-    values: dict[str, Any] = {"task_id": asked.task_id, "tag": asked.tag, "query": asked.query}
+    values: dict[str, Any] = {"task_id": asked.task_id, "tag": asked.tag or None}
+    values |= {"terms": filters.query.terms, "without": filters.query.without}
     values["priority"] = PRIORITIES.index(asked.priority) if asked.priority else None
     spans = {"due": filters.due, "completed": filters.completed_on, "created": filters.created_on}
     for name, span in {**spans, "left_out": filters.left_out}.items():

@@ -58,13 +58,16 @@ class _Writer:
         self.narrow = narrow_scans(shape)
         # No index has the deleted tasks by due date or priority: sort as many of them as may be read.
         self.sorts_trash = shape.status == "deleted" and shape.sort in ("due", "priority")
-        self.may_overflow = bool(self.narrow) and not (shape.task_id or self.sorts_trash)
+        self.searches = shape.search and not shape.task_id
+        self.may_overflow = bool(self.narrow) and not (shape.task_id or self.sorts_trash or self.searches)
 
     def write(self) -> str:
         shape = self.shape
         if self.sorts_trash and not shape.task_id:
             self.narrow = newest_scans(shape)
-        if self.narrow:
+        if self.searches:
+            self._add_found("narrow", goes_on=self._search_goes_on())
+        elif self.narrow:
             self._add_narrow()
         page = self._add_page()
         total = self._total()
@@ -98,11 +101,34 @@ class _Writer:
         if self.may_overflow:
             self.ctes.append(f"many AS MATERIALIZED (SELECT count(*) > {TOTAL_MAX} AS yes FROM narrow)")
 
+    def _search_goes_on(self) -> bool:
+        """Whether the search of this page begins where the page before ended."""
+        return bool(self.shape.after) and self.shape.sort == "newest"
+
+    def _add_found(self, name: str, *, goes_on: bool) -> None:
+        """Add the tasks that the search finds. It finds the newest first; for another order it must find all."""
+        shape = self.shape
+        after = "%(after_at)s::timestamptz, %(after_id)s::bigint" if goes_on else "NULL, NULL"
+        maximum = TOTAL_MAX + 1 if shape.sort == "newest" else READ_MAX
+        rest = " AND ".join(sql for key, sql in self.conditions.items() if key not in ("status", "search")) or "true"
+        columns = ", ".join(f"t.{column}" for column in _NARROW_COLUMNS)
+        found = _union(
+            "SELECT * FROM tasks_found((SELECT id FROM me), %(terms)s::text[], %(without)s::text[], %(tag)s::text, "
+            f"'{status}', false, {after}, {maximum})"
+            for status in (("all", "deleted") if shape.status == "any" else (shape.status,))
+        )
+        self.ctes += [
+            f"{name}_ids AS MATERIALIZED ({found})",
+            f"{name} AS MATERIALIZED (SELECT {columns}, ({rest}) IS TRUE AS ok "
+            f"FROM {name}_ids CROSS JOIN LATERAL unnest({name}_ids.ids) found (id) "
+            f"CROSS JOIN LATERAL (SELECT * FROM tasks t WHERE t.id = found.id AND {_OF_USER} LIMIT 1) t)",
+        ]
+
     def _add_page(self) -> str:
         """Add each scan of the page. Returns the query for their rows."""
         if self.shape.sort == "updated":
-            parts = [changes.narrow_page(self.shape)] if self.narrow else []
-            if self.may_overflow or not self.narrow:
+            parts = [changes.narrow_page(self.shape, self.may_overflow)] if self.has_narrow else []
+            if self.may_overflow or not self.has_narrow:
                 checks = " AND ".join(sql for sql in self.conditions.values())
                 parts.append(changes.page(self.shape, checks, READ_MAX, self._guard()))
             return _union(f"({part})" for part in parts)
@@ -120,6 +146,11 @@ class _Writer:
             for number, scan in enumerate(group, first):
                 self.ctes.append(f"page{number} AS MATERIALIZED ({self._page_of(scan, f'(SELECT {limit})', budget)})")
                 names.append(f"page{number}")
+        if self.searches and self.shape.sort == "newest":
+            names.append(
+                "(SELECT reached_id, false, true, false FROM narrow_ids "
+                "WHERE stopped AND reached_id IS NOT NULL AND (SELECT count(*) FROM page0) <= %(limit)s::bigint) t"
+            )
         return (
             _union(f"SELECT * FROM {name}" for name in names)
             or "SELECT NULL::bigint AS id, false AS matches, false AS is_end, false AS is_bare WHERE false"
@@ -128,7 +159,7 @@ class _Writer:
     def _page_of(self, scan: Scan, limit: str, budget: int) -> str:
         parts = []
         is_bare = _is_bare(scan)
-        if self.narrow:
+        if self.has_narrow:
             where = " AND ".join(
                 ["t.ok", *scan.where, *scan.check, *(["NOT (SELECT yes FROM many)"] * self.may_overflow)]
             )
@@ -136,9 +167,13 @@ class _Writer:
                 f"(SELECT t.id, true AS matches, false AS is_end, {is_bare} AS is_bare FROM narrow t WHERE {where} "
                 f"ORDER BY {scan.order} LIMIT {limit})"
             )
-        if self.may_overflow or not self.narrow:
+        if self.may_overflow or not self.has_narrow:
             parts.append(f"({self._walk(scan, limit, budget)})")
         return _union(parts)
+
+    @property
+    def has_narrow(self) -> bool:
+        return self.searches or bool(self.narrow)
 
     def _guard(self) -> str:
         return " AND (SELECT yes FROM many)" if self.may_overflow else ""
@@ -162,6 +197,8 @@ class _Writer:
     def _total(self) -> str:
         """The number of tasks on all pages, at most ``TOTAL_MAX`` + 1, and whether the counting ended early."""
         limit = TOTAL_MAX + 1
+        if self.searches:
+            return self._total_found()
         if self.narrow:
             few = f"SELECT count(*) FILTER (WHERE ok) AS n, count(*) >= {READ_MAX} AS ended FROM narrow"
             if not self.may_overflow or not any(self._rest(scan) for scan in self.narrow):
@@ -182,6 +219,17 @@ class _Writer:
             )
         self.ctes.append(f"total AS MATERIALIZED ({total})")
         return "(SELECT n FROM total), (SELECT ended FROM total)"
+
+    def _total_found(self) -> str:
+        name = "narrow"
+        if self._search_goes_on():
+            name = "all_found"
+            self._add_found(name, goes_on=False)
+        count = f"(SELECT count(*) FROM {name} WHERE ok)"
+        ended = f"coalesce((SELECT bool_or(stopped) FROM {name}_ids), false)"
+        if self.shape.sort == "newest":  # the search also stops when it has found enough for the total
+            ended += f" AND {count} <= {TOTAL_MAX}"
+        return f"{count}, {ended}"
 
     def _left_out(self) -> str:
         parts = []

@@ -11,7 +11,7 @@ from django.contrib.postgres.operations import (
 )
 from django.db import migrations, models
 
-from todo_mcp.postgres.migrating import WhenFree
+from todo_mcp.postgres.upkeep.migrating import WhenFree
 
 
 class Migration(migrations.Migration):

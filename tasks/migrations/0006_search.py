@@ -2,7 +2,7 @@ from pathlib import Path
 
 from django.db import migrations
 
-from todo_mcp.postgres.migrating import WhenFree
+from todo_mcp.postgres.upkeep.migrating import WhenFree
 
 # Django stores no functions, so 0007 declares the index in SQL too.
 _FORWARD = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")

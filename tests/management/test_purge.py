@@ -124,7 +124,7 @@ def test_a_task_loses_only_its_link_when_its_conversation_is_removed(due_and_rec
 
 
 def test_every_batch_is_its_own_transaction(due_and_recent_rows: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("todo_mcp.postgres.purging.BATCH", 2)
+    monkeypatch.setattr("todo_mcp.postgres.upkeep.purging.BATCH", 2)
     with CaptureQueriesContext(connection) as captured:
         assert list(DELETED_TASKS.run()) == [2, 1]
     verbs = [query["sql"].split()[0] for query in captured.captured_queries]

@@ -72,9 +72,8 @@ ANALYZE;
 
 
 # The columns that a task and its events have in common.
-_SHARED = [
-    field.column for field in Task._meta.concrete_fields if field.name in {f.name for f in TaskEvent._meta.fields}
-]
+_OF_EVENT = {field.name for field in TaskEvent._meta.fields}
+_SHARED = [str(field.column) for field in Task._meta.concrete_fields if field.name in _OF_EVENT]
 
 
 @pytest.fixture(scope="module")

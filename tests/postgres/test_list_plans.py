@@ -65,7 +65,8 @@ def test_any_two_filters_read_by_index_and_within_the_bound(
     token: str, low_bounds: int, arguments: dict[str, Any], sort: str
 ) -> None:
     work = work_of(REGISTRY["list_tasks"], {**arguments, "sort": sort, "limit": 50}, BUSY)
-    assert not complaints(work, low_bounds)
+    # A search has a bound of its own.
+    assert not complaints(work, 20_000 if "tag" in arguments else low_bounds)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
 from todo_mcp.core.pagination import Position
 from todo_mcp.idempotency.services import EXPIRED_KEYS
 from todo_mcp.postgres.operation_run import OperationRun, Unmet
-from todo_mcp.postgres.purging import Purge
+from todo_mcp.postgres.upkeep.purging import Purge
 from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import User
 

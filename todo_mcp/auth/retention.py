@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, RefreshToken
 
-from todo_mcp.postgres.purging import Purge
+from todo_mcp.postgres.upkeep.purging import Purge
 
 ATTEMPTS_RETENTION = timedelta(days=1)  # after the lock has ended
 LOGS_RETENTION = timedelta(days=90)

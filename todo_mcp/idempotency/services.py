@@ -13,7 +13,7 @@ from psycopg.errors import ForeignKeyViolation
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import IdempotencyConflict, UserNotFound
 from todo_mcp.idempotency.models import IdempotencyKey
-from todo_mcp.postgres.purging import Purge
+from todo_mcp.postgres.upkeep.purging import Purge
 
 WINDOW = timedelta(hours=24)
 

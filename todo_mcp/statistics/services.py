@@ -10,7 +10,7 @@ from django.db.models import F, Max, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from todo_mcp.postgres.purging import Purge
+from todo_mcp.postgres.upkeep.purging import Purge
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.recorder import Count, Key
 

@@ -55,7 +55,17 @@ def _fits(task: Task, clock: Clock, arguments: dict[str, Any]) -> bool:
         and _in(day_of(task.created_at, clock.zone), arguments.get("created_on"), clock)
         and arguments.get("priority") in (None, PRIORITIES[task.priority])
         and (tag is None or tag.casefold() in [one.casefold() for one in task.tags])
+        and _has_words(task, arguments.get("query", ""))
         and arguments.get("task_id") in (None, task.pk)
+    )
+
+
+def _has_words(task: Task, query: str) -> bool:
+    """Whether the words of a query in ASCII, each with or without a minus sign, begin words of the task."""
+    has = " ".join([task.title, task.description, *task.tags]).lower().split()
+    return all(
+        any(word.startswith(wanted.lstrip("-")) for word in has) != wanted.startswith("-")
+        for wanted in query.lower().split()
     )
 
 

@@ -34,6 +34,7 @@ FILTERS: dict[str, st.SearchStrategy[Any]] = {
     "created_on": phrases,
     "priority": st.sampled_from(["none", "low", "medium", "high"]),
     "tag": st.sampled_from(["work", "WORK", "at home", "unknown"]),
+    "query": st.sampled_from(["number", "task 1", "numb -2", "WORK", "nowhere"]),
     "task_id": st.integers(0, COUNT - 1),
     "sort": st.sampled_from(["newest", "due", "priority"]),
 }

@@ -26,7 +26,7 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from todo_mcp.auth.models import ResetRequest
-from todo_mcp.postgres.purging import Purge
+from todo_mcp.postgres.upkeep.purging import Purge
 from todo_mcp.users.models import User
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken
 
 from todo_mcp.auth.models import UsedCode
-from todo_mcp.postgres.purging import Purge
+from todo_mcp.postgres.upkeep.purging import Purge
 
 UNUSED_DAYS = 30  # without a token, a code or a change of the registration
 REPLAY_DAYS = 7  # how long reuse of a code or refresh token revokes its family; later the value is just unknown

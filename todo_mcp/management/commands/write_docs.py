@@ -23,7 +23,7 @@ def with_tools(text: str) -> str:
 
 
 def tool_table() -> str:
-    rows = ["| tool | arguments (`?` = optional) | `data` on success | scope | hints |", "|---|---|---|---|---|"]
+    rows = ["| tool | arguments (`?` = optional) | `data` on success, among others | scope | hints |", "|---|---|---|---|---|"]
     return "\n".join(rows + [_row(operation) for operation in REGISTRY.values()]) + "\n"
 
 
@@ -33,18 +33,13 @@ def _row(operation: Operation) -> str:
         f"`{name}{'' if name in schema.get('required', []) else '?'}`{_bounds(field)}"
         for name, field in schema["properties"].items()
     ]
-    data = [f"`{name}`" for name, field in operation.output.model_fields.items() if not field.exclude]
+    data = [f"`{name}`" for name in operation.output.summary]
     hints = {"read-only": operation.read_only, "destructive": operation.destructive, "idempotent": operation.idempotent}
     hint_names = ", ".join(hint for hint, is_set in hints.items() if is_set) or "additive"
     return f"| `{operation.name}` | {', '.join(arguments)} | {', '.join(data)} | `{operation.scope}` | {hint_names} |"
 
 
 def _bounds(schema: dict[str, Any]) -> str:
-    default = f" ({schema['default']})" if schema.get("default") else ""
     if "enum" in schema:
-        return f" {' / '.join(schema['enum'])}{default}"
-    low = schema.get("minLength", schema.get("minimum"))
-    high = schema.get("maxLength", schema.get("maximum"))
-    if high is None:
-        return ""
-    return f" {low}-{high}{default}" if low is not None else f" ≤ {high}"
+        return f" {' / '.join(schema['enum'])}"
+    return f" ≤ {schema['maxLength']}" if "maxLength" in schema else ""

@@ -3,7 +3,7 @@
 from django.db import migrations, models
 
 import todo_mcp.users.models
-from todo_mcp.postgres.migrating import WhenFree
+from todo_mcp.postgres.upkeep.migrating import WhenFree
 
 
 class Migration(migrations.Migration):
