@@ -208,7 +208,7 @@ class TaskAdmin(BaseAdmin):
             return HttpResponseRedirect(self._url("changelist"))
         except VersionConflict as error:
             self.message_user(request, f"Nothing was done. {error.message}", messages.ERROR)
-            return HttpResponseRedirect(back + self.history_anchor)
+            return HttpResponseRedirect(back)
         self._log(request, [Task(pk=step.after.id) for step in steps], CHANGE, "Undone")
         others = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
         self.message_user(request, f"Undone, for task {task.pk}{others}.", messages.SUCCESS)

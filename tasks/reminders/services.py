@@ -43,7 +43,7 @@ class _Row(NamedTuple):
     scope="tasks:read",
     read_only=True,
     idempotent=True,
-    example={},
+    example={"from": "2026-11-27T09:00Z", "to": "2026-11-27T09:01Z"},
     for_all_users=True,
     registry=RESOURCES,
 )

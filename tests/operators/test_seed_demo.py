@@ -62,7 +62,11 @@ def test_the_tasks_have_what_people_write_down_with_days_around_today() -> None:
         zone = find_zone(task.repeat_zone or "UTC")
         due = task.due_at.astimezone(zone) if task.due_at else None
         assert (task.repeat_on, task.repeat_time) == ((due.date(), due.time()) if due else (task.due_on, None))
-        assert str(Rule.parse(task.repeat)) == task.repeat and Rule.parse(task.repeat).is_occurrence(task.repeat_on)
+        assert (
+            task.repeat_on
+            and str(Rule.parse(task.repeat)) == task.repeat
+            and Rule.parse(task.repeat).is_occurrence(task.repeat_on)
+        )
 
 
 def test_every_task_has_a_matching_history() -> None:

@@ -17,13 +17,8 @@ def _choices(*others: str) -> _Choices:
     regions = zones_by_region()
     listed = {name for names in regions.values() for name in names} | {"", "UTC"}
     more = [(name, name) for name in dict.fromkeys(others) if name not in listed]
-    places: _Choices = [(region, [(name, _place(name)) for name in names]) for region, names in regions.items()]
+    places: _Choices = [(region, [(name, name) for name in names]) for region, names in regions.items()]
     return [("", UNKNOWN), *more, ("UTC", "UTC"), *places]
-
-
-def _place(name: str) -> str:
-    """`America/Argentina/Buenos_Aires` becomes `Argentina / Buenos Aires`."""
-    return " / ".join(name.split("/")[1:]).replace("_", " ")
 
 
 class ZoneField(forms.CharField):

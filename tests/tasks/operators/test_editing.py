@@ -24,7 +24,7 @@ def client(operator: User) -> Client:
 def task(alice: User) -> Task:
     User.objects.update(time_zone="Europe/Berlin")
     fields = {"due": "2026-11-27 09:00", "priority": "high", "tags": ["Home", "Bank"], "checklist": ["Milk", "Bread"]}
-    added = services.add_task(user_id="alice", own_zone="Europe/Berlin", title="Call", description="Ask", **fields)  # type: ignore[arg-type]
+    added: Any = services.add_task(user_id="alice", own_zone="Europe/Berlin", title="Call", description="Ask", **fields)  # type: ignore[arg-type]
     return Task.objects.get(pk=added.task_id)
 
 

@@ -39,7 +39,8 @@ def page(client: Client, task_id: int) -> str:
 
 
 def latest(task_id: int) -> int:
-    return TaskEvent.objects.filter(pgh_obj_id=task_id).latest("pgh_id").pk
+    event: int = TaskEvent.objects.filter(pgh_obj_id=task_id).latest("pgh_id").pk
+    return event
 
 
 def undo(client: Client, task_id: int, event: Any, *, confirmed: bool = True) -> Any:
@@ -149,7 +150,7 @@ def test_an_event_of_another_task_is_refused(client: Client, ids: list[int]) -> 
 
 def test_never_by_get_and_not_by_an_operator_who_may_only_view(client: Client, ids: list[int]) -> None:
     url = f"{LISTS['tasks']}{ids[0]}/undo/"
-    assert client.get(url, {"event": latest(ids[0]), "confirmed": "yes"}).status_code == 405
+    assert client.get(url, {"event": str(latest(ids[0])), "confirmed": "yes"}).status_code == 405
     assert staff_with("view_task").post(url, {"event": latest(ids[0]), "confirmed": "yes"}).status_code == 403
 
 
@@ -195,10 +196,10 @@ def test_the_history_says_each_change_in_words(client: Client, ids: list[int]) -
 
 def test_a_revert_restores_every_new_field(client: Client, ids: list[int]) -> None:
     call("update_task", task_id=ids[0], priority="high", tags=["Home"], checklist=["Milk"], repeat="every friday")
-    event, full = latest(ids[0]), Task.objects.filter(pk=ids[0]).values().get()
+    event, full = latest(ids[0]), dict(Task.objects.filter(pk=ids[0]).values().get())
     call("update_task", task_id=ids[0], clear=["due", "priority", "tags", "checklist"])
     client.post(f"{LISTS['tasks']}{ids[0]}/revert/", {"version": event, "confirmed": "yes"})
-    now = Task.objects.filter(pk=ids[0]).values().get()
+    now = dict(Task.objects.filter(pk=ids[0]).values().get())
     assert {name: value for name, value in now.items() if value != full[name]}.keys() <= COUNTED
 
 

@@ -20,7 +20,7 @@ from todo_mcp.admin_kit.zone_field import ZoneField
 from todo_mcp.auth.account.attempts import check_old_password, count_old_password
 from todo_mcp.auth.account.reset_mail import ask_for_mail
 from todo_mcp.auth.rate_limit import count_attempt, count_attempt_from_address
-from todo_mcp.dates.zones import Clock, find_zone, show_in_words
+from todo_mcp.dates.zones import Clock, find_zone
 from todo_mcp.users.models import ID_MAX
 from todo_mcp.users.services import set_time_zone
 
@@ -85,7 +85,7 @@ class TimeZoneView(PageHeaders, LoginRequiredMixin, FormView):  # type: ignore[t
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         zone = self.request.user.time_zone  # type: ignore[union-attr]
         clock = Clock(timezone.now(), find_zone(zone)) if zone else None
-        now = show_in_words(clock.now, clock) if clock else ""
+        now = f"{clock.weekday}, {clock.now:%H:%M}" if clock else ""
         return super().get_context_data(zone=zone, now=now, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
