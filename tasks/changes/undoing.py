@@ -14,6 +14,7 @@ from django.utils import timezone
 from tasks import undo_names
 from tasks.changes import statements
 from tasks.changes.answers import Step, clock_part, one_line, sentences, tasks_in_words, undo_of
+from tasks.changes.completing import is_open, keep_one_repeating, lock_all
 from tasks.changes.given import Given
 from tasks.changes.working import save_steps
 from tasks.models import SEEN_FIELDS
@@ -146,8 +147,7 @@ def undo(user_id: str, changes: Sequence[Change], states: dict[int, TaskState], 
     Raises:
         VersionConflict: some of the tasks have changed since.
     """
-    conflicts = [change for change in changes if has_changed(change, states.get(change.task_id))]
-    if conflicts:
+    if conflicts := _changed_since(changes, states):
         raise VersionConflict(
             "Some of these tasks have changed since, and nothing was done. See data.conflicts; to undo the others, "
             "send undo with their task_ids.",
@@ -164,8 +164,26 @@ def undo(user_id: str, changes: Sequence[Change], states: dict[int, TaskState], 
                 setattr(after, field, value)
         after.updated_at = now
         steps.append(Step(before, after))
+    _keep_one_of_each_series(user_id, steps)
     save_steps(user_id, steps)
     return steps
+
+
+def _keep_one_of_each_series(user_id: str, steps: Sequence[Step]) -> None:
+    """Drop the repeat of a task that opens again if another open task of its series repeats."""
+    opened = [step for step in steps if step.after.repeat and is_open(step.after) and step.fields]
+    if not opened:
+        return
+    family = {one.id: one for one in lock_all(user_id, [step.after for step in opened])}
+    family |= {step.after.id: step.after for step in steps}
+    for step in opened:
+        if said := keep_one_repeating(step.after, family.values()):
+            step.notes += [f"Task {step.after.id}: {text}" for text in said]
+
+
+def _changed_since(changes: Sequence[Change], states: dict[int, TaskState]) -> list[Change]:
+    """The changes whose tasks have another version now, or are gone."""
+    return [one for one in changes if has_changed(one, states.get(one.task_id))]
 
 
 def has_changed(change: Change, state: TaskState | None) -> bool:
@@ -190,6 +208,8 @@ def undo_call(given: Given) -> TaskUpdated:
     with transaction.atomic(), history_note(**{UNDOES: name}):
         changes = changes_of(given.user_id, name, now)
         states = {one.id: one for one in statements.read(given.user_id, _ids(changes), lock=True)}
+        if _changed_since(changes, states):  # perhaps by the same undo, while this one waited for the tasks
+            changes = changes_of(given.user_id, name, now)
         missing: list[int] = []
         if "task_ids" in given.sent:
             ids = list(dict.fromkeys(given.sent["task_ids"]))
@@ -208,7 +228,9 @@ def undo_call(given: Given) -> TaskUpdated:
     }
     text = "This call was taken back before. Nothing changed."
     if steps:
-        text = f"Took the call back for {tasks_in_words(steps)}."
+        text = sentences(
+            f"Took the call back for {tasks_in_words(steps)}.", *(note for step in steps for note in step.notes)
+        )
     about_clock, said = clock_part(clock, is_named=any(state.due_on or state.due_at for state in shown))
     return TaskUpdated.of(sentences(text, *said), data | about_clock)
 
