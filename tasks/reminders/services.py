@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan
 
 from tasks.models import Task
@@ -21,12 +21,14 @@ from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.core.operations import RESOURCES, operation
 from todo_mcp.core.pagination import Cursor, Position
 from todo_mcp.dates.zones import at, show
+from todo_mcp.users.models import User
 from todo_mcp.users.services import zones_in_use
 
 REMIND_AT = time(9)
 WINDOW_MAX = timedelta(days=31)
 PAGE = 100  # rows, if the caller sends no limit
 READS_MAX = 100  # pairs of a moment and a day that one page reads
+_COLUMNS = ("id", "user_id", "title", "due_on", "due_at", "zone")
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -117,21 +119,23 @@ def _days_with_tasks(days: list[date]) -> list[date]:
         return [day for (day,) in cursor.fetchall()]
 
 
-def _open_tasks() -> QuerySet[Task, Any]:
-    tasks = Task.objects.filter(completed=False, deleted_at=None, user__is_active=True)
-    return tasks.values("id", "user_id", "title", "due_on", "due_at", "user__time_zone")
+def _open_tasks() -> Any:
+    """The zone is a subquery, and null if the user is deactivated. So PostgreSQL looks at one user for each task."""
+    zone = User.objects.filter(pk=OuterRef("user_id"), is_active=True).values("time_zone")
+    return Task.objects.filter(completed=False, deleted_at=None).annotate(zone=Subquery(zone))
 
 
-def _with_moment(start: datetime, end: datetime, after: Position | None) -> QuerySet[Task, Any]:
+def _with_moment(start: datetime, end: datetime, after: Position | None) -> Any:
     later = TupleGreaterThan(Tuple(F("due_at"), F("id")), (after.at, after.id)) if after else Q()
-    return _open_tasks().filter(later, due_at__gte=start, due_at__lt=end).order_by("due_at", "id")
+    tasks = _open_tasks().filter(later, due_at__gte=start, due_at__lt=end, zone__isnull=False)
+    return tasks.order_by("due_at", "id").values(*_COLUMNS)
 
 
-def _with_day(day: date, zones: list[str], after_id: int) -> QuerySet[Task, Any]:
-    return _open_tasks().filter(due_on=day, user__time_zone__in=zones, id__gt=after_id).order_by("id")
+def _with_day(day: date, zones: list[str], after_id: int) -> Any:
+    return _open_tasks().filter(due_on=day, zone__in=zones, id__gt=after_id).order_by("id").values(*_COLUMNS)
 
 
 def _shown(task: dict[str, Any]) -> DueTask:
-    due = due_in(task["due_on"], task["due_at"], zone_of(task["user__time_zone"]))
+    due = due_in(task["due_on"], task["due_at"], zone_of(task["zone"]))
     assert due is not None
     return {"user_id": task["user_id"], "task_id": task["id"], "title": task["title"], "due": show(due)}
