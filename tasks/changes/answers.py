@@ -156,7 +156,9 @@ def updated_one(step: Step, clock: CallClock, sent: Collection[str]) -> tuple[st
     text = f"Task {step.after.id} had these values already: {title}. Nothing changed."
     if step.is_changed:
         due = due_in_words(step.after, clock) if "due" in fields or "repeat" in fields else ""
-        text = f"Updated {' and '.join(fields)} of task {step.after.id}: {title}{due}."
+        what = {"deleted_at": "Restored", "completed": "Reopened"}.get(fields[0]) if len(fields) == 1 else None
+        what = what or f"Updated {' and '.join(fields)} of"
+        text = f"{what} task {step.after.id}: {title}{due}."
     return sentences(text, *due_notes(step, clock)), entry(step, clock, sent=sent, with_fields=True)
 
 

@@ -4,7 +4,7 @@ An undo is a call too, and has a name of its own. Undoing it brings back every f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,7 +46,25 @@ class Change:
 
 
 def _write(user: UserId) -> Sql:
-    """The events of one call, each with the event before it, and whether a later one takes the call back.
+    """The events of the call that gave a task this version."""
+    of_user, params = statements.user_sql(user)
+    named = f"""
+        pgh_obj_id = %s AND version = %s AND user_id = {of_user} AND pgh_label <> 'delete'
+        AND pgh_created_at > %s AND pgh_context ->> 'transport' IS NOT NULL
+    """
+    values = [Parameter("task_id"), Parameter("version"), *params, Parameter("since")]
+    return _of_call(named, values, f"later.pgh_context ->> '{UNDOES}' = %s", [Parameter("call")], user)
+
+
+def _write_by_event(user: UserId) -> Sql:
+    """The events of the call that wrote this event, whoever made it and however long ago."""
+    of_user, params = statements.user_sql(user)
+    named = f"pgh_id = %s AND user_id = {of_user} AND pgh_label <> 'delete'"
+    return _of_call(named, [Parameter("event_id"), *params], "false", [], user)
+
+
+def _of_call(named: str, values: list[Any], later: str, later_values: list[Any], user: UserId) -> Sql:
+    """The events of one call, each with the event before it, and whether the task has such a later event.
 
     The events of one transaction have one time, and the same author.
     """
@@ -54,18 +72,15 @@ def _write(user: UserId) -> Sql:
     fields = ", ".join(f"{table}.{name}" for table in ("older", "task_events") for name in SEEN_FIELDS)
     sql = f"""
         WITH named AS (
-            SELECT pgh_created_at, pgh_context FROM task_events
-            WHERE pgh_obj_id = %s AND version = %s AND user_id = {of_user} AND pgh_label <> 'delete'
-                AND pgh_created_at > %s AND pgh_context ->> 'transport' IS NOT NULL
-            ORDER BY pgh_id DESC LIMIT 1
+            SELECT pgh_created_at, pgh_context FROM task_events WHERE {named} ORDER BY pgh_id DESC LIMIT 1
         )
         SELECT task_events.pgh_obj_id, task_events.version, task_events.pgh_label, EXISTS (
             SELECT FROM task_events later
             WHERE later.pgh_obj_id = task_events.pgh_obj_id AND later.pgh_id > task_events.pgh_id
-                AND later.pgh_context ->> '{UNDOES}' = %s
+                AND {later}
         ), {fields}
         FROM named JOIN task_events ON task_events.pgh_created_at = named.pgh_created_at
-            AND task_events.pgh_context = named.pgh_context AND task_events.pgh_label <> 'delete'
+            AND task_events.pgh_context IS NOT DISTINCT FROM named.pgh_context AND task_events.pgh_label <> 'delete'
         LEFT JOIN LATERAL (
             SELECT {_COLUMNS} FROM task_events previous
             WHERE previous.pgh_obj_id = task_events.pgh_obj_id AND previous.pgh_id < task_events.pgh_id
@@ -74,11 +89,11 @@ def _write(user: UserId) -> Sql:
         WHERE task_events.user_id = {of_user}
         ORDER BY task_events.pgh_id
     """  # noqa: S608 (names of columns)
-    values = [Parameter("task_id"), Parameter("version"), *params, Parameter("since"), Parameter("call"), *params]
-    return sql, values
+    return sql, [*values, *later_values, *params]
 
 
 _changes_of = Statement(_write)
+_changes_of_event = Statement(_write_by_event)
 
 
 def changes_of(user_id: str, name: str, now: datetime) -> list[Change]:
@@ -94,16 +109,25 @@ def changes_of(user_id: str, name: str, now: datetime) -> list[Change]:
     rows = _changes_of(user_id=user_id, task_id=task_id, version=version, since=now - WINDOW, call=name)
     if not rows:
         raise InvalidArguments({"undo": _UNKNOWN})
-    return [
-        Change(
-            obj_id,
-            number,
-            None if label == "insert" else dict(zip(SEEN_FIELDS, fields[: len(SEEN_FIELDS)], strict=True)),
-            dict(zip(SEEN_FIELDS, fields[len(SEEN_FIELDS) :], strict=True)),
-            is_undone,
-        )
-        for obj_id, number, label, is_undone, *fields in rows
-    ]
+    return [_change(*row) for row in rows]
+
+
+def changes_of_event(user_id: str, event_id: int) -> list[Change]:
+    """What the call did that wrote this event of the history; for operators. Empty if there is no such event."""
+    changes: dict[int, Change] = {}
+    for row in _changes_of_event(user_id=user_id, event_id=event_id):
+        change = _change(*row)
+        first = changes.get(change.task_id)  # the call may have changed a task more than once
+        changes[change.task_id] = replace(change, before=first.before) if first else change
+    return list(changes.values())
+
+
+def _change(task_id: int, version: int, label: str, is_undone: bool, *fields: Any) -> Change:
+    """A change from its row: the fields before it, then those after it."""
+    before, after = (
+        dict(zip(SEEN_FIELDS, part, strict=True)) for part in (fields[: len(SEEN_FIELDS)], fields[len(SEEN_FIELDS) :])
+    )
+    return Change(task_id, version, None if label == "insert" else before, after, is_undone)
 
 
 def together(changes: Sequence[Change], states: Sequence[TaskState], ids: Sequence[int]) -> set[int | None]:
@@ -162,11 +186,12 @@ def _changed_since(changes: Sequence[Change], states: dict[int, TaskState]) -> l
 
     A later change that was itself taken back does not count, so that calls can be undone one after the other.
     """
-    return [one for one in changes if one.task_id not in states or not _is_as_left(one, states[one.task_id])]
+    return [one for one in changes if has_changed(one, states.get(one.task_id))]
 
 
-def _is_as_left(change: Change, state: TaskState) -> bool:
-    return all(getattr(state, field) == value for field, value in change.after.items())
+def has_changed(change: Change, state: TaskState | None) -> bool:
+    """Whether the task is not as the call had left it, or is gone."""
+    return state is None or any(getattr(state, field) != value for field, value in change.after.items())
 
 
 def _conflict(task_id: int, state: TaskState | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from tasks.rows import COLUMNS
 from todo_mcp.postgres.statements import Parameter, Sql, Statement, UserId
 
 TOTAL_MAX = 1_000  # tasks that a total counts, and tasks of one filter that are sorted
+FEW_DAYS_MAX = 5_000  # tasks of few days that are sorted
 READ_MAX = 20_000  # rows that are read to fill a page, or to count
 COUNT_COLUMNS = ("completed", "due_on", "due_at", "priority", "tags")
 _OF_USER = "t.user_id = (SELECT id FROM me)"
@@ -58,8 +59,8 @@ class _Writer:
         self.narrow = narrow_scans(shape)
         # No index has the deleted tasks by due date or priority: sort as many of them as may be read.
         self.sorts_trash = shape.status == "deleted" and shape.sort in ("due", "priority")
-        # Few days may be far from the newest tasks, so it is better to sort all that they have.
-        self.narrow_max = READ_MAX if shape.is_short else TOTAL_MAX
+        # Few days may be far from the newest tasks, so it is better to sort more of what they have.
+        self.narrow_max = min(FEW_DAYS_MAX if shape.is_short else TOTAL_MAX, READ_MAX)
         self.searches = shape.search and not shape.task_id
         self.may_overflow = bool(self.narrow) and not (shape.task_id or self.sorts_trash or self.searches)
 

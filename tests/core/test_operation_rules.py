@@ -241,7 +241,7 @@ def test_an_operation_that_runs_again_after_a_deadlock_does_its_work_once(
         return output
 
     before = count_rows()
-    token = issue_token(user_id="alice")
+    token = issue_token(service="chat") if operation.for_all_users else issue_token(user_id="alice")
     answer = call(replace(operation, function=interrupted), token, **arguments_for(operation, row_ids))
     assert answer["status"] == "success"
     assert runs == runs[:1] * 2, "the second run gets the arguments of the first"
@@ -281,7 +281,7 @@ async def test_an_operation_does_not_block_the_event_loop(
 
     def work() -> None:
         with suppress(TodoError):  # the first run deletes the conversation; the second does not find it
-            operation.function(user_id="alice", **arguments)
+            operation.run(arguments, **({} if operation.for_all_users else {"user_id": "alice"}))
 
     assert await seconds_blocked(work, monkeypatch) < BLOCKED_MAX
 

@@ -193,9 +193,10 @@ def test_the_tools_are_exactly_five_in_this_order() -> None:
 @pytest.mark.parametrize("declared", [*REGISTRY.values(), *RESOURCES.values()], ids=lambda declared: declared.name)
 def test_a_declaration_follows_the_rules_of_the_project(declared: Operation) -> None:
     parameters = inspect.signature(declared.function).parameters
-    assert next(iter(parameters)) == "user_id"
+    assert ("user_id" in parameters) is not declared.for_all_users
+    assert declared.for_all_users or next(iter(parameters)) == "user_id"
     assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
-    assert parameters["user_id"].default is inspect.Parameter.empty
+    assert declared.for_all_users or parameters["user_id"].default is inspect.Parameter.empty
     assert declared.scope in settings.SCOPES
     assert declared.title
     assert declared.description
