@@ -30,27 +30,28 @@ new_task = st.fixed_dictionaries(
         "checklist": st.lists(words, max_size=3),
     },
 )
-change = st.fixed_dictionaries(
-    {},
-    optional={
-        "title": words,
-        "append": words,
-        "due": st.sampled_from(["tomorrow", "9am", "+1 day", "-1 month", "+2 hours", "skip", "none", "friday 9am"]),
-        "priority": st.sampled_from(["none", "high"]),
-        "tags": st.lists(words, max_size=2),
-        "add_tags": st.lists(words, max_size=2),
-        "remove_tags": st.lists(words, max_size=2),
-        "checklist": st.lists(words, max_size=2),
-        "add_items": st.lists(words, max_size=2),
-        "remove_items": st.lists(st.sampled_from(["1", "*"]), max_size=1),
-        "check": st.lists(st.sampled_from(["1", "*", "eggs"]), max_size=1),
-        "uncheck": st.lists(st.sampled_from(["1", "*"]), max_size=1),
-        "repeat": repeats | st.just("none"),
-        "clear": st.lists(st.sampled_from(["description", "due", "time", "priority", "tags", "repeat", "checklist"])),
-        "reopen": st.just(True),
-        "restore": st.just(True),
-    },
-).filter(bool)
+CHANGES: dict[str, st.SearchStrategy[Any]] = {
+    "title": words,
+    "append": words,
+    "due": st.sampled_from(["tomorrow", "9am", "+1 day", "-1 month", "+2 hours", "skip", "none", "friday 9am"]),
+    "priority": st.sampled_from(["none", "high"]),
+    "tags": st.lists(words, min_size=1, max_size=2),
+    "add_tags": st.lists(words, min_size=1, max_size=2),
+    "remove_tags": st.lists(words, min_size=1, max_size=2),
+    "checklist": st.lists(words, min_size=1, max_size=2),
+    "add_items": st.lists(words, min_size=1, max_size=2),
+    "remove_items": st.sampled_from([["1"], ["*"]]),
+    "check": st.sampled_from([["1"], ["*"], ["eggs"]]),
+    "uncheck": st.sampled_from([["1"], ["*"]]),
+    "repeat": repeats,
+    "clear": st.sampled_from(["description", "due", "time", "priority", "tags", "repeat", "checklist"]).map(
+        lambda name: [name]
+    ),
+}
+# One change, or two: a call with more is often refused.
+change = st.lists(st.sampled_from(list(CHANGES)), min_size=1, max_size=2, unique=True).flatmap(
+    lambda names: st.fixed_dictionaries({name: CHANGES[name] for name in names})
+)
 
 
 class Writes(RuleBasedStateMachine):
@@ -80,13 +81,29 @@ class Writes(RuleBasedStateMachine):
     def add_several(self, tasks: list[dict[str, Any]]) -> None:
         self._write("add_task", tasks=tasks)
 
-    @rule(tool=st.sampled_from(["complete_task", "complete_task", "delete_task"]), index=indexes, several=st.booleans())
-    def finish(self, tool: str, index: list[int], several: bool) -> None:
-        self._write(tool, **self._which(index, several))
+    @rule(index=indexes, several=st.booleans())
+    def complete(self, index: list[int], several: bool) -> None:
+        self._write("complete_task", **self._which(index, several))
+
+    @rule(index=indexes, several=st.booleans())
+    def delete(self, index: list[int], several: bool) -> None:
+        self._write("delete_task", **self._which(index, several))
+
+    @rule(index=indexes, several=st.booleans())
+    def reopen(self, index: list[int], several: bool) -> None:
+        self._write("update_task", reopen=True, **self._which(index, several, completed=True))
+
+    @rule(index=indexes, several=st.booleans(), reopen=st.sampled_from([{}, {"reopen": True}]))
+    def restore(self, index: list[int], several: bool, reopen: dict[str, bool]) -> None:
+        self._write("update_task", restore=True, **reopen, **self._which(index, several, deleted_at__isnull=False))
 
     @rule(index=indexes, several=st.booleans(), arguments=change)
     def update(self, index: list[int], several: bool, arguments: dict[str, Any]) -> None:
-        self._write("update_task", **self._which(index, several), **arguments)
+        self._write("update_task", **self._which(index, several, deleted_at=None), **arguments)
+
+    @rule(index=indexes, several=st.booleans(), arguments=change)
+    def update_a_repeating_one(self, index: list[int], several: bool, arguments: dict[str, Any]) -> None:
+        self._write("update_task", **self._which(index, several, repeat__gt=""), **arguments)
 
     @rule(index=indexes, title=words)
     def update_each(self, index: list[int], title: str) -> None:
@@ -154,9 +171,11 @@ class Writes(RuleBasedStateMachine):
         assert "undo" not in again
         assert self._seen() == after or "repeats no more" in redone["message"]
 
-    def _which(self, index: list[int], several: bool) -> dict[str, Any]:
-        ids = list(Task.objects.order_by("pk").values_list("pk", flat=True))
-        chosen = [[*ids, 10**9][one % (len(ids) + 1)] for one in index]
+    def _which(self, index: list[int], several: bool, **those: Any) -> dict[str, Any]:
+        """Some of those tasks, of all tasks if there are none, or an unknown id."""
+        ids = list(Task.objects.filter(**those).order_by("pk").values_list("pk", flat=True))
+        ids = ids or list(Task.objects.order_by("pk").values_list("pk", flat=True))
+        chosen = [10**9 if one == 20 else ids[one % len(ids)] for one in index]
         return {"task_ids": chosen} if several else {"task_id": chosen[0]}
 
     def _seen(self) -> dict[int, dict[str, Any]]:
