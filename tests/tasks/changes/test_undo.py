@@ -11,7 +11,7 @@ from tasks.services import restore_task
 from tests.support.tool_user import ToolUser
 from todo_mcp.auth.tokens import issue_token
 
-NOT_RESTORED = ("version", "updated_at")
+NOT_RESTORED = ("version", "text_version", "updated_at")
 Write = Callable[[ToolUser, list[int]], dict[str, Any]]
 WRITES: dict[str, Write] = {
     "complete": lambda me, ids: me.complete(task_id=ids[0]),
