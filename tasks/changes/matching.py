@@ -53,7 +53,7 @@ def _write(user: UserId) -> Sql:
             SELECT item ->> 'text' FROM jsonb_array_elements(checklist) item
             WHERE tasks_title_has(item ->> 'text', %s) LIMIT 1
         ) FROM tasks WHERE user_id = {of_user} AND id = ANY ((SELECT ids FROM {found})::bigint[])
-        AND NOT (previous IS NOT NULL AND NOT completed AND created_at > %s)
+        AND NOT (previous IS NOT NULL AND NOT completed AND deleted_at IS NULL AND created_at > %s)
         ORDER BY created_at DESC, id DESC LIMIT {READ_MAX}
     """  # noqa: S608 (names of columns and a number)
     terms, state, title_only = Parameter("terms"), Parameter("state"), Parameter("title_only")
