@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
-from tasks.models import Task
+from tasks.models import Task, TaskEvent
 from tasks.state import TaskState
 from tests.support.factories import TaskFactory
 from tests.support.tool_calls import everything_of
@@ -217,6 +217,9 @@ VALUES: dict[str, Any] = {
     "since": timezone.now() - timedelta(days=1),
     "call": "1.1",
     "time_zone": "Europe/Berlin",
+    "terms": ["milk"],
+    "state": "all",
+    "title_only": True,
 }
 
 
@@ -237,7 +240,8 @@ def test_no_compiled_statement_gives_a_row_or_changes_one_under_a_false_conditio
     assert len(statements) >= 11, "the five operations, their variants and the lookup of a token"
     rows = to_json([asdict(TaskState("x", id=alices_task_id, created_at=VALUES["now"], updated_at=VALUES["now"]))])
     ids = {"task_id": alices_task_id, "ids": [alices_task_id], "series": [alices_task_id]}
-    values = {**VALUES, **ids, "rows": rows.decode()}
+    event_id = TaskEvent.objects.values_list("pgh_id", flat=True).get(pgh_obj_id=alices_task_id)
+    values = {**VALUES, **ids, "event_id": event_id, "rows": rows.decode()}
     token = issue_token(user_id="alice")
     authenticate(token)
     recalled = recall_principal(token)
