@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-import unicodedata
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator

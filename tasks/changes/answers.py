@@ -79,8 +79,7 @@ def names_a_day(steps: Sequence[Step], sent: Collection[str] = ()) -> bool:
     """Whether the answer has a due date that the call set, kept or worked out."""
     is_sent = "due" in sent or "repeat" in sent
     return any(
-        step.follower or ((is_sent or step.shows_due) and (step.after.due_on or step.after.due_at))
-        for step in steps
+        step.follower or ((is_sent or step.shows_due) and (step.after.due_on or step.after.due_at)) for step in steps
     )
 
 
