@@ -1,27 +1,32 @@
 """Tasks in the admin. Operators find, edit, complete, delete and restore tasks, and revert them to older versions."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import DateTimeField, QuerySet
+from django.db.models.functions import Cast, Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from tasks import services
 from tasks.history import HISTORY_MAX, differences, history, revert_task, version
-from tasks.models import Task
+from tasks.models import PRIORITIES, Task
+from tasks.operators.filters import DueFilter, PriorityFilter, TagFilter, narrowed
+from tasks.operators.form import TaskForm
+from tasks.operators.undo import Preview, preview_undo, refusal, undo_event
+from tasks.operators.words import clock_in, due_in, due_in_words, item_in_words, zone_of
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, badge_column, isolated, positive, time_column
 from todo_mcp.admin_kit.filters import UserFilter, by_days
-from todo_mcp.core.errors import InvalidArguments, TaskNotFound
-from todo_mcp.core.operations import REGISTRY
+from todo_mcp.core.errors import TaskNotFound, VersionConflict
+from todo_mcp.dates.zones import show
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -41,36 +46,16 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset.filter(**conditions.get(self.value(), {}))
 
 
-class TaskForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type checker only
-    """Title and description, validated by the rules of ``update_task``.
-
-    Only fields that the operator edits are sent, so a client's change to another field meanwhile is not lost.
-    """
-
-    class Meta:
-        model = Task
-        fields = ["title", "description"]
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or {}
-        changes = {name: data[name] for name in self.changed_data if name in data}
-        emptied = [name for name, text in changes.items() if not text]
-        sent = {"task_id": self.instance.pk, **changes, "clear": emptied}
-        try:
-            arguments = REGISTRY["update_task"].validate(sent) if changes else {}
-        except InvalidArguments as error:
-            for name, reason in error.details["fields"].items():
-                self.add_error(name, f"This {reason}.")
-        else:
-            data.update({name: arguments.get(name, "") for name in changes})
-        return data
+def _of(task: Task) -> dict[str, Any]:
+    """The arguments of a service that name a task. Days are read in the zone of its owner."""
+    return {"user_id": task.user_id, "own_zone": task.user.time_zone, "task_id": task.pk}
 
 
 @admin.register(Task)
 class TaskAdmin(BaseAdmin):
     form = TaskForm
-    list_display = ["shown_title", "owner", "status", "created", "updated"]
-    list_filter = [StatusFilter, UserFilter, by_days("created_at")]
+    list_display = ["shown_title", "owner", "status", "due", "shown_priority", "shown_tags", "created", "updated"]
+    list_filter = [StatusFilter, DueFilter, PriorityFilter, TagFilter, UserFilter, by_days("created_at")]
     search_fields = ["title__icontains"]
     search_help_text = "Words of a title, an id, or user:ID"
     ordering = ["-id"]
@@ -78,11 +63,14 @@ class TaskAdmin(BaseAdmin):
     fields = [
         "title",
         "description",
+        ("due", "priority"),
+        ("repeat", "tags"),
+        "shown_checklist",
         ("owner", "status", "origin"),
         ("created", "updated"),
         ("completed_on", "deleted"),
     ]
-    readonly_fields = ["owner", "status", "origin", "created", "updated", "completed_on", "deleted"]
+    readonly_fields = ["shown_checklist", "owner", "status", "origin", "created", "updated", "completed_on", "deleted"]
     change_form_outer_after_template = "admin/task_history.html"
     history_anchor = "#history-title"
     row_actions = [
@@ -90,14 +78,21 @@ class TaskAdmin(BaseAdmin):
             name="complete_task",
             label="Complete",
             done="Completed",
-            perform=lambda task: services.complete_task(user_id=task.user_id, task_id=task.pk),
+            perform=lambda task: services.complete_task(**_of(task)),
             applies=lambda task: not task.completed and not task.deleted_at,
+        ),
+        RowAction(
+            name="reopen_task",
+            label="Reopen",
+            done="Reopened",
+            perform=lambda task: services.update_task(**_of(task), reopen=True),
+            applies=lambda task: task.completed and not task.deleted_at,
         ),
         RowAction(
             name="restore_task",
             label="Restore",
             done="Restored",
-            perform=lambda task: services.restore_task(user_id=task.user_id, task_id=task.pk),
+            perform=lambda task: services.update_task(**_of(task), restore=True),
             applies=lambda task: bool(task.deleted_at),
         ),
         RowAction(
@@ -106,7 +101,7 @@ class TaskAdmin(BaseAdmin):
             done="Deleted",
             permission="delete",
             confirm="Users no longer see deleted tasks. You can restore a task for 30 days; then it is removed.",
-            perform=lambda task: services.delete_task(user_id=task.user_id, task_id=task.pk),
+            perform=lambda task: services.delete_task(**_of(task)),
             applies=lambda task: not task.deleted_at,
         ),
     ]
@@ -124,13 +119,39 @@ class TaskAdmin(BaseAdmin):
         return field
 
     def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
-        if changes := {name: form.cleaned_data[name] for name in form.changed_data}:
+        if form.arguments:
             with self.recorded(request, "edit"):
-                services.update_task(user_id=obj.user_id, task_id=obj.pk, **changes)
+                services.update_task(**_of(obj), **form.arguments)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
+        tasks: QuerySet[Task] = super().get_queryset(request)
+        return tasks.select_related("user")  # for the time zone
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Task], search_term: str
+    ) -> tuple[QuerySet[Task], bool]:
+        found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
+        return narrowed(found, request.GET), may_have_duplicates
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """A list by due date shows first what is due first."""
+        if request.GET.get(DueFilter.parameter_name):
+            return [Coalesce("due_at", Cast("due_on", DateTimeField())), "-pk"]
+        return super().get_ordering(request)
 
     def get_urls(self) -> list[URLPattern]:
-        revert = self.admin_site.admin_view(require_POST(self.revert_view))
-        return [path("<path:object_id>/revert/", revert, name="tasks_task_revert"), *super().get_urls()]
+        views = {"revert": self.revert_view, "undo": self.undo_view}
+        return [
+            *(
+                path(
+                    f"<path:object_id>/{name}/",
+                    self.admin_site.admin_view(require_POST(view)),
+                    name=f"tasks_task_{name}",
+                )
+                for name, view in views.items()
+            ),
+            *super().get_urls(),
+        ]
 
     def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for confirmation, and then revert the task to one of its versions."""
@@ -158,22 +179,101 @@ class TaskAdmin(BaseAdmin):
             request,
             label="Revert",
             question=f"Revert task {task.pk} to its version of {target['pgh_created_at']:%Y-%m-%d %H:%M:%S} UTC?",
-            explanation="The title, description and status return to that version. The history gets a new version.",
-            changes=list(differences(current, target)),
+            explanation="All fields and the status return to that version. The history gets a new version.",
+            changes=list(differences(current, target, zone_of(task.user.time_zone))),
             fields=[("version", target["pgh_id"])],
             back=self._url("change", str(task.pk)),
+        )
+
+    def undo_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for confirmation, and then take back the whole call that one entry of the history shows."""
+        task = self.get_object(request, unquote(object_id))
+        if task is None or not super().has_change_permission(request, task):
+            raise PermissionDenied
+        event = {"user_id": task.user_id, "task_id": task.pk, "event_id": positive(request.POST.get("event")) or 0}
+        back = self._url("change", str(task.pk))
+        try:
+            previews = preview_undo(**event, zone=zone_of(task.user.time_zone))
+            if any(preview.deletes for preview in previews) and not request.user.has_perm("tasks.delete_task"):
+                raise PermissionDenied
+            changed = [preview.task_id for preview in previews if preview.has_changed]
+            if "confirmed" not in request.POST and not changed:
+                return self._ask_to_undo(request, previews, event["event_id"], back)
+            if changed:
+                raise VersionConflict(refusal(changed))
+            with self.recorded(request, "undo"):
+                steps = undo_event(**event)
+        except TaskNotFound as error:
+            self.message_user(request, error.message, messages.ERROR)
+            return HttpResponseRedirect(self._url("changelist"))
+        except VersionConflict as error:
+            self.message_user(request, f"Nothing was done. {error.message}", messages.ERROR)
+            return HttpResponseRedirect(back)
+        self._log(request, [Task(pk=step.after.id) for step in steps], CHANGE, "Undone")
+        others = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
+        self.message_user(request, f"Undone, for task {task.pk}{others}.", messages.SUCCESS)
+        return HttpResponseRedirect(back)
+
+    def _ask_to_undo(self, request: HttpRequest, previews: Sequence[Preview], event_id: int, back: str) -> HttpResponse:
+        which = f"{len(previews)} tasks" if len(previews) > 1 else f"task {previews[0].task_id}"
+        return self.ask(
+            request,
+            label="Undo",
+            question=f"Undo this call for {which}?",
+            explanation="This is what changes. The history gets a new entry, which can be undone too.",
+            groups=previews,
+            fields=[("event", event_id)],
+            back=back,
         )
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if task := kwargs.get("obj"):
             context["may_revert"] = self.has_change_permission(request, task)
-            context["history"], context["history_is_cut"] = history(task.pk)
+            context["may_undo"] = super().has_change_permission(request, task)
+            zone = zone_of(task.user.time_zone)
+            context["history"], context["history_is_cut"] = history(user_id=task.user_id, task_id=task.pk, zone=zone)
             context["history_max"] = HISTORY_MAX
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="title")
     def shown_title(self, task: Task) -> SafeString:
-        return isolated(task.title)
+        done = sum(item["done"] for item in task.checklist)
+        more = [f"{done}/{len(task.checklist)}"] if task.checklist else []
+        more += ["repeats"] if task.repeat else []
+        return format_html(
+            "{}{}", isolated(task.title), format_html_join("", " <small>{}</small>", ((m,) for m in more))
+        )
+
+    @admin.display(description="due")
+    def due(self, task: Task) -> SafeString | str:
+        """The day, or the time with its zone; and whether that is past."""
+        zone = zone_of(task.user.time_zone)
+        due = due_in(task.due_on, task.due_at, zone)
+        if due is None:
+            return "—"
+        is_over = not (task.completed or task.deleted_at) and clock_in(zone).is_past(due)
+        text = f"{due:%Y-%m-%d %H:%M}" if task.due_at else f"{due:%Y-%m-%d}"
+        return format_html(
+            '<time datetime="{}" title="{}">{}</time>{}{}',
+            show(due),
+            due_in_words(task.due_on, task.due_at, zone),
+            text,
+            format_html(" <small>{}</small>", zone) if task.due_at else "",
+            format_html(' <span class="todo-fails">{}</span>', "overdue") if is_over else "",
+        )
+
+    @admin.display(description="priority")
+    def shown_priority(self, task: Task) -> str:
+        return PRIORITIES[task.priority] if task.priority else "—"
+
+    @admin.display(description="tags")
+    def shown_tags(self, task: Task) -> SafeString | str:
+        return format_html_join(" ", '<bdi class="todo-tag">{}</bdi>', ((tag,) for tag in task.tags)) or "—"
+
+    @admin.display(description="checklist")
+    def shown_checklist(self, task: Task) -> SafeString | str:
+        items = format_html_join("", "<li><bdi>{}</bdi></li>", ((item_in_words(item),) for item in task.checklist))
+        return format_html('<ul class="todo-checklist">{}</ul>', items) if items else "—"
 
     @badge_column("status", {"pending": "info", "completed": "success", "deleted": "danger"})
     def status(self, task: Task) -> str:

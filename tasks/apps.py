@@ -6,3 +6,4 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from tasks import services  # noqa: F401 (registers the operations)
+        from tasks.reminders import services as reminders  # noqa: F401 (so does this)

@@ -34,7 +34,7 @@ add_task = insert(
     fields=("user", "title", "description", "conversation", "message", "completed", "created_at", "updated_at"),
 )
 complete_task = update(_pending_task, ["title", "version"], completed=True, completed_at=NOW, updated_at=NOW)
-delete_task = update(_task, ["title", "version", "repeat"], deleted_at=NOW, updated_at=NOW)
+delete_task = update(_task, ["title", "version", "repeat", "completed"], deleted_at=NOW, updated_at=NOW)
 update_task: dict[tuple[str, ...], Statement] = {
     names: update_changed(_task, ["title", "version"], names, updated_at=NOW)
     for names in (("title",), ("description",), ("title", "description"))

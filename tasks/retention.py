@@ -27,12 +27,10 @@ DELETED_TASKS = Purge("deleted tasks", _due, _remove)
 
 def export_tasks(*, user_id: str) -> dict[str, list[dict[str, Any]]]:
     """All stored data about a user's tasks: the tasks in the list, the deleted tasks, and each change."""
-    fields = ("id", "title", "description", "completed", "completed_at", "created_at", "updated_at", "deleted_at")
-    history = ("pgh_id", "pgh_created_at", "pgh_label", "pgh_context", *fields)
+    history = [field.attname for field in TaskEvent._meta.concrete_fields if field.name != "pgh_obj"]
+    tasks = [field.attname for field in Task._meta.concrete_fields]
     return {
-        "tasks": list(
-            Task.objects.filter(user_id=user_id).order_by("id").values(*fields, "conversation_id", "message_id")
-        ),
+        "tasks": list(Task.objects.filter(user_id=user_id).order_by("id").values(*tasks)),
         "history": list(TaskEvent.objects.filter(user_id=user_id).order_by("pgh_id").values(*history)),
     }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tasks.models import CHECKLIST_MAX, DESCRIPTION_MAX, ITEM_MAX, REPEAT_MAX, TAG_MAX, TAGS_MAX, TITLE_MAX
-from todo_mcp.core.arguments import Id, Text, is_empty, refuse
+from todo_mcp.core.arguments import MAX_EXACT_FLOAT, Id, Text, is_empty, refuse
 
 BATCH_MAX = 50  # tasks that one call adds, or changes in different ways
 IDS_MAX = 100  # tasks that one call completes, deletes or changes alike
@@ -23,7 +23,9 @@ def check_tag(tag: str) -> str:
 
 
 def _as_text(value: object) -> object:
-    """The number of an item may be an integer or text."""
+    """The number of an item may be an integer, also written as 2.0, or text."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT_FLOAT:
+        value = int(value)
     return str(value) if type(value) is int else value
 
 

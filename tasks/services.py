@@ -129,9 +129,9 @@ def delete_task(
     task_ids: TaskIds | None = None,
     expected_version: ExpectedVersion | None = None,
 ) -> TaskDeleted:
-    """Put tasks into the trash for 30 days, when the person wants them gone. Done is complete_task. A repeating task
-    ends for good; to leave out one date use update_task due skip. If several fit match, nothing is done and
-    data.candidates names them. Before you delete many, tell the person how many and which. Returns task_id, undo.
+    """Put tasks into the trash for 30 days, when the person wants them gone. A repeating task ends for good; to leave
+    out one date use update_task due skip. If several fit match, nothing is done and data.candidates names them. Before
+    you delete many, tell the person how many and which. Returns task_id, undo.
     """
     return delete_tasks(Given(locals()))
 

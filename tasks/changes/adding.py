@@ -16,6 +16,7 @@ from tasks.changes.answers import (
     due_notes,
     entry,
     names_a_day,
+    notes_of_several,
     one_line,
     sentences,
     tasks_in_words,
@@ -100,6 +101,7 @@ def add(given: Given) -> TaskAdded:
 
 def _add_text(given: Given) -> TaskAdded:
     """Add one task with a title and a description: most calls."""
+    _check_message(given.user_id, given.get("conversation_id"), given.get("message_id"))
     now, title = timezone.now(), given.sent["title"]
     task_id = _insert(given, [TaskState(title, given.sent.get("description", ""), created_at=now)])[0]
     data = {
@@ -128,6 +130,7 @@ def _add(given: Given, clock: CallClock) -> TaskAdded:
             states.append(state)
             notes.append(said)
     refusals.raise_if_any()
+    _check_message(given.user_id, given.get("conversation_id"), given.get("message_id"))
     with given.storing_zone(clock):
         for state, task_id in zip(states, _insert(given, states), strict=True):
             state.id = task_id
@@ -136,6 +139,7 @@ def _add(given: Given, clock: CallClock) -> TaskAdded:
     undo = {"undo": undo_of(steps)}
     if several:
         text = f"Added {tasks_in_words(steps, clock)}."
+        said = notes_of_several(steps, clock) + said
         data: dict[str, Any] = {"tasks": [_entry(step, clock) for step in steps]}
     else:
         [step] = steps
@@ -151,9 +155,8 @@ def _entry(step: Step, clock: CallClock) -> dict[str, Any]:
 
 def _insert(given: Given, states: list[TaskState]) -> list[int]:
     """Insert the tasks. Returns their ids."""
-    conversation_id, message_id = given.get("conversation_id"), given.get("message_id")
-    _check_message(given.user_id, conversation_id, message_id)
-    origin = {"conversation_id": conversation_id, "message_id": message_id}
+    conversation_id = given.get("conversation_id")
+    origin = {"conversation_id": conversation_id, "message_id": given.get("message_id")}
     [first, *others] = states
     try:
         if not others and _is_plain(first):

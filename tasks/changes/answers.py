@@ -1,6 +1,6 @@
 """The data and the message of a call that changed tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,11 +8,13 @@ from tasks import undo_names
 from tasks.changes.editing import changed_fields, due_in_words, overdue
 from tasks.clock import ASK_FOR_ZONE, CallClock
 from tasks.models import PRIORITIES
+from tasks.results import TaskUpdated
 from tasks.state import TaskState
 from todo_mcp.dates.zones import show, show_in_words
 
 NAMED_MAX = 5  # titles that one message names
 _SHOWN = ("due", "priority", "tags", "repeat", "checklist")  # fields whose new value an answer has
+_USE_CLEAR = "To empty a field, name it in clear."
 
 
 @dataclass
@@ -38,8 +40,8 @@ def one_line(title: str) -> str:
     return " ".join(title.split())
 
 
-def entry(step: Step, clock: CallClock, *, with_fields: bool = False) -> dict[str, Any]:
-    """One task of the answer."""
+def entry(step: Step, clock: CallClock, *, sent: Collection[str] = (), with_fields: bool = False) -> dict[str, Any]:
+    """One task of the answer, with the values of the fields that changed or were sent."""
     state = step.after
     data: dict[str, Any] = {"task_id": state.id, "title": state.title}
     if with_fields:
@@ -53,10 +55,12 @@ def entry(step: Step, clock: CallClock, *, with_fields: bool = False) -> dict[st
         "repeat": state.repeat,
         "checklist": state.checklist,
     }
-    data |= {name: values[name] for name in _SHOWN if name in step.fields and values[name]}
+    data |= {name: values[name] for name in _SHOWN if values[name] and (name in step.fields or name in sent)}
     if step.follower:
         next_due = step.follower.due_in(clock.zone)
         data["next"] = {"task_id": step.follower.id, **({"due": show(next_due)} if next_due else {})}
+    if due and state.repeat and "repeat" in step.fields:
+        data["due"] = show(due)  # the date from which the new rule counts, also if it stays
     return data
 
 
@@ -66,10 +70,12 @@ def undo_of(steps: Sequence[Step]) -> str | None:
     return undo_names.encode(changed.id, changed.version) if changed else None
 
 
-def names_a_day(steps: Sequence[Step]) -> bool:
-    """Whether the answer has a due date."""
-    return any("due" in step.fields and (step.after.due_on or step.after.due_at) for step in steps) or any(
-        step.follower for step in steps
+def names_a_day(steps: Sequence[Step], sent: Collection[str] = ()) -> bool:
+    """Whether the answer has a due date that the call set, kept or worked out."""
+    is_sent = "due" in sent or "repeat" in sent
+    return any(
+        step.follower or ((is_sent or "due" in step.fields) and (step.after.due_on or step.after.due_at))
+        for step in steps
     )
 
 
@@ -102,6 +108,12 @@ def due_notes(step: Step, clock: CallClock) -> list[str]:
     return notes
 
 
+def notes_of_several(steps: Sequence[Step], clock: CallClock) -> list[str]:
+    """The sentences about the dates of several tasks, each with its task."""
+    said = {step.after.id: sentences(*due_notes(step, clock), next_in_words(step, clock)) for step in steps[:NAMED_MAX]}
+    return [f"Task {task_id}: {text}" for task_id, text in said.items() if text]
+
+
 def next_in_words(step: Step, clock: CallClock) -> str:
     """A sentence about the next occurrence. Empty if there is none."""
     due = step.follower.due_in(clock.zone) if step.follower else None
@@ -114,6 +126,51 @@ def sentences(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
+def updated(
+    steps: Sequence[Step], missing: Sequence[int], still: Collection[int], clock: CallClock, sent: Collection[str]
+) -> tuple[str, dict[str, Any]]:
+    """The message and the data of a call that changed several tasks.
+
+    Args:
+        missing: ids that are no tasks of the person.
+        still: ids of tasks that have no due date to move.
+    """
+    changed = [step for step in steps if step.is_changed]
+    text = sentences(
+        f"Updated {tasks_in_words(changed, clock)}." if changed else "Nothing changed.",
+        f"Not found: {', '.join(map(str, missing))}." if missing else "",
+        f"Without a due date to move: {', '.join(map(str, still))}." if still else "",
+        *notes_of_several(changed, clock),
+    )
+    shown = [step for step in steps if step.is_changed or step.after.id not in still]
+    return text, {
+        "tasks": [entry(step, clock, sent=sent, with_fields=True) for step in shown],
+        "not_found": list(missing) or None,
+        "not_changed": list(still) or None,
+    }
+
+
+def updated_one(step: Step, clock: CallClock, sent: Collection[str]) -> tuple[str, dict[str, Any]]:
+    """The message and the data of a call that changed one task."""
+    title, fields = one_line(step.after.title), step.fields
+    text = f"Task {step.after.id} had these values already: {title}. Nothing changed."
+    if step.is_changed:
+        due = due_in_words(step.after, clock) if "due" in fields or "repeat" in fields else ""
+        what = {"deleted_at": "Restored", "completed": "Reopened"}.get(fields[0]) if len(fields) == 1 else None
+        what = what or f"Updated {' and '.join(fields)} of"
+        text = f"{what} task {step.after.id}: {title}{due}."
+    return sentences(text, *due_notes(step, clock)), entry(step, clock, sent=sent, with_fields=True)
+
+
+def update_answer(
+    text: str, data: dict[str, Any], steps: Sequence[Step], clock: CallClock, sent: Collection[str], *, stored: bool
+) -> TaskUpdated:
+    """The answer of ``update_task``. ``sent`` are the arguments that change tasks."""
+    about_clock, said = clock_part(clock, is_named=names_a_day(steps, sent), stored=stored)
+    hint = "" if sent else _USE_CLEAR
+    return TaskUpdated.of(sentences(text, hint, *said), data | {"undo": undo_of(steps)} | about_clock)
+
+
 __all__ = [
     "Step",
     "clock_part",
@@ -122,8 +179,12 @@ __all__ = [
     "entry",
     "names_a_day",
     "next_in_words",
+    "notes_of_several",
     "one_line",
     "sentences",
     "tasks_in_words",
     "undo_of",
+    "update_answer",
+    "updated",
+    "updated_one",
 ]

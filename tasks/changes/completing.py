@@ -1,6 +1,6 @@
 """Complete, delete, reopen and restore tasks, and what this means for the series of a repeating task."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from tasks.changes import repeating, statements
@@ -47,9 +47,18 @@ def delete(user_id: str, states: Sequence[TaskState], now: datetime) -> list[Ste
 
 
 def lock_all(user_id: str, states: Sequence[TaskState]) -> list[TaskState]:
-    """Lock the series of these tasks. Returns their tasks."""
+    """Lock the series of these tasks. Returns their tasks.
+
+    While it waits for a completion, that adds a task, which only a later statement sees. So it reads until nothing is
+    new. Then all tasks are locked, and nobody can add another one.
+    """
     series = sorted({state.series or state.id for state in states})
-    return statements.lock_series(user_id, series)
+    count = None
+    while True:
+        family = statements.lock_series(user_id, series)
+        if len(family) == count:
+            return family
+        count = len(family)
 
 
 def reopen(
@@ -64,30 +73,37 @@ def reopen(
     if not state.completed:
         return after, [], []
     after.completed, after.completed_at = False, None
-    follower = next((one for one in family if one.previous == state.id and _is_open(one)), None)
+    follower = next((one for one in family if one.previous == state.id and is_open(one)), None)
     if follower and follower.version == 1:  # nobody has changed it since it was added
         removed = follower.copy()
         removed.deleted_at = removed.updated_at = now
         return after, [removed], ["Its next occurrence was removed."]
-    return after, [], _keep_one_repeating(after, family)
+    return after, [], keep_one_repeating(after, family)
 
 
 def restore(state: TaskState, family: Sequence[TaskState]) -> tuple[TaskState, list[str]]:
     """Bring a task back from the trash. Returns it, and what the answer says."""
     after = state.copy()
     after.deleted_at = None
-    return after, [] if after.completed else _keep_one_repeating(after, family)
+    return after, keep_one_repeating(after, family)
 
 
-def _keep_one_repeating(state: TaskState, family: Sequence[TaskState]) -> list[str]:
-    """Drop the repeat of the task if another open task of its series repeats."""
-    if state.repeat and any(one.repeat and _is_open(one) and one.id != state.id for one in family):
+def keep_one_repeating(state: TaskState, family: Iterable[TaskState]) -> list[str]:
+    """Drop the repeat of an open task if another open task of its series repeats. Returns what the answer says."""
+    if state.repeat and is_open(state) and (other := other_repeating(state, family)):
         state.set_repeat("", None)
-        return ["It repeats no more, because a later task of its series does."]
+        return [f"It repeats no more, because task {other.id} of its series does."]
     return []
 
 
-def _is_open(state: TaskState) -> bool:
+def other_repeating(state: TaskState, family: Iterable[TaskState]) -> TaskState | None:
+    """Another open task of the same series that repeats. There is at most one."""
+    series = state.series or state.id
+    others = (one for one in family if (one.series or one.id) == series and one.id != state.id)
+    return next((one for one in others if one.repeat and is_open(one)), None)
+
+
+def is_open(state: TaskState) -> bool:
     return not state.completed and state.deleted_at is None
 
 

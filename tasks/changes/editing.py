@@ -56,16 +56,24 @@ def changed_fields(before: TaskState, after: TaskState) -> list[str]:
     ]
 
 
-def check_clear(clear: Sequence[str], sent: Sequence[str]) -> dict[str, str]:
-    """Why these fields cannot be cleared beside the arguments that are sent. Empty if they can."""
+def with_clear(sent: dict[str, Any]) -> dict[str, Any]:
+    """The same changes, with ``clear`` in place of ``none``.
+
+    Raises:
+        Refused: the call also sets a field that it clears.
+    """
+    empty = [name for name in ("due", "repeat") if sent.get(name, "").lower() == NONE]
+    changes = {name: value for name, value in sent.items() if name not in empty}
+    clear = list(dict.fromkeys([*changes.pop("clear", ()), *empty]))
     for name in clear:
-        if twice := [argument for argument in _SETS[name] if argument in sent]:
-            return {"clear": f"names {name}, which {' and '.join(twice)} of this call also sets; send one of the two"}
-    return {}
+        if twice := [argument for argument in _SETS[name] if argument in changes]:
+            also = f"which {' and '.join(twice)} of this call also sets; send one of the two"
+            raise Refused(name, f"is none, {also}") if name in empty else Refused("clear", f"names {name}, {also}")
+    return changes | ({"clear": clear} if clear else {})
 
 
 def edit(before: TaskState, changes: dict[str, Any], clock: Clock) -> Edited:
-    """Apply the arguments of ``update_task`` to a task.
+    """Apply the arguments of ``update_task`` to a task. ``with_clear`` has made the changes.
 
     Raises:
         Refused: the task cannot take one of them.
@@ -151,9 +159,7 @@ def _edit_checklist(state: TaskState, changes: dict[str, Any]) -> None:
 
 def _edit_due(edited: Edited, phrase: str, clock: Clock, *, with_repeat: bool) -> None:
     state = edited.state
-    if phrase.lower() == NONE:
-        _clear(state, "due", clock)
-    elif phrase.lower() == SKIP:
+    if phrase.lower() == SKIP:
         _skip(edited, clock)
     else:
         # A move keeps the local time of the series; words are read in the person's zone.
@@ -176,6 +182,8 @@ def _skip(edited: Edited, clock: Clock) -> None:
     state = edited.state
     if not state.repeat:
         raise Refused("due", "is skip, and this task does not repeat; send a day")
+    if state.completed:
+        raise Refused("due", "is skip, and this task is completed; the next date is a task of its own")
     following, due = repeating.next_date(state, clock)
     if due is None or following.day is None:
         raise Refused("due", "is skip, and the rule has no next date; delete the task or complete it")
@@ -185,9 +193,6 @@ def _skip(edited: Edited, clock: Clock) -> None:
 
 def _edit_repeat(edited: Edited, phrase: str, clock: Clock, *, due_was_sent: bool) -> None:
     state = edited.state
-    if phrase.lower() == NONE:
-        state.set_repeat("", None)
-        return
     if state.completed:
         raise Refused("repeat", "cannot be set on a completed task; send reopen true too")
     current = state.due_in(clock.zone)

@@ -14,6 +14,7 @@ from tasks.changes.answers import (
     entry,
     names_a_day,
     next_in_words,
+    notes_of_several,
     one_line,
     sentences,
     tasks_in_words,
@@ -28,7 +29,8 @@ from tasks.results import TaskCompleted, TaskDeleted
 from tasks.state import TaskState
 from todo_mcp.core.errors import TaskNotFound
 
-_SERIES_ENDED = "Its repeat ended with it; to leave out one date instead, undo this and use update_task with due skip."
+_SKIP_INSTEAD = "to leave out one date instead, undo this and use update_task with due skip."
+_SERIES_ENDED = f"Its repeat, the whole series, ended with it; {_SKIP_INSTEAD}"
 _IN_TRASH = "It stays in the trash for 30 days; update_task with this undo brings it back."
 Work = Callable[[list[TaskState]], list[Step]]
 
@@ -66,8 +68,12 @@ def complete_tasks(given: Given) -> TaskCompleted:
         done = [step for step in steps if step.is_changed]
         unchanged = len(steps) - len(done)
         before = f"{unchanged} {'was' if unchanged == 1 else 'were'} completed before." if unchanged else ""
-        follow = [next_in_words(step, clock) for step in steps]
-        text = sentences(f"Completed {tasks_in_words(done)}." if done else "", before, *follow, _missing(missing))
+        text = sentences(
+            f"Completed {tasks_in_words(done)}." if done else "",
+            before,
+            _missing(missing),
+            *notes_of_several(steps, clock),
+        )
     else:
         [step] = steps
         title = one_line(step.after.title)
@@ -99,9 +105,9 @@ def delete_tasks(given: Given) -> TaskDeleted:
         rows = queries.delete_task(user_id=given.user_id, task_id=which.task_id, now=now)
         if not rows:
             raise TaskNotFound(which.task_id or 0)
-        title, version, repeat, _ = rows[0]
+        title, version, repeat, completed, _ = rows[0]
         text, data = _done("Deleted", which.task_id or 0, title, version, now)
-        return TaskDeleted.of(sentences(text, _IN_TRASH, _SERIES_ENDED if repeat else ""), data)
+        return TaskDeleted.of(sentences(text, _IN_TRASH, _SERIES_ENDED if repeat and not completed else ""), data)
     clock = given.clock()
     steps, missing = _finish(given, which, clock, Pool.DELETE, lambda states: _delete(given.user_id, states, now))
     data = _data(given, steps, missing, clock)
@@ -109,15 +115,18 @@ def delete_tasks(given: Given) -> TaskDeleted:
     if not done:
         text = f"Task {steps[0].after.id} was deleted before: {one_line(steps[0].after.title)}. Nothing changed."
     elif "tasks" in data:
-        ended = f"{sum(bool(step.after.repeat) for step in done)} of them repeated, which ended."
-        stay = "They stay in the trash for 30 days; update_task with this undo brings them back."
-        any_repeat = any(step.after.repeat for step in done)
-        text = sentences(f"Deleted {tasks_in_words(done)}.", stay, ended if any_repeat else "", _missing(missing))
+        series = [str(step.after.id) for step in done if _ends_series(step)]
+        text = sentences(
+            f"Deleted {tasks_in_words(done)}.",
+            "They stay in the trash for 30 days; update_task with this undo brings them back.",
+            f"The repeat of these ended: {', '.join(series)}; {_SKIP_INSTEAD}" if series else "",
+            _missing(missing),
+        )
     else:
         text = sentences(
             f"Deleted task {done[0].after.id}: {one_line(done[0].after.title)}.",
             _IN_TRASH,
-            _SERIES_ENDED if done[0].after.repeat else "",
+            _SERIES_ENDED if _ends_series(done[0]) else "",
         )
     return TaskDeleted.of(text, data)
 
@@ -126,6 +135,10 @@ def _delete(user_id: str, states: Sequence[TaskState], now: datetime) -> list[St
     """Delete tasks; one that was deleted before, and is found again by its words, stays as it is."""
     steps = delete(user_id, [state for state in states if state.deleted_at is None], now)
     return steps or [Step(state, state.copy()) for state in states]
+
+
+def _ends_series(step: Step) -> bool:
+    return bool(step.after.repeat) and not step.after.completed
 
 
 def _finish(given: Given, which: Which, clock: CallClock, pool: Pool, work: Work) -> tuple[list[Step], list[int]]:

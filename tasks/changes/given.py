@@ -1,4 +1,4 @@
-"""The arguments of one call: what they are about, and which may stand beside each other."""
+"""The arguments of one call: which of them may stand beside each other, and which tasks they name."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +17,8 @@ class Given:
     """The arguments that a caller sent, for one user."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
-        """``arguments`` are those of an operation's function; None means that one was not sent."""
-        sent = {name: value for name, value in arguments.items() if value is not None}
+        """``arguments`` are those of an operation's function; None and False mean that one was not sent."""
+        sent = {name: value for name, value in arguments.items() if value is not None and value is not False}
         self.user_id: str = sent.pop("user_id")
         self.own_zone: str = sent.pop("own_zone")
         self.sent = sent

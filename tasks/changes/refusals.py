@@ -1,4 +1,4 @@
-"""Why a task, or a call, cannot be done."""
+"""Why a call is refused: one change that a task cannot take, and all that is wrong with a call."""
 
 from tasks.clock import CallClock
 from todo_mcp.core.errors import InvalidArguments

@@ -4,7 +4,7 @@ An undo is a call too, and has a name of its own. Undoing it brings back every f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.utils import timezone
 from tasks import undo_names
 from tasks.changes import statements
 from tasks.changes.answers import Step, clock_part, one_line, sentences, tasks_in_words, undo_of
+from tasks.changes.completing import is_open, keep_one_repeating, lock_all
 from tasks.changes.given import Given
 from tasks.changes.working import save_steps
 from tasks.models import SEEN_FIELDS
@@ -35,35 +36,51 @@ _UNKNOWN = (
 
 @dataclass(frozen=True)
 class Change:
-    """What one call did to one task: the version it left, the fields before it, and whether it was taken back since."""
+    """What one call did to one task: the version and the fields it left, the fields before it, and if it is undone."""
 
     task_id: int
     version: int
     before: dict[str, Any] | None  # None: the call added the task
+    after: dict[str, Any]
     is_undone: bool
 
 
 def _write(user: UserId) -> Sql:
-    """The events of one call, each with the event before it, and whether a later one takes the call back.
+    """The events of the call that gave a task this version."""
+    of_user, params = statements.user_sql(user)
+    named = f"""
+        pgh_obj_id = %s AND version = %s AND user_id = {of_user} AND pgh_label <> 'delete'
+        AND pgh_created_at > %s AND pgh_context ->> 'transport' IS NOT NULL
+    """
+    values = [Parameter("task_id"), Parameter("version"), *params, Parameter("since")]
+    return _of_call(named, values, f"later.pgh_context ->> '{UNDOES}' = %s", [Parameter("call")], user)
+
+
+def _write_by_event(user: UserId) -> Sql:
+    """The events of the call that wrote this event, whoever made it and however long ago."""
+    of_user, params = statements.user_sql(user)
+    named = f"pgh_id = %s AND user_id = {of_user} AND pgh_label <> 'delete'"
+    return _of_call(named, [Parameter("event_id"), *params], "false", [], user)
+
+
+def _of_call(named: str, values: list[Any], later: str, later_values: list[Any], user: UserId) -> Sql:
+    """The events of one call, each with the event before it, and whether the task has such a later event.
 
     The events of one transaction have one time, and the same author.
     """
     of_user, params = statements.user_sql(user)
-    before = ", ".join(f"older.{name}" for name in SEEN_FIELDS)
+    fields = ", ".join(f"{table}.{name}" for table in ("older", "task_events") for name in SEEN_FIELDS)
     sql = f"""
         WITH named AS (
-            SELECT pgh_created_at, pgh_context FROM task_events
-            WHERE pgh_obj_id = %s AND version = %s AND user_id = {of_user} AND pgh_label <> 'delete'
-                AND pgh_created_at > %s AND pgh_context ->> 'transport' IS NOT NULL
-            ORDER BY pgh_id DESC LIMIT 1
+            SELECT pgh_created_at, pgh_context FROM task_events WHERE {named} ORDER BY pgh_id DESC LIMIT 1
         )
         SELECT task_events.pgh_obj_id, task_events.version, task_events.pgh_label, EXISTS (
             SELECT FROM task_events later
             WHERE later.pgh_obj_id = task_events.pgh_obj_id AND later.pgh_id > task_events.pgh_id
-                AND later.pgh_context ->> '{UNDOES}' = %s
-        ), {before}
+                AND {later}
+        ), {fields}
         FROM named JOIN task_events ON task_events.pgh_created_at = named.pgh_created_at
-            AND task_events.pgh_context = named.pgh_context AND task_events.pgh_label <> 'delete'
+            AND task_events.pgh_context IS NOT DISTINCT FROM named.pgh_context AND task_events.pgh_label <> 'delete'
         LEFT JOIN LATERAL (
             SELECT {_COLUMNS} FROM task_events previous
             WHERE previous.pgh_obj_id = task_events.pgh_obj_id AND previous.pgh_id < task_events.pgh_id
@@ -72,11 +89,11 @@ def _write(user: UserId) -> Sql:
         WHERE task_events.user_id = {of_user}
         ORDER BY task_events.pgh_id
     """  # noqa: S608 (names of columns)
-    values = [Parameter("task_id"), Parameter("version"), *params, Parameter("since"), Parameter("call"), *params]
-    return sql, values
+    return sql, [*values, *later_values, *params]
 
 
 _changes_of = Statement(_write)
+_changes_of_event = Statement(_write_by_event)
 
 
 def changes_of(user_id: str, name: str, now: datetime) -> list[Change]:
@@ -92,15 +109,25 @@ def changes_of(user_id: str, name: str, now: datetime) -> list[Change]:
     rows = _changes_of(user_id=user_id, task_id=task_id, version=version, since=now - WINDOW, call=name)
     if not rows:
         raise InvalidArguments({"undo": _UNKNOWN})
-    return [
-        Change(
-            obj_id,
-            number,
-            None if label == "insert" else dict(zip(SEEN_FIELDS, before, strict=True)),
-            is_undone,
-        )
-        for obj_id, number, label, is_undone, *before in rows
-    ]
+    return [_change(*row) for row in rows]
+
+
+def changes_of_event(user_id: str, event_id: int) -> list[Change]:
+    """What the call did that wrote this event of the history; for operators. Empty if there is no such event."""
+    changes: dict[int, Change] = {}
+    for row in _changes_of_event(user_id=user_id, event_id=event_id):
+        change = _change(*row)
+        first = changes.get(change.task_id)  # the call may have changed a task more than once
+        changes[change.task_id] = replace(change, before=first.before) if first else change
+    return list(changes.values())
+
+
+def _change(task_id: int, version: int, label: str, is_undone: bool, *fields: Any) -> Change:
+    """A change from its row: the fields before it, then those after it."""
+    before, after = (
+        dict(zip(SEEN_FIELDS, part, strict=True)) for part in (fields[: len(SEEN_FIELDS)], fields[len(SEEN_FIELDS) :])
+    )
+    return Change(task_id, version, None if label == "insert" else before, after, is_undone)
 
 
 def together(changes: Sequence[Change], states: Sequence[TaskState], ids: Sequence[int]) -> set[int | None]:
@@ -120,10 +147,7 @@ def undo(user_id: str, changes: Sequence[Change], states: dict[int, TaskState], 
     Raises:
         VersionConflict: some of the tasks have changed since.
     """
-    conflicts = [
-        change for change in changes if change.task_id not in states or states[change.task_id].version != change.version
-    ]
-    if conflicts:
+    if conflicts := _changed_since(changes, states):
         raise VersionConflict(
             "Some of these tasks have changed since, and nothing was done. See data.conflicts; to undo the others, "
             "send undo with their task_ids.",
@@ -140,8 +164,34 @@ def undo(user_id: str, changes: Sequence[Change], states: dict[int, TaskState], 
                 setattr(after, field, value)
         after.updated_at = now
         steps.append(Step(before, after))
+    _keep_one_of_each_series(user_id, steps)
     save_steps(user_id, steps)
     return steps
+
+
+def _keep_one_of_each_series(user_id: str, steps: Sequence[Step]) -> None:
+    """Drop the repeat of a task that opens again if another open task of its series repeats."""
+    opened = [step for step in steps if step.after.repeat and is_open(step.after) and step.fields]
+    if not opened:
+        return
+    family = {one.id: one for one in lock_all(user_id, [step.after for step in opened])}
+    family |= {step.after.id: step.after for step in steps}
+    for step in opened:
+        if said := keep_one_repeating(step.after, family.values()):
+            step.notes += [f"Task {step.after.id}: {text}" for text in said]
+
+
+def _changed_since(changes: Sequence[Change], states: dict[int, TaskState]) -> list[Change]:
+    """The changes whose tasks are not as the call had left them, or are gone.
+
+    A later change that was itself taken back does not count, so that calls can be undone one after the other.
+    """
+    return [one for one in changes if has_changed(one, states.get(one.task_id))]
+
+
+def has_changed(change: Change, state: TaskState | None) -> bool:
+    """Whether the task is not as the call had left it, or is gone."""
+    return state is None or any(getattr(state, field) != value for field, value in change.after.items())
 
 
 def _conflict(task_id: int, state: TaskState | None) -> dict[str, Any]:
@@ -161,6 +211,9 @@ def undo_call(given: Given) -> TaskUpdated:
     with transaction.atomic(), history_note(**{UNDOES: name}):
         changes = changes_of(given.user_id, name, now)
         states = {one.id: one for one in statements.read(given.user_id, _ids(changes), lock=True)}
+        if any(one.version != states[one.task_id].version for one in changes if one.task_id in states):
+            # Perhaps the same undo came first, while this one waited for the tasks.
+            changes = changes_of(given.user_id, name, now)
         missing: list[int] = []
         if "task_ids" in given.sent:
             ids = list(dict.fromkeys(given.sent["task_ids"]))
@@ -179,7 +232,9 @@ def undo_call(given: Given) -> TaskUpdated:
     }
     text = "This call was taken back before. Nothing changed."
     if steps:
-        text = f"Took the call back for {tasks_in_words(steps)}."
+        text = sentences(
+            f"Took the call back for {tasks_in_words(steps)}.", *(note for step in steps for note in step.notes)
+        )
     about_clock, said = clock_part(clock, is_named=any(state.due_on or state.due_at for state in shown))
     return TaskUpdated.of(sentences(text, *said), data | about_clock)
 

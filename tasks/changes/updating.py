@@ -1,6 +1,5 @@
 """Change tasks: ``update_task``, except for its ``undo``."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,19 +7,8 @@ from django.utils import timezone
 
 from tasks import queries, undo_names
 from tasks.changes import completing, undoing
-from tasks.changes.answers import (
-    Step,
-    clock_part,
-    due_in_words,
-    due_notes,
-    entry,
-    names_a_day,
-    one_line,
-    sentences,
-    tasks_in_words,
-    undo_of,
-)
-from tasks.changes.editing import Edited, check_clear, edit
+from tasks.changes.answers import Step, one_line, update_answer, updated, updated_one
+from tasks.changes.editing import Edited, edit, with_clear
 from tasks.changes.given import Given, Which, check_version
 from tasks.changes.matching import Pool, match
 from tasks.changes.refusals import Refusals, Refused
@@ -29,7 +17,6 @@ from tasks.clock import CallClock
 from tasks.results import TEXT, TaskUpdated, as_json
 from tasks.state import TaskState
 from todo_mcp.core.errors import InvalidArguments, TaskNotFound
-from todo_mcp.dates.zones import show
 from todo_mcp.idempotency.services import run_once
 from todo_mcp.users.services import set_zone
 
@@ -41,7 +28,6 @@ CHANGES = (
 ANY_CHANGE = (*CHANGES, "undo", "tasks", "time_zone")
 _NO_DESCRIPTION = {"clear": ["description"]}
 _BESIDE_TASKS = ("time_zone", "idempotency_key")
-_USE_CLEAR = "To empty a field, name it in clear."
 _NO_DATE = "moves a due date, and this task has none; send a day such as tomorrow"
 
 
@@ -78,13 +64,13 @@ def _update(given: Given) -> TaskUpdated:
     if "tasks" in given.sent:
         given.refuse_beside("tasks", _BESIDE_TASKS, "cannot stand beside tasks; put the change into each of them")
         return _update_each(given)
-    if given.sent.keys() <= {"time_zone", "idempotency_key"}:
+    if "time_zone" in given.sent and given.sent.keys() <= {"time_zone", "idempotency_key"}:
         return _set_zone(given)
     which = Which.of(given)
-    changes = {name: given.sent[name] for name in CHANGES if given.get(name) not in (None, False)}
-    clear = changes.get("clear", ())
-    if wrong := check_clear(clear, tuple(changes)):
-        raise InvalidArguments(wrong)
+    try:
+        changes = with_clear({name: given.sent[name] for name in CHANGES if name in given.sent})
+    except Refused as refused:
+        raise InvalidArguments({refused.field: refused.reason}) from None
     if which.is_only_an_id and "time_zone" not in given.sent and _is_text_only(changes):
         return _update_texts(given.user_id, which.task_id or 0, changes)
     return _update_alike(given, which, changes)
@@ -133,61 +119,63 @@ def _update_alike(given: Given, which: Which, changes: dict[str, Any]) -> TaskUp
     """The same change for each of the tasks."""
     clock, now = given.clock(), timezone.now()
     pool = Pool.RESTORE if "restore" in changes else Pool.REOPEN if "reopen" in changes else Pool.CHANGE
-    in_series = "restore" in changes or "reopen" in changes
+    of_series = not changes.keys().isdisjoint(("restore", "reopen", "repeat"))
+    several = "task_ids" in given.sent
 
-    def work(states: list[TaskState]) -> tuple[list[Step], list[Edited]]:
+    def work(states: list[TaskState]) -> tuple[list[Step], list[int]]:
         there = [state for state in states if state.deleted_at is None or "restore" in changes]
         if not there:
             raise TaskNotFound(*ids)
         check_version(which, there[0], clock)
-        family = completing.lock_all(given.user_id, there) if in_series else []
+        before = {one.id: one for one in completing.lock_all(given.user_id, there)} if of_series else {}
+        latest = {state.id: state for state in there} | before
         refusals = Refusals(clock)
-        several = len(ids) > 1
-        edits, steps, others = [], [], []
+        edits: dict[int, Edited] = {}
         for state in there:
             try:
-                edited, removed = _edit(state, changes, family, clock, now)
+                edits[state.id] = _edit(latest[state.id], changes, latest, clock, now)
             except Refused as refused:
                 refusals.add(refused, task_id=state.id if several else None)
-                continue
-            edits.append(edited)
-            steps.append(Step(state, edited.state, notes=edited.notes))
-            others += [Step(next(one for one in family if one.id == other.id), other) for other in removed]
-        if not several and edits and not edits[0].moved:
-            refusals.add(Refused("due", _NO_DATE))
+        still = [task_id for task_id, edited in edits.items() if not edited.moved]
+        if still and len(there) == 1:
+            refusals.add(Refused("due", _NO_DATE), task_id=still[0] if several else None)
         refusals.raise_if_any()
+        steps = [Step(state, latest[state.id], notes=edits[state.id].notes) for state in there]
+        others = [Step(before[one], latest[one]) for one in before if one not in edits]
         for step in steps:
             if step.is_changed:
                 step.after.updated_at = now
-        chosen = {step.after.id for step in steps}
-        save_steps(given.user_id, [*steps, *(step for step in others if step.after.id not in chosen)])
-        return steps, edits
+        save_steps(given.user_id, [*steps, *others])
+        return steps, still
 
     ids = [match(given.user_id, which.match, pool, clock)] if which.match else which.ids()
     with given.storing_zone(clock):
-        steps, edits = work_on(given.user_id, ids, work, lock=in_series or len(ids) > 1 or given.stores_zone)
+        steps, still = work_on(given.user_id, ids, work, lock=of_series or len(ids) > 1 or given.stores_zone)
     found = {step.after.id for step in steps}
     missing = [task_id for task_id in ids if task_id not in found]
-    still = [edited.state.id for edited in edits if not edited.moved]
-    return _answer(given, steps, missing, still, clock, several="task_ids" in given.sent, only_empty=not changes)
+    text, data = updated(steps, missing, still, clock, changes) if several else updated_one(steps[0], clock, changes)
+    return update_answer(text, data, steps, clock, changes, stored=given.stores_zone)
 
 
 def _edit(
-    state: TaskState, changes: dict[str, Any], family: Sequence[TaskState], clock: CallClock, now: datetime
-) -> tuple[Edited, list[TaskState]]:
-    """The task after the change, and other tasks of its series that change with it."""
+    state: TaskState, changes: dict[str, Any], latest: dict[int, TaskState], clock: CallClock, now: datetime
+) -> Edited:
+    """Change one of these tasks. Other tasks of its series may change with it."""
     after = state
-    removed: list[TaskState] = []
     notes: list[str] = []
     if "restore" in changes:
-        after, said = completing.restore(after, family)
+        after, said = completing.restore(after, list(latest.values()))
         notes += said
     if "reopen" in changes:
-        after, removed, said = completing.reopen(after, family, now)
+        after, removed, said = completing.reopen(after, list(latest.values()), now)
+        latest |= {one.id: one for one in removed}
         notes += said
     edited = edit(after, changes, clock)
+    if "repeat" in changes and (other := completing.other_repeating(edited.state, latest.values())):
+        raise Refused("repeat", f"cannot be set, because task {other.id} of the same series repeats; change that one")
     edited.notes[:0] = notes
-    return edited, removed
+    latest[state.id] = edited.state
+    return edited
 
 
 def _update_each(given: Given) -> TaskUpdated:
@@ -208,7 +196,7 @@ def _update_each(given: Given) -> TaskUpdated:
             sent = change.sent()
             before = there[sent.pop("task_id")]
             try:
-                edited = edit(before, sent, clock)
+                edited = edit(before, with_clear(sent), clock)
                 if not edited.moved:
                     raise Refused("due", _NO_DATE)
             except Refused as refused:
@@ -224,57 +212,12 @@ def _update_each(given: Given) -> TaskUpdated:
 
     with given.storing_zone(clock):
         steps = work_on(given.user_id, ids, work, lock=True)
-    return _answer(given, steps, [], [], clock, several=True, only_empty=False)
+    sent = {name for change in given.sent["tasks"] for name in change.sent()} - {"task_id"}
+    text, data = updated(steps, [], [], clock, sent)
+    return update_answer(text, data, steps, clock, sent, stored=given.stores_zone)
 
 
 def _set_zone(given: Given) -> TaskUpdated:
     clock = given.clock()
     set_zone(user_id=given.user_id, time_zone=clock.time_zone)
     return TaskUpdated.of(f"Days and times are read in {clock.time_zone} from now on.", clock.answer())
-
-
-def _answer(
-    given: Given,
-    steps: Sequence[Step],
-    missing: Sequence[int],
-    still: Sequence[int],
-    clock: CallClock,
-    *,
-    several: bool,
-    only_empty: bool,
-) -> TaskUpdated:
-    named = names_a_day(steps) or "due" in given.sent
-    about_clock, said = clock_part(clock, is_named=named, stored=given.stores_zone)
-    undo = {"undo": undo_of(steps)}
-    if several:
-        changed = [step for step in steps if step.is_changed]
-        text = sentences(
-            f"Updated {tasks_in_words(changed, clock)}." if changed else "Nothing changed.",
-            _USE_CLEAR if only_empty else "",
-            f"Not found: {', '.join(map(str, missing))}." if missing else "",
-            f"Without a due date to move: {', '.join(map(str, still))}." if still else "",
-        )
-        data: dict[str, Any] = {
-            "tasks": [entry(step, clock, with_fields=True) for step in steps],
-            "not_found": list(missing) or None,
-            "not_changed": list(still) or None,
-        }
-    else:
-        [step] = steps
-        title = one_line(step.after.title)
-        text = _updated(step, clock)
-        if not step.is_changed:
-            reason = _USE_CLEAR if only_empty else ""
-            text = sentences(f"Task {step.after.id} had these values already: {title}. Nothing changed.", reason)
-        said = [*due_notes(step, clock), *said]
-        data = entry(step, clock, with_fields=True)
-        due = step.after.due_in(clock.zone)
-        if due and "due" in given.sent:
-            data["due"] = show(due)
-    return TaskUpdated.of(sentences(text, *said), data | undo | about_clock)
-
-
-def _updated(step: Step, clock: CallClock) -> str:
-    title, fields = one_line(step.after.title), step.fields
-    due = due_in_words(step.after, clock) if "due" in fields or "repeat" in fields else ""
-    return f"Updated {' and '.join(fields)} of task {step.after.id}: {title}{due}."

@@ -4,8 +4,8 @@ One task is saved only if it still has the version that was read; otherwise all 
 of a series, are locked first. All changes of a call are one transaction.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TypeVar
 
 from django.db import transaction
@@ -55,9 +55,3 @@ def save_steps(user_id: str, steps: Sequence[Step]) -> None:
         raise Overtaken
     for state in changed:
         state.version = versions[state.id]
-
-
-@contextmanager
-def one_transaction(needed: bool) -> Iterator[None]:
-    with transaction.atomic() if needed else nullcontext():
-        yield

@@ -64,9 +64,12 @@ def conditions(shape: Shape) -> dict[str, str]:
 
 
 def newest_scans(shape: Shape) -> list[Scan]:
-    """All tasks of the status, newest first, in one scan or two."""
+    """All tasks of the status and of the priority, newest first, in one scan or two."""
     created = (_CREATED,) if shape.created_on else ()
     serves = frozenset({"status", "created_on"})
+    if shape.priority == "set" and shape.status in ("pending", "completed", "all"):
+        scans = [_of_priority(state, _PRIORITY, *created) for state in _states(shape)]
+        return [replace(scan, serves=scan.serves | serves) for scan in scans]
     if shape.status == "any":
         return [Scan(_STATUS[status], created, _NEWEST, serves) for status in ("all", "deleted")]
     return [Scan(_STATUS[shape.status], created, _NEWEST, serves)]
@@ -83,9 +86,7 @@ def narrow_scans(shape: Shape) -> list[Scan]:
         return [Scan(index, (_DONE,), "t.completed_at DESC, t.id DESC", serves)]
     if shape.due == "span" and is_listed:
         return [scan for state in _states(shape) for scan in _dated(state, frozenset({"status", "due"}), span=True)]
-    if shape.priority == "set" and is_listed:
-        return [_of_priority(state, _PRIORITY) for state in _states(shape)]
-    return newest_scans(shape) if shape.created_on else []
+    return newest_scans(shape) if shape.created_on or (shape.priority == "set" and is_listed) else []
 
 
 def left_out_scans() -> list[Scan]:

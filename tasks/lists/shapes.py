@@ -1,6 +1,7 @@
 """The kind of a list: what decides its SQL. The values are parameters. Each kind is compiled once."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 from tasks.lists.arguments import SortName
@@ -8,6 +9,8 @@ from tasks.lists.cursors import Place
 from tasks.lists.filters import Filters, Span, Status, day_start
 from tasks.models import PRIORITIES
 from todo_mcp.dates.zones import Clock
+
+SHORT = timedelta(days=62)
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Shape:
     after: str = ""
     after_completed: bool = False
     after_priority: bool = False
+    is_short: bool = False  # the list is of few days, in another order than theirs
     counts: bool = False
     left_out: bool = False
 
@@ -50,9 +54,14 @@ def shape_of(filters: Filters, place: Place | None, *, counts: bool) -> Shape:
         after="" if place is None else place.kind if sort == "due" else "row",
         after_completed=place.completed if place else False,
         after_priority=bool(place and place.priority),
+        is_short=_is_short(filters.completed_on or (filters.due if sort != "due" else None)),
         counts=counts,
         left_out=filters.left_out is not None,
     )
+
+
+def _is_short(span: Span | str | None) -> bool:
+    return isinstance(span, Span) and span.last - span.first <= SHORT
 
 
 def values_of(filters: Filters, place: Place | None, clock: Clock) -> dict[str, Any]:

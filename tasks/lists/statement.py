@@ -23,6 +23,7 @@ from tasks.rows import COLUMNS
 from todo_mcp.postgres.statements import Parameter, Sql, Statement, UserId
 
 TOTAL_MAX = 1_000  # tasks that a total counts, and tasks of one filter that are sorted
+FEW_DAYS_MAX = 5_000  # tasks of few days that are sorted
 READ_MAX = 20_000  # rows that are read to fill a page, or to count
 COUNT_COLUMNS = ("completed", "due_on", "due_at", "priority", "tags")
 _OF_USER = "t.user_id = (SELECT id FROM me)"
@@ -58,6 +59,8 @@ class _Writer:
         self.narrow = narrow_scans(shape)
         # No index has the deleted tasks by due date or priority: sort as many of them as may be read.
         self.sorts_trash = shape.status == "deleted" and shape.sort in ("due", "priority")
+        # Few days may be far from the newest tasks, so it is better to sort more of what they have.
+        self.narrow_max = min(FEW_DAYS_MAX if shape.is_short else TOTAL_MAX, READ_MAX)
         self.searches = shape.search and not shape.task_id
         self.may_overflow = bool(self.narrow) and not (shape.task_id or self.sorts_trash or self.searches)
 
@@ -88,7 +91,7 @@ class _Writer:
         return [*scan.check, *(sql for name, sql in self.conditions.items() if name not in scan.serves)]
 
     def _add_narrow(self) -> None:
-        limit = READ_MAX if self.sorts_trash else TOTAL_MAX + 1
+        limit = READ_MAX if self.sorts_trash else self.narrow_max + 1
         parts = []
         for scan in self.narrow:
             is_ok = " AND ".join(self._rest(scan)) or "true"
@@ -99,7 +102,7 @@ class _Writer:
             )
         self.ctes.append(f"narrow AS MATERIALIZED (SELECT * FROM ({_union(parts)}) t LIMIT (SELECT {limit}))")
         if self.may_overflow:
-            self.ctes.append(f"many AS MATERIALIZED (SELECT count(*) > {TOTAL_MAX} AS yes FROM narrow)")
+            self.ctes.append(f"many AS MATERIALIZED (SELECT count(*) > {self.narrow_max} AS yes FROM narrow)")
 
     def _search_goes_on(self) -> bool:
         """Whether the search of this page begins where the page before ended."""
@@ -200,7 +203,8 @@ class _Writer:
         if self.searches:
             return self._total_found()
         if self.narrow:
-            few = f"SELECT count(*) FILTER (WHERE ok) AS n, count(*) >= {READ_MAX} AS ended FROM narrow"
+            ended = f"count(*) >= {READ_MAX}" if self.sorts_trash else "false"
+            few = f"SELECT count(*) FILTER (WHERE ok) AS n, {ended} AS ended FROM narrow"
             if not self.may_overflow or not any(self._rest(scan) for scan in self.narrow):
                 self.ctes.append(f"total AS MATERIALIZED ({few})")
                 return "(SELECT n FROM total), (SELECT ended FROM total)"

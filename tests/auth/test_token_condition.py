@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from tasks.models import Task
+from tasks.state import TaskState
 from tests.support.factories import TaskFactory
 from tests.support.tool_calls import everything_of
 from todo_mcp.auth.authentication import authenticate, recall_principal
@@ -20,7 +22,7 @@ from todo_mcp.auth.remembered_tokens import remembered_tokens
 from todo_mcp.auth.tokens import issue_token, revoke_all, revoke_token
 from todo_mcp.calls.call import Call
 from todo_mcp.calls.perform import perform_for
-from todo_mcp.core.envelope import Envelope
+from todo_mcp.core.envelope import Envelope, to_json
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.operation_run import OperationRun, Unmet
@@ -211,6 +213,10 @@ VALUES: dict[str, Any] = {
     "message_id": None,
     "last_at": timezone.now() + timedelta(days=1),
     "last_id": 1,
+    "version": 1,
+    "since": timezone.now() - timedelta(days=1),
+    "call": "1.1",
+    "time_zone": "Europe/Berlin",
 }
 
 
@@ -229,7 +235,9 @@ def test_no_compiled_statement_gives_a_row_or_changes_one_under_a_false_conditio
     """Otherwise the condition would count as met."""
     statements = {*compiled_statements()}
     assert len(statements) >= 11, "the five operations, their variants and the lookup of a token"
-    values = {**VALUES, "task_id": alices_task_id}
+    rows = to_json([asdict(TaskState("x", id=alices_task_id, created_at=VALUES["now"], updated_at=VALUES["now"]))])
+    ids = {"task_id": alices_task_id, "ids": [alices_task_id], "series": [alices_task_id]}
+    values = {**VALUES, **ids, "rows": rows.decode()}
     token = issue_token(user_id="alice")
     authenticate(token)
     recalled = recall_principal(token)

@@ -17,8 +17,10 @@ from django.utils import timezone
 
 from conversations.models import Conversation, Message
 from tasks import queries
+from tasks.changes import statements
 from tasks.models import Task, TaskEvent
-from tasks.schemas import TaskAdded, Title
+from tasks.results import TaskAdded
+from tasks.schemas import Title
 from tests.support.application import Orm
 from tests.support.factories import TaskFactory
 from todo_mcp.auth.authentication import authenticate
@@ -109,7 +111,7 @@ def test_a_statement_that_is_no_change_may_be_repeated(token: str) -> None:
 def test_compiled_statements_may_use_a_savepoint(committed: None, alice: User) -> None:
     task_id = TaskFactory.create(user=alice).pk
     with OperationRun(None), transaction.atomic():
-        queries.get_task(user_id="alice", task_id=task_id)
+        statements.read("alice", [task_id])
         with transaction.atomic():
             insert_compiled("alice", "x")
     assert Task.objects.count() == 2
@@ -147,7 +149,7 @@ def compiled_then_read(user_id: str, title: str) -> None:
 
 
 def compiled_that_finds_nothing_then_orm(user_id: str, title: str) -> None:
-    queries.get_task(user_id=user_id, task_id=999_999)
+    statements.read(user_id, [999_999])
     insert_by_orm(user_id, title)
 
 
@@ -200,9 +202,11 @@ def row_ids(committed: None, alice: User) -> dict[str, Any]:
 
 def arguments_for(operation: Operation, row_ids: dict[str, Any]) -> dict[str, Any]:
     """The operation's example, with ids of existing rows."""
-    ids = {name: row_ids[name] for name in operation.input_schema.get("required", ()) if name in row_ids}
-    messages = {"messages": [operation.example]} if operation.name == "append_messages" else operation.example
-    return {**messages, **ids}
+    example = {"messages": [operation.example]} if operation.name == "append_messages" else dict(operation.example)
+    wanted = {*operation.input_schema.get("required", ()), *example}
+    if example.pop("match", None) or "task_id" in wanted:  # the task has other words
+        example["task_id"] = row_ids["task_id"]
+    return {**example, **{name: row_ids[name] for name in wanted if name in row_ids}}
 
 
 # Rows that one call adds: tasks, versions of tasks, conversations, messages.
@@ -237,7 +241,7 @@ def test_an_operation_that_runs_again_after_a_deadlock_does_its_work_once(
         return output
 
     before = count_rows()
-    token = issue_token(user_id="alice")
+    token = issue_token(service="chat") if operation.for_all_users else issue_token(user_id="alice")
     answer = call(replace(operation, function=interrupted), token, **arguments_for(operation, row_ids))
     assert answer["status"] == "success"
     assert runs == runs[:1] * 2, "the second run gets the arguments of the first"
@@ -277,7 +281,7 @@ async def test_an_operation_does_not_block_the_event_loop(
 
     def work() -> None:
         with suppress(TodoError):  # the first run deletes the conversation; the second does not find it
-            operation.function(user_id="alice", **arguments)
+            operation.run(arguments, **({} if operation.for_all_users else {"user_id": "alice"}))
 
     assert await seconds_blocked(work, monkeypatch) < BLOCKED_MAX
 

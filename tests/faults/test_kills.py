@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx2
 import pytest
@@ -25,22 +26,30 @@ PROGRESS = 10  # acknowledged completions between two kills
 
 @dataclass
 class Writers:
-    """Clients that add and complete tasks. They repeat a call unchanged until it is answered."""
+    """Clients that add and complete tasks, of which every second one repeats.
+
+    They repeat a call unchanged until it is answered. ``nexts`` has the next occurrence of each completed task.
+    """
 
     caller: Caller
     stopping: bool = False
     acknowledged: Acknowledged = field(default_factory=Acknowledged)
     unanswered: int = 0
+    nexts: dict[int, int] = field(default_factory=dict)
 
     async def write(self) -> None:
         while not self.stopping:
             title = uuid.uuid4().hex
-            added = await self._until_answered("add_task", title=title, idempotency_key=title)
+            repeats = len(self.acknowledged.added) % 2 == 0
+            repeat = {"repeat": "every day"} if repeats else {}
+            added = await self._until_answered("add_task", title=title, idempotency_key=title, **repeat)
             self.acknowledged.added[title] = added["task_id"]
-            await self._until_answered("complete_task", task_id=added["task_id"])
+            completed = await self._until_answered("complete_task", task_id=added["task_id"])
             self.acknowledged.completed.add(added["task_id"])
+            if repeats:
+                self.nexts[added["task_id"]] = completed["next"]["task_id"]
 
-    async def _until_answered(self, tool: str, **arguments: object) -> dict[str, int]:
+    async def _until_answered(self, tool: str, **arguments: object) -> dict[str, Any]:
         while True:
             try:
                 answer = await self.caller.post(tool, **arguments)
@@ -50,7 +59,7 @@ class Writers:
                 continue
             envelope = answer.json()
             if answer.status_code == 200:
-                data: dict[str, int] = envelope["data"]
+                data: dict[str, Any] = envelope["data"]
                 return data
             assert envelope["data"]["error"] == "busy", envelope
             await asyncio.sleep(0.05)
@@ -77,8 +86,11 @@ async def _write_meanwhile(caller: Caller, trouble: Callable[[], Awaitable[None]
 
 def _check(writers: Writers, database: Database, user_id: str) -> None:
     """Check that the database has every acknowledged write once."""
-    rows = database.query("SELECT title, id, completed FROM tasks WHERE user_id = %s", user_id)
+    of_user = "FROM tasks WHERE user_id = %s AND previous"
+    rows = database.query(f"SELECT title, id, completed {of_user} IS NULL", user_id)
     assert writers.acknowledged.complaints(rows) == []
+    nexts = database.query(f"SELECT previous, id {of_user} IS NOT NULL ORDER BY previous", user_id)
+    assert nexts == sorted(writers.nexts.items()), "each completed task that repeats has one next occurrence"
 
 
 async def test_no_write_is_lost_or_doubled_when_the_server_is_killed(

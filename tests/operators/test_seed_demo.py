@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db.models import F
+from django.db.models import F, Q
+from django.utils import timezone
 from oauth2_provider.models import AccessToken
 from pytest_django import Settings
 
 from conversations.models import Conversation, Message
 from tasks.models import Task, TaskEvent
-from todo_mcp.operators.demo_texts import USERS
+from todo_mcp.dates.rules import Rule
+from todo_mcp.dates.zones import find_zone
+from todo_mcp.operators.demo_texts import USERS, ZONES
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.token_use import last_used
 from todo_mcp.users.models import User
@@ -35,6 +38,35 @@ def test_the_data_looks_like_real_use(capsys: pytest.CaptureFixture[str]) -> Non
     assert Task.objects.filter(deleted_at__isnull=False).exists()
     assert not Task.objects.filter(updated_at__lt=F("created_at")).exists()
     assert not Conversation.objects.filter(messages=None).exists()
+
+
+def test_the_tasks_have_what_people_write_down_with_days_around_today() -> None:
+    call_command("seed_demo")
+    assert set(User.objects.values_list("time_zone", flat=True)) == {*ZONES.values(), ""}
+    open_tasks = Task.objects.filter(completed=False, deleted_at=None)
+    now = timezone.now()
+    for some in (
+        Q(due_at__lt=now),
+        Q(due_at__gt=now),
+        Q(due_on__lt=now.date()),
+        Q(due_on__gt=now.date()),
+        Q(due_on=None, due_at=None),
+        Q(priority=3),
+        Q(priority=0),
+        Q(tags__len__gt=1),
+        Q(repeat__startswith="FREQ=WEEKLY", repeat_time__isnull=False),
+        ~Q(checklist=[]),
+    ):
+        assert open_tasks.filter(some).exists(), some
+    for task in Task.objects.exclude(repeat=""):
+        zone = find_zone(task.repeat_zone or "UTC")
+        due = task.due_at.astimezone(zone) if task.due_at else None
+        assert (task.repeat_on, task.repeat_time) == ((due.date(), due.time()) if due else (task.due_on, None))
+        assert (
+            task.repeat_on
+            and str(Rule.parse(task.repeat)) == task.repeat
+            and Rule.parse(task.repeat).is_occurrence(task.repeat_on)
+        )
 
 
 def test_every_task_has_a_matching_history() -> None:

@@ -66,7 +66,14 @@ def test_the_export_has_every_row_of_every_table(filled_tables: None) -> None:
 
 def test_the_export_has_every_column_except_secrets(filled_tables: None) -> None:
     export = export_of("alice")
-    assert {"conversation_id", "message_id", "deleted_at"} <= set(export["tasks"][0])
+    assert export["user"]["time_zone"] == "Europe/Berlin"
+    for table, section in (("tasks", "tasks"), ("task_events", "history")):
+        with connection.cursor() as cursor:
+            columns = {column.name for column in connection.introspection.get_table_description(cursor, table)}
+        assert set(export[section][0]) == columns - {"pgh_obj_id"}  # an event has the task's id as its own id
+    [task] = [task for task in export["tasks"] if task["repeat"]]
+    assert (task["due_at"], task["repeat_zone"], task["tags"]) == ("2026-11-27T08:00:00Z", "Europe/Berlin", ["Home"])
+    assert (task["priority"], task["checklist"]) == (3, [{"text": "Milk", "done": False}])
     assert export["tokens"][0]["name"] == "laptop of alice"
     assert export["tokens"][0]["last_used"] is not None
     for table, rows in export["records"].items():

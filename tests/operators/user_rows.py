@@ -54,7 +54,9 @@ def _add_tasks_and_messages(user: User) -> None:
     conversation_id = create_conversation(user_id=user.pk).id
     messages = [MessageIn(role="user", content=f"{user.pk} speaks")]
     message_id = append_messages(user_id=user.pk, conversation_id=conversation_id, messages=messages).messages[0].id
-    add_task(user_id=user.pk, title="From a chat", conversation_id=conversation_id, message_id=message_id)
+    everything: Any = {"due": "2026-11-27T09:00", "repeat": "every friday", "priority": "high", "tags": ["Home"]}
+    everything |= {"checklist": ["Milk"], "time_zone": "Europe/Berlin"}
+    add_task(user_id=user.pk, title="From a chat", conversation_id=conversation_id, message_id=message_id, **everything)
 
 
 def _add_sign_ins(user: User) -> None:
@@ -63,7 +65,7 @@ def _add_sign_ins(user: User) -> None:
     session.save()
     user.last_login = timezone.now()
     user.email = f"{user.pk}@example.com"
-    user.save()
+    user.save(update_fields=["last_login", "email"])
     ResetRequest.objects.create(email=user.email)
     fields = {"username": user.pk, "ip_address": "127.0.0.1", "path_info": "/admin/login/"}
     attempt = AccessAttempt.objects.create(**fields, failures_since_start=1)

@@ -33,7 +33,7 @@ SERVED = [
     ({"status": "deleted"}, "newest"),
     *[({"due": due}, sort) for due in ("overdue", "any", "today", "this month") for sort in ("newest", "due")],
     *[({"priority": "high"}, sort) for sort in ("newest", "priority")],
-    *[({"completed_on": "this month"}, sort) for sort in ("newest", "due", "priority")],
+    *[({"completed_on": "..today"}, sort) for sort in ("newest", "due", "priority")],
     *[({"created_on": "this month"}, sort) for sort in SORTS],
 ]
 

@@ -9,9 +9,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from tasks.results import Changes
 from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
 from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory
 from tests.support.tool_calls import arguments_of
+from tests.support.tool_user import ToolUser
 from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.calls.bearer import bearer
@@ -23,6 +25,14 @@ from todo_mcp.core.pagination import Position
 from todo_mcp.users.models import User
 
 KEY = "a-key-of-my-own"
+
+
+def call(tool: str, **arguments: Any) -> Changes:
+    """The operation alone, with validated arguments, for Alice."""
+    operation = REGISTRY[tool]
+    result = operation.function(user_id="alice", **operation.validate(arguments))
+    assert isinstance(result, Changes)
+    return result
 
 
 @pytest.fixture
@@ -117,6 +127,69 @@ def test_completing_is_one_statement_the_first_time(task_id: int, statements: St
             complete_task(user_id="bob", task_id=task_id)
 
     assert statements(missing) == ["UPDATE", "SELECT"]
+
+
+def test_the_new_fields_of_an_added_task_cost_no_statement(alice: User, statements: Statements) -> None:
+    every = {"due": "tomorrow 9am", "priority": "high", "tags": ["x"], "checklist": ["y"], "repeat": "every day"}
+    assert statements(lambda: call("add_task", title="Buy milk", **every)) == ["INSERT"]
+    assert statements(lambda: call("add_task", tasks=[{"title": "a", "due": "today"}] * 50)) == ["INSERT"]
+    # The first zone of a person is stored in the same transaction.
+    in_zone = partial(call, "add_task", title="x", time_zone="Europe/Paris")
+    assert statements(in_zone) == ["BEGIN", "UPDATE", "INSERT", "COMMIT"]
+
+
+def test_completing_a_repeating_task_adds_the_next_in_one_transaction(alice: User, statements: Statements) -> None:
+    task_id = call("add_task", title="Water", repeat="every day").task_id
+    # Not a plain task. Read, to see that it repeats. Lock; save; add the next occurrence.
+    next_added = ["UPDATE", "SELECT", "BEGIN", "SELECT", "UPDATE", "INSERT", "COMMIT"]
+    assert statements(lambda: call("complete_task", task_id=task_id)) == next_added
+    # Read; find the next occurrence.
+    assert statements(lambda: call("complete_task", task_id=task_id)) == ["UPDATE", "SELECT", "SELECT"]
+
+
+@pytest.mark.parametrize("count", [2, 50])
+def test_a_call_for_several_tasks_has_as_many_statements_for_two_as_for_fifty(
+    alice: User, statements: Statements, count: int
+) -> None:
+    ids = [
+        task["task_id"] for task in call("add_task", tasks=[{"title": "a", "repeat": "every day"}] * count).tasks or []
+    ]
+    # Lock; save.
+    saved = ["BEGIN", "SELECT", "UPDATE", "COMMIT"]
+    assert statements(lambda: call("update_task", task_ids=ids, due="+1 day", add_tags=["x"])) == saved
+    assert statements(lambda: call("update_task", tasks=[{"task_id": one, "title": "b"} for one in ids])) == saved
+    assert statements(lambda: call("delete_task", task_ids=ids[:1])) == saved
+    # Lock; save; add the next occurrences.
+    next_added = ["BEGIN", "SELECT", "UPDATE", "INSERT", "COMMIT"]
+    assert statements(lambda: call("complete_task", task_ids=ids)) == next_added
+
+
+def test_a_change_of_one_task_is_read_and_saved_under_its_version(task_id: int, statements: Statements) -> None:
+    changes: list[dict[str, Any]] = [{"due": "today"}, {"priority": "high"}, {"add_tags": ["x"]}, {"append": "more"}]
+    for change in changes:
+        assert statements(partial(call, "update_task", task_id=task_id, **change)) == ["SELECT", "UPDATE"]
+    guarded = partial(call, "update_task", task_id=task_id, title="New", expected_version=5)
+    assert statements(guarded) == ["SELECT", "UPDATE"]
+    # Nothing to save.
+    assert statements(lambda: call("update_task", task_id=task_id, priority="high")) == ["SELECT"]
+
+
+def test_a_change_of_a_series_locks_it(task_id: int, statements: Statements) -> None:
+    # Lock the task; lock its series, and look again until nothing is new; save.
+    locked = ["BEGIN", "SELECT", "SELECT", "SELECT", "UPDATE", "COMMIT"]
+    assert statements(lambda: call("update_task", task_id=task_id, repeat="every day")) == locked
+    call("complete_task", task_id=task_id)
+    assert statements(lambda: call("update_task", task_id=task_id, reopen=True)) == locked
+
+
+def test_an_undo_reads_the_history_then_locks_and_saves(alice: User, statements: Statements) -> None:
+    user = ToolUser("alice")
+    task_id = user.add()["task_id"]
+    name = user.update(task_id=task_id, title="New")["undo"]
+    # What the call did; lock; save.
+    assert statements(lambda: user.undo(name)) == ["BEGIN", "WITH", "SELECT", "UPDATE", "COMMIT"]
+    # Taken back before. It looks again, because another undo may have come first.
+    assert statements(lambda: user.undo(name)) == ["BEGIN", "WITH", "SELECT", "WITH", "COMMIT"]
 
 
 def test_updating_and_deleting_are_one_statement_each(task_id: int, statements: Statements) -> None:

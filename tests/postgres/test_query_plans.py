@@ -70,6 +70,8 @@ def argument_values(token: str) -> dict[str, list[Any]]:
         "undo": ["1.1"],
         "tasks": [[{"title": "One", "due": "today"}], [{"task_id": task.pk, "due": "today"}]],
         "time_zone": ["Europe/Berlin"],
+        "from": ["2026-11-27T08:00Z"],
+        "to": ["2026-11-27T09:01Z", "2026-12-20T00:00Z"],
         "limit": [1, 100],
         "last": [100],
         # Near the oldest tasks; in the middle of the conversations and of the messages.
@@ -103,7 +105,7 @@ def work_of(
             transaction.atomic(),
             OperationRun(record[1]) if record else nullcontext(),
         ):
-            operation.function(user_id=user_id, **arguments)
+            operation.run(arguments, **({} if operation.for_all_users else {"user_id": user_id}))
 
     return perform
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx2
@@ -105,6 +106,11 @@ def refused(answer: Answer, code: int, error: str, *fields: str) -> None:
     assert (answer.code, answer.error, answer.fields) == (code, error, sorted(fields)), answer.envelope
     assert answer.envelope["message"].endswith(".")
     assert set(answer.envelope) == {"status", "data", "message"}
+
+
+def shown(moment: datetime) -> str:
+    """A moment as answers show it."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def everything_of(user_id: str) -> list[dict[str, Any]]:

@@ -5,10 +5,20 @@ from typing import Any
 
 import pytest
 
+from tasks import undo_names
 from tasks.models import DESCRIPTION_MAX, TITLE_MAX, Task
 from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
-from tests.support.tool_calls import CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES, everything_of, refused, send
+from tests.support.tool_calls import (
+    CONTROLS,
+    INVISIBLE,
+    LEFT_OPEN,
+    LONE_SURROGATES,
+    everything_of,
+    refused,
+    send,
+    shown,
+)
 from todo_mcp.auth.tokens import issue_token
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
@@ -40,7 +50,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ],
     ({"title": "Buy milk", "completed": True}, ["completed"]),
     ({"title": "Buy milk", "Title": "Buy milk"}, ["Title"]),
-    ({"title": "Buy milk", "task_id": 1, "due": "tomorrow"}, ["due", "task_id"]),
+    ({"title": "Buy milk", "task_id": 1, "due_date": "tomorrow"}, ["due_date", "task_id"]),
     ({"title": 7, "description": 7, "x": 7}, ["description", "title", "x"]),
 ]
 
@@ -53,7 +63,10 @@ async def test_adding_a_task_returns_its_id_title_and_time(as_alice: Caller, orm
         "data": {
             "task_id": task.pk,
             "title": "Buy milk",
-            "created_at": task.created_at.isoformat().replace("+00:00", "Z"),
+            "version": 1,
+            "updated_at": shown(task.created_at),
+            "created_at": shown(task.created_at),
+            "undo": undo_names.encode(task.pk, 1),
         },
         "message": f"Added task {task.pk}: Buy milk.",
     }

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from tasks import undo_names
 from tasks.models import Task
 from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
 from tests.support.factories import TaskFactory
-from tests.support.tool_calls import everything_of, refused, send
+from tests.support.tool_calls import everything_of, refused, send, shown
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
@@ -23,10 +24,15 @@ def task(committed: None, alice: User) -> Task:
 async def test_completing_a_task_marks_it_and_says_when(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
     envelope = await as_alice.call(door, "complete_task", task_id=task.pk)
     row = await orm(Task.objects.get)
-    at = row.updated_at.isoformat().replace("+00:00", "Z")
     assert envelope == {
         "status": "success",
-        "data": {"task_id": task.pk, "title": "Buy milk", "updated_at": at},
+        "data": {
+            "task_id": task.pk,
+            "title": "Buy milk",
+            "version": 2,
+            "updated_at": shown(row.updated_at),
+            "undo": undo_names.encode(task.pk, 2),
+        },
         "message": f"Completed task {task.pk}: Buy milk.",
     }
     assert (row.completed, row.completed_at, row.deleted_at) == (True, row.updated_at, None)
@@ -40,7 +46,7 @@ async def test_completing_a_completed_task_succeeds_and_changes_nothing(
     first = await as_alice.call(door, "complete_task", task_id=task.pk)
     before = await orm(lambda: everything_of("alice"))
     second = await as_alice.call(door, "complete_task", task_id=task.pk)
-    assert second["data"] == first["data"]
+    assert second["data"] == {name: first["data"][name] for name in first["data"] if name != "undo"}
     assert second["message"] == f"Task {task.pk} was completed before: Buy milk. Nothing changed."
     assert await orm(lambda: everything_of("alice")) == before
 
@@ -98,7 +104,7 @@ async def test_invalid_arguments_are_named(as_alice: Caller, task: Task, orm: Or
     bad: list[tuple[dict[str, Any], list[str]]] = [
         ({}, ["task_id"]),
         ({"task_id": None}, ["task_id"]),
-        ({"id": task.pk}, ["id", "task_id"]),
+        ({"id": task.pk}, ["id"]),
         ({"task_id": task.pk, "completed": False}, ["completed"]),
         ({"task_id": task.pk, "title": "New"}, ["title"]),
     ]

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from tasks import undo_names
 from tasks.models import Task
 from tasks.services import restore_task
 from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
 from tests.support.factories import TaskFactory
-from tests.support.tool_calls import everything_of, refused, send
+from tests.support.tool_calls import everything_of, refused, send, shown
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.core.errors import TaskNotFound
 from todo_mcp.users.models import User
@@ -27,13 +28,20 @@ async def test_deleting_removes_a_task_from_the_list_and_keeps_the_row(
     as_alice: Caller, task: Task, orm: Orm, door: str
 ) -> None:
     envelope = await as_alice.call(door, "delete_task", task_id=task.pk)
+    row = await orm(Task.objects.get)
     assert envelope == {
         "status": "success",
-        "data": {"task_id": task.pk, "title": "Buy milk"},
-        "message": f"Deleted task {task.pk}: Buy milk. An operator can restore it for 30 days.",
+        "data": {
+            "task_id": task.pk,
+            "title": "Buy milk",
+            "version": 2,
+            "updated_at": shown(row.updated_at),
+            "undo": undo_names.encode(task.pk, 2),
+        },
+        "message": f"Deleted task {task.pk}: Buy milk. It stays in the trash for 30 days; "
+        "update_task with this undo brings it back.",
     }
     assert (await as_alice.call(door, "list_tasks"))["data"]["total"] == 0
-    row = await orm(Task.objects.get)
     assert row.deleted_at == row.updated_at
     assert (row.title, row.description, row.completed) == (task.title, task.description, False)
 
@@ -56,7 +64,7 @@ async def test_an_operator_can_restore_a_deleted_task_as_it_was(
     await as_alice.call(door, "delete_task", task_id=task.pk)
     await orm(lambda: restore_task(user_id="alice", task_id=task.pk))
     after = (await as_alice.call(door, "list_tasks"))["data"]["tasks"][0]
-    assert {**after, "updated_at": ""} == {**before, "updated_at": ""}
+    assert {**after, "updated_at": "", "version": 4} == {**before, "updated_at": "", "version": 4}
     assert after["updated_at"] > before["updated_at"]
 
 
@@ -113,7 +121,7 @@ async def test_invalid_arguments_are_named(as_alice: Caller, task: Task, orm: Or
         ({}, ["task_id"]),
         ({"task_id": None}, ["task_id"]),
         ({"task_id": [task.pk]}, ["task_id"]),
-        ({"task_ids": [task.pk]}, ["task_id", "task_ids"]),
+        ({"task_id": task.pk, "task_ids": [task.pk]}, ["task_id", "task_ids"]),
         ({"task_id": task.pk, "force": True}, ["force"]),
     ]
     for arguments, fields in bad:

@@ -14,7 +14,7 @@ from tests.support.operators import LISTS, sign_in, staff_with
 from todo_mcp.core.errors import TaskNotFound
 from todo_mcp.users.models import User
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("committed")  # each call is a transaction of its own, as in the server
 
 
 @pytest.fixture

@@ -95,8 +95,8 @@ async def test_a_token_that_cannot_read_conversations_neither_sees_nor_sends_the
         answer = await send(caller, door, "add_task", with_title(message_id="x"))
         refused(answer, 400, "invalid_arguments", "message_id")
         assert "conversations:read" in answer.envelope["message"]
-        answer = await send(caller, door, "add_task", with_title(due="friday"))
-        refused(answer, 400, "invalid_arguments", "due")
+        answer = await send(caller, door, "add_task", with_title(when="friday"))
+        refused(answer, 400, "invalid_arguments", "when")
         assert "conversation_id" not in answer.envelope["message"]
         assert (await send(caller, door, "list_tasks", {})).code == 200
     assert await orm(Task.objects.count) == 0

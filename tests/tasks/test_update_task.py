@@ -7,11 +7,21 @@ import psycopg
 import pytest
 from django.db import connection
 
+from tasks import undo_names
 from tasks.models import DESCRIPTION_MAX, TITLE_MAX, Task
 from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
 from tests.support.factories import TaskFactory
-from tests.support.tool_calls import CONTROLS, INVISIBLE, LEFT_OPEN, LONE_SURROGATES, everything_of, refused, send
+from tests.support.tool_calls import (
+    CONTROLS,
+    INVISIBLE,
+    LEFT_OPEN,
+    LONE_SURROGATES,
+    everything_of,
+    refused,
+    send,
+    shown,
+)
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
@@ -34,10 +44,16 @@ async def test_given_fields_change_and_the_others_stay(as_alice: Caller, task: T
         envelope = await as_alice.call(door, "update_task", task_id=task.pk, **arguments)
         row = await orm(Task.objects.get)
         assert (row.title, row.description) == expected
-        at = row.updated_at.isoformat().replace("+00:00", "Z")
         assert envelope == {
             "status": "success",
-            "data": {"task_id": task.pk, "title": row.title, "updated_fields": fields, "updated_at": at},
+            "data": {
+                "task_id": task.pk,
+                "title": row.title,
+                "updated_fields": fields,
+                "version": row.version,
+                "updated_at": shown(row.updated_at),
+                "undo": undo_names.encode(task.pk, row.version),
+            },
             "message": f"Updated {names} of task {task.pk}: {row.title}.",
         }
 
@@ -64,7 +80,7 @@ async def test_updated_fields_are_those_that_changed(as_alice: Caller, task: Tas
     for same in (both, {"title": " Buy milk\n"}, {"description": "Three litres"}):
         assert await as_alice.call(door, "update_task", task_id=task.pk, **same) == {
             "status": "success",
-            "data": {"task_id": task.pk, "title": "Buy milk", "updated_fields": [], "updated_at": at},
+            "data": {"task_id": task.pk, "title": "Buy milk", "updated_fields": [], "version": 2, "updated_at": at},
             "message": f"Task {task.pk} had these values already: Buy milk. Nothing changed.",
         }
     assert await orm(lambda: everything_of("alice")) == before
@@ -130,7 +146,7 @@ async def test_an_update_changes_only_its_fields_and_updated_at(
     before: dict[str, Any] = await orm(lambda: dict(Task.objects.values().get()))
     await as_alice.call(door, "update_task", task_id=task.pk, title="New")
     after: dict[str, Any] = await orm(lambda: dict(Task.objects.values().get()))
-    assert {name for name in after if after[name] != before[name]} == {"title", "updated_at", "version"}
+    assert {name for name in after if after[name] != before[name]} == {"title", "updated_at", "version", "text_version"}
     assert after["updated_at"] > before["updated_at"]
 
 
@@ -172,14 +188,12 @@ async def test_invisible_or_unstorable_text_is_refused_with_the_name_of_its_fiel
 
 
 async def test_invalid_arguments_are_named(as_alice: Caller, task: Task, orm: Orm, door: str) -> None:
-    choice = ["clear", "description", "title"]
     bad: list[tuple[dict[str, Any], list[str]]] = [
-        ({}, ["task_id"]),
+        ({}, ["title"]),
         ({"title": "New"}, ["task_id"]),
-        ({"task_id": task.pk}, choice),
-        ({"task_id": task.pk, "user_id": "me"}, choice),
-        ({"task_id": task.pk, "title": None, "description": None, "clear": None}, choice),
-        ({"task_id": task.pk, "title": "", "description": [], "clear": []}, choice),
+        ({"task_id": task.pk}, ["title"]),
+        ({"task_id": task.pk, "user_id": "me"}, ["title"]),
+        ({"title": ""}, ["task_id"]),
         ({"task_id": task.pk, "title": 7, "description": ["x"]}, ["description", "title"]),
         ({"task_id": task.pk, "clear": "description"}, ["clear"]),
         ({"task_id": task.pk, "clear": ["title"]}, ["clear.0"]),
@@ -191,6 +205,18 @@ async def test_invalid_arguments_are_named(as_alice: Caller, task: Task, orm: Or
     before = await orm(lambda: everything_of("alice"))
     for arguments, fields in bad:
         refused(await send(as_alice, door, "update_task", arguments), 400, "invalid_arguments", *fields)
+    assert await orm(lambda: everything_of("alice")) == before
+
+
+async def test_a_call_with_only_empty_values_changes_nothing_and_says_how_to_empty_a_field(
+    as_alice: Caller, task: Task, orm: Orm, door: str
+) -> None:
+    before = await orm(lambda: everything_of("alice"))
+    for empty in ({"title": None, "description": None, "clear": None}, {"title": "", "tags": [], "clear": []}):
+        envelope = await as_alice.call(door, "update_task", task_id=task.pk, **empty)
+        assert (envelope["status"], envelope["data"]["updated_fields"]) == ("success", [])
+        assert envelope["message"].endswith("Nothing changed. To empty a field, name it in clear.")
+        assert "undo" not in envelope["data"]
     assert await orm(lambda: everything_of("alice")) == before
 
 

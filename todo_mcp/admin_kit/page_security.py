@@ -60,9 +60,11 @@ POLICY = "; ".join(
 class PageHeaders(View):
     """Mixin for a page of a signed-in user: adds the policy and forbids caching."""
 
+    runs_script = False  # one of this server's files
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         response = super().dispatch(request, *args, **kwargs)
         assert isinstance(response, HttpResponse)
-        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Content-Security-Policy"] = f"{POLICY}; script-src 'self'" if self.runs_script else POLICY
         response.headers["Cache-Control"] = "no-store"
         return response

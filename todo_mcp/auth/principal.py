@@ -37,6 +37,15 @@ class Principal:
         if missing := [name for name in needed if name not in self.scopes]:
             raise ScopeMissing(missing[0], needed=" ".join(needed))
 
+    def require_service(self) -> None:
+        """Check that the caller may read the rows of all users. ``require`` has checked its scopes.
+
+        Raises:
+            Forbidden: it is a person.
+        """
+        if self.user_id is not None:
+            raise Forbidden("This needs a service token with the scope tasks:act_as, and this token is a person's.")
+
     def acting_for(self, user_id: str | None) -> str:
         """The user whose data the call is about: the caller, or the user that a service names.
 

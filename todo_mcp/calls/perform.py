@@ -126,7 +126,7 @@ class _CallSteps:
         if self._over_limit:
             raise self._over_limit
         if self._invalid:
-            principal.require(self.call.operation.scope)
+            self._admit(principal)
             self.call.operation.check_scopes(self.call.arguments, principal.scopes)
             self.call.operation.validate(self.call.arguments, principal.scopes)
             raise self._invalid
@@ -146,13 +146,18 @@ class _CallSteps:
         except RateLimited as error:
             self._over_limit = error
 
-    def _operate(self, principal: Principal, condition: Condition | None = None) -> Output:
+    def _admit(self, principal: Principal) -> None:
         principal.require(self.call.operation.scope)
+        if self.call.operation.for_all_users:
+            principal.require_service()
+
+    def _operate(self, principal: Principal, condition: Condition | None = None) -> Output:
+        self._admit(principal)
         self.call.operation.check_scopes(self._arguments, principal.scopes)
-        user_id = self.user_id = principal.acting_for(self._target)
+        user_id = self.user_id = None if self.call.operation.for_all_users else principal.acting_for(self._target)
         return retrying(lambda: self._run(user_id, principal, condition))
 
-    def _run(self, user_id: str, principal: Principal, condition: Condition | None) -> Output:
+    def _run(self, user_id: str | None, principal: Principal, condition: Condition | None) -> Output:
         history = history_context(
             user=user_id,
             token=principal.token_id,
@@ -163,9 +168,11 @@ class _CallSteps:
             transport=self.call.transport,
             request_id=self.call.request_id,
         )
-        zone = {"own_zone": principal.time_zone} if self.call.operation.takes_zone else {}
+        given: dict[str, str] = {} if user_id is None else {"user_id": user_id}
+        if self.call.operation.takes_zone:
+            given["own_zone"] = principal.time_zone
         with OperationRun(condition), history:  # in this order: the run sees statements before pghistory adds to them
-            return self.call.operation.function(user_id=user_id, **zone, **self._arguments)
+            return self.call.operation.run(self._arguments, **given)
 
 
 def _database_error(error: DatabaseError, call: Call, *, admitted: bool) -> TodoError:

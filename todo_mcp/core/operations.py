@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from keyword import iskeyword
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -40,6 +41,7 @@ class Operation:
     cleared_alone: tuple[str, ...] = ()
     needs_scope: Mapping[str, str] = field(default_factory=dict)
     no_arguments: Mapping[str, str] = field(default_factory=dict)
+    for_all_users: bool = False
 
     @property
     def name(self) -> str:
@@ -67,8 +69,9 @@ class Operation:
         for name, parameter in inspect.signature(self.function).parameters.items():
             if name not in _GIVEN:
                 required = parameter.default is parameter.empty
-                fields[name] = (_without_none(hints[name]), ... if required else parameter.default)
-        fields["user_id"] = (UserId, None)  # last, because only a service sends it
+                fields[_argument(name)] = (_without_none(hints[name]), ... if required else parameter.default)
+        if not self.for_all_users:
+            fields["user_id"] = (UserId, None)  # last, because only a service sends it
         return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
 
     @cached_property
@@ -88,6 +91,10 @@ class Operation:
     def output_schema(self) -> dict[str, Any]:
         """JSON Schema of the envelope, for success and for errors."""
         return _plain(result_schema(self.output))
+
+    def run(self, arguments: Mapping[str, Any], **given: Any) -> Output:
+        """Call the function with validated arguments, and with those that it is given: ``user_id``, ``own_zone``."""
+        return self.function(**given, **{_parameter(name): value for name, value in arguments.items()})
 
     def validate(self, arguments: Mapping[str, Any], scopes: frozenset[str] | None = None) -> dict[str, Any]:
         """Check and normalise the arguments that a caller sent; an argument that is left out is not in the result.
@@ -166,6 +173,7 @@ def operation(
     cleared_alone: tuple[str, ...] = (),
     needs_scope: Mapping[str, str] | None = None,
     no_arguments: Mapping[str, str] | None = None,
+    for_all_users: bool = False,
     registry: dict[str, Operation] = REGISTRY,
 ) -> Callable[[FunctionT], FunctionT]:
     """Register a service function as a tool, or in another registry.
@@ -191,6 +199,10 @@ def operation(
         needs_scope: for an optional argument, the scope that a token needs beside ``scope``. The argument is hidden
             from a token without it.
         no_arguments: for names that callers may expect as arguments, what to use in their place.
+        for_all_users: the operation reads rows of all users, and gets no ``user_id``. Only a service that may act for
+            others may call it.
+
+    An argument whose name is a word of Python, such as ``from``, is the parameter ``from_``.
 
     The hints are MCP's tool annotations; no operation is open-world.
     """
@@ -209,10 +221,21 @@ def operation(
             cleared_alone=cleared_alone,
             needs_scope=needs_scope or {},
             no_arguments=no_arguments or {},
+            for_all_users=for_all_users,
         )
         return function
 
     return register
+
+
+def _argument(parameter: str) -> str:
+    """The argument's name of a parameter: `from` for `from_`."""
+    name = parameter.removesuffix("_")
+    return name if iskeyword(name) else parameter
+
+
+def _parameter(argument: str) -> str:
+    return f"{argument}_" if iskeyword(argument) else argument
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,19 @@ def show_in_words(due: Due, clock: Clock) -> str:
 
 
 @cache
+def zones_by_region() -> dict[str, list[str]]:
+    """The zones to choose from: one for each place whose clocks differ, by continent or ocean. UTC is not in it.
+
+    `find_zone` accepts more: old names, and names of places that share their clocks with another place.
+    """
+    lines = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8").splitlines()
+    regions: dict[str, list[str]] = {}
+    for name in sorted(line.split("\t")[2] for line in lines if line and not line.startswith("#")):
+        regions.setdefault(name.partition("/")[0], []).append(name)
+    return regions
+
+
+@cache
 def _names() -> dict[str, str]:
     """Each accepted name in lower case, and its spelling."""
     listed = resources.files("tzdata").joinpath("zones").read_text(encoding="ascii").split()

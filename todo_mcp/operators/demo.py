@@ -5,7 +5,7 @@ The same seed gives the same texts. Times are relative to now.
 
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -14,7 +14,21 @@ from django.utils import timezone
 from conversations.models import Conversation, Message
 from tasks.models import Task, TaskEvent
 from todo_mcp.auth.tokens import find_token, issue_token
-from todo_mcp.operators.demo_texts import CALLS, CLIENTS, CONVERSATIONS, EDITS, TASKS, TASKS_FROM_MESSAGES, USERS
+from todo_mcp.dates.rules import Rule
+from todo_mcp.dates.zones import at, find_zone
+from todo_mcp.operators.demo_texts import (
+    CALLS,
+    CHECKLISTS,
+    CLIENTS,
+    CONVERSATIONS,
+    EDITS,
+    REPEATS,
+    TAGS,
+    TASKS,
+    TASKS_FROM_MESSAGES,
+    USERS,
+    ZONES,
+)
 from todo_mcp.postgres.history import history_context
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.token_use import write_uses
@@ -25,6 +39,8 @@ AGE = timedelta(weeks=5)  # the greatest age of a task or conversation
 TASKS_EACH = 36
 CONVERSATIONS_EACH = 6
 CALL_DAYS = 7
+EDITED = ["title", "priority", "due_on", "checklist"]  # the fields that an edit may change
+TIMES = (None, None, time(9), time(12, 30), time(18))  # of due dates
 NEW_EACH = timedelta(days=7)  # from the creation of one user to the next
 
 
@@ -43,7 +59,8 @@ def seed_demo(*, seed: int) -> dict[str, int]:
     now = timezone.now()
     missing = sorted(set(USERS) - set(demo_users()))
     for number, user_id in enumerate(missing):
-        create_user(user_id=user_id, name=USERS[user_id], email=f"{user_id}@example.com")
+        zone = ZONES.get(user_id, "")  # one of them has not said where she lives
+        create_user(user_id=user_id, name=USERS[user_id], email=f"{user_id}@example.com", time_zone=zone)
         User.objects.filter(pk=user_id).update(created_at=now - AGE + number * NEW_EACH)
         record = find_token(issue_token(user_id=user_id, name="laptop", expires_in=timedelta(days=90)))
         assert record is not None
@@ -69,8 +86,9 @@ def _add_tasks(rng: random.Random, now: datetime, messages: list[Message]) -> in
     new_tasks += [task for message in messages for task in _tasks_from(message)]
     with history_context(user=None, tool="add_task"):
         tasks = Task.objects.bulk_create(sorted(new_tasks, key=lambda task: task.created_at))
-    step("update_task", _some(rng, tasks, 0.2), lambda task: _edit(rng, task), ["title"])
-    step("complete_task", _some(rng, tasks, 0.55), _complete, ["completed", "completed_at"])
+    step("update_task", _some(rng, tasks, 0.2), lambda task: _edit(rng, task), EDITED)
+    once = [task for task in tasks if not task.repeat]
+    step("complete_task", _some(rng, once, 0.55), _complete, ["completed", "completed_at"])
     step("delete_task", _some(rng, tasks, 0.12), _delete, ["deleted_at"])
     _backdate(rng, tasks)
     return len(tasks)
@@ -93,7 +111,28 @@ def _backdate(rng: random.Random, tasks: list[Task]) -> None:
 def _task(rng: random.Random, user_id: str, now: datetime) -> Task:
     title, description = rng.choice(TASKS)
     when = now - AGE * rng.random()
-    return Task(user_id=user_id, title=title, description=description, created_at=when, updated_at=when)
+    task = Task(user_id=user_id, title=title, description=description, created_at=when, updated_at=when)
+    _plan(rng, task, now)
+    return task
+
+
+def _plan(rng: random.Random, task: Task, now: datetime) -> None:
+    """Give the task a day or a moment around now, and what else people write down."""
+    zone = find_zone(ZONES.get(task.user_id) or "UTC")
+    today = now.astimezone(zone).date()
+    local = rng.choice(TIMES)
+    task.tags = TAGS.get(task.title, [])
+    task.priority = rng.choice((0, 0, 0, 0, 1, 2, 2, 3))
+    task.checklist = [{"text": text, "done": rng.random() < 0.4} for text in CHECKLISTS.get(task.title, [])]
+    day = today + timedelta(days=rng.randint(-3, 12)) if rng.random() < 0.6 else None
+    if task.title in REPEATS:
+        day = Rule.parse(REPEATS[task.title]).first(today)
+        task.repeat, task.repeat_on = REPEATS[task.title], day
+        task.repeat_time, task.repeat_zone = local, str(zone) if local else ""
+    if day and local:
+        task.due_at = at(day, local, zone)
+    else:
+        task.due_on = day
 
 
 def _tasks_from(message: Message) -> list[Task]:
@@ -105,7 +144,15 @@ def _tasks_from(message: Message) -> list[Task]:
 
 
 def _edit(rng: random.Random, task: Task) -> None:
-    task.title += rng.choice(EDITS)
+    """Change the title, or what else is easy to change."""
+    if task.checklist:
+        task.checklist = [{**item, "done": True} for item in task.checklist]
+    elif task.due_on and not task.repeat:
+        task.due_on += timedelta(days=1)
+    elif rng.random() < 0.3:
+        task.priority = 3
+    else:
+        task.title += rng.choice(EDITS)
 
 
 def _complete(task: Task) -> None:

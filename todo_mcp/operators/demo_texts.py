@@ -1,6 +1,7 @@
 """The texts of the demo data: users, their tasks, and their conversations with an assistant."""
 
 USERS = {"alice": "Alice", "bob": "Bob", "charlie": "Charlie", "dave": "Dave", "erin": "Erin"}
+ZONES = {"alice": "Europe/Berlin", "bob": "America/New_York", "charlie": "Asia/Kolkata", "dave": "Australia/Sydney"}
 
 CLIENTS = ["Claude", "ChatGPT", "Visual Studio Code"]
 
@@ -51,6 +52,35 @@ TASKS = [
     ("Arroser le basilic 🌿", "Un peu chaque jour, pas sur les feuilles."),
     ("Müll rausbringen", "Papier am Dienstag, Glas am Freitag."),
 ]
+
+# Tags, repeats and checklists, by the title of the task.
+TAGS = {
+    "Buy milk": ["shopping"],
+    "Call the dentist": ["health"],
+    "Water the plants": ["home"],
+    "Pay the electricity bill": ["home", "money"],
+    "Fix the kitchen tap": ["home"],
+    "Send the slides to the team": ["work"],
+    "Review the pull request on retries": ["work"],
+    "Order a birthday cake": ["shopping", "family"],
+    "Find a present": ["shopping", "family"],
+    "Prepare the quarterly numbers": ["work", "money"],
+    "Vaccination for the cat": ["health"],
+    "Sort the receipts": ["money"],
+    "Müll rausbringen": ["Zuhause"],
+}
+REPEATS = {
+    "Water the plants": "FREQ=WEEKLY;BYDAY=MO,TH",
+    "Pay the electricity bill": "FREQ=MONTHLY;BYMONTHDAY=15",
+    "Clean the coffee machine": "FREQ=WEEKLY;INTERVAL=2",
+    "Müll rausbringen": "FREQ=WEEKLY;BYDAY=TU,FR",
+}
+CHECKLISTS = {
+    "Buy milk": ["Milk", "Oat milk", "Bread", "Coffee"],
+    "Renew the passport": ["Two photos", "The old passport", "The form from the town hall"],
+    "Plan the weekend walk": ["Look at the timetable", "Somewhere to eat", "Ask who comes"],
+    "Prepare the quarterly numbers": ["Layout of last time", "Compare with the plan", "Send them"],
+}
 
 CONVERSATIONS = [
     [

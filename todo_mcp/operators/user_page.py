@@ -1,18 +1,22 @@
-"""The parts of a user's admin page below the form: tokens, latest tasks and latest conversations."""
+"""The parts of a user's admin page below the form: tokens, tasks that are due, latest tasks and conversations."""
 
+from datetime import time
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 
 from conversations.models import Conversation
-from tasks.models import Task
+from tasks.models import PRIORITIES, Task
+from tasks.operators.words import clock_in, due_in, zone_of
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.tokens import NEVER, list_tokens
+from todo_mcp.dates.zones import at, show_in_words
 from todo_mcp.statistics.token_use import last_used
 
 LATEST = 5  # tasks, and conversations, that the page shows
 TOKENS_MAX = 50
+DUE_LINKS = [("overdue", "All overdue"), ("today", "Today"), ("week", "This week"), ("none", "Without a day")]
 LISTS = [
     ("Tasks", "tasks.task"),
     ("Conversations", "conversations.conversation"),
@@ -34,10 +38,10 @@ def may_export(request: HttpRequest) -> bool:
     return all(may_view(model)(request) for _, model in LISTS)
 
 
-def overview(request: HttpRequest, user_id: str) -> dict[str, Any]:
+def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, Any]:
     """The template's data: tokens, tasks and conversations; None for a list that the operator may not see.
 
-    One query for each list, and one for the last use of the tokens.
+    One query for each list, two for what is due next, and one for the last use of the tokens.
     """
     visible = {label: may_view(model)(request) for label, model in LISTS}
     tasks = Task.objects.filter(user_id=user_id, deleted_at=None).order_by("-created_at", "-id")
@@ -45,10 +49,28 @@ def overview(request: HttpRequest, user_id: str) -> dict[str, Any]:
     return {
         "tokens": _tokens(user_id) if visible["Tokens"] else None,
         "tasks": list(tasks.values("pk", "title", "completed", "created_at")[:LATEST]) if visible["Tasks"] else None,
+        "due_links": DUE_LINKS,
+        "due": _due(user_id, time_zone) if visible["Tasks"] else None,
         "conversations": list(chats.values("pk", "created_at", "updated_at")[:LATEST])
         if visible["Conversations"]
         else None,
     }
+
+
+def _due(user_id: str, time_zone: str) -> list[dict[str, Any]]:
+    """The open tasks that are due first, overdue ones included, with their due dates in the user's zone."""
+    clock = clock_in(zone_of(time_zone))
+    names = ("pk", "title", "due_on", "due_at", "priority", "tags", "repeat")
+    open_tasks = Task.objects.filter(user_id=user_id, completed=False, deleted_at=None).values(*names)
+    rows = list(open_tasks.filter(due_on__isnull=False).order_by("due_on", "-created_at", "-id")[:LATEST])
+    rows += open_tasks.filter(due_at__isnull=False).order_by("due_at", "-created_at", "-id")[:LATEST]
+    for row in rows:
+        due = due_in(row["due_on"], row["due_at"], clock.zone)
+        assert due is not None
+        row["due"], row["is_overdue"] = show_in_words(due, clock), clock.is_past(due)
+        row["priority"] = PRIORITIES[row["priority"]] if row["priority"] else ""
+    rows.sort(key=lambda row: at(row["due_on"], time(), clock.zone) if row["due_on"] else row["due_at"])
+    return rows[:LATEST]
 
 
 def _tokens(user_id: str) -> list[dict[str, Any]]:

@@ -17,9 +17,11 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, SafeLookups, badge_column, isolated, time_column
+from todo_mcp.admin_kit.zone_field import ZoneField
 from todo_mcp.operators.user_data import delete_user, export_user
 from todo_mcp.operators.user_page import links, may_export, overview
 from todo_mcp.users import services
@@ -31,9 +33,11 @@ SUPERUSER_FIELDS = ("is_staff", "is_superuser", "groups")
 class AddUserForm(UserCreationForm):  # type: ignore[misc] # unfold publishes no types
     """The form for a new user. Most users have only tokens, so a password is optional."""
 
+    time_zone = ZoneField(widget=UnfoldAdminSelectWidget, help_text="In which the person's days and times are read.")
+
     class Meta:
         model = User
-        fields = ("id", "name", "email")
+        fields = ("id", "name", "email", "time_zone")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,6 +47,8 @@ class AddUserForm(UserCreationForm):  # type: ignore[misc] # unfold publishes no
 
 
 class EditUserForm(UserChangeForm):  # type: ignore[type-arg] # generic to the type checker only
+    time_zone = ZoneField(widget=UnfoldAdminSelectWidget, help_text="In which the person's days and times are read.")
+
     class Meta:
         model = User
         fields = "__all__"
@@ -56,7 +62,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
     change_form_template = BaseAdmin.change_form_template
     change_form_outer_after_template = "admin/user_overview.html"
     shows_log = True
-    list_display = ["shown_id", "shown_name", "shown_email", "active", "role", "created"]
+    list_display = ["shown_id", "shown_name", "shown_email", "zone", "active", "role", "created"]
     list_filter = ["is_active", "is_staff"]
     search_fields = ["id__startswith", "name__icontains", "email__icontains"]
     search_help_text = "Start of an id, part of a name or email"
@@ -66,13 +72,15 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
     filter_horizontal = ["groups"]
     readonly_fields = ["active", "created", "signed_in"]
     fieldsets = [
-        (None, {"fields": ["id", "name", "email", ("active", "created"), "signed_in"]}),
+        (None, {"fields": ["id", "name", "email", "time_zone", ("active", "created"), "signed_in"]}),
         (
             "Sign-in and permissions",
             {"classes": ["collapse"], "fields": ["password", "is_staff", "is_superuser", "groups"]},
         ),
     ]
-    add_fieldsets = [(None, {"fields": ["id", "name", "email", "usable_password", "password1", "password2"]})]
+    add_fieldsets = [
+        (None, {"fields": ["id", "name", "email", "time_zone", "usable_password", "password1", "password2"]})
+    ]
     row_actions = [
         RowAction(
             name="activate_user",
@@ -124,7 +132,8 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
             return
         data = form.cleaned_data
         password = data["password1"] if data.get("set_usable_password") else None
-        services.create_user(user_id=obj.pk, password=password, name=data["name"], email=data["email"])
+        names = ("name", "email", "time_zone")
+        services.create_user(user_id=obj.pk, password=password, **{name: data[name] for name in names})
         obj.refresh_from_db()
 
     def get_urls(self) -> list[URLPattern]:
@@ -147,7 +156,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
             password = [("Set password", "../password/")] if self.has_change_permission(request, user) else []
             context["row_links"] = links(request, user.pk) + password
             context["row_posts"] = [("Export", self._url("export", quote(user.pk)))] if may_export(request) else []
-            context["overview"] = overview(request, user.pk)
+            context["overview"] = overview(request, user.pk, user.time_zone)
             context["may_revoke"] = request.user.has_perm("oauth2_provider.delete_accesstoken")
             context["may_issue"] = request.user.has_perm("oauth2_provider.add_accesstoken")
         return super().render_change_form(request, context, *args, **kwargs)
@@ -163,6 +172,10 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
     @admin.display(description="email")
     def shown_email(self, user: User) -> SafeString:
         return isolated(user.email or "—")
+
+    @admin.display(description="time zone")
+    def zone(self, user: User) -> str:
+        return user.time_zone or "—"
 
     @admin.display(description="active", boolean=True)
     def active(self, user: User) -> bool:

@@ -36,6 +36,14 @@ def validate_time_zone(value: str) -> None:
         raise ValidationError("Write %(name)s.", params={"name": name})
 
 
+def exact_zone(value: str) -> str:
+    """The exact spelling of a time zone's name. An unknown name is returned as it is, for the validator to refuse."""
+    try:
+        return str(find_zone(value)) if value else ""
+    except UnknownZone:
+        return value
+
+
 class UserManager(BaseUserManager["User"]):
     def create_user(self, id: str, password: str | None = None, **fields: Any) -> "User":
         """Create a user. Without a password, the user cannot sign in to the admin."""
@@ -82,6 +90,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         indexes = [
             models.Index(fields=["created_at"], name="users_created"),  # counts new users per day
             models.Index(Upper("email"), name="users_email"),  # finds the user of a forgotten password
+            models.Index(fields=["time_zone"], name="users_zone"),  # which zones are in use, and whose 9 o'clock it is
         ]
 
     def __str__(self) -> str:

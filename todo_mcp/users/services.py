@@ -1,9 +1,11 @@
 """Create, activate and deactivate users, and set their time zones, for commands, the admin and sign-in."""
 
+from django.db import connection
+
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.dates.zones import UnknownZone, find_zone
 from todo_mcp.postgres.statements import Parameter, update
-from todo_mcp.users.models import User
+from todo_mcp.users.models import User, exact_zone
 
 _store_zone = update(lambda user: User.objects.filter(pk=user, time_zone=""), ["id"], time_zone=Parameter("time_zone"))
 
@@ -32,7 +34,7 @@ def create_user(
         name=name,
         is_staff=is_staff or is_superuser,
         is_superuser=is_superuser,
-        time_zone=time_zone,
+        time_zone=exact_zone(time_zone),
     )
 
 
@@ -82,3 +84,22 @@ def adopt_time_zone(*, user_id: str, time_zone: str) -> str:
         return ""
     User.objects.filter(pk=user_id, time_zone="").update(time_zone=name)
     return name
+
+
+# Reads one entry of the index for each zone. DISTINCT would read all users.
+_ZONES_IN_USE = """
+WITH RECURSIVE zones AS (
+    (SELECT time_zone FROM users ORDER BY time_zone LIMIT 1)
+    UNION ALL
+    SELECT (SELECT time_zone FROM users WHERE time_zone > zones.time_zone ORDER BY time_zone LIMIT 1)
+    FROM zones WHERE time_zone IS NOT NULL
+)
+SELECT time_zone FROM zones WHERE time_zone IS NOT NULL
+"""
+
+
+def zones_in_use() -> list[str]:
+    """The time zones that users have; "" if some have none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ZONES_IN_USE)
+        return [name for (name,) in cursor.fetchall()]

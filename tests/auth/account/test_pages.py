@@ -54,7 +54,7 @@ async def test_a_user_cannot_disconnect_another_users_apps(
     assert (await Caller(http, tokens["access_token"]).post("list_tasks")).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["connections", "password"])
+@pytest.mark.parametrize("path", ["connections", "password", "time-zone"])
 async def test_the_account_pages_require_a_sign_in(http: httpx2.AsyncClient, path: str) -> None:
     response = await http.get(f"/oauth/{path}")
     assert response.headers["location"] == f"/oauth/sign-in?next=/oauth/{path}"

@@ -17,7 +17,7 @@ TITLES = ("Call the bank about the card", "Buy milk", "Müllabfuhr bestellen", "
 
 @pytest.fixture
 def tasks(alice: User) -> dict[str, int]:
-    return {title: TaskFactory(user=alice, title=title).pk for title in TITLES}
+    return {title: TaskFactory.create(user=alice, title=title).pk for title in TITLES}
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,10 @@ async def test_several_that_fit_are_named_and_nothing_is_done(
 async def test_candidates_are_at_most_five_and_the_title_of_just_these_words_comes_first(
     as_alice: Caller, alice: User, orm: Orm
 ) -> None:
-    await orm(lambda: [TaskFactory(user=alice, title=f"Milk {number}") for number in range(7)])
-    exact = await orm(lambda: TaskFactory(user=alice, title="Milk", created_at=timezone.now() - timedelta(days=9)))
+    await orm(lambda: [TaskFactory.create(user=alice, title=f"Milk {number}") for number in range(7)])
+    exact = await orm(
+        lambda: TaskFactory.create(user=alice, title="Milk", created_at=timezone.now() - timedelta(days=9))
+    )
     answer = await as_alice.call("http", "complete_task", match="milk")
     assert len(answer["data"]["candidates"]) == 5
     assert answer["data"]["candidates"][0]["task_id"] == exact.pk
@@ -70,12 +72,12 @@ async def test_no_task_is_named_with_what_fits_otherwise(as_alice: Caller, alice
 
     def make() -> dict[str, int]:
         return {
-            "description": TaskFactory(user=alice, title="One", description="Passport").pk,
-            "item": TaskFactory(
+            "description": TaskFactory.create(user=alice, title="One", description="Passport").pk,
+            "item": TaskFactory.create(
                 user=alice, title="Packing", checklist=[{"text": "Passport and money", "done": False}]
             ).pk,
-            "completed": TaskFactory(user=alice, title="Passport", completed=True, completed_at=old).pk,
-            "deleted": TaskFactory(user=alice, title="Passport", deleted_at=old).pk,
+            "completed": TaskFactory.create(user=alice, title="Passport", completed=True, completed_at=old).pk,
+            "deleted": TaskFactory.create(user=alice, title="Passport", deleted_at=old).pk,
         }
 
     ids = await orm(make)
@@ -89,7 +91,7 @@ async def test_no_task_is_named_with_what_fits_otherwise(as_alice: Caller, alice
 
 
 async def test_a_task_of_another_user_is_never_found(as_alice: Caller, bob: User, orm: Orm) -> None:
-    await orm(lambda: TaskFactory(user=bob, title="Secret plan"))
+    await orm(lambda: TaskFactory.create(user=bob, title="Secret plan"))
     answer = await as_alice.call("http", "delete_task", match="secret")
     assert answer["data"] == {"error_code": 404, "error": "task_not_found", "candidates": []}
 

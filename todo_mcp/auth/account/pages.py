@@ -1,26 +1,33 @@
-"""Account pages: sign in, sign out, change the password, set a new one by mail."""
+"""Account pages: sign in, sign out, choose a time zone, change the password, set a new one by mail."""
 
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.validators import MaxLengthValidator
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
-from django.views.generic import TemplateView
+from django.utils import timezone
+from django.views.generic import FormView, TemplateView
 
 from todo_mcp.admin_kit.page_security import PageHeaders
+from todo_mcp.admin_kit.zone_field import ZoneField
 from todo_mcp.auth.account.attempts import check_old_password, count_old_password
 from todo_mcp.auth.account.reset_mail import ask_for_mail
 from todo_mcp.auth.rate_limit import count_attempt, count_attempt_from_address
+from todo_mcp.dates.zones import Clock, find_zone
 from todo_mcp.users.models import ID_MAX
+from todo_mcp.users.services import set_time_zone
 
 RESETS_AN_HOUR = 10  # from one network address
 MAILS_AN_HOUR = 3  # to one mail address
 CONNECTED_APPS = reverse_lazy("account:connections")
+TIME_ZONE = reverse_lazy("account:time_zone")
 SIGN_IN = reverse_lazy("account:sign_in")
 
 
@@ -55,6 +62,37 @@ class SignOutView(PageHeaders, views.LogoutView):
 
     def get_default_redirect_url(self) -> str:
         return str(SIGN_IN)
+
+
+class ZoneForm(forms.Form):
+    time_zone = ZoneField(help_text="“Friday at 9” then means nine o'clock there, also when the clocks change.")
+
+
+class TimeZoneView(PageHeaders, LoginRequiredMixin, FormView):  # type: ignore[type-arg] # generic to mypy only
+    """Shows the zone in which the person's days and times are read, and changes it.
+
+    A script proposes the zone of the browser. The page works without it.
+    """
+
+    runs_script = True
+    template_name = "account/time_zone.html"
+    form_class = ZoneForm
+    success_url = TIME_ZONE
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"time_zone": self.request.user.time_zone}  # type: ignore[union-attr]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        zone = self.request.user.time_zone  # type: ignore[union-attr]
+        clock = Clock(timezone.now(), find_zone(zone)) if zone else None
+        now = f"{clock.weekday}, {clock.now:%H:%M}" if clock else ""
+        return super().get_context_data(zone=zone, now=now, **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        zone = set_time_zone(user_id=str(self.request.user.pk), time_zone=form.cleaned_data["time_zone"])
+        said = f"Your days and times are read in {zone} now." if zone else "Your time zone is not known now."
+        messages.success(self.request, said)
+        return super().form_valid(form)
 
 
 class PasswordChangeView(PageHeaders, views.PasswordChangeView):

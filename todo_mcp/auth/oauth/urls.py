@@ -44,6 +44,7 @@ account = [
     path("sign-in", pages.SignInView.as_view(), name="sign_in"),
     path("sign-out", pages.SignOutView.as_view(), name="sign_out"),
     path("connections", ConnectedAppsView.as_view(), name="connections"),
+    path("time-zone", pages.TimeZoneView.as_view(), name="time_zone"),
     path("password", pages.PasswordChangeView.as_view(), name="password"),
     path("password/reset", pages.PasswordResetView.as_view(), name="reset"),
     path("password/reset/sent", pages.ResetSentView.as_view(), name="reset_sent"),

@@ -19,6 +19,12 @@ class Command(BaseCommand):
         parser.add_argument("id", help='any text up to 255 characters, except "me"; compared byte for byte')
         parser.add_argument("--email", default="")
         parser.add_argument("--name", default="", help="the display name")
+        parser.add_argument(
+            "--time-zone",
+            default="",
+            metavar="ZONE",
+            help="the IANA name of the zone in which the person's days and times are read, such as Europe/Berlin",
+        )
         parser.add_argument("--staff", action="store_true", help="may sign in to the admin")
         parser.add_argument("--superuser", action="store_true", help="may sign in to the admin and do everything there")
 
@@ -31,6 +37,7 @@ class Command(BaseCommand):
                 password=getpass(f"Password for {escaped(options['id'])}: ") if has_password else None,
                 email=options["email"],
                 name=options["name"],
+                time_zone=options["time_zone"],
                 is_staff=signs_in,
                 is_superuser=options["superuser"],
             )

@@ -23,7 +23,10 @@ def with_tools(text: str) -> str:
 
 
 def tool_table() -> str:
-    rows = ["| tool | arguments (`?` = optional) | `data` on success, among others | scope | hints |", "|---|---|---|---|---|"]
+    rows = [
+        "| tool | arguments (`?` = optional) | `data` on success, among others | scope | hints |",
+        "|---|---|---|---|---|",
+    ]
     return "\n".join(rows + [_row(operation) for operation in REGISTRY.values()]) + "\n"
 
 

@@ -19,7 +19,7 @@ class WhenFree(SeparateDatabaseAndState):
     """Operations that need a table alone, for an instant. They are one transaction. The migration is not atomic.
 
     While they wait for the table, everybody who wants it later waits behind them. So they wait at most LOCK_TIMEOUT,
-    let the others pass, and try again.
+    let the others pass, and try again. Django writes the SQL before, because that takes longer than PostgreSQL does.
     """
 
     def __init__(self, *operations: Operation) -> None:
@@ -27,27 +27,26 @@ class WhenFree(SeparateDatabaseAndState):
 
     def database_forwards(self, app_label: Any, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         forwards = super().database_forwards
-        _when_free(schema_editor, lambda: forwards(app_label, schema_editor, from_state, to_state))
+        _when_free(schema_editor, lambda editor: forwards(app_label, editor, from_state, to_state))
 
     def database_backwards(self, app_label: Any, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         backwards = super().database_backwards
-        _when_free(schema_editor, lambda: backwards(app_label, schema_editor, from_state, to_state))
+        _when_free(schema_editor, lambda editor: backwards(app_label, editor, from_state, to_state))
 
 
-def _when_free(schema_editor: Any, alter: Callable[[], None]) -> None:
+def _when_free(schema_editor: Any, alter: Callable[[Any], None]) -> None:
+    with schema_editor.connection.schema_editor(collect_sql=True, atomic=False) as writer:
+        alter(writer)
     for _ in range(ATTEMPTS):
         try:
             with transaction.atomic(schema_editor.connection.alias):
                 schema_editor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}")
-                alter()
-                for statement in schema_editor.deferred_sql:
-                    schema_editor.execute(statement)
+                for statement in writer.collected_sql:
+                    schema_editor.execute(statement, None)
             return
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
-        finally:
-            schema_editor.deferred_sql.clear()
         time.sleep(PAUSE)
     raise CommandError(
         "Another transaction holds a table that the migration changes. End it (pg_stat_activity), then run "

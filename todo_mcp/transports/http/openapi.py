@@ -69,7 +69,9 @@ def _tool(operation: Operation) -> dict[str, Any]:
 def _resource(operation: Operation, status: int, view: type[ResourceView], path: str, method: str) -> dict[str, Any]:
     """An operation over REST: arguments are in the path, in one header, and in the query or the body."""
     properties = dict(operation.input_schema["properties"])
-    parameters = [_parameter(name, properties.pop(name), "path") for name in re.findall(r"{(\w+)}", path)]
+    parameters = [
+        _parameter(name, properties.pop(name), "path", is_required=True) for name in re.findall(r"{(\w+)}", path)
+    ]
     if key := properties.pop("idempotency_key", None):
         parameters.append(_parameter("Idempotency-Key", key, "header"))
     data = {"$ref": _REF.format(model=operation.output.__name__)}
@@ -79,21 +81,26 @@ def _resource(operation: Operation, status: int, view: type[ResourceView], path:
         schema, data = view.describe_body(properties, user), view.describe_answer(data)
         body = {"requestBody": json_body(schema, operation.example)}
         properties = {"user_id": user}
-    parameters += [_parameter(name, schema, "query") for name, schema in properties.items()]
+    required = operation.input_schema.get("required", ())
+    parameters += [
+        _parameter(name, schema, "query", is_required=name in required) for name, schema in properties.items()
+    ]
     done = None if status == 204 else data
     errors = _ERRORS.keys() - ({415, 409} if method != "POST" else set())
-    return {**_operation_object(operation, "conversations", status, done, errors), "parameters": parameters, **body}
+    tag = operation.function.__module__.partition(".")[0]
+    return {**_operation_object(operation, tag, status, done, errors), "parameters": parameters, **body}
 
 
 def _operation_object(
     operation: Operation, tag: str, status: int, done: dict[str, Any] | None, errors: Set[int]
 ) -> dict[str, Any]:
     error = {"$ref": _REF.format(model="Error")}
+    also = " of a service, and `tasks:act_as`" if operation.for_all_users else ""
     return {
         "operationId": operation.name,
         "tags": [tag],
         "summary": operation.title,
-        "description": f"{operation.description}\n\nNeeds the scope `{operation.scope}`.",
+        "description": f"{operation.description}\n\nNeeds the scope `{operation.scope}`{also}.",
         "security": [{"token": []}],
         "responses": {
             str(status): _response(status, "Done.", done),
@@ -107,10 +114,10 @@ def _response(status: int, description: str, schema: dict[str, Any] | None) -> d
     return {"description": description, "headers": _REQUEST_ID | _HEADERS.get(status, {}), **content}
 
 
-def _parameter(name: str, described_schema: dict[str, Any], where: str) -> dict[str, Any]:
+def _parameter(name: str, described_schema: dict[str, Any], where: str, *, is_required: bool = False) -> dict[str, Any]:
     schema = {key: value for key, value in described_schema.items() if key != "description"}
     parameter = {"name": name, "in": where, "description": described_schema["description"], "schema": schema}
-    return {**parameter, "required": True} if where == "path" else parameter
+    return {**parameter, "required": True} if is_required else parameter
 
 
 def _resource_views(patterns: list[Any], prefix: str) -> Iterator[tuple[str, type[ResourceView]]]:

@@ -65,4 +65,6 @@ def speaks_oauth(path: str) -> bool:
 
 def takes_calls(path: str) -> bool:
     """Whether the path accepts calls of operations, over any transport."""
-    return is_mcp(path) or path == "/api/tools" or path.startswith("/api/tools/") or is_conversation(path)
+    if is_mcp(path) or is_conversation(path):
+        return True
+    return path in ("/api/tools", "/api/due") or path.startswith("/api/tools/")
