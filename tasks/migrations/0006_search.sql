@@ -378,16 +378,3 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
-
--- text_version is the version that last changed what a search reads. So the index skips all other events.
-CREATE OR REPLACE FUNCTION tasks_text_changed() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.text_version := OLD.version + 1;
-    RETURN NEW;
-END $$;
-DROP TRIGGER IF EXISTS tasks_text_changed ON tasks;
-CREATE TRIGGER tasks_text_changed BEFORE UPDATE ON tasks FOR EACH ROW WHEN (
-    (OLD.user_id, OLD.title, OLD.description, OLD.tags, OLD.checklist)
-    IS DISTINCT FROM (NEW.user_id, NEW.title, NEW.description, NEW.tags, NEW.checklist)
-) EXECUTE FUNCTION tasks_text_changed();
