@@ -18,8 +18,8 @@ def folded(text: str) -> str:
 
 def replaced(items: Sequence[Item], texts: Sequence[str]) -> list[Item]:
     """A new list. An item with an equal text keeps its mark."""
-    marks = {folded(item["text"]): item["done"] for item in items}
-    return [{"text": text, "done": marks.get(folded(text), False)} for text in texts]
+    marks = {item["text"]: item["done"] for item in items}
+    return [{"text": text, "done": marks.get(text, False)} for text in texts]
 
 
 def edited(
