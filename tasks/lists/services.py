@@ -128,7 +128,7 @@ class _Page:
     def read_plain(self, user_id: str) -> TaskList:
         position = Position(self.place.at, self.place.id) if self.place else None
         rows, total = read_plain(user_id, self.filters.status, position, self.limit)
-        tasks = [TaskRow._make(row) for row in rows[: self.limit]]
+        tasks = list(map(TaskRow._make, rows[: self.limit]))
         last = Place(tasks[-1].created_at, tasks[-1].id) if len(rows) > self.limit else None
         return self._answer([self._shown(task) for task in tasks], last, total=total, exact=total <= TOTAL_MAX)
 
