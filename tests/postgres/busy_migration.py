@@ -22,6 +22,7 @@ import tests.support.postgres  # noqa: F401 (it sets the environment, so it come
 USER = "alice"
 BEFORE = "0004"  # the last migration of the release before
 FILLED = "Filled"
+BATCH = 10_000
 # The statements of the release before, which knows only these columns.
 INSERT = """
     INSERT INTO tasks (user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at,
@@ -109,11 +110,13 @@ def rehearse(url: str, rows: int) -> dict[str, Any]:
             "VALUES (%s, '', '', '', true, false, false, now())",
             [USER],
         )
-        connection.execute(
-            "INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at) "
-            "SELECT %s, %s, '', false, now(), now() FROM generate_series(1, %s)",
-            [USER, FILLED, rows],
-        )
+        for first in range(0, rows, BATCH):  # one statement for all would take quadratic time
+            connection.execute(
+                "INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at) "
+                "SELECT %s, %s, '', false, clock_timestamp(), now() FROM generate_series(1, %s)",
+                [USER, FILLED, min(BATCH, rows - first)],
+            )
+        connection.execute("ANALYZE tasks, task_events")
         writers = [Writer(url) for _ in range(2)]
         threads = [Thread(target=writer.run) for writer in writers]
         for thread in threads:
