@@ -112,7 +112,7 @@ def work_of(
 
 __all__ = ["token"]
 
-SEARCH_MAX = 3_000  # rows of a user that a search compares before it reads by index
+SEARCH_MAX = 6_000  # rows of a user that a search compares before it reads by index
 OPERATIONS = [*(one for one in REGISTRY.values() if one.name != "list_tasks"), *RESOURCES.values()]
 
 
