@@ -25,6 +25,9 @@ SEEN_FIELDS = (
     "title", "description", "completed", "completed_at", "deleted_at", "due_on", "due_at", "priority", "tags",
     "repeat", "repeat_on", "repeat_time", "repeat_zone", "checklist",
 )  # fmt: skip
+_TEXTS_CHANGED = " OR ".join(
+    f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in ("title", "description", "tags", "checklist")
+)
 _EMPTY_TEXTS = Cast(models.Value("{}"), ArrayField(models.CharField(max_length=TAG_MAX)))
 _NO_ITEMS = models.Value([], models.JSONField())
 
@@ -71,7 +74,7 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
     previous = models.BigIntegerField(null=True, blank=True, editable=False)
     checklist = models.JSONField(default=list, db_default=_NO_ITEMS, blank=True)  # of {"text": …, "done": …}
     version = models.IntegerField(default=1, db_default=1, editable=False)  # a trigger counts it
-    # The version that last changed what a search reads. A trigger sets it; the index of words is for these versions.
+    # The version that last changed what a search reads. The trigger sets it; the index of words is for these versions.
     text_version = models.IntegerField(default=1, db_default=1, editable=False)
     # The origin of the task. Migration 0001 adds the composite foreign key on conversation and user.
     conversation = models.ForeignKey(
@@ -103,7 +106,8 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
                 operation=pgtrigger.Update,
                 when=pgtrigger.Before,
                 condition=pgtrigger.AnyChange(*SEEN_FIELDS),
-                func="NEW.version := OLD.version + 1; RETURN NEW;",
+                func="NEW.version := OLD.version + 1; "
+                f"IF {_TEXTS_CHANGED} THEN NEW.text_version := NEW.version; END IF; RETURN NEW;",
             )
         ]
         constraints = [

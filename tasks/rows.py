@@ -33,7 +33,7 @@ class TaskColumns(Protocol):
     @property
     def priority(self) -> int: ...
     @property
-    def tags(self) -> Sequence[str]: ...
+    def tags(self) -> Sequence[str] | None: ...
     @property
     def repeat(self) -> str: ...
     @property
@@ -41,7 +41,7 @@ class TaskColumns(Protocol):
     @property
     def repeat_zone(self) -> str: ...
     @property
-    def checklist(self) -> Sequence[Mapping[str, Any]]: ...
+    def checklist(self) -> Sequence[Mapping[str, Any]] | None: ...
     @property
     def completed_at(self) -> datetime | None: ...
     @property
@@ -49,7 +49,10 @@ class TaskColumns(Protocol):
 
 
 class TaskRow(NamedTuple):
-    """A row of a statement that selects ``COLUMNS``."""
+    """A row of a statement that selects ``COLUMNS``.
+
+    The statement gives null for no tags and for an empty checklist: psycopg takes long to read an empty list.
+    """
 
     id: int
     title: str
@@ -61,16 +64,17 @@ class TaskRow(NamedTuple):
     due_on: date | None
     due_at: datetime | None
     priority: int
-    tags: list[str]
+    tags: list[str] | None
     repeat: str
     repeat_time: time | None
     repeat_zone: str
-    checklist: list[dict[str, Any]]
+    checklist: list[dict[str, Any]] | None
     completed_at: datetime | None
     deleted_at: datetime | None
 
 
 COLUMNS = TaskRow._fields
+EMPTY = {"tags": "'{}'", "checklist": "'[]'"}  # the SQL of values that become null
 
 
 def full(task: TaskColumns, zone: ZoneInfo) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Arguments of the task operations, with the texts that language models read."""
 
 import re
+import unicodedata
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -11,15 +12,27 @@ from todo_mcp.core.arguments import MAX_EXACT_FLOAT, Id, Text, is_empty, refuse
 BATCH_MAX = 50  # tasks that one call adds, or changes in different ways
 IDS_MAX = 100  # tasks that one call completes, deletes or changes alike
 MATCH_MAX = 200  # characters
-PHRASE_MAX = 100  # characters of words for a day
+PHRASE_MAX = 5_000  # characters of words for a day; a refusal of more than 100 names the clock
 _NOT_IN_TAG = re.compile(r"[^\w -]")
 
 
 def check_tag(tag: str) -> str:
     """The tag with single spaces. Refuses other characters than those of tags."""
-    if wrong := _NOT_IN_TAG.search(tag):
-        raise refuse("must be letters, digits, -, _ or spaces; leave out {char}", char=ascii(wrong[0])[1:-1])
+    tag = unicodedata.normalize("NFC", tag)
+    for char in _NOT_IN_TAG.findall(tag):
+        if not unicodedata.category(char).startswith("M"):  # vowel signs and accents are parts of letters
+            raise refuse("must be letters, digits, -, _ or spaces; leave out {char}", char=ascii(char)[1:-1])
     return " ".join(tag.split())
+
+
+def _as_true(value: object) -> object:
+    """A flag: true or false, or these words, which some models send."""
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "false": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise refuse("must be true; or leave it out")
 
 
 def _as_text(value: object) -> object:
@@ -115,8 +128,8 @@ ExpectedVersion = Annotated[
         description="The version you read: refused if it has changed since. One task only.",
     ),
 ]
-Reopen = Annotated[bool, Field(description="true: open a completed task again.")]
-Restore = Annotated[bool, Field(description="true: bring it back from the trash.")]
+Reopen = Annotated[bool, BeforeValidator(_as_true), Field(description="true: open a completed task again.")]
+Restore = Annotated[bool, BeforeValidator(_as_true), Field(description="true: bring it back from the trash.")]
 Undo = Annotated[
     str,
     _line(64, "The undo of an earlier answer, alone or with the task_ids to take back. Newest first."),

@@ -35,6 +35,11 @@ class Step:
     def is_changed(self) -> bool:
         return self.before is None or bool(self.fields)
 
+    @property
+    def shows_due(self) -> bool:
+        """Whether the message says when the task is due."""
+        return "due" in self.fields or ("repeat" in self.fields and bool(self.after.repeat))
+
 
 def one_line(title: str) -> str:
     return " ".join(title.split())
@@ -53,7 +58,7 @@ def entry(step: Step, clock: CallClock, *, sent: Collection[str] = (), with_fiel
         "priority": PRIORITIES[state.priority],
         "tags": state.tags,
         "repeat": state.repeat,
-        "checklist": state.checklist,
+        "checklist": [{"text": item["text"], "done": item["done"]} for item in state.checklist],
     }
     data |= {name: values[name] for name in _SHOWN if values[name] and (name in step.fields or name in sent)}
     if step.follower:
@@ -74,8 +79,7 @@ def names_a_day(steps: Sequence[Step], sent: Collection[str] = ()) -> bool:
     """Whether the answer has a due date that the call set, kept or worked out."""
     is_sent = "due" in sent or "repeat" in sent
     return any(
-        step.follower or ((is_sent or "due" in step.fields) and (step.after.due_on or step.after.due_at))
-        for step in steps
+        step.follower or ((is_sent or step.shows_due) and (step.after.due_on or step.after.due_at)) for step in steps
     )
 
 
@@ -155,11 +159,12 @@ def updated_one(step: Step, clock: CallClock, sent: Collection[str]) -> tuple[st
     title, fields = one_line(step.after.title), step.fields
     text = f"Task {step.after.id} had these values already: {title}. Nothing changed."
     if step.is_changed:
-        due = due_in_words(step.after, clock) if "due" in fields or "repeat" in fields else ""
+        due = due_in_words(step.after, clock) if step.shows_due else ""
         what = {"deleted_at": "Restored", "completed": "Reopened"}.get(fields[0]) if len(fields) == 1 else None
         what = what or f"Updated {' and '.join(fields)} of"
         text = f"{what} task {step.after.id}: {title}{due}."
-    return sentences(text, *due_notes(step, clock)), entry(step, clock, sent=sent, with_fields=True)
+    notes = due_notes(step, clock) if step.is_changed else []
+    return sentences(text, *notes), entry(step, clock, sent=sent, with_fields=True)
 
 
 def update_answer(

@@ -116,7 +116,7 @@ def _add_followers(user_id: str, followers: Sequence[TaskState]) -> None:
 
 def _find_followers(user_id: str, steps: Sequence[Step]) -> None:
     if steps:
-        found = statements.followers(user_id, [step.after.id for step in steps])
+        found = statements.followers(user_id, [step.after for step in steps])
         of_task = {follower.previous: follower for follower in found if follower.deleted_at is None}
         for step in steps:
             step.follower = of_task.get(step.after.id)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.changes import checklists, repeating
 from tasks.changes.refusals import Refused
-from tasks.models import DESCRIPTION_MAX, PRIORITIES, TAGS_MAX
+from tasks.models import DESCRIPTION_MAX, PRIORITIES, SEEN_FIELDS, TAGS_MAX
 from tasks.state import TaskState
 from todo_mcp.dates.phrases import NoDueDate, NotUnderstood, read_due_change
 from todo_mcp.dates.zones import Clock, show_in_words
@@ -23,14 +23,14 @@ _FIELDS = {
     "due": ("due_on", "due_at"),
     "priority": ("priority",),
     "tags": ("tags",),
-    "repeat": ("repeat", "repeat_on", "repeat_time", "repeat_zone"),
+    "repeat": ("repeat",),
     "checklist": ("checklist",),
 }
 # An argument that sets a field cannot stand beside ``clear`` of the same field.
 _SETS = {
     "description": ("description", "append"),
     "due": ("due", "repeat"),
-    "time": ("due",),
+    "time": (),
     "priority": ("priority",),
     "tags": ("tags", "add_tags", "remove_tags"),
     "repeat": ("repeat",),
@@ -49,11 +49,9 @@ class Edited:
 
 def changed_fields(before: TaskState, after: TaskState) -> list[str]:
     """The fields that differ, by the names that callers know."""
-    return [
-        name
-        for name, columns in _FIELDS.items()
-        if any(getattr(before, column) != getattr(after, column) for column in columns)
-    ]
+    changed = {column for column in SEEN_FIELDS if getattr(before, column) != getattr(after, column)}
+    named = [name for name, columns in _FIELDS.items() if not changed.isdisjoint(columns)]
+    return named or (["repeat"] if changed else [])  # the dates from which a rule counts
 
 
 def with_clear(sent: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +180,8 @@ def _skip(edited: Edited, clock: Clock) -> None:
     state = edited.state
     if not state.repeat:
         raise Refused("due", "is skip, and this task does not repeat; send a day")
+    if state.completed:
+        raise Refused("due", "is skip, and this task is completed; skip the date of the open task of its series")
     if state.completed:
         raise Refused("due", "is skip, and this task is completed; the next date is a task of its own")
     following, due = repeating.next_date(state, clock)

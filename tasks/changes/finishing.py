@@ -158,10 +158,16 @@ def _finish(given: Given, which: Which, clock: CallClock, pool: Pool, work: Work
 
 
 def _data(given: Given, steps: Sequence[Step], missing: Sequence[int], clock: CallClock) -> dict[str, Any]:
-    undo = {"undo": undo_of(steps)}
+    undo = {"undo": undo_of(steps) or ("match" in given.sent and _undo_of_before(steps[0].after)) or None}
     if "task_ids" not in given.sent:
         return entry(steps[0], clock) | undo
     return {"tasks": [entry(step, clock) for step in steps], "not_found": list(missing) or None} | undo
+
+
+def _undo_of_before(state: TaskState) -> str | None:
+    """The undo of the call that completed or deleted the task, if nothing has changed it since."""
+    is_last = state.updated_at in (state.completed_at, state.deleted_at)
+    return undo_names.encode(state.id, state.version) if is_last else None
 
 
 def _done(verb: str, task_id: int, title: str, version: int, now: datetime) -> tuple[str, dict[str, Any]]:

@@ -2,8 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from django.db import transaction
 
@@ -55,8 +54,7 @@ class Given:
             yield
 
 
-@dataclass(frozen=True)
-class Which:
+class Which(NamedTuple):
     """Exactly one of ``task_id``, ``task_ids`` and ``match``."""
 
     task_id: int | None = None
@@ -71,7 +69,7 @@ class Which:
         Raises:
             InvalidArguments: it names no task, or names them in two ways, or ``expected_version`` is for several tasks.
         """
-        which = cls(*(given.get(name) for name in ("task_id", "task_ids", "match", "expected_version")))
+        which = cls(*map(given.sent.get, cls._fields))
         ways = [name for name in ("task_id", "task_ids", "match") if name in given.sent]
         if not ways:
             raise InvalidArguments({"task_id": "is required; or send match or task_ids in its place"})

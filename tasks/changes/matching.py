@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from django.utils import timezone
 
 from tasks.changes.answers import one_line
-from tasks.changes.statements import SELECTED, user_sql
+from tasks.changes.statements import SELECTED, of_this_user, user_sql
 from tasks.clock import CallClock
 from tasks.search import NotAQuery, parse_match
 from tasks.state import TaskState
@@ -52,8 +52,8 @@ def _write(user: UserId) -> Sql:
         SELECT {SELECTED}, tasks_title_has(title, %s), (
             SELECT item ->> 'text' FROM jsonb_array_elements(checklist) item
             WHERE tasks_title_has(item ->> 'text', %s) LIMIT 1
-        ) FROM tasks WHERE user_id = {of_user} AND id = ANY ((SELECT ids FROM {found})::bigint[])
-        AND NOT (previous IS NOT NULL AND NOT completed AND created_at > %s)
+        ) FROM tasks WHERE {of_this_user(of_user)} AND id = ANY ((SELECT ids FROM {found})::bigint[])
+        AND NOT (previous IS NOT NULL AND NOT completed AND deleted_at IS NULL AND created_at > %s)
         ORDER BY created_at DESC, id DESC LIMIT {READ_MAX}
     """  # noqa: S608 (names of columns and a number)
     terms, state, title_only = Parameter("terms"), Parameter("state"), Parameter("title_only")

@@ -142,4 +142,6 @@ def _strange_first(rule: Rule, due: Due) -> tuple[str, ...]:
 
 def _short_months(rule: Rule, due: Due) -> tuple[str, ...]:
     day = due.date() if isinstance(due, datetime) else due
-    return (SHORT_MONTHS,) if rule.skips_months(day) else ()
+    if not rule.skips_months(day):
+        return ()
+    return (SHORT_MONTHS if rule.frequency == "MONTHLY" else "Years without that day are left out.",)

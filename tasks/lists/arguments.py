@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tasks.models import TAG_MAX
-from tasks.schemas import PriorityName, check_tag
+from tasks.schemas import PHRASE_MAX, PriorityName, check_tag
 from todo_mcp.core.arguments import Id, Integer, Text
-from todo_mcp.dates.words import LONGEST_PHRASE
 
 QUERY_MAX = 200  # characters
 CURSOR_MAX = 200  # characters
@@ -20,7 +19,7 @@ Status = Annotated[StatusName, Field(description="Default: pending with due, com
 DueDays = Annotated[
     str,
     Text(
-        maximum=LONGEST_PHRASE,
+        maximum=PHRASE_MAX,
         in_schema=False,
         description="Filter: today, ..today (late too), next week, 2026-11-01..2026-11-30, overdue, none, any.",
     ),
@@ -39,9 +38,9 @@ Tag = Annotated[
 ]
 Priority = PriorityName
 CompletedDays = Annotated[
-    str, Text(maximum=LONGEST_PHRASE, in_schema=False, description="Done on a day or in a range: yesterday, last week.")
+    str, Text(maximum=PHRASE_MAX, in_schema=False, description="Done on a day or in a range: yesterday, last week.")
 ]
-CreatedDays = Annotated[str, Text(maximum=LONGEST_PHRASE, in_schema=False, description="Added on a day or in a range.")]
+CreatedDays = Annotated[str, Text(maximum=PHRASE_MAX, in_schema=False, description="Added on a day or in a range.")]
 Detail = Annotated[
     DetailName, Field(description="short saves much room. counts: numbers and tags, no tasks. Default full.")
 ]

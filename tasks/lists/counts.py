@@ -18,7 +18,7 @@ class Counted(NamedTuple):
     due_on: date | None
     due_at: datetime | None
     priority: int
-    tags: list[str]
+    tags: list[str] | None
 
 
 def count(tasks: Iterable[Counted], clock: Clock) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def count(tasks: Iterable[Counted], clock: Clock) -> dict[str, Any]:
             continue
         by_due[_due(task, clock)] += 1
         by_priority[task.priority] += 1
-        by_tag.update(spellings.setdefault(tag.casefold(), tag) for tag in task.tags)
+        by_tag.update(spellings.setdefault(tag.casefold(), tag) for tag in task.tags or ())
     commonest = sorted(by_tag.items(), key=lambda item: (-item[1], item[0].casefold()))
     more = len(commonest) - TAGS_SHOWN
     return {

@@ -1,7 +1,6 @@
 """Which tasks a list has: the arguments of a call, read at a moment."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import blake2s
 from typing import Literal, NamedTuple
@@ -36,8 +35,7 @@ NO_QUERY = Query([], [])
 NEVER = Span(date.max, date.min, _LAST_MOMENT, _FIRST_MOMENT)
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """The arguments that say which tasks a list has, and in which order. A cursor belongs to them."""
 
     status: StatusName | None = None
@@ -57,14 +55,12 @@ class Asked:
 
     def fingerprint(self, zone: ZoneInfo) -> int:
         """A number that differs for other arguments and for another zone."""
-        values = [getattr(self, field.name) for field in fields(self)]
-        values[0] = self.status or default_status(self)
+        values = [self.status or default_status(self), *self[1:]]
         key = "\0".join("" if value is None else normalise(f"={value}") for value in [*values, zone])
         return int.from_bytes(blake2s(key.encode(), digest_size=5).digest())
 
 
-@dataclass(frozen=True)
-class Filters:
+class Filters(NamedTuple):
     """The arguments as they were understood. Days are those of the first page of the list.
 
     ``due`` is "none" for tasks without a due date. ``notes`` says in words what was understood. ``left_out`` is the day
@@ -107,33 +103,33 @@ def read_filters(asked: Asked, clock: CallClock) -> Filters:
     if asked.due:
         filters = _with_due(filters, normalise(asked.due), reader)
     if asked.query:
-        filters = replace(filters, query=reader.read_query(asked.query))
+        filters = filters._replace(query=reader.read_query(asked.query))
     if reader.refused:
         raise InvalidArguments(reader.refused, **(clock.answer() if reader.refused.keys() != {"query"} else {}))
     if filters.completed_on and filters.status == "pending":
-        filters = replace(filters, completed_on=NEVER)
+        filters = filters._replace(completed_on=NEVER)
         reader.notes.append("A pending task has no day of completion.")
-    return replace(filters, notes=tuple(reader.notes))
+    return filters._replace(notes=tuple(reader.notes))
 
 
 def _with_due(filters: Filters, phrase: str, reader: "_Reader") -> Filters:
     clock = reader.clock
     if phrase == "none":
-        return replace(filters, due="none")
+        return filters._replace(due="none")
     if phrase == "any":
-        return replace(filters, due=EVER)
+        return filters._replace(due=EVER)
     if phrase == "overdue":
         if filters.status == "completed":
             reader.notes.append("A completed task is never overdue.")
-            return replace(filters, due=NEVER)
+            return filters._replace(due=NEVER)
         status: Status = "pending" if filters.status == "all" else filters.status
         yesterday = clock.today - timedelta(days=1)
-        return replace(filters, due=Span(date.min, yesterday, _FIRST_MOMENT, clock.now), status=status, is_open=True)
+        return filters._replace(due=Span(date.min, yesterday, _FIRST_MOMENT, clock.now), status=status, is_open=True)
     span = reader.read("due", filters.asked.due, "due")
     if span is None or not span.first <= clock.today <= span.last or filters.status not in ("pending", "all"):
-        return replace(filters, due=span)
+        return filters._replace(due=span)
     before = None if span.first == date.min else _span(None, span.first - timedelta(days=1), clock.zone)
-    return replace(filters, due=span, left_out=before)
+    return filters._replace(due=span, left_out=before)
 
 
 class _Reader:

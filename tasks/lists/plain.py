@@ -3,11 +3,13 @@
 from typing import Any
 
 from django.db.models import F, IntegerField, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
+from django.db.models.functions import NullIf
 
 from tasks.lists.statement import TOTAL_MAX
 from tasks.models import Task
-from tasks.rows import COLUMNS
+from tasks.rows import COLUMNS, EMPTY
 from todo_mcp.core.pagination import Position
 from todo_mcp.postgres.statements import Parameter, Statement, UserId, select
 
@@ -54,7 +56,11 @@ def _page(user: UserId, status: str, *, after: bool) -> QuerySet[Task, Any]:
     if after:
         position = (Parameter("last_at"), Parameter("last_id"))
         page = page.filter(TupleLessThan(Tuple(F("created_at"), F("id")), position))
-    return page.values_list(*COLUMNS, "count")
+    return page.values_list(*map(_column, COLUMNS), "count")
+
+
+def _column(name: str) -> str | NullIf:
+    return NullIf(F(name), RawSQL(EMPTY[name], ())) if name in EMPTY else name  # noqa: S611 (a constant)
 
 
 def _statement(status: str, *, after: bool) -> Statement:

@@ -19,7 +19,7 @@ from django.db.models.expressions import Subquery
 from tasks.lists import changes
 from tasks.lists.scans import Scan, conditions, left_out_scans, narrow_scans, newest_scans, sorted_scans
 from tasks.lists.shapes import Shape
-from tasks.rows import COLUMNS
+from tasks.rows import COLUMNS, EMPTY
 from todo_mcp.postgres.statements import Parameter, Sql, Statement, UserId
 
 TOTAL_MAX = 1_000  # tasks that a total counts, and tasks of one filter that are sorted
@@ -75,7 +75,7 @@ class _Writer:
         page = self._add_page()
         total = self._total()
         left_out = self._left_out() if shape.left_out else "NULL::bigint"
-        columns = [f"t.{name}" for name in (COUNT_COLUMNS if shape.counts else COLUMNS)]
+        columns = [_column(name) for name in (COUNT_COLUMNS if shape.counts else COLUMNS)]
         joins = [f"LEFT JOIN LATERAL (SELECT * FROM tasks t WHERE t.id = page.id AND {_OF_USER} LIMIT 1) t ON true"]
         if shape.sort == "updated":
             columns += ["page.event_at", "page.event_id", *changes.COLUMNS]
@@ -244,6 +244,10 @@ class _Writer:
                 f"ORDER BY {scan.order} LIMIT (SELECT {TOTAL_MAX}))"
             )
         return f"(SELECT count(*) FROM ({_union(parts)}) t WHERE ok)"
+
+
+def _column(name: str) -> str:
+    return f"NULLIF(t.{name}, {EMPTY[name]})" if name in EMPTY else f"t.{name}"
 
 
 def _where(scan: Scan) -> str:

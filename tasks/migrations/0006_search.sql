@@ -282,8 +282,8 @@ BEGIN
         WHEN has = '{}' AND without = '{}' THEN 'true'
         ELSE '(SELECT words LIKE ALL ($2) AND words NOT LIKE ALL ($3) FROM (
             SELECT tasks_words(t.title, t.description, t.tags, t.checklist) AS words OFFSET 0) w)'
-    END || CASE WHEN p_tag IS NULL THEN '' ELSE ' AND tasks_has_tag(t.tags, $4)' END;
-    IF is_big AND has <> '{}' THEN
+    END || CASE WHEN p_tag IS NULL THEN '' ELSE ' AND ($4 = ANY (t.tags) OR tasks_has_tag(t.tags, $4))' END;
+    IF has <> '{}' THEN
         -- Folding takes most of the time. A text of ASCII alone needs none if it lacks the longest word.
         fits := 'CASE WHEN t.tags = ''{}'' AND t.checklist = ''[]''
             AND octet_length(t.title) + octet_length(t.description) = length(t.title) + length(t.description)
@@ -362,7 +362,8 @@ LANGUAGE sql STABLE SECURITY DEFINER AS $$
 $$;
 
 -- Fixed settings. Nobody's search_path reaches the functions of the owner, nor ANALYZE's path the function of the index.
--- Only the index of words fits the query of tasks_search, whatever the planner expects.
+-- Only the index of words fits the query of tasks_search, whatever the planner expects. And only an index in the order
+-- of the list lets it stop: the planner might otherwise read and sort all tasks of a user to find the few in one state.
 DO $$
 DECLARE
     function regprocedure;
@@ -374,20 +375,8 @@ BEGIN
         EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, %I, pg_temp', function, current_schema());
         IF function::text LIKE '%tasks_found%' THEN
             EXECUTE format('ALTER FUNCTION %s SET enable_seqscan = off', function);
+            EXECUTE format('ALTER FUNCTION %s SET enable_sort = off', function);
             EXECUTE format('ALTER FUNCTION %s SET work_mem = ''32MB''', function);
         END IF;
     END LOOP;
 END $$;
-
--- text_version is the version that last changed what a search reads. So the index skips all other events.
-CREATE OR REPLACE FUNCTION tasks_text_changed() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.text_version := OLD.version + 1;
-    RETURN NEW;
-END $$;
-DROP TRIGGER IF EXISTS tasks_text_changed ON tasks;
-CREATE TRIGGER tasks_text_changed BEFORE UPDATE ON tasks FOR EACH ROW WHEN (
-    (OLD.user_id, OLD.title, OLD.description, OLD.tags, OLD.checklist)
-    IS DISTINCT FROM (NEW.user_id, NEW.title, NEW.description, NEW.tags, NEW.checklist)
-) EXECUTE FUNCTION tasks_text_changed();

@@ -1,33 +1,29 @@
 """`make flat`: times every call with ten thousand and ten million tasks and messages; exit code 1 if one costs more.
 
 Two databases of one PostgreSQL, each with its own server, are called in turn. The calls are for ordinary users, a
-different one each time, and for one huge user. The huge user has a tenth of all tasks, and a conversation with a
-hundredth of all messages. Prints the medians in milliseconds, as a client on this machine sees them, and their ratio.
+different one each time; for one with a thousand tasks; and for one huge user. The huge user has a tenth of all tasks,
+and a conversation with a hundredth of all messages. Prints the medians in milliseconds, as a client on this machine
+sees them, and their ratio.
 """
 
 import argparse
-import http.client
 import itertools
-import json
 import os
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from tests.benchmarks import servers
-from tests.benchmarks.fill import RARE
-from tests.benchmarks.flat_fill import HUGE, LONG, fill
-from tests.support.mcp_messages import MODERN, mcp_headers, tool_request
+from tests.benchmarks.flat_calls import Person, Site, cases
+from tests.benchmarks.flat_fill import HUGE, LONG, THOUSAND, fill
 from todo_mcp.core.pagination import Position
 
 RATIO_MAX = 1.3
-KINDS = ("ordinary", "huge")
+KINDS = ("ordinary", "thousand", "huge")
 _CONF = """
 wal_level = minimal
 max_wal_senders = 0
@@ -51,128 +47,6 @@ OFFSET (SELECT count(*) / 2 FROM {table} WHERE {column} = %s) LIMIT 1
 """
 
 
-@dataclass
-class Person:
-    """A user, a conversation of theirs, and cursors to the middle of each list."""
-
-    user_id: str
-    conversation_id: int
-    cursors: dict[str, str]
-
-
-@dataclass
-class Site:
-    """A server over a database of some size, and how long each of its calls took, in milliseconds."""
-
-    port: int
-    token: str
-    session: str
-    people: dict[str, list[Person]]
-    times: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    _connection: http.client.HTTPConnection | None = None
-
-    def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes, float]:
-        """Status, body and milliseconds."""
-        if self._connection is None:
-            self._connection = http.client.HTTPConnection("localhost", self.port, timeout=60)
-        content = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **headers}
-        started = time.perf_counter()
-        self._connection.request(method, path, content, headers if content else headers | {"Content-Type": ""})
-        response = self._connection.getresponse()
-        answer = response.read()
-        return response.status, answer, (time.perf_counter() - started) * 1000
-
-
-Call = Callable[[Site, Person, dict[str, Any]], float]
-
-
-def tool(door: str, name: str, **template: Any) -> Call:
-    """A call of a tool. It replaces arguments that begin with $ by saved values, and saves the task's id."""
-
-    def call(site: Site, person: Person, saved: dict[str, Any]) -> float:
-        arguments = {key: _value(value, person, saved) for key, value in template.items()} | {"user_id": person.user_id}
-        if door == "http":
-            status, answer, milliseconds = site.send("POST", f"/api/tools/{name}", arguments)
-            envelope = json.loads(answer)
-        else:
-            message, headers = tool_request(MODERN, name, arguments), mcp_headers(MODERN, "tools/call", name)
-            status, answer, milliseconds = site.send("POST", "/mcp", message, **headers)
-            envelope = json.loads(answer)["result"]["structuredContent"]
-        assert (status, envelope["status"]) == (200, "success"), answer
-        saved.setdefault("task_id", envelope["data"].get("task_id"))
-        return milliseconds
-
-    return call
-
-
-def rest(method: str, path: str, body: Any = None, **query: Any) -> Call:
-    """A call of REST. It saves the id of a new conversation."""
-
-    def call(site: Site, person: Person, saved: dict[str, Any]) -> float:
-        query_string = "&".join(
-            f"{name}={_value(value, person, saved)}" for name, value in {**query, "user_id": "$user"}.items()
-        )
-        full_path = path.format(conversation=person.conversation_id, new=saved.get("id"))
-        status, answer, milliseconds = site.send(method, f"/api/conversations{full_path}?{query_string}", body)
-        assert status < 300, answer
-        if method == "POST" and not path:
-            saved["id"] = json.loads(answer)["id"]
-        return milliseconds
-
-    return call
-
-
-def search(words: str) -> Call:
-    """The admin's search in messages."""
-
-    def call(site: Site, person: Person, saved: dict[str, Any]) -> float:
-        query = words.format(user=person.user_id)
-        path = f"/admin/conversations/conversation/?q={query}"
-        status, answer, milliseconds = site.send("GET", path, Cookie=f"sessionid={site.session}")
-        assert status == 200, answer
-        return milliseconds
-
-    return call
-
-
-def _value(value: Any, person: Person, saved: dict[str, Any]) -> Any:
-    if value == "$task":
-        return saved["task_id"]
-    if value == "$user":
-        return person.user_id
-    return person.cursors[value[1:]] if str(value).startswith("$") else value
-
-
-TURN = [{"role": role, "content": "Remind me to call the bank on Friday."} for role in ("user", "assistant")]
-
-
-def cases() -> Iterator[tuple[str, Call]]:
-    """The measured calls, in an order that works and leaves the lists as long as before."""
-    for door in ("mcp", "http"):
-        yield f"{door} add_task", tool(door, "add_task", title="Call the bank", description="On Friday")
-        yield f"{door} list_tasks", tool(door, "list_tasks")
-        yield f"{door} list_tasks, deep", tool(door, "list_tasks", cursor="$tasks")
-        yield f"{door} list_tasks, pending", tool(door, "list_tasks", status="pending")
-        yield f"{door} list_tasks, completed", tool(door, "list_tasks", status="completed")
-        yield f"{door} update_task", tool(door, "update_task", task_id="$task", title="Call the other bank")
-        yield f"{door} complete_task", tool(door, "complete_task", task_id="$task")
-        yield f"{door} delete_task", tool(door, "delete_task", task_id="$task")
-    yield "make a conversation", rest("POST", "", {})
-    yield "list conversations", rest("GET", "")
-    yield "list conversations, deep", rest("GET", "", cursor="$conversations")
-    yield "read a conversation", rest("GET", "/{conversation}")
-    yield "append a turn", rest("POST", "/{conversation}/messages", TURN)
-    yield "list messages", rest("GET", "/{conversation}/messages")
-    yield "list messages, deep", rest("GET", "/{conversation}/messages", cursor="$messages")
-    yield "last 20 messages", rest("GET", "/{conversation}/messages", last=20)
-    yield "append to the new one", rest("POST", "/{new}/messages", TURN)
-    yield "delete the new one", rest("DELETE", "/{new}")
-    for name, word in (("rare", RARE), ("middling", "tus"), ("common", "balin")):
-        yield f"admin: {name} word", search(word)
-        yield f"admin: {name} word of user", search(f"{word}+user:{{user}}")
-
-
 def measure(sites: list[Site], samples: int) -> None:
     """Call both in turn, so that other load on the machine slows both down.
 
@@ -180,11 +54,9 @@ def measure(sites: list[Site], samples: int) -> None:
     """
     for sample, kind in itertools.product(range(-samples, samples), KINDS):
         saved: list[dict[str, Any]] = [{} for _ in sites]
-        for name, call in cases():
+        for name, call in cases(kind):
             if name.startswith("admin") and sample % 10:
                 continue
-            if name.endswith("add_task"):
-                saved = [{} for _ in sites]
             for n in (0, 1) if sample % 2 else (1, 0):
                 people = sites[n].people[kind]
                 milliseconds = call(sites[n], people[sample % len(people)], saved[n])
@@ -223,7 +95,11 @@ def people(connection: "psycopg.Connection[Any]", samples: int) -> dict[str, lis
         )
 
     rows = connection.execute(_SAMPLE, [HUGE, samples]).fetchall()
-    return {"ordinary": [person(*row) for row in rows], "huge": [person(HUGE, LONG)]}
+    return {
+        "ordinary": [person(*row) for row in rows],
+        "thousand": [Person(THOUSAND, 0, {})],
+        "huge": [person(HUGE, LONG)],
+    }
 
 
 def prepare(url: str, tasks: int, samples: int, port: int, report: Callable[[str], object]) -> Site:

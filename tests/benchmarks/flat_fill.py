@@ -1,4 +1,5 @@
 """Fill a database with a year of a service: N messages, and N tasks of N / 10 users. One user has a tenth of the tasks.
+Another one has a thousand.
 
 PostgreSQL itself writes the rows, without triggers. The indexes follow after the rows.
 """
@@ -13,9 +14,11 @@ import psycopg
 from tests.benchmarks.fill import COMMON_FIRST, RARE, WORDS
 
 HUGE = "u-cfcd208495d565ef66e7dff9f98764da"  # md5('0'): has a tenth of all tasks, all done but the oldest ten
+THOUSAND = "u-thousand"  # has a thousand tasks in either database
 LONG = 10  # the id of a conversation of that user, which has a hundredth of all messages
 SENTENCES = 10_000
-RARE_ROWS = 50  # messages with the rare word
+RARE_ROWS = 50  # messages, and tasks of the huge user, with the rare word
+COMMON = "groceries"  # a word and a tag of a tenth of all tasks
 
 _USER = "'u-' || md5(CASE WHEN {n} % 10 = 0 THEN 0 ELSE 1 + {n} * 7919 % ({users} - 1) END::text)"
 _AT = "now() - ({rows} - n) * (interval '1 year' / {rows})"
@@ -24,6 +27,7 @@ _TABLES = {
     "users": """
         INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at)
         SELECT 'u-' || md5(n::text), '!', '', '', true, false, false, {at} FROM generate_series(0, {rows} - 1) n
+        UNION ALL SELECT '{thousand}', '!', '', '', true, false, false, now()
     """,
     "oauth2_provider_application": """
         INSERT INTO oauth2_provider_application (
@@ -43,19 +47,36 @@ _TABLES = {
         FROM generate_series(0, {rows} - 1) n, (SELECT * FROM oauth2_provider_accesstoken LIMIT 1) one
     """,
     "tasks": """
-        INSERT INTO tasks (user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at)
-        SELECT {user}, 'Call the bank about card ' || n, 'On Friday, before noon, and ask for the new one',
-            done, CASE WHEN done THEN made_at END, made_at, made_at, CASE WHEN n % 20 = 7 THEN made_at END
+        INSERT INTO tasks (
+            user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at, due_on, due_at,
+            priority, tags
+        )
+        SELECT owner, array_to_string((string_to_array(words, ' '))[1:5], ' ') || ' ' || n
+                || CASE WHEN place % 10 = 3 THEN ' {common}' ELSE '' END
+                || CASE WHEN is_rare THEN ' {rare}' ELSE '' END,
+            'On Friday, before noon, and ask for the new one', done, CASE WHEN done THEN made_at END, made_at, made_at,
+            CASE WHEN n % 20 = 7 OR place % 20 = 7 AND n % 10 = 0 THEN made_at END,
+            CASE WHEN place % 8 < 2 THEN made_at::date + (place % 15)::int END,
+            CASE WHEN place % 8 = 2 THEN made_at + (place % 15) * interval '1 day' END, greatest(0, place % 7 - 3),
+            CASE WHEN is_rare THEN '{{{rare}}}' WHEN place % 10 = 3 THEN '{{{common}}}' ELSE '{{}}' END::varchar[]
         FROM (
-            SELECT n, {at} AS made_at, CASE WHEN n % 10 = 0 THEN n > 100 ELSE n % 5 < 3 END AS done
+            SELECT n, n / 10 AS place, {user} AS owner, {at} AS made_at,
+                CASE WHEN n % 10 = 0 THEN n > 100 ELSE n % 5 < 3 END AS done, n % ({rows} / {rare_rows}) = 0 AS is_rare
             FROM generate_series(1, {rows}) n
-        ) made
+            UNION ALL
+            SELECT n, n / 10, '{thousand}', now() - (10000 - n) * (interval '1 year' / 10000), n / 10 % 5 < 3,
+                n % (10000 / {rare_rows}) = 0
+            FROM generate_series(10, 10000, 10) n
+        ) made JOIN sentences ON sentences.id = n * 7919 % {sentences}
     """,
     "task_events": """
         INSERT INTO task_events (
-            pgh_created_at, pgh_label, pgh_obj_id, id, user_id, title, description, completed, created_at, updated_at
+            pgh_created_at, pgh_label, pgh_obj_id, id, user_id, title, description, completed, created_at, updated_at,
+            due_on, due_at, priority, tags
         )
-        SELECT created_at, 'insert', id, id, user_id, title, description, false, created_at, created_at FROM tasks
+        SELECT created_at, 'insert', id, id, user_id, title, description, false, created_at, created_at, due_on, due_at,
+            priority, tags
+        FROM tasks
     """,
     "conversations": """
         INSERT INTO conversations (user_id, created_at, updated_at)
@@ -117,6 +138,8 @@ def _statement_for(statement: str, tasks: int, rows: int) -> str:
         user=_USER.format(n="n", users=users),
         user_of_conversation=_USER.format(n="conversation_id", users=users),
         rare=RARE,
+        common=COMMON,
+        thousand=THOUSAND,
         rare_rows=RARE_ROWS,
         long=LONG,
         sentences=SENTENCES,

@@ -71,7 +71,7 @@ def test_a_refusal_names_each_wrong_argument_with_its_reason() -> None:
         "word": "must be 1 to 10 characters long, and this is 11",
         "count": "must be from 1 to 9",
         "colour": "must be one of 'red' or 'blue'",
-        "size": "unknown argument; allowed are user_id, word, count, colour, page_id",
+        "size": "unknown argument; allowed are word, count, colour, page_id, user_id",
     }
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from todo_mcp.core.arguments import MAX_ID
 from todo_mcp.core.errors import InvalidArguments
-from todo_mcp.core.operations import REGISTRY
+from todo_mcp.core.operations import RESOURCES
 from todo_mcp.core.pagination import Position, decode
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -87,7 +87,7 @@ def test_a_forged_cursor_is_refused(forged: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):
         decode(forged)
     with pytest.raises(InvalidArguments) as refused:
-        REGISTRY["list_tasks"].validate({"cursor": forged})
+        RESOURCES["list_conversations"].validate({"cursor": forged})
     assert refused.value.details["fields"] == {
         "cursor": "is not a next_cursor of this list; leave it out to start at the newest"
     }
@@ -95,4 +95,4 @@ def test_a_forged_cursor_is_refused(forged: str) -> None:
 
 @given(positions)
 def test_the_cursor_of_a_position_is_accepted(position: Position) -> None:
-    assert REGISTRY["list_tasks"].validate({"cursor": position.encode()}) == {"cursor": position}
+    assert RESOURCES["list_conversations"].validate({"cursor": position.encode()}) == {"cursor": position}

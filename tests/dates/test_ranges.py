@@ -49,9 +49,9 @@ from todo_mcp.dates.phrases import NotUnderstood, read_range
         ("monday..today", None),
         ("today..friday..sunday", None),
         ("by friday", None),  # Friday, or until Friday
-        ("5pm", None),
-        ("friday 9am", None),
-        ("in 2 hours", None),
+        ("5pm", "2026-11-25..2026-11-25"),
+        ("friday 9am", "2026-11-27..2026-11-27"),
+        ("in 2 hours", "2026-11-25..2026-11-25"),
         ("+3 days", None),
         ("next weekend", None),
         ("last 2 weeks", None),

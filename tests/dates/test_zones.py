@@ -30,7 +30,7 @@ def test_an_iana_name_finds_its_zone(name: str, key: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("", " ", "Berlin", "Europe/Atlantis", "Europe", "Europe/", "EST", "cet", "MST", "Factory", "+01:00", "GMT+1"),
+        *("", " ", "Berlin", "Europe/Atlantis", "Europe", "Europe/", "XYZ", "Factory", "+01:00", "GMT+1"),
         *(
             "../../../etc/passwd",
             "/etc/localtime",

@@ -18,6 +18,7 @@ FOLDERS = ("todo_mcp", "tasks", "conversations", "scripts", "docs", "tests")
 _END = re.compile(r"(?<=[.!?;:])(?:\)|\"|'|\*\*)?\s+|(?<=\)),\s+")
 _CODE = re.compile(r"``[^`]+``|`[^`]+`")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_GENERATED = r"<!-- tools -->.*?<!-- /tools -->"  # a table of names
 _ITEM = re.compile(r"\s*(?:[-*]|\d+\.|#+|[\w, ]+:)\s")
 
 
@@ -43,7 +44,7 @@ def is_drawing(text: str) -> bool:
 
 
 def of_markdown(path: Path) -> Iterator[str]:
-    text = re.sub(r"<!--.*?-->|```.*?```", "", path.read_text(), flags=re.DOTALL)
+    text = re.sub(_GENERATED + r"|<!--.*?-->|```.*?```", "", path.read_text(), flags=re.DOTALL)
     lines = text.splitlines()
     for row in (line for line in lines if line.startswith("|")):
         yield from row.strip("|").split("|")

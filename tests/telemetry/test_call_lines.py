@@ -61,7 +61,6 @@ async def test_a_task_that_does_not_exist_is_logged_by_the_id_that_was_sent(
     ("tool", "arguments"),
     [
         ("list_tasks", {}),
-        ("list_tasks", {"task_id": 7}),
         ("add_task", {"title": ""}),
         ("add_task", {"title": "x", "task_id": WORDS}),
         ("complete_task", {}),

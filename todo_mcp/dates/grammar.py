@@ -93,8 +93,7 @@ def read_span(phrase: str, clock: Clock, first: date | None) -> tuple[date, date
         match = pattern.fullmatch(phrase)
         if match:
             return read(match, clock)
-    moment = _ISO_MOMENT.fullmatch(phrase) and read_moment(phrase, clock)
-    if moment:
+    if moment := read_moment(phrase, clock):
         return moment.date(), moment.date()
     find = _find_day(re.sub(r"^on ", "", phrase))
     if find is None:

@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 
+_SIGNS = ("+", "-", "\u2212")  # a move begins with one
+
+
 class NoDueDate(NotUnderstood):
     """A move of a due date that the task does not have."""
 
@@ -71,6 +74,10 @@ def read_due_change(text: str, clock: Clock, current: Due | None) -> Change:
     move = find_move(phrase)
     if move:
         return Change(_moved(current, move, clock), None)
+    if phrase[:1] in _SIGNS:
+        raise NotUnderstood(
+            f"{quoted(text)} is no move; write a sign, a whole number and a unit, such as +3 days, -1 week or +2 hours"
+        )
     moment = read_moment(phrase, clock)
     if moment:
         return Change(moment, None)
@@ -94,12 +101,26 @@ def read_range(text: str, clock: Clock) -> Range:
     if len(ends) > 2 or not any(ends):
         raise NotUnderstood(f"a range has two ends, one of which may be open; write for example {clock.today}..")
     if len(ends) == 1:
-        return Range(*read_span(ends[0], clock, None))
-    first = read_span(ends[0], clock, None)[0] if ends[0] else None
-    last = read_span(ends[1], clock, first)[1] if ends[1] else None
+        return Range(*_days(ends[0], clock, None))
+    first = _days(ends[0], clock, None)[0] if ends[0] else None
+    last = _days(ends[1], clock, first)[1] if ends[1] else None
     if first and last and last < first:
         raise NotUnderstood(f"the range ends on {last}, before it starts on {first}; write its days in order")
     return Range(first, last)
+
+
+def _days(end: str, clock: Clock, first: date | None) -> tuple[date, date]:
+    """Read one end of a range. A moment counts to its day."""
+    try:
+        return read_span(end, clock, first)
+    except NotUnderstood as error:
+        try:
+            due = read_due(end, clock)
+        except NotUnderstood:
+            raise error from None
+        if not isinstance(due, datetime):
+            raise
+        return due.date(), due.date()
 
 
 def _due(day: Day | None, local: Time | None, text: str, clock: Clock) -> Due:

@@ -14,8 +14,7 @@ from todo_mcp.dates.words import MONTH_NAMES, WEEKDAY_NAMES, quoted
 # A person's due date: a day, or an aware moment to the minute.
 Due = date | datetime
 
-# An abbreviation names no place. For example, `EST` has no summer time, and New York has. `Factory` means "not set".
-_NO_PLACES = frozenset({"EST", "MST", "HST", "CET", "MET", "EET", "WET", "Factory"})
+_NOT_SET = "Factory"  # no zone of people
 
 
 class UnknownZone(ValueError):
@@ -57,7 +56,7 @@ class Clock:
 def find_zone(name: str) -> ZoneInfo:
     """Return the zone with this IANA name. Capitals do not matter, and a space may stand for an underscore.
 
-    Old names (`US/Eastern`, `Japan`) are accepted. Abbreviations (`EST`, `CET`) are refused.
+    Old names (`US/Eastern`, `Japan`, `CET`) are accepted.
     """
     known = _names().get(name.lower().replace(" ", "_")) if len(name) <= 100 else None
     if known is None:
@@ -77,7 +76,9 @@ def earlier(one: datetime, other: datetime) -> bool:
 
 def show(due: Due) -> str:
     """Return `2026-11-27` or `2026-11-27T09:00+01:00`."""
-    return due.isoformat(timespec="minutes") if isinstance(due, datetime) else due.isoformat()
+    if not isinstance(due, datetime):
+        return due.isoformat()
+    return due.isoformat(timespec="minutes")[: len("2026-11-27T09:00+01:00")]  # old offsets had seconds
 
 
 def show_in_words(due: Due, clock: Clock) -> str:
@@ -106,7 +107,7 @@ def zones_by_region() -> dict[str, list[str]]:
 def _names() -> dict[str, str]:
     """Each accepted name in lower case, and its spelling."""
     listed = resources.files("tzdata").joinpath("zones").read_text(encoding="ascii").split()
-    return {name.lower(): name for name in listed if name not in _NO_PLACES}
+    return {name.lower(): name for name in listed if name != _NOT_SET}
 
 
 @lru_cache(maxsize=1024)  # more than there are names

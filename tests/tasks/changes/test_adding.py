@@ -74,7 +74,7 @@ def test_what_is_set_is_answered_and_stored(
         ({"checklist": ["Milk", " "]}, ["checklist.1"]),
         ({"checklist": ["a\x00b"]}, ["checklist.0"]),
         ({"checklist": [{"text": "Milk"}]}, ["checklist.0"]),
-        ({"time_zone": "CET"}, ["time_zone"]),
+        ({"time_zone": "Factory"}, ["time_zone"]),
         ({"time_zone": "Europe/Atlantis", "due": "tomorrow"}, ["time_zone"]),
         ({"tasks": [{"title": "x"}]}, ["title"]),
     ],

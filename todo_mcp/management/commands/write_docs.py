@@ -33,7 +33,7 @@ def tool_table() -> str:
 def _row(operation: Operation) -> str:
     schema = operation.input_schema
     arguments = [
-        f"`{name}{'' if name in schema.get('required', []) else '?'}`{_bounds(field)}"
+        f"`{name}{'' if name in schema.get('required', []) else '?'}{_bounds(field)}`"
         for name, field in schema["properties"].items()
     ]
     data = [f"`{name}`" for name in operation.output.summary]
@@ -44,5 +44,5 @@ def _row(operation: Operation) -> str:
 
 def _bounds(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return f" {' / '.join(schema['enum'])}"
+        return f": {' / '.join(schema['enum'])}"
     return f" ≤ {schema['maxLength']}" if "maxLength" in schema else ""
