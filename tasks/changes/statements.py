@@ -123,7 +123,8 @@ def lock_series(user_id: str, series: Sequence[int]) -> list[TaskState]:
 def save(user_id: str, states: Sequence[TaskState]) -> dict[int, int]:
     """Save the tasks that still have their version. Returns the new version of each saved task."""
     names = ("id", "version", *SEEN_FIELDS, "updated_at")
-    rows = [{name: getattr(state, name) for name in names} for state in states]
+    # The history keeps this order, so that a list by last change has the newest of them first.
+    rows = [{name: getattr(state, name) for name in names} for state in sorted(states, key=lambda one: one.id)]
     return {task_id: version for task_id, version, _ in _save(user_id=user_id, rows=_json(rows))}
 
 

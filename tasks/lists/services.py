@@ -146,22 +146,19 @@ class _Page:
             return self._answer([], None, total=total, exact=exact, ended=ended, left_out=left_out, counts=numbers)
         if self.sort != "updated":  # several scans, each in its order
             found.sort(key=self._key)
-        shown: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        tasks: list[dict[str, Any]] = []
         last: Place | None = None
         is_cut = False
         for row in found:
-            if row[3] and len(shown) == self.limit:
+            if row[3] and len(tasks) == self.limit:
                 is_cut = True
                 break
             if row[3]:
-                shown.append((row, self._shown_row(row)))
+                tasks.append(self._shown_row(row))
                 last = self._place_of(row)
             if row[4]:
                 last, is_cut, ended = self._place_of(row), True, True
                 break
-        if self.sort == "updated":  # the changes of one call have one time
-            shown.sort(key=lambda pair: self._newest_changed(pair[0]), reverse=True)
-        tasks = [task for _, task in shown]
         return self._answer(tasks, last if is_cut else None, total=total, exact=exact, ended=ended, left_out=left_out)
 
     def _answer(
@@ -219,11 +216,6 @@ class _Page:
             "deleted_at": self.filters.status == "deleted",
         }
         return [name for name, is_wanted in wanted.items() if is_wanted]
-
-    def _newest_changed(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        end = _HEAD + len(COLUMNS)
-        task = TaskRow._make(row[_HEAD:end])
-        return row[end], task.created_at, task.id
 
     def _place_of(self, row: tuple[Any, ...]) -> Place:
         """The place of a row in the order of the list."""

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from tasks.changes.editing import edit
+from tasks.changes.editing import edit, with_clear
 from tasks.changes.refusals import Refused
 from tasks.models import PRIORITIES, REPEAT_MAX, Task
 from tasks.operators.words import clock_in, due_in, due_in_words, zone_of
@@ -74,7 +74,8 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type
             sent["tags"] = [tag.strip() for tag in sent["tags"].split(",") if tag.strip()]
         try:
             arguments = self._arguments(sent) if sent else {}
-            edit(TaskState(**{name: getattr(self.instance, name) for name in COLUMNS}), arguments, self.clock)
+            state = TaskState(**{name: getattr(self.instance, name) for name in COLUMNS})
+            edit(state, with_clear(arguments), self.clock)
         except InvalidArguments as error:
             for name, reason in error.details["fields"].items():
                 self._refuse(name.partition(".")[0], reason)

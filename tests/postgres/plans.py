@@ -29,6 +29,7 @@ def complaints(work: Callable[[], Any], read_max: int = READ_MAX, sorted_max: in
     The work is done twice and rolled back, in the caller's transaction.
     """
     problems: dict[str, None] = {}
+    connection.queries_log.clear()  # when it is full, Django warns
     for mode in _MODES:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")

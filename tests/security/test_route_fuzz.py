@@ -71,6 +71,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "oauth/sign-in": SIGN_IN,
     "oauth/sign-out": {"next": "/"},
     "oauth/connections": {"application_id": "1"},
+    "oauth/time-zone": {"time_zone": "Europe/Berlin"},
     "oauth/password": {"old_password": "x", "new_password1": "y", "new_password2": "z"},
     "oauth/password/reset": {"email": "alice@example.com"},
     "oauth/password/reset/sent": {},
@@ -82,7 +83,7 @@ FIELDS: dict[str, dict[str, str]] = {
 }
 READS_QUERY = {"oauth/authorize", "oauth/sign-in", "oauth/sign-out", "admin/login/"}
 # The routes that treat a signed-in user differently.
-FOR_USERS = ("oauth/authorize", "oauth/connections", "oauth/password", "oauth/sign-out")
+FOR_USERS = ("oauth/authorize", "oauth/connections", "oauth/password", "oauth/sign-out", "oauth/time-zone")
 QUERY_MAX = 15_000  # a request line may not be longer
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "X" * 100)
 

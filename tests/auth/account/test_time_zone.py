@@ -52,7 +52,7 @@ async def test_a_person_changes_the_zone_and_the_page_shows_it(
     assert f"<strong>{stored}</strong>" in page if stored else "not known" in page
 
 
-@pytest.mark.parametrize("sent", ["Mars/Olympus", "EST", "+02:00", "Europe", "<b>x</b>", "x" * 101, "Europe/../UTC"])
+@pytest.mark.parametrize("sent", ["Mars/Olympus", "XYZ", "+02:00", "Europe", "<b>x</b>", "x" * 101, "Europe/../UTC"])
 async def test_what_is_no_zone_is_refused_with_an_example(browser: Browser, orm: Orm, sent: str) -> None:
     answer = await save(browser, sent)
     assert answer.status_code == 200 and 'role="alert"' in answer.text and "<b>x</b>" not in answer.text

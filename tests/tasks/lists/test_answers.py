@@ -195,7 +195,7 @@ async def test_a_zone_is_used_for_one_call_and_not_stored(as_alice: Caller, alic
         "created_on": ["none", "+3 days", "every day"],
         "query": ["x" * 201, "-oat", "?!"],
         "tag": ["x" * 31, "a#b", "work, home"],
-        "time_zone": ["Berlin", "EST", "Europe/../etc/passwd", "x" * 101],
+        "time_zone": ["Berlin", "XYZ", "Europe/../etc/passwd", "x" * 101],
         "cursor": ["x", "x" * 201, "MTcuMQ=="],
     }.items(),
 )
@@ -203,7 +203,7 @@ async def test_a_bad_value_is_refused_by_name(as_alice: Caller, door: str, field
     for value in values:
         answer = await send(as_alice, door, "list_tasks", {field: value})
         refused(answer, 400, "invalid_arguments", field)
-        is_day = field in ("due", "completed_on", "created_on") and len(value) <= 100
+        is_day = field in ("due", "completed_on", "created_on")
         assert ({"now", "weekday", "time_zone"} <= answer.envelope["data"].keys()) is is_day
 
 
