@@ -88,3 +88,5 @@ def token(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
             cursor.execute(_FINISH)
         yield token
         transaction.set_rollback(True)
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")  # the indexes would still have the rows, and the next module would read them
