@@ -27,7 +27,7 @@ from tasks.lists.arguments import (
     Tag,
 )
 from tasks.lists.counts import Counted, count
-from tasks.lists.cursors import ListCursor, Place, decode, microseconds
+from tasks.lists.cursors import ListCursor, Place, decode
 from tasks.lists.filters import Asked, Filters, read_filters
 from tasks.lists.plain import read_plain
 from tasks.lists.shapes import shape_of, values_of
@@ -35,7 +35,7 @@ from tasks.lists.statement import COUNT_COLUMNS, TOTAL_MAX, statement
 from tasks.rows import COLUMNS, TaskRow, full, short
 from tasks.schemas import TimeZone
 from todo_mcp.core.errors import InvalidArguments
-from todo_mcp.core.pagination import Position
+from todo_mcp.core.pagination import Position, microseconds
 
 _CLOCK_SKEW = timedelta(minutes=5)  # of the server that wrote a cursor
 _HEAD = 6  # columns before those of the task

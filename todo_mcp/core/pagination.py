@@ -1,7 +1,6 @@
 """Keyset cursors. A cursor is the position of a row in a list sorted by a time and an id, newest first."""
 
 import base64
-import binascii
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
@@ -10,7 +9,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from todo_mcp.core.arguments import MAX_ID
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -22,8 +21,39 @@ class Position(NamedTuple):
 
     def encode(self) -> str:
         """The cursor: opaque to callers and always the same for a row. It grants no access, so it is not signed."""
-        packed = f"{(self.at - _EPOCH) // _MICROSECOND}.{self.id}"
-        return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+        return pack(microseconds(self.at), self.id)
+
+
+def microseconds(at: datetime) -> int:
+    """The time since 1970."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def moment(microseconds: int) -> datetime:
+    """The time from the microseconds since 1970.
+
+    Raises:
+        OverflowError: there is no such time in Python.
+    """
+    return EPOCH + microseconds * _MICROSECOND
+
+
+def pack(*numbers: int) -> str:
+    """The numbers as text for an address or an argument."""
+    return base64.urlsafe_b64encode(".".join(map(str, numbers)).encode()).decode().rstrip("=")
+
+
+def unpack(text: str) -> list[int]:
+    """The numbers in a packed text.
+
+    Raises:
+        ValueError: ``pack`` never returns this text.
+    """
+    packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    numbers = [int(part) for part in packed.split(b".")]
+    if pack(*numbers) != text:
+        raise ValueError("written otherwise")
+    return numbers
 
 
 def decode(cursor: str) -> Position:
@@ -33,13 +63,11 @@ def decode(cursor: str) -> Position:
         ValueError: ``Position.encode`` never returns this text.
     """
     try:
-        packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-        microseconds, _, row_id = packed.partition(".")
-        position = Position(_EPOCH + int(microseconds) * _MICROSECOND, int(row_id))
-        valid = 1 <= position.id <= MAX_ID and position.encode() == cursor
-    except (binascii.Error, ValueError, OverflowError):
-        valid = False
-    if not valid:
+        at, row_id = unpack(cursor)
+        position = Position(moment(at), row_id)
+    except (ValueError, OverflowError):
+        raise ValueError("not a cursor") from None
+    if not 1 <= position.id <= MAX_ID:
         raise ValueError("not a cursor")
     return position
 
