@@ -16,12 +16,13 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from tasks import services
+from tasks.clock import clock_in, due_in, zone_of
 from tasks.history import HISTORY_MAX, differences, history, revert_task, version
 from tasks.models import PRIORITIES, Task
 from tasks.operators.filters import DueFilter, PriorityFilter, TagFilter, narrowed
 from tasks.operators.form import TaskForm
 from tasks.operators.undo import Preview, preview_undo, refusal, undo_event
-from tasks.operators.words import clock_in, due_in, due_in_words, item_in_words, zone_of
+from tasks.operators.words import due_in_words, item_in_words
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, badge_column, isolated, positive, time_column
 from todo_mcp.admin_kit.filters import UserFilter, by_days

@@ -1,12 +1,14 @@
 """The moment of a call in the person's zone, and what an answer says about it."""
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
 from todo_mcp.core.errors import InvalidArguments
-from todo_mcp.dates.zones import Clock, UnknownZone, find_zone
+from todo_mcp.dates.zones import Clock, Due, UnknownZone, find_zone
 
 ASK_FOR_ZONE = (
     "The person's time zone is not known, so this is UTC: ask for it, then send it once as time_zone to update_task."
@@ -35,4 +37,26 @@ def clock_of(own_zone: str, time_zone: str | None = None) -> CallClock:
         zone = find_zone(time_zone or own_zone or "UTC")
     except UnknownZone as error:
         raise InvalidArguments({"time_zone": str(error).rstrip(".")}) from None
-    return CallClock(timezone.now().replace(second=0, microsecond=0), zone, is_known=bool(time_zone or own_zone))
+    return CallClock(_this_minute(), zone, is_known=bool(time_zone or own_zone))
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """A user's stored zone. UTC if it is empty, or if the rules of today have no such zone."""
+    try:
+        return find_zone(name or "UTC")
+    except UnknownZone:
+        return find_zone("UTC")
+
+
+def clock_in(zone: ZoneInfo) -> Clock:
+    """The clock of a page that shows a user's days."""
+    return Clock(_this_minute(), zone)
+
+
+def due_in(due_on: date | None, due_at: datetime | None, zone: ZoneInfo) -> Due | None:
+    """When a task with these columns is due: on the day, or at the moment in this zone."""
+    return due_at.astimezone(zone) if due_at else due_on
+
+
+def _this_minute() -> datetime:
+    return timezone.now().replace(second=0, microsecond=0)

@@ -5,8 +5,9 @@ from datetime import date, datetime, time
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
+from tasks.clock import due_in
 from tasks.models import PRIORITIES
-from todo_mcp.dates.zones import Due, show
+from todo_mcp.dates.zones import show
 
 
 class TaskColumns(Protocol):
@@ -88,7 +89,7 @@ def full(task: TaskColumns, zone: ZoneInfo) -> dict[str, Any]:
         "updated_at": task.updated_at,
         "version": task.version,
     }
-    due = _due(task, zone)
+    due = due_in(task.due_on, task.due_at, zone)
     if due is not None:
         shown["due"] = show(due)
     if task.priority:
@@ -111,7 +112,7 @@ def full(task: TaskColumns, zone: ZoneInfo) -> dict[str, Any]:
 def short(task: TaskColumns, zone: ZoneInfo, fields: Collection[str]) -> dict[str, Any]:
     """The fields that tell tasks apart, and these others if they are set."""
     shown: dict[str, Any] = {"task_id": task.id, "title": task.title}
-    due = _due(task, zone)
+    due = due_in(task.due_on, task.due_at, zone)
     if due is not None:
         shown["due"] = show(due)
     if task.priority:
@@ -126,8 +127,3 @@ def short(task: TaskColumns, zone: ZoneInfo, fields: Collection[str]) -> dict[st
         if value := getattr(task, name):
             shown[name] = value
     return shown
-
-
-def _due(task: TaskColumns, zone: ZoneInfo) -> Due | None:
-    """The day, or the moment in this zone."""
-    return task.due_at.astimezone(zone) if task.due_at else task.due_on

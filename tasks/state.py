@@ -6,6 +6,7 @@ from datetime import date, datetime, time
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
+from tasks.clock import due_in
 from todo_mcp.dates.zones import Due, find_zone
 
 Item = dict[str, Any]  # one of a checklist: {"text": …, "done": …}
@@ -48,7 +49,7 @@ class TaskState:
 
     def due_in(self, zone: ZoneInfo) -> Due | None:
         """The day, or the moment in this zone."""
-        return self.due_at.astimezone(zone) if self.due_at else self.due_on
+        return due_in(self.due_on, self.due_at, zone)
 
     def set_due(self, due: Due | None) -> None:
         is_moment = isinstance(due, datetime)

@@ -4,10 +4,12 @@ The history has everything else. A name grants nothing, so it is not signed: onl
 """
 
 import string
+from datetime import timedelta
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
 ID_DIGITS_MAX = 11  # 62**11 exceeds 2**63
+WINDOW = timedelta(days=30)  # how long a call can be undone
 VERSION_DIGITS_MAX = 4  # 62**4 is 14,776,336 changes of one task
 
 

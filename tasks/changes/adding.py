@@ -12,7 +12,6 @@ from tasks.changes import repeating, statements
 from tasks.changes.answers import (
     Step,
     clock_part,
-    due_in_words,
     due_notes,
     entry,
     names_a_day,
@@ -22,7 +21,7 @@ from tasks.changes.answers import (
     tasks_in_words,
     undo_of,
 )
-from tasks.changes.editing import NONE, unique_tags
+from tasks.changes.editing import NONE, due_in_words, unique_tags
 from tasks.changes.given import Given
 from tasks.changes.refusals import Refusals, Refused
 from tasks.clock import CallClock
@@ -192,10 +191,10 @@ def _check_message(user_id: str, conversation_id: int | None, message_id: int | 
 
 def _fingerprint(given: Given) -> Any:
     """What two calls must have in common. A call without new arguments has the one of releases before."""
-    sent = {name: value for name, value in given.sent.items() if name != "idempotency_key"}
+    sent = given.for_key()
     if sent.keys() <= _TEXTS:
         return [sent["title"], sent.get("description", ""), sent.get("conversation_id"), sent.get("message_id")]
-    return {name: [task.sent() for task in value] if name == "tasks" else value for name, value in sent.items()}
+    return sent
 
 
 def _repeated(result: dict[str, Any]) -> str:

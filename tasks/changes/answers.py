@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from tasks import undo_names
@@ -38,20 +39,26 @@ class Step:
     @property
     def shows_due(self) -> bool:
         """Whether the message says when the task is due."""
-        return "due" in self.fields or ("repeat" in self.fields and bool(self.after.repeat))
+        fields = self.fields
+        return "due" in fields or ("repeat" in fields and bool(self.after.repeat))
 
 
 def one_line(title: str) -> str:
     return " ".join(title.split())
 
 
+def brief(
+    task_id: int, title: str, version: int, updated_at: datetime | None, *, fields: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """What every answer says of a task that a call changed or meant."""
+    named = {} if fields is None else {"updated_fields": fields}
+    return {"task_id": task_id, "title": title, **named, "version": version, "updated_at": updated_at}
+
+
 def entry(step: Step, clock: CallClock, *, sent: Collection[str] = (), with_fields: bool = False) -> dict[str, Any]:
     """One task of the answer, with the values of the fields that changed or were sent."""
-    state = step.after
-    data: dict[str, Any] = {"task_id": state.id, "title": state.title}
-    if with_fields:
-        data["updated_fields"] = step.fields
-    data |= {"version": state.version, "updated_at": state.updated_at}
+    state, changed = step.after, step.fields
+    data = brief(state.id, state.title, state.version, state.updated_at, fields=changed if with_fields else None)
     due = state.due_in(clock.zone)
     values = {
         "due": show(due) if due else None,
@@ -60,11 +67,11 @@ def entry(step: Step, clock: CallClock, *, sent: Collection[str] = (), with_fiel
         "repeat": state.repeat,
         "checklist": [{"text": item["text"], "done": item["done"]} for item in state.checklist],
     }
-    data |= {name: values[name] for name in _SHOWN if values[name] and (name in step.fields or name in sent)}
+    data |= {name: values[name] for name in _SHOWN if values[name] and (name in changed or name in sent)}
     if step.follower:
         next_due = step.follower.due_in(clock.zone)
         data["next"] = {"task_id": step.follower.id, **({"due": show(next_due)} if next_due else {})}
-    if due and state.repeat and "repeat" in step.fields:
+    if due and state.repeat and "repeat" in changed:
         data["due"] = show(due)  # the date from which the new rule counts, also if it stays
     return data
 
@@ -174,22 +181,3 @@ def update_answer(
     about_clock, said = clock_part(clock, is_named=names_a_day(steps, sent), stored=stored)
     hint = "" if sent else _USE_CLEAR
     return TaskUpdated.of(sentences(text, hint, *said), data | {"undo": undo_of(steps)} | about_clock)
-
-
-__all__ = [
-    "Step",
-    "clock_part",
-    "due_in_words",
-    "due_notes",
-    "entry",
-    "names_a_day",
-    "next_in_words",
-    "notes_of_several",
-    "one_line",
-    "sentences",
-    "tasks_in_words",
-    "undo_of",
-    "update_answer",
-    "updated",
-    "updated_one",
-]

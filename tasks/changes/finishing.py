@@ -10,6 +10,7 @@ from tasks import queries, undo_names
 from tasks.changes import statements
 from tasks.changes.answers import (
     Step,
+    brief,
     clock_part,
     entry,
     names_a_day,
@@ -85,12 +86,7 @@ def complete_tasks(given: Given) -> TaskCompleted:
 
 
 def _completed_before(state: TaskState) -> TaskCompleted:
-    data = {
-        "task_id": state.id,
-        "title": state.title,
-        "version": state.version,
-        "updated_at": state.updated_at,
-    }
+    data = brief(state.id, state.title, state.version, state.updated_at)
     return TaskCompleted.of(f"Task {state.id} was completed before: {one_line(state.title)}. Nothing changed.", data)
 
 
@@ -172,13 +168,7 @@ def _undo_of_before(state: TaskState) -> str | None:
 
 def _done(verb: str, task_id: int, title: str, version: int, now: datetime) -> tuple[str, dict[str, Any]]:
     """The message and the data of one task that one statement changed."""
-    data = {
-        "task_id": task_id,
-        "title": title,
-        "version": version,
-        "updated_at": now,
-        "undo": undo_names.encode(task_id, version),
-    }
+    data = brief(task_id, title, version, now) | {"undo": undo_names.encode(task_id, version)}
     return f"{verb} task {task_id}: {one_line(title)}.", data
 
 

@@ -26,6 +26,11 @@ class Given:
     def get(self, name: str) -> Any:
         return self.sent.get(name)
 
+    def for_key(self) -> dict[str, Any]:
+        """What two calls with one idempotency key must have in common, as JSON."""
+        sent = {name: value for name, value in self.sent.items() if name != "idempotency_key"}
+        return {name: [task.sent() for task in value] if name == "tasks" else value for name, value in sent.items()}
+
     def clock(self) -> CallClock:
         return clock_of(self.own_zone, self.get("time_zone"))
 

@@ -5,7 +5,7 @@ An undo is a call too, and has a name of its own. Undoing it brings back every f
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -25,7 +25,6 @@ from todo_mcp.core.errors import InvalidArguments, TaskNotFound, VersionConflict
 from todo_mcp.postgres.history import history_note
 from todo_mcp.postgres.statements import Parameter, Sql, Statement, UserId
 
-WINDOW = timedelta(days=30)
 UNDOES = "undoes"  # in the author of a change: the call that it takes back
 _COLUMNS = ", ".join(SEEN_FIELDS)
 _UNKNOWN = (
@@ -106,7 +105,7 @@ def changes_of(user_id: str, name: str, now: datetime) -> list[Change]:
         task_id, version = undo_names.decode(name)
     except ValueError:
         raise InvalidArguments({"undo": _UNKNOWN}) from None
-    rows = _changes_of(user_id=user_id, task_id=task_id, version=version, since=now - WINDOW, call=name)
+    rows = _changes_of(user_id=user_id, task_id=task_id, version=version, since=now - undo_names.WINDOW, call=name)
     if not rows:
         raise InvalidArguments({"undo": _UNKNOWN})
     return [_change(*row) for row in rows]

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from tasks import queries, undo_names
 from tasks.changes import completing, undoing
-from tasks.changes.answers import Step, one_line, update_answer, updated, updated_one
+from tasks.changes.answers import Step, brief, one_line, update_answer, updated, updated_one
 from tasks.changes.editing import Edited, edit, with_clear
 from tasks.changes.given import Given, Which, check_version
 from tasks.changes.matching import Pool, match
@@ -40,13 +40,11 @@ def update_tasks(given: Given) -> TaskUpdated:
     key = given.get("idempotency_key")
     if key is None:
         return _update(given)
-    sent = {name: value for name, value in given.sent.items() if name != "idempotency_key"}
-    arguments = {name: [task.sent() for task in value] if name == "tasks" else value for name, value in sent.items()}
     result, repeated = run_once(
         user_id=given.user_id,
         operation="update_task",
         key=key,
-        arguments=arguments,
+        arguments=given.for_key(),
         work=lambda: as_json(_update(given)),
     )
     text = result.pop(TEXT)
@@ -89,14 +87,7 @@ def _update_texts(user_id: str, task_id: int, changes: dict[str, Any]) -> TaskUp
     if rows := queries.update_task[tuple(values)](user_id=user_id, task_id=task_id, now=now, **values):
         title, version, *are_changed, _ = rows[0]
         fields = [name for name, is_changed in zip(values, are_changed, strict=True) if is_changed]
-        data = {
-            "task_id": task_id,
-            "title": title,
-            "updated_fields": fields,
-            "version": version,
-            "updated_at": now,
-            "undo": undo_names.encode(task_id, version),
-        }
+        data = brief(task_id, title, version, now, fields=fields) | {"undo": undo_names.encode(task_id, version)}
         return TaskUpdated.of(f"Updated {' and '.join(fields)} of task {task_id}: {one_line(title)}.", data)
     return work_on(user_id, [task_id], lambda states: _unchanged(states, task_id), lock=False)
 
@@ -105,13 +96,7 @@ def _unchanged(states: list[TaskState], task_id: int) -> TaskUpdated:
     if not states or states[0].deleted_at:
         raise TaskNotFound(task_id)
     [state] = states
-    data = {
-        "task_id": task_id,
-        "title": state.title,
-        "updated_fields": [],
-        "version": state.version,
-        "updated_at": state.updated_at,
-    }
+    data = brief(task_id, state.title, state.version, state.updated_at, fields=[])
     return TaskUpdated.of(f"Task {task_id} had these values already: {one_line(state.title)}. Nothing changed.", data)
 
 

@@ -4,15 +4,13 @@ An index of tasks by their last change would make each change as dear as all oth
 change reads the user's events, latest first, and leaves out those that a later event of the same task follows.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from tasks import undo_names
 from tasks.lists.shapes import Shape
 from tasks.models import SEEN_FIELDS
 
-UNDO_DAYS = timedelta(days=30)
-_CALLS = ("mcp", "http", "command")  # the transports of people's calls; an operator's change has none of these
 _LATEST = (
     "SELECT e.pgh_id, e.pgh_created_at FROM task_events e WHERE e.pgh_obj_id = t.id ORDER BY e.pgh_id DESC LIMIT 1"
 )
@@ -92,6 +90,6 @@ def page(shape: Shape, conditions: str, budget: int, guard: str) -> str:
 def shown(change: LastChange, task_id: int, version: int, at: datetime, now: datetime) -> dict[str, Any]:
     """What a row says about its latest change."""
     result: dict[str, Any] = {"last_change": change.text()}
-    if change.transport in _CALLS and now - at < UNDO_DAYS:
+    if change.transport and now - at < undo_names.WINDOW:  # an operator's change has no transport
         result["undo"] = undo_names.encode(task_id, version)
     return result

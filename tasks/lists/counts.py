@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
+from tasks.clock import due_in
 from tasks.models import PRIORITIES
 from todo_mcp.dates.zones import Clock
 
@@ -48,7 +49,7 @@ def count(tasks: Iterable[Counted], clock: Clock) -> dict[str, Any]:
 
 
 def _due(task: Counted, clock: Clock) -> str:
-    due = task.due_at.astimezone(clock.zone) if task.due_at else task.due_on
+    due = due_in(task.due_on, task.due_at, clock.zone)
     if due is None:
         return "no_day"
     if clock.is_past(due):

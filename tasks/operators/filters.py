@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import TextFilter
 
+from tasks.clock import zone_of
 from tasks.models import PRIORITIES, Task
-from tasks.operators.words import zone_of
 from todo_mcp.dates.zones import at
 from todo_mcp.users.services import zones_in_use
 

@@ -7,8 +7,9 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from tasks.changes.editing import edit, with_clear
 from tasks.changes.refusals import Refused
+from tasks.clock import clock_in, due_in, zone_of
 from tasks.models import PRIORITIES, REPEAT_MAX, Task
-from tasks.operators.words import clock_in, due_in, due_in_words, zone_of
+from tasks.operators.words import due_in_words
 from tasks.schemas import PHRASE_MAX
 from tasks.state import COLUMNS, TaskState
 from todo_mcp.core.errors import InvalidArguments

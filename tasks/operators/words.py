@@ -5,29 +5,12 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.utils import timezone
-
+from tasks.clock import due_in
 from tasks.state import Item
-from todo_mcp.dates.zones import Clock, Due, UnknownZone, find_zone, show_in_words
+from todo_mcp.dates.zones import Clock, show_in_words
 
 DONE, OPEN = "☑", "☐"
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # from there, no day is "tomorrow"
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """The zone with this name. UTC if it is empty, or if the rules of today have no such zone."""
-    try:
-        return find_zone(name or "UTC")
-    except UnknownZone:
-        return find_zone("UTC")
-
-
-def clock_in(zone: ZoneInfo) -> Clock:
-    return Clock(timezone.now().replace(second=0, microsecond=0), zone)
-
-
-def due_in(due_on: date | None, due_at: datetime | None, zone: ZoneInfo) -> Due | None:
-    return due_at.astimezone(zone) if due_at else due_on
 
 
 def due_in_words(due_on: date | None, due_at: datetime | None, zone: ZoneInfo) -> str:

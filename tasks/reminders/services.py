@@ -13,8 +13,8 @@ from django.db import connection
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan
 
+from tasks.clock import due_in, zone_of
 from tasks.models import Task
-from tasks.operators.words import due_in, zone_of
 from tasks.reminders.schemas import DueList, DueTask, From, Limit, To
 from todo_mcp.core.arguments import MAX_ID
 from todo_mcp.core.errors import InvalidArguments

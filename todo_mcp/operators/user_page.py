@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from conversations.models import Conversation
+from tasks.clock import clock_in, due_in, zone_of
 from tasks.models import PRIORITIES, Task
-from tasks.operators.words import clock_in, due_in, zone_of
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.tokens import NEVER, list_tokens
 from todo_mcp.dates.zones import at, show_in_words

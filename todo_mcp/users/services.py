@@ -56,8 +56,7 @@ def set_time_zone(*, user_id: str, time_zone: str) -> str:
         UserNotFound: there is no such user.
     """
     name = str(find_zone(time_zone)) if time_zone else ""
-    if not User.objects.filter(pk=user_id).update(time_zone=name):
-        raise UserNotFound(user_id)
+    set_zone(user_id=user_id, time_zone=name)
     return name
 
 
@@ -82,7 +81,7 @@ def adopt_time_zone(*, user_id: str, time_zone: str) -> str:
         name = str(find_zone(time_zone))
     except UnknownZone:
         return ""
-    User.objects.filter(pk=user_id, time_zone="").update(time_zone=name)
+    store_time_zone(user_id=user_id, time_zone=name)
     return name
 
 
