@@ -12,7 +12,16 @@ local arguments = {
     next_id = next_id + 1
     return '"task_id":' .. (next_id - 1) .. ',"title":"Call the bank about card ' .. next_id .. '.' .. os.time() .. '"'
   end,
+  -- Calls that the plain design lacks.
+  add_due = function() return '"title":"Call the bank","due":"friday 9am","priority":"high","tags":["money"]' end,
+  update_due = function()
+    next_id = next_id + 1
+    return '"task_id":' .. (next_id - 1) .. ',"due":"tomorrow"'
+  end,
+  list_due = function() return '"due":"..today","detail":"short"' end,
+  search = function() return '"query":"task 77"' end,
 }
+local tool_of = {add_due = "add_task", update_due = "update_task", list_due = "list_tasks", search = "list_tasks"}
 
 local headers = {
   ["Content-Type"] = "application/json",
@@ -42,6 +51,7 @@ function request()
     name = mix[turn]
   end
   local chosen_arguments = "{" .. (service and ('"user_id":"' .. user .. '",') or "") .. arguments[name]() .. "}"
+  name = tool_of[name] or name
   if era == "http" then return wrk.format("POST", "/api/tools/" .. name, headers, chosen_arguments) end
   if era == "2026-07-28" then headers["Mcp-Name"] = name end
   local body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"' .. name .. '","arguments":' .. chosen_arguments .. meta .. "}}"

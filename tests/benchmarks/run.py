@@ -25,6 +25,8 @@ from tests.support.mcp_messages import HANDSHAKE, MODERN, mcp_headers, tool_requ
 from tests.support.server_process import ROOT
 
 TOOLS = ("add_task", "list_tasks", "complete_task", "update_task")
+NEW = {"add_due": "add_task", "update_due": "update_task", "list_due": "list_tasks", "search": "list_tasks"}
+"""Calls that only todo-mcp has, and their tools; ``load.lua`` has their arguments."""
 ERAS = (MODERN, HANDSHAKE[-1], "http")
 
 
@@ -47,16 +49,20 @@ class Ids:
         self._next = {OURS: 1, "plain design": 1, "SDK alone": 1, BEFORE: SEEDED // 2}
 
     def take(self, target: Target, tool: str) -> int:
-        return self._next[target.name] if tool in ("complete_task", "update_task") else 1
+        return self._next[target.name] if tool in ("complete_task", "update_task", "update_due") else 1
 
     def mark_used(self, target: Target, tool: str, count: int) -> None:
         if tool == "complete_task":  # a task can be updated again, but not completed again
             self._next[target.name] += count + 1000
 
 
+def _user_of(tool: str) -> str:
+    return LISTER if NEW.get(tool, tool) == "list_tasks" else USER
+
+
 def load(target: Target, era: str, tool: str, seconds: int, ids: Ids) -> Figure:
     """Load the server for ``seconds``."""
-    user = LISTER if tool == "list_tasks" else USER
+    user = _user_of(tool)
     before = target.cpu_seconds()
     result = wrk.load(target, era=era, tool=tool, user=user, first_id=ids.take(target, tool), seconds=seconds)
     ids.mark_used(target, tool, result["requests"])
@@ -69,16 +75,20 @@ def check(target: Target, tool: str) -> None:
     """Make one call. SystemExit if its answer is wrong."""
     if target.name == "SDK alone":
         return
-    user = LISTER if tool == "list_tasks" else USER
+    user = _user_of(tool)
     arguments: dict[str, object] = {"user_id": user} if target.names_user else {}
     examples: dict[str, dict[str, object]] = {
         "add_task": {"title": "Call the bank"},
         "list_tasks": {"limit": 50},
         "complete_task": {"task_id": 1},
         "update_task": {"task_id": 1, "title": "Call the bank"},
+        "add_due": {"title": "Call the bank", "due": "friday 9am", "priority": "high", "tags": ["money"]},
+        "update_due": {"task_id": 1, "due": "tomorrow"},
+        "list_due": {"due": "..today", "detail": "short"},
+        "search": {"query": "task 77"},
     }
     arguments |= examples[tool]
-    message = tool_request(HANDSHAKE[-1], tool, arguments)
+    message = tool_request(HANDSHAKE[-1], NEW.get(tool, tool), arguments)
     headers = {**mcp_headers(HANDSHAKE[-1], "tools/call"), "Authorization": f"Bearer {target.tokens[user]}"}
     url = f"http://localhost:{target.port}{target.mcp_path}"
     request = urllib.request.Request(url, json.dumps(message).encode(), headers)
@@ -95,6 +105,7 @@ def median(figures: list[Figure]) -> Figure:
 
 
 def rounds(targets: list[Target], era: str, tool: str, options: argparse.Namespace, ids: Ids) -> dict[str, Figure]:
+    targets = [target for target in targets if tool in TOOLS or target.name == OURS]
     figures: dict[str, list[Figure]] = {target.name: [] for target in targets}
     for target in targets:
         check(target, tool)
@@ -105,10 +116,12 @@ def rounds(targets: list[Target], era: str, tool: str, options: argparse.Namespa
 
 
 def lines(workers: int, era: str, tool: str, figures: dict[str, Figure]) -> Iterator[str]:
-    ours, plain, alone = (figures[name] for name in (OURS, "plain design", "SDK alone"))
     for name, f in figures.items():
         case = f"{workers}  {era:10}  {tool:13}  {name:12}"
         yield f"{case}  {f.per_second:8,.0f}  {f.p50:7.2f}  {f.p99:7.2f}  {f.cpu:7.0f}  {f.memory:7.0f}"
+    if tool in NEW:
+        return
+    ours, plain, alone = (figures[name] for name in (OURS, "plain design", "SDK alone"))
     against = f"{ours.per_second / plain.per_second:.1f} x the plain design, p99 {ours.p99 / plain.p99:.2f} x"
     yield f"   {against}, memory {ours.memory / plain.memory:.2f} x, {ours.per_second / alone.per_second:.0%} of SDK"
     if BEFORE in figures:
@@ -153,7 +166,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds; their median is printed")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--eras", nargs="+", default=list(ERAS), choices=ERAS)
-    parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=TOOLS)
+    parser.add_argument("--tools", nargs="+", default=[*TOOLS, *NEW], choices=[*TOOLS, *NEW])
     parser.add_argument("--before", type=Path, nargs=1, default=[], help="another checkout of todo-mcp to compare with")
     options = parser.parse_args()
     if not shutil.which("wrk"):
