@@ -263,8 +263,8 @@ DECLARE
     newest text := CASE WHEN p_moment IS NULL THEN '' ELSE format('t.%I DESC,', p_moment) END || 't.id DESC';
     fits text;
     is_big boolean;
-    compared record;
-    rows_read integer := 0;
+    is_rare boolean;
+    rows_read bigint;
     query tsquery;
     candidates bigint[];
     candidates_read integer;
@@ -282,47 +282,54 @@ BEGIN
         WHEN has = '{}' AND without = '{}' THEN 'true'
         ELSE '(SELECT words LIKE ALL ($2) AND words NOT LIKE ALL ($3) FROM (
             SELECT tasks_words(t.title, t.description, t.tags, t.checklist) AS words OFFSET 0) w)'
-    END || CASE WHEN p_tag IS NULL THEN '' ELSE ' AND ($4 = ANY (t.tags) OR tasks_has_tag(t.tags, $4))' END;
+    END || CASE WHEN p_tag IS NULL THEN '' ELSE ' AND t.tags <> ''{}'' AND ($4 = ANY (t.tags) OR tasks_has_tag(t.tags, $4))' END;
     IF has <> '{}' THEN
         -- Folding takes most of the time. A text of ASCII alone needs none if it lacks the longest word.
         fits := 'CASE WHEN t.tags = ''{}'' AND t.checklist = ''[]''
             AND octet_length(t.title) + octet_length(t.description) = length(t.title) + length(t.description)
             AND strpos(lower(t.title || '' '' || t.description COLLATE "C"), $7) = 0 THEN false ELSE ' || fits || ' END';
     END IF;
-    ids := '{}';
-    stopped := false;
-    FOR compared IN EXECUTE format(
-        'SELECT t.id, t.%I AS moment, %s AS fit FROM tasks t WHERE %s ORDER BY %s LIMIT %s',
-        coalesce(p_moment, 'created_at'), fits, p_rows, newest, many
-    ) USING p_user, has, without, p_tag, p_last_at, p_last_id, longest LOOP
-        rows_read := rows_read + 1;
-        IF compared.fit THEN
-            ids := ids || compared.id;
+    IF is_big THEN
+        EXECUTE format(
+            'SELECT count(*) < %s FROM (SELECT * FROM tasks t WHERE %s ORDER BY %s LIMIT %s) t WHERE %s',
+            frequent, p_rows, newest, sample, fits
+        ) INTO is_rare USING p_user, has, without, p_tag, p_last_at, p_last_id, longest;
+    END IF;
+    IF is_rare THEN
+        query := tasks_key_query(p_terms, p_tag);
+        SELECT array_agg(pgh_obj_id) FILTER (WHERE p_user IS NULL OR user_id = p_user), count(*)
+        INTO candidates, candidates_read FROM (
+            SELECT pgh_obj_id, user_id FROM task_events
+            WHERE pgh_label <> 'delete' AND version = text_version
+                AND tasks_keys(pgh_id, title, description, tags, checklist) @@ query
+            LIMIT versions + 1
+        ) by_index;
+        IF candidates_read <= versions THEN
+            stopped := false;
+            EXECUTE format('SELECT coalesce(array_agg(t.id ORDER BY %s), ''{}'')
+                FROM (SELECT * FROM tasks WHERE id = ANY ($8) OFFSET 0) t WHERE %s AND %s', newest, p_rows, fits
+            ) INTO ids USING p_user, has, without, p_tag, p_last_at, p_last_id, longest, candidates;
+            RETURN;
         END IF;
-        CONTINUE WHEN NOT is_big;
-        IF rows_read = sample AND cardinality(ids) < frequent THEN
-            query := tasks_key_query(p_terms, p_tag);
-            SELECT array_agg(pgh_obj_id) FILTER (WHERE p_user IS NULL OR user_id = p_user), count(*)
-            INTO candidates, candidates_read FROM (
-                SELECT pgh_obj_id, user_id FROM task_events
-                WHERE pgh_label <> 'delete' AND version = text_version
-                    AND tasks_keys(pgh_id, title, description, tags, checklist) @@ query
-                LIMIT versions + 1
-            ) by_index;
-            IF candidates_read <= versions THEN
-                EXECUTE format('SELECT coalesce(array_agg(t.id ORDER BY %s), ''{}'') FROM tasks t
-                    WHERE t.id = ANY ($8) AND %s AND %s', newest, p_rows, fits
-                ) INTO ids USING p_user, has, without, p_tag, p_last_at, p_last_id, longest, candidates;
-                RETURN;
-            END IF;
-        END IF;
-        IF rows_read = many OR cardinality(ids) >= p_maximum THEN
-            stopped := true;
-            reached_at := compared.moment;
-            reached_id := compared.id;
-            EXIT;
-        END IF;
-    END LOOP;
+    END IF;
+    -- place is the number of the row in this order.
+    EXECUTE format(
+        'SELECT coalesce(array_agg(id ORDER BY place) FILTER (WHERE fit), ''{}''), max(place),
+            (array_agg(moment ORDER BY place DESC))[1], (array_agg(id ORDER BY place DESC))[1]
+        FROM (
+            SELECT * FROM (
+                SELECT t.id, t.%I AS moment, row_number() OVER () AS place, %s AS fit
+                FROM (SELECT * FROM tasks t WHERE %s ORDER BY %s LIMIT %s) t
+            ) compared WHERE fit OR place = %5$s LIMIT %s
+        ) page',
+        coalesce(p_moment, 'created_at'), fits, p_rows, newest, many, CASE WHEN is_big THEN p_maximum ELSE many END
+    ) INTO ids, rows_read, reached_at, reached_id
+    USING p_user, has, without, p_tag, p_last_at, p_last_id, longest;
+    stopped := is_big AND (cardinality(ids) >= p_maximum OR coalesce(rows_read, 0) = many);
+    IF NOT stopped THEN
+        reached_at := NULL;
+        reached_id := NULL;
+    END IF;
 END $$;
 REVOKE EXECUTE ON FUNCTION tasks_search FROM PUBLIC;
 
