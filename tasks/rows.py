@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
@@ -78,34 +79,46 @@ COLUMNS = TaskRow._fields
 EMPTY = {"tags": "'{}'", "checklist": "'[]'"}  # the SQL of values that become null
 
 
+_columns_of = attrgetter(*COLUMNS)
+
+
 def full(task: TaskColumns, zone: ZoneInfo) -> dict[str, Any]:
     """Every field of the task that is not empty. The due date is shown in this zone."""
+    return full_row(_columns_of(task), zone)
+
+
+def full_row(row: Sequence[Any], zone: ZoneInfo) -> dict[str, Any]:
+    """The same for a row that begins with ``COLUMNS``. A list has many, so this takes the row apart at once."""
+    (
+        task_id, title, description, completed, created_at, updated_at, version, due_on, due_at, priority, tags, repeat,
+        repeat_time, repeat_zone, checklist, completed_at, deleted_at, *_,
+    ) = row  # fmt: skip
     shown: dict[str, Any] = {
-        "task_id": task.id,
-        "title": task.title,
-        "description": task.description,
-        "completed": task.completed,
-        "created_at": task.created_at,
-        "updated_at": task.updated_at,
-        "version": task.version,
+        "task_id": task_id,
+        "title": title,
+        "description": description,
+        "completed": completed,
+        "created_at": created_at,
+        "updated_at": updated_at,
+        "version": version,
     }
-    due = due_in(task.due_on, task.due_at, zone)
+    due = due_in(due_on, due_at, zone)
     if due is not None:
         shown["due"] = show(due)
-    if task.priority:
-        shown["priority"] = PRIORITIES[task.priority]
-    if task.tags:
-        shown["tags"] = task.tags
-    if task.repeat:
-        shown["repeat"] = task.repeat
-        if task.repeat_time is not None and task.repeat_zone != str(zone):
-            shown["time_zone"] = task.repeat_zone
-    if task.checklist:
-        shown["checklist"] = [{"text": item["text"], "done": item["done"]} for item in task.checklist]
-    if task.completed_at is not None:
-        shown["completed_at"] = task.completed_at
-    if task.deleted_at is not None:
-        shown["deleted_at"] = task.deleted_at
+    if priority:
+        shown["priority"] = PRIORITIES[priority]
+    if tags:
+        shown["tags"] = tags
+    if repeat:
+        shown["repeat"] = repeat
+        if repeat_time is not None and repeat_zone != str(zone):
+            shown["time_zone"] = repeat_zone
+    if checklist:
+        shown["checklist"] = [{"text": item["text"], "done": item["done"]} for item in checklist]
+    if completed_at is not None:
+        shown["completed_at"] = completed_at
+    if deleted_at is not None:
+        shown["deleted_at"] = deleted_at
     return shown
 
 

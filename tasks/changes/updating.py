@@ -26,6 +26,7 @@ CHANGES = (
     "remove_items", "check", "uncheck", "repeat", "clear", "reopen", "restore",
 )  # fmt: skip
 ANY_CHANGE = (*CHANGES, "undo", "tasks", "time_zone")
+_TEXTS = frozenset({"title", "description"})
 _NO_DESCRIPTION = {"clear": ["description"]}
 _BESIDE_TASKS = ("time_zone", "idempotency_key")
 _NO_DATE = "moves a due date, and this task has none; send a day such as tomorrow"
@@ -76,7 +77,7 @@ def _update(given: Given) -> TaskUpdated:
 
 def _is_text_only(changes: dict[str, Any]) -> bool:
     """Whether one statement can make these changes: a title, a description, or no description."""
-    return changes.keys() in ({"title"}, {"description"}, {"title", "description"}) or changes == _NO_DESCRIPTION
+    return (changes.keys() <= _TEXTS and bool(changes)) or changes == _NO_DESCRIPTION
 
 
 def _update_texts(user_id: str, task_id: int, changes: dict[str, Any]) -> TaskUpdated:

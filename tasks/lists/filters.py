@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from hashlib import blake2s
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -53,6 +54,7 @@ class Asked(NamedTuple):
         """Whether it asks for nothing but all, pending or completed tasks, newest first."""
         return self.status != "deleted" and self == Asked(status=self.status)
 
+    @lru_cache(maxsize=1024)  # noqa: B019 (a tuple of short texts)
     def fingerprint(self, zone: ZoneInfo) -> int:
         """A number that differs for other arguments and for another zone."""
         values = [self.status or default_status(self), *self[1:]]

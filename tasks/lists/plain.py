@@ -21,12 +21,12 @@ _STATUS_FILTERS: dict[str, dict[str, Any]] = {
 
 
 def read_plain(user_id: str, status: str, position: Position | None, limit: int) -> tuple[list[tuple[Any, ...]], int]:
-    """The rows of ``COLUMNS``, one more than the limit if there are more, and the total."""
+    """The rows of ``COLUMNS`` and a count, one more than the limit if there are more; and the total."""
     place = {"last_at": position.at, "last_id": position.id} if position else {}
     rows = _STATEMENTS[status, position is not None](user_id=user_id, **place, limit=limit + 1)
     # The count is in each row. An empty page has no row, so take the count from the first page.
     counted = rows or (_STATEMENTS[status, False](user_id=user_id, limit=1) if position else [])
-    return [row[:-1] for row in rows], counted[0][-1] if counted else 0
+    return rows, counted[0][-1] if counted else 0
 
 
 def _sorted_tasks(user: UserId, status: str) -> QuerySet[Task]:

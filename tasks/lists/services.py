@@ -32,7 +32,7 @@ from tasks.lists.filters import Asked, Filters, read_filters
 from tasks.lists.plain import read_plain
 from tasks.lists.shapes import shape_of, values_of
 from tasks.lists.statement import COUNT_COLUMNS, TOTAL_MAX, statement
-from tasks.rows import COLUMNS, TaskRow, full, short
+from tasks.rows import COLUMNS, TaskRow, full, full_row, short
 from tasks.schemas import TimeZone
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.core.pagination import Position, microseconds
@@ -128,9 +128,14 @@ class _Page:
     def read_plain(self, user_id: str) -> TaskList:
         position = Position(self.place.at, self.place.id) if self.place else None
         rows, total = read_plain(user_id, self.filters.status, position, self.limit)
-        tasks = list(map(TaskRow._make, rows[: self.limit]))
-        last = Place(tasks[-1].created_at, tasks[-1].id) if len(rows) > self.limit else None
-        return self._answer([self._shown(task) for task in tasks], last, total=total, exact=total <= TOTAL_MAX)
+        page, zone = rows[: self.limit], self.clock.zone
+        if self.detail == "full":
+            tasks = [full_row(row, zone) for row in page]
+        else:
+            tasks = [short(TaskRow._make(row[:-1]), zone, self._fields()) for row in page]
+        end = TaskRow._make(page[-1][:-1]) if len(rows) > self.limit else None
+        last = Place(end.created_at, end.id) if end else None
+        return self._answer(tasks, last, total=total, exact=total <= TOTAL_MAX)
 
     def read(self, user_id: str) -> TaskList:
         counts = self.detail == "counts"
@@ -176,7 +181,7 @@ class _Page:
         names_day = bool(asked.due or asked.completed_on or asked.created_on or counts)
         ask = not self.clock.is_known and (names_day or any("due" in task for task in tasks))
         cursor = ListCursor(asked.fingerprint(self.clock.zone), self.first_clock.now, last) if last else None
-        return TaskList.model_construct(
+        return TaskList.of(
             tasks=tasks,
             returned=len(tasks),
             total=min(total, TOTAL_MAX),

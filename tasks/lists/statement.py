@@ -92,17 +92,24 @@ class _Writer:
 
     def _add_narrow(self) -> None:
         limit = READ_MAX if self.sorts_trash else self.narrow_max + 1
+        where = ""
+        if self.may_overflow:  # the index alone tells whether they are few
+            rows = _union(
+                f"(SELECT t.id FROM tasks t WHERE {_where(scan)} ORDER BY {scan.order} LIMIT (SELECT {limit}))"
+                for scan in self.narrow
+            )
+            many = f"SELECT count(*) AS n, count(*) > {self.narrow_max} AS yes FROM ({rows}) t"
+            self.ctes.append(f"many AS MATERIALIZED ({many})")
+            where = " AND NOT (SELECT yes FROM many)"
         parts = []
         for scan in self.narrow:
             is_ok = " AND ".join(self._rest(scan)) or "true"
             columns = ", ".join(f"t.{name}" for name in _NARROW_COLUMNS)
             parts.append(
-                f"(SELECT {columns}, ({is_ok}) IS TRUE AS ok FROM tasks t WHERE {_where(scan)} "
+                f"(SELECT {columns}, ({is_ok}) IS TRUE AS ok FROM tasks t WHERE {_where(scan)}{where} "
                 f"ORDER BY {scan.order} LIMIT (SELECT {limit}))"
             )
         self.ctes.append(f"narrow AS MATERIALIZED (SELECT * FROM ({_union(parts)}) t LIMIT (SELECT {limit}))")
-        if self.may_overflow:
-            self.ctes.append(f"many AS MATERIALIZED (SELECT count(*) > {self.narrow_max} AS yes FROM narrow)")
 
     def _search_goes_on(self) -> bool:
         """Whether the search of this page begins where the page before ended."""
@@ -205,9 +212,11 @@ class _Writer:
         if self.narrow:
             ended = f"count(*) >= {READ_MAX}" if self.sorts_trash else "false"
             few = f"SELECT count(*) FILTER (WHERE ok) AS n, {ended} AS ended FROM narrow"
-            if not self.may_overflow or not any(self._rest(scan) for scan in self.narrow):
+            if not self.may_overflow:
                 self.ctes.append(f"total AS MATERIALIZED ({few})")
                 return "(SELECT n FROM total), (SELECT ended FROM total)"
+            if not any(self._rest(scan) for scan in self.narrow):
+                return "(SELECT n FROM many), false"
         scans = newest_scans(self.shape)
         budget = READ_MAX // len(scans)
         walks = _union(
