@@ -12,7 +12,9 @@ LIMIT = 5.0  # seconds; `make migrate-busy` has a stricter one
 
 
 def test_the_release_before_writes_during_migrations_forward_and_back() -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    # Without either of these, the process starts a PostgreSQL of its own.
+    inherited = ("DATABASE_URL", "PYTEST_XDIST_WORKER")
+    environment = {name: value for name, value in os.environ.items() if name not in inherited}
     command = [sys.executable, "-W", "ignore", "-m", "tests.postgres.busy_migration", str(ROWS), str(LIMIT)]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
