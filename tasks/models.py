@@ -28,6 +28,23 @@ SEEN_FIELDS = (
 _TEXTS_CHANGED = " OR ".join(
     f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in ("title", "description", "tags", "checklist")
 )
+# The entries of task_tags for the row before and after a change.
+_REMOVE_TAGS = """
+    DELETE FROM task_tags
+    WHERE user_id = OLD.user_id AND tag = ANY (ARRAY(SELECT tasks_lower(tag) FROM unnest(OLD.tags) tag))
+        AND completed = OLD.completed AND created_at = OLD.created_at AND task_id = OLD.id;
+"""
+_ADD_TAGS = """
+    IF NEW.deleted_at IS NULL THEN
+        INSERT INTO task_tags (user_id, tag, completed, created_at, task_id)
+        SELECT DISTINCT NEW.user_id, tasks_lower(tag), NEW.completed, NEW.created_at, NEW.id FROM unnest(NEW.tags) tag;
+    END IF;
+"""
+_TAGGED = "{row}.tags, {row}.deleted_at IS NULL, {row}.user_id, {row}.completed, {row}.created_at"
+_TAGS_CHANGED = (
+    "(OLD.tags <> '{}' OR NEW.tags <> '{}') "
+    f"AND ({_TAGGED.format(row='OLD')}) IS DISTINCT FROM ({_TAGGED.format(row='NEW')})"
+)
 _EMPTY_TEXTS = Cast(models.Value("{}"), ArrayField(models.CharField(max_length=TAG_MAX)))
 _NO_ITEMS = models.Value([], models.JSONField())
 
@@ -108,7 +125,21 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
                 condition=pgtrigger.AnyChange(*SEEN_FIELDS),
                 func="NEW.version := OLD.version + 1; "
                 f"IF {_TEXTS_CHANGED} THEN NEW.text_version := NEW.version; END IF; RETURN NEW;",
-            )
+            ),
+            *[
+                pgtrigger.Trigger(
+                    name=name,
+                    operation=operation,
+                    when=pgtrigger.After,
+                    condition=pgtrigger.Condition(f"({condition})"),
+                    func=f"{sql} RETURN NULL;",
+                )
+                for name, operation, condition, sql in (
+                    ("add_tags", pgtrigger.Insert, "NEW.tags <> '{}'", _ADD_TAGS),
+                    ("change_tags", pgtrigger.Update, _TAGS_CHANGED, _REMOVE_TAGS + _ADD_TAGS),
+                    ("remove_tags", pgtrigger.Delete, "OLD.tags <> '{}'", _REMOVE_TAGS),
+                )
+            ],
         ]
         constraints = [
             # At most one open occurrence follows another, so that no completion adds two.
@@ -208,6 +239,27 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
 
     def __str__(self) -> str:
         return self.title
+
+
+class TaskTag(models.Model):
+    """A tag of a task that is not deleted, as tags are compared. Triggers on ``tasks`` write it.
+
+    The primary key is the order in which lists by a tag are read. No index of ``tasks`` can have it, because an index
+    of an array has no order.
+    """
+
+    pk = models.CompositePrimaryKey("user_id", "tag", "completed", "created_at", "task_id")
+    user_id = models.TextField(db_collation="C")  # as users.id has, or else no join could use the key
+    tag = models.TextField(db_collation="C")
+    completed = models.BooleanField()
+    created_at = models.DateTimeField()
+    task_id = models.BigIntegerField()
+
+    class Meta:
+        db_table = "task_tags"
+
+    def __str__(self) -> str:
+        return self.tag
 
 
 class TaskEvent(

@@ -22,6 +22,8 @@ _DUE_ON = "t.due_on >= %(due_first)s::date AND t.due_on <= %(due_last)s::date"
 _DUE_AT = "t.due_at >= %(due_start)s::timestamptz AND t.due_at < %(due_end)s::timestamptz"
 _NO_DUE = "t.due_on IS NULL AND t.due_at IS NULL"
 _PRIORITY = "t.priority = %(priority)s::smallint"
+_TAG = "t.tag = tasks_lower(%(tag)s::text)"
+OF_USER = "t.user_id = (SELECT id FROM me)"
 # What tasks_found compares, for one task.
 _FOUND = (
     "(SELECT words LIKE ALL (tasks_patterns(%(terms)s::text[])) "
@@ -37,7 +39,7 @@ class Scan:
 
     ``index`` is the condition of the index, and which of its parts is read. ``where`` selects rows there. ``check`` is
     what no index serves. ``serves`` names the filters that these contain. Scans of a later ``group`` come after all
-    rows of the earlier ones.
+    rows of the earlier ones. The index is one of ``tasks``, or that of ``task_tags`` if the scan ``is_by_tag``.
     """
 
     index: str
@@ -46,6 +48,22 @@ class Scan:
     serves: frozenset[str] = frozenset({"status"})
     check: tuple[str, ...] = ()
     group: int = 0
+    is_by_tag: bool = False
+
+    def ids(self, columns: str, limit: str, *, guard: str = "") -> str:
+        """Columns of the index, from the first rows of the scan. ``t.id`` is the id of the task."""
+        table = "(SELECT *, task_id AS id FROM task_tags) t" if self.is_by_tag else "tasks t"
+        where = " AND ".join([OF_USER, self.index, *self.where])
+        return f"SELECT {columns} FROM {table} WHERE {where}{guard} ORDER BY {self.order} LIMIT {limit}"
+
+    def rows(self, limit: str, *, guard: str = "") -> str:
+        """The tasks of the first rows of the scan."""
+        if not self.is_by_tag:
+            return self.ids("*", limit, guard=guard)
+        return (
+            f"SELECT t.* FROM ({self.ids('t.id', limit, guard=guard)}) tagged "
+            f"CROSS JOIN LATERAL (SELECT * FROM tasks t WHERE t.id = tagged.id AND {OF_USER} LIMIT 1) t"
+        )
 
 
 def conditions(shape: Shape) -> dict[str, str]:
@@ -58,15 +76,19 @@ def conditions(shape: Shape) -> dict[str, str]:
         "created_on": _CREATED if shape.created_on else "",
         "priority": {"set": _PRIORITY, "none": "t.priority = 0", "": ""}[shape.priority],
         "task_id": "t.id = %(task_id)s::bigint" if shape.task_id else "",
+        "tag": "tasks_has_tag(t.tags, %(tag)s::text)" if shape.tag else "",
         "search": _FOUND if shape.search else "",
     }
     return {name: sql for name, sql in wanted.items() if sql}
 
 
 def newest_scans(shape: Shape) -> list[Scan]:
-    """All tasks of the status and of the priority, newest first, in one scan or two."""
+    """All tasks of the status and of the tag or the priority, newest first, in one scan or two."""
     created = (_CREATED,) if shape.created_on else ()
     serves = frozenset({"status", "created_on"})
+    if shape.tag:
+        by_tag = Scan(_TAG, created, _NEWEST, serves | {"tag"}, is_by_tag=True)
+        return [replace(by_tag, where=(_STATE[state], *created)) for state in _states(shape)]
     if shape.priority == "set" and shape.status in ("pending", "completed", "all"):
         scans = [_of_priority(state, _PRIORITY, *created) for state in _states(shape)]
         return [replace(scan, serves=scan.serves | serves) for scan in scans]
@@ -76,7 +98,7 @@ def newest_scans(shape: Shape) -> list[Scan]:
 
 
 def narrow_scans(shape: Shape) -> list[Scan]:
-    """The rows that one filter selects by its index, in any order. Empty if no filter has an index."""
+    """The rows that one filter selects by its index, in any order. Empty if the order of the list needs no filter."""
     is_listed = shape.status in ("pending", "completed", "all")
     if shape.task_id:
         return [Scan("t.id = %(task_id)s::bigint", (), "t.id", frozenset({"task_id"}))]
@@ -86,6 +108,10 @@ def narrow_scans(shape: Shape) -> list[Scan]:
         return [Scan(index, (_DONE,), "t.completed_at DESC, t.id DESC", serves)]
     if shape.due == "span" and is_listed:
         return [scan for state in _states(shape) for scan in _dated(state, frozenset({"status", "due"}), span=True)]
+    if shape.sort == "updated":
+        return newest_scans(shape)
+    if shape.tag:  # the index by tag has the order of the newest, and the days of adding
+        return newest_scans(shape) if shape.sort != "newest" or shape.priority or shape.due else []
     return newest_scans(shape) if shape.created_on or (shape.priority == "set" and is_listed) else []
 
 

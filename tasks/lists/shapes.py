@@ -29,6 +29,7 @@ class Shape:
     created_on: bool = False
     priority: Literal["", "set", "none"] = ""
     task_id: bool = False
+    tag: bool = False  # by the index of tags, which has the tasks that are not deleted
     search: bool = False
     after: str = ""
     after_completed: bool = False
@@ -41,6 +42,8 @@ class Shape:
 def shape_of(filters: Filters, place: Place | None, *, counts: bool) -> Shape:
     asked = filters.asked
     sort: SortName = "newest" if counts else asked.sort
+    is_listed = filters.status in ("pending", "completed", "all")
+    by_tag = bool(asked.tag and is_listed and not asked.query and asked.task_id is None)
     return Shape(
         status=filters.status,
         sort=sort,
@@ -50,7 +53,8 @@ def shape_of(filters: Filters, place: Place | None, *, counts: bool) -> Shape:
         created_on=filters.created_on is not None,
         priority="" if asked.priority is None else "none" if asked.priority == "none" else "set",
         task_id=asked.task_id is not None,
-        search=bool(asked.tag or asked.query),
+        tag=by_tag,
+        search=bool(asked.query or asked.tag) and not by_tag,
         after="" if place is None else place.kind if sort == "due" else "row",
         after_completed=place.completed if place else False,
         after_priority=bool(place and place.priority),

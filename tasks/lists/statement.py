@@ -17,7 +17,7 @@ from itertools import groupby
 from django.db.models.expressions import Subquery
 
 from tasks.lists import changes
-from tasks.lists.scans import Scan, conditions, left_out_scans, narrow_scans, newest_scans, sorted_scans
+from tasks.lists.scans import OF_USER, Scan, conditions, left_out_scans, narrow_scans, newest_scans, sorted_scans
 from tasks.lists.shapes import Shape
 from tasks.rows import COLUMNS, EMPTY
 from todo_mcp.postgres.statements import Parameter, Sql, Statement, UserId
@@ -26,7 +26,6 @@ TOTAL_MAX = 1_000  # tasks that a total counts, and tasks of one filter that are
 FEW_DAYS_MAX = 5_000  # tasks of few days that are sorted
 READ_MAX = 20_000  # rows that are read to fill a page, or to count
 COUNT_COLUMNS = ("completed", "due_on", "due_at", "priority", "tags")
-_OF_USER = "t.user_id = (SELECT id FROM me)"
 _NARROW_COLUMNS = ("id", "completed", "due_on", "due_at", "priority", "created_at")
 _NAME = re.compile(r"%\((\w+)\)s")
 
@@ -76,7 +75,7 @@ class _Writer:
         total = self._total()
         left_out = self._left_out() if shape.left_out else "NULL::bigint"
         columns = [_column(name) for name in (COUNT_COLUMNS if shape.counts else COLUMNS)]
-        joins = [f"LEFT JOIN LATERAL (SELECT * FROM tasks t WHERE t.id = page.id AND {_OF_USER} LIMIT 1) t ON true"]
+        joins = [f"LEFT JOIN LATERAL (SELECT * FROM tasks t WHERE t.id = page.id AND {OF_USER} LIMIT 1) t ON true"]
         if shape.sort == "updated":
             columns += ["page.event_at", "page.event_id", *changes.COLUMNS]
             joins.append(changes.JOIN)
@@ -92,22 +91,19 @@ class _Writer:
 
     def _add_narrow(self) -> None:
         limit = READ_MAX if self.sorts_trash else self.narrow_max + 1
-        where = ""
+        guard = ""
         if self.may_overflow:  # the index alone tells whether they are few
-            rows = _union(
-                f"(SELECT t.id FROM tasks t WHERE {_where(scan)} ORDER BY {scan.order} LIMIT (SELECT {limit}))"
-                for scan in self.narrow
-            )
+            rows = _union(f"({scan.ids('t.id', f'(SELECT {limit})')})" for scan in self.narrow)
+            rows = f"SELECT FROM ({rows}) t LIMIT (SELECT {limit})"
             many = f"SELECT count(*) AS n, count(*) > {self.narrow_max} AS yes FROM ({rows}) t"
             self.ctes.append(f"many AS MATERIALIZED ({many})")
-            where = " AND NOT (SELECT yes FROM many)"
+            guard = " AND NOT (SELECT yes FROM many)"
         parts = []
         for scan in self.narrow:
             is_ok = " AND ".join(self._rest(scan)) or "true"
             columns = ", ".join(f"t.{name}" for name in _NARROW_COLUMNS)
             parts.append(
-                f"(SELECT {columns}, ({is_ok}) IS TRUE AS ok FROM tasks t WHERE {_where(scan)}{where} "
-                f"ORDER BY {scan.order} LIMIT (SELECT {limit}))"
+                f"SELECT {columns}, ({is_ok}) IS TRUE AS ok FROM ({scan.rows(f'(SELECT {limit})', guard=guard)}) t"
             )
         self.ctes.append(f"narrow AS MATERIALIZED (SELECT * FROM ({_union(parts)}) t LIMIT (SELECT {limit}))")
 
@@ -131,7 +127,7 @@ class _Writer:
             f"{name}_ids AS MATERIALIZED ({found})",
             f"{name} AS MATERIALIZED (SELECT {columns}, ({rest}) IS TRUE AS ok "
             f"FROM {name}_ids CROSS JOIN LATERAL unnest({name}_ids.ids) found (id) "
-            f"CROSS JOIN LATERAL (SELECT * FROM tasks t WHERE t.id = found.id AND {_OF_USER} LIMIT 1) t)",
+            f"CROSS JOIN LATERAL (SELECT * FROM tasks t WHERE t.id = found.id AND {OF_USER} LIMIT 1) t)",
         ]
 
     def _add_page(self) -> str:
@@ -190,18 +186,16 @@ class _Writer:
 
     def _walk(self, scan: Scan, limit: str, budget: int) -> str:
         """Read the scan in its order, until ``limit`` rows are found or ``budget`` rows are read."""
-        where = _where(scan) + self._guard()
+        guard = self._guard()
         rest, is_bare = self._rest(scan), _is_bare(scan)
         if not rest:
-            return (
-                f"SELECT t.id, true AS matches, false AS is_end, {is_bare} AS is_bare "
-                f"FROM tasks t WHERE {where} ORDER BY {scan.order} LIMIT {limit}"
-            )
+            columns = f"t.id, true AS matches, false AS is_end, {is_bare} AS is_bare"
+            return scan.ids(columns, limit, guard=guard)
         return (
             f"SELECT id, matches, is_end, {is_bare} AS is_bare "
             f"FROM (SELECT t.id, ({' AND '.join(rest)}) IS TRUE AS matches, "
-            f"row_number() OVER () = {budget} AS is_end FROM (SELECT * FROM tasks t WHERE {where} "
-            f"ORDER BY {scan.order} LIMIT (SELECT {budget})) t) t WHERE matches OR is_end LIMIT {limit}"
+            f"row_number() OVER () = {budget} AS is_end "
+            f"FROM ({scan.rows(f'(SELECT {budget})', guard=guard)}) t) t WHERE matches OR is_end LIMIT {limit}"
         )
 
     def _total(self) -> str:
@@ -249,18 +243,13 @@ class _Writer:
         for scan in left_out_scans():
             rest = self._rest(scan)
             parts.append(
-                f"(SELECT ({' AND '.join(rest) or 'true'}) IS TRUE AS ok FROM tasks t WHERE {_where(scan)} "
-                f"ORDER BY {scan.order} LIMIT (SELECT {TOTAL_MAX}))"
+                f"SELECT ({' AND '.join(rest) or 'true'}) IS TRUE AS ok FROM ({scan.rows(f'(SELECT {TOTAL_MAX})')}) t"
             )
         return f"(SELECT count(*) FROM ({_union(parts)}) t WHERE ok)"
 
 
 def _column(name: str) -> str:
     return f"NULLIF(t.{name}, {EMPTY[name]})" if name in EMPTY else f"t.{name}"
-
-
-def _where(scan: Scan) -> str:
-    return " AND ".join([_OF_USER, scan.index, *scan.where])
 
 
 def _is_bare(scan: Scan) -> str:

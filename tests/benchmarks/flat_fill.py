@@ -56,8 +56,9 @@ _TABLES = {
                 || CASE WHEN is_rare THEN ' {rare}' ELSE '' END,
             'On Friday, before noon, and ask for the new one', done, CASE WHEN done THEN made_at END, made_at, made_at,
             CASE WHEN n % 20 = 7 OR place % 20 = 7 AND n % 10 = 0 THEN made_at END,
-            CASE WHEN place % 8 < 2 THEN made_at::date + (place % 15)::int END,
-            CASE WHEN place % 8 = 2 THEN made_at + (place % 15) * interval '1 day' END, greatest(0, place % 7 - 3),
+            CASE WHEN is_rare THEN CURRENT_DATE WHEN place % 8 < 2 THEN made_at::date + (place % 15)::int END,
+            CASE WHEN NOT is_rare AND place % 8 = 2 THEN made_at + (place % 15) * interval '1 day' END,
+            greatest(0, place % 7 - 3),
             CASE WHEN is_rare THEN '{{{rare}}}' WHEN place % 10 = 3 THEN '{{{common}}}' ELSE '{{}}' END::varchar[]
         FROM (
             SELECT n, n / 10 AS place, {user} AS owner, {at} AS made_at,
@@ -68,6 +69,11 @@ _TABLES = {
                 n % (10000 / {rare_rows}) = 0
             FROM generate_series(10, 10000, 10) n
         ) made JOIN sentences ON sentences.id = n * 7919 % {sentences}
+    """,
+    "task_tags": """
+        INSERT INTO task_tags (user_id, tag, completed, created_at, task_id)
+        SELECT user_id, tasks_lower(tag), completed, created_at, id FROM tasks, unnest(tags) tag
+        WHERE deleted_at IS NULL
     """,
     "task_events": """
         INSERT INTO task_events (
@@ -98,7 +104,7 @@ _TABLES = {
     """,
 }
 # The number of tasks for each row of a table; 10 for the other tables.
-_SHARE = {"tasks": 1, "task_events": 1, "messages": 1, "conversations": 20, "idempotency_keys": 100}
+_SHARE = {"tasks": 1, "task_tags": 1, "task_events": 1, "messages": 1, "conversations": 20, "idempotency_keys": 100}
 _INDEXES = """
 SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
 WHERE indrelid = %s::regclass AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)

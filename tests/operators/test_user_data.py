@@ -23,6 +23,7 @@ from todo_mcp.users.models import User
 SECTIONS: dict[str, Callable[[Any], list[Any]]] = {
     "users": lambda export: [export["user"]],
     "tasks": lambda export: export["tasks"],
+    "task_tags": lambda export: [tag for task in export["tasks"] if not task["deleted_at"] for tag in task["tags"]],
     "task_events": lambda export: export["history"],
     "conversations": lambda export: export["conversations"],
     "messages": lambda export: [message for entry in export["conversations"] for message in entry["messages"]],

@@ -19,8 +19,9 @@ _FILL = """
 ALTER TABLE tasks DISABLE TRIGGER USER;  -- no history of these rows, which would take most of the time
 INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at)
     SELECT 'user-' || n, '!', '', '', true, false, false, now() FROM generate_series(0, 1999) n;
-INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at)
-    SELECT 'user-' || n % 2000, 'Task ' || n, '', false, now() - n * interval '1 minute', now()
+INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at, tags)
+    SELECT 'user-' || n % 2000, 'Task ' || n, '', false, now() - n * interval '1 minute', now(),
+        CASE WHEN n % 3 = 0 THEN ARRAY['Home'] ELSE '{{}}' END
     FROM generate_series(1, 20000) n;
 INSERT INTO idempotency_keys (user_id, operation, key, fingerprint, result, created_at)
     SELECT 'user-' || n % 20, 'add_task', 'key number ' || n, '', '{{}}', now() FROM generate_series(1, 5000) n;
@@ -46,6 +47,8 @@ INSERT INTO tasks (
         CASE WHEN n % 5 = 1 THEN now() - interval '1000 days' + n % 1999 * interval '1 day' END,
         CASE WHEN n % 7 < 3 THEN n % 4 ELSE 0 END, CASE WHEN n % 11 = 0 THEN ARRAY['Work'] ELSE '{{}}' END
     FROM generate_series(1, 10000) n;
+INSERT INTO task_tags (user_id, tag, completed, created_at, task_id)
+    SELECT user_id, tasks_lower(tag), completed, created_at, id FROM tasks, unnest(tags) tag WHERE deleted_at IS NULL;
 INSERT INTO task_events (
     {columns}, pgh_obj_id, pgh_label, pgh_created_at
 )

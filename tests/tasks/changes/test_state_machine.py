@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tasks.models import SEEN_FIELDS, Task
+from tests.support.tag_rows import wrong_tag_rows
 from tests.support.tool_user import ToolUser
 from todo_mcp.users.services import create_user
 
@@ -133,6 +134,10 @@ class Writes(RuleBasedStateMachine):
         rows = Task.objects.filter(deleted_at=None, previous__isnull=False).exclude(repeat="")
         previous = list(rows.filter(completed=False).values_list("previous", flat=True))
         assert len(set(previous)) == len(previous)
+
+    @invariant()
+    def the_table_of_tags_has_those_of_the_tasks(self) -> None:
+        assert wrong_tag_rows() == []
 
     def _write(self, tool: str, **arguments: Any) -> None:
         before, versions = self._seen(), dict(Task.objects.values_list("pk", "version"))

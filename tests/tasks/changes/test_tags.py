@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+from django.db import connection
 
+from tasks.models import TaskTag
+from tests.support.tag_rows import wrong_tag_rows
 from tests.support.tool_user import ToolUser
 
 
@@ -75,3 +78,29 @@ def test_every_field_is_emptied_by_its_name(me: ToolUser) -> None:
     assert me.update(task_id=task_id, clear=fields)["updated_fields"] == []
     task = me.undo(data["undo"])["tasks"][0]
     assert (task["description"], task["due"], task["repeat"]) == ("x", "2026-11-22T09:00+01:00", "FREQ=DAILY")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE tasks SET tags = '{HOME,new}'",
+        "UPDATE tasks SET tags = '{}'",
+        "UPDATE tasks SET tags = '{Home,home}'",
+        "UPDATE tasks SET title = 'Other'",
+        "UPDATE tasks SET completed = true, completed_at = now()",
+        "UPDATE tasks SET created_at = created_at - interval '1 day'",
+        "UPDATE tasks SET deleted_at = now(), tags = '{other}'",
+        "UPDATE tasks SET deleted_at = now(); UPDATE tasks SET deleted_at = NULL, completed = false",
+        "INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at, tags, deleted_at) "
+        "SELECT user_id, 'Deleted', '', false, now(), now(), tags, now() FROM tasks",
+        "DELETE FROM tasks",
+    ],
+)
+def test_the_table_of_tags_follows_any_statement(me: ToolUser, sql: str) -> None:
+    me.add(tags=["Home", "Work"])
+    me.add()
+    assert TaskTag.objects.count() == 2
+    assert wrong_tag_rows() == []
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+    assert wrong_tag_rows() == []
