@@ -181,8 +181,12 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
         ]
         indexes = [
             # list_tasks: a user's tasks that are not deleted, newest first, all or by state.
+            # Tasks without a priority or a due date are counted in it alone.
             models.Index(
-                fields=["user", "-created_at", "-id"], name="tasks_newest", condition=models.Q(deleted_at=None)
+                fields=["user", "-created_at", "-id"],
+                name="tasks_newest_all",
+                condition=models.Q(deleted_at=None),
+                include=["priority", "due_on", "due_at"],
             ),
             models.Index(
                 fields=["user", "completed", "-created_at", "-id"],

@@ -5,7 +5,9 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.benchmarks.fill import RARE
 from tests.benchmarks.flat_fill import COMMON
@@ -88,6 +90,19 @@ def rest(method: str, path: str, body: Any = None, **query: Any) -> Call:
     return call
 
 
+def reminders(limit: int) -> Call:
+    """The open tasks of all users that are due in the last 30 days."""
+
+    def call(site: Site, person: Person, saved: dict[str, Any]) -> float:
+        now = datetime.now(UTC)
+        window = {"from": f"{now - timedelta(days=30):%Y-%m-%dT%H:%MZ}", "to": f"{now:%Y-%m-%dT%H:%MZ}"}
+        status, answer, milliseconds = site.send("GET", f"/api/due?{urlencode({**window, 'limit': limit})}")
+        assert (status, len(json.loads(answer)["tasks"])) == (200, limit), answer
+        return milliseconds
+
+    return call
+
+
 def search(words: str) -> Call:
     """The admin's search in messages."""
 
@@ -125,6 +140,8 @@ def cases(kind: str) -> Iterator[tuple[str, Call]]:
         for door in ("mcp", "http"):
             yield from _plain_calls(door)
         yield from _conversations()
+    if kind == "ordinary":
+        yield "reminders of all users", reminders(50)
     yield from _lists()
     yield from _changes()
 
@@ -143,6 +160,7 @@ def _plain_calls(door: str) -> Iterator[tuple[str, Call]]:
 # Each filter alone and each order. Each list of the user with a thousand tasks, and of the huge one, fills a page.
 _FILTERS: dict[str, dict[str, Any]] = {
     "deleted": {"status": "deleted"},
+    # Fifty or more tasks of each of these users are due today.
     "due past": {"status": "all", "due": "..today"},
     "due today": {"status": "all", "due": "today"},
     "due any": {"status": "all", "due": "any"},
@@ -159,10 +177,14 @@ _FILTERS: dict[str, dict[str, Any]] = {
     "common word": {"query": COMMON},
     "two words": {"query": f"{COMMON} {RARE}"},
     "no such word": {"query": "zeppelin"},
-    **{f"sort {sort}": {"status": "all", "sort": sort} for sort in ("due", "priority", "updated")},
+    **{f"sort {sort}": {"status": "all", "sort": sort} for sort in ("due", "priority")},
+    "sort updated": {"sort": "updated"},
     "counts": {"detail": "counts"},
     "short": {"detail": "short"},
 }
+
+# These read at most 20,000 tasks of the huge user, and then say that they ended there.
+BOUNDED = {"list_tasks, common word", "list_tasks, two words"}
 
 
 def _lists() -> Iterator[tuple[str, Call]]:

@@ -75,7 +75,7 @@ def test_any_two_filters_read_by_index_and_within_the_bound(
 @pytest.mark.parametrize(
     ("index", "arguments"),
     [
-        ("tasks_newest", {}),
+        ("tasks_newest_all", {}),
         ("tasks_newest_by_state", {"status": "pending"}),
         ("tasks_trash", {"status": "deleted"}),
         ("tasks_due_on", {"due": "any", "sort": "due"}),
