@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,11 +34,16 @@ def clock_of(own_zone: str, time_zone: str | None = None) -> CallClock:
     Raises:
         InvalidArguments: there is no zone of this name.
     """
+    return _clock_at(_this_minute(), time_zone or own_zone)
+
+
+@lru_cache(maxsize=1024)  # the calls of a minute share the clocks of their zones
+def _clock_at(minute: datetime, name: str) -> CallClock:
     try:
-        zone = find_zone(time_zone or own_zone or "UTC")
+        zone = find_zone(name or "UTC")
     except UnknownZone as error:
         raise InvalidArguments({"time_zone": str(error).rstrip(".")}) from None
-    return CallClock(_this_minute(), zone, is_known=bool(time_zone or own_zone))
+    return CallClock(minute, zone, is_known=bool(name))
 
 
 def zone_of(name: str) -> ZoneInfo:

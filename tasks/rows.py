@@ -33,15 +33,15 @@ class TaskColumns(Protocol):
     @property
     def due_at(self) -> datetime | None: ...
     @property
-    def priority(self) -> int: ...
+    def priority(self) -> int | None: ...
     @property
     def tags(self) -> Sequence[str] | None: ...
     @property
-    def repeat(self) -> str: ...
+    def repeat(self) -> str | None: ...
     @property
     def repeat_time(self) -> time | None: ...
     @property
-    def repeat_zone(self) -> str: ...
+    def repeat_zone(self) -> str | None: ...
     @property
     def checklist(self) -> Sequence[Mapping[str, Any]] | None: ...
     @property
@@ -51,10 +51,7 @@ class TaskColumns(Protocol):
 
 
 class TaskRow(NamedTuple):
-    """A row of a statement that selects ``COLUMNS``.
-
-    The statement gives null for no tags and for an empty checklist: psycopg takes long to read an empty list.
-    """
+    """A row of a statement that selects ``COLUMNS``."""
 
     id: int
     title: str
@@ -65,18 +62,35 @@ class TaskRow(NamedTuple):
     version: int
     due_on: date | None
     due_at: datetime | None
-    priority: int
+    priority: int | None
     tags: list[str] | None
-    repeat: str
+    repeat: str | None
     repeat_time: time | None
-    repeat_zone: str
+    repeat_zone: str | None
     checklist: list[dict[str, Any]] | None
     completed_at: datetime | None
     deleted_at: datetime | None
 
 
 COLUMNS = TaskRow._fields
-EMPTY = {"tags": "'{}'", "checklist": "'[]'"}  # the SQL of values that become null
+# The statement gives null in place of the usual value, whose SQL this is. A page has many of them, and psycopg takes
+# long to read a time or a list.
+USUAL = {
+    "updated_at": "created_at",
+    "version": "1",
+    "priority": "0",
+    "tags": "'{}'",
+    "repeat": "''",
+    "repeat_zone": "''",
+    "checklist": "'[]'",
+}
+_NOTHING = (None,) * 8  # the columns from due_on to checklist of most tasks
+
+
+def row_of(columns: Sequence[Any]) -> TaskRow:
+    """The row of these ``COLUMNS``."""
+    row = TaskRow._make(columns)
+    return row._replace(updated_at=row.updated_at or row.created_at, version=row.version or 1)
 
 
 _columns_of = attrgetter(*COLUMNS)
@@ -88,20 +102,28 @@ def full(task: TaskColumns, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def full_row(row: Sequence[Any], zone: ZoneInfo) -> dict[str, Any]:
-    """The same for a row that begins with ``COLUMNS``. A list has many, so this takes the row apart at once."""
-    (
-        task_id, title, description, completed, created_at, updated_at, version, due_on, due_at, priority, tags, repeat,
-        repeat_time, repeat_zone, checklist, completed_at, deleted_at, *_,
-    ) = row  # fmt: skip
+    """The same for a row that begins with ``COLUMNS``. A list has many of them, and most have only a few fields."""
     shown: dict[str, Any] = {
-        "task_id": task_id,
-        "title": title,
-        "description": description,
-        "completed": completed,
-        "created_at": created_at,
-        "updated_at": updated_at,
-        "version": version,
+        "task_id": row[0],
+        "title": row[1],
+        "description": row[2],
+        "completed": row[3],
+        "created_at": row[4],
+        "updated_at": row[5] or row[4],
+        "version": row[6] or 1,
     }
+    if row[7:15] != _NOTHING:
+        _add_fields(shown, row[7:15], zone)
+    if row[15] is not None:
+        shown["completed_at"] = row[15]
+    if row[16] is not None:
+        shown["deleted_at"] = row[16]
+    return shown
+
+
+def _add_fields(shown: dict[str, Any], columns: Sequence[Any], zone: ZoneInfo) -> None:
+    """Add those of the fields from due_on to checklist that are not empty."""
+    due_on, due_at, priority, tags, repeat, repeat_time, repeat_zone, checklist = columns
     due = due_in(due_on, due_at, zone)
     if due is not None:
         shown["due"] = show(due)
@@ -115,11 +137,6 @@ def full_row(row: Sequence[Any], zone: ZoneInfo) -> dict[str, Any]:
             shown["time_zone"] = repeat_zone
     if checklist:
         shown["checklist"] = [{"text": item["text"], "done": item["done"]} for item in checklist]
-    if completed_at is not None:
-        shown["completed_at"] = completed_at
-    if deleted_at is not None:
-        shown["deleted_at"] = deleted_at
-    return shown
 
 
 def short(task: TaskColumns, zone: ZoneInfo, fields: Collection[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from tasks.clock import ASK_FOR_ZONE
-from tasks.lists.filters import Asked, Filters
+from tasks.lists.filters import Filters
 from todo_mcp.core.envelope import Output
 
 _LEFT_OUT_STATUS = {
@@ -61,11 +61,11 @@ class TaskList(Output):
         return f"Showing {self.returned} of {total}. This is the last page."
 
 
-def notes_of(filters: Filters, left_out: int, *, ended: bool, ask_for_zone: bool, detail: str) -> tuple[str, ...]:
+def notes_of(filters: Filters, left_out: int, *, ended: bool, ask_for_zone: bool) -> tuple[str, ...]:
     """What the message says beside the numbers."""
     asked = filters.asked
     notes = list(filters.notes)
-    if asked.status is None and (asked != Asked() or detail != "full"):
+    if asked.status is None:
         notes.append(_LEFT_OUT_STATUS[filters.status])
     if left_out:
         tasks = "1 overdue task is" if left_out == 1 else f"{left_out} overdue tasks are"

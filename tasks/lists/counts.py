@@ -18,7 +18,7 @@ class Counted(NamedTuple):
     completed: bool
     due_on: date | None
     due_at: datetime | None
-    priority: int
+    priority: int | None
     tags: list[str] | None
 
 
@@ -34,7 +34,7 @@ def count(tasks: Iterable[Counted], clock: Clock) -> dict[str, Any]:
         if task.completed:
             continue
         by_due[_due(task, clock)] += 1
-        by_priority[task.priority] += 1
+        by_priority[task.priority or 0] += 1
         by_tag.update(spellings.setdefault(tag.casefold(), tag) for tag in task.tags or ())
     commonest = sorted(by_tag.items(), key=lambda item: (-item[1], item[0].casefold()))
     more = len(commonest) - TAGS_SHOWN

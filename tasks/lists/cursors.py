@@ -41,7 +41,7 @@ class ListCursor(NamedTuple):
     def encode(self, sort: SortName) -> str:
         """The cursor as text. It grants no access, so it is not signed."""
         place = self.place
-        numbers = [self.fingerprint, (self.now - EPOCH) // _MINUTE, microseconds(place.at), place.id]
+        numbers = [self.fingerprint, int(self.now.timestamp()) // 60, microseconds(place.at), place.id]
         if sort == "priority":
             numbers += [int(place.completed), place.priority]
         elif sort == "due":

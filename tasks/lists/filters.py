@@ -95,6 +95,8 @@ def read_filters(asked: Asked, clock: CallClock) -> Filters:
     Raises:
         InvalidArguments: names each phrase that is not understood. If it is for days, the refusal has the clock.
     """
+    if asked.is_plain:
+        return Filters(asked, asked.status or "all")
     reader = _Reader(clock)
     filters = Filters(
         asked=asked,

@@ -9,7 +9,7 @@ from django.db.models.functions import NullIf
 
 from tasks.lists.statement import TOTAL_MAX
 from tasks.models import Task
-from tasks.rows import COLUMNS, EMPTY
+from tasks.rows import COLUMNS, USUAL
 from todo_mcp.core.pagination import Position
 from todo_mcp.postgres.statements import Parameter, Statement, UserId, select
 
@@ -60,7 +60,7 @@ def _page(user: UserId, status: str, *, after: bool) -> QuerySet[Task, Any]:
 
 
 def _column(name: str) -> str | NullIf:
-    return NullIf(F(name), RawSQL(EMPTY[name], ())) if name in EMPTY else name  # noqa: S611 (a constant)
+    return NullIf(F(name), RawSQL(USUAL[name], ())) if name in USUAL else name  # noqa: S611 (a constant)
 
 
 def _statement(status: str, *, after: bool) -> Statement:

@@ -32,13 +32,14 @@ from tasks.lists.filters import Asked, Filters, read_filters
 from tasks.lists.plain import read_plain
 from tasks.lists.shapes import shape_of, values_of
 from tasks.lists.statement import COUNT_COLUMNS, TOTAL_MAX, statement
-from tasks.rows import COLUMNS, TaskRow, full, full_row, short
+from tasks.rows import COLUMNS, TaskRow, full, full_row, row_of, short
 from tasks.schemas import TimeZone
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.core.pagination import Position, microseconds
 
 _CLOCK_SKEW = timedelta(minutes=5)  # of the server that wrote a cursor
 _HEAD = 6  # columns before those of the task
+_CREATED_AT = COLUMNS.index("created_at")
 
 
 def list_tasks(
@@ -132,9 +133,8 @@ class _Page:
         if self.detail == "full":
             tasks = [full_row(row, zone) for row in page]
         else:
-            tasks = [short(TaskRow._make(row[:-1]), zone, self._fields()) for row in page]
-        end = TaskRow._make(page[-1][:-1]) if len(rows) > self.limit else None
-        last = Place(end.created_at, end.id) if end else None
+            tasks = [short(row_of(row[:-1]), zone, self._fields()) for row in page]
+        last = Place(page[-1][_CREATED_AT], page[-1][0]) if len(rows) > self.limit else None
         return self._answer(tasks, last, total=total, exact=total <= TOTAL_MAX)
 
     def read(self, user_id: str) -> TaskList:
@@ -193,12 +193,12 @@ class _Page:
             weekday=self.clock.weekday,
             time_zone=self.clock.time_zone,
             time_zone_unknown=ask or None,
-            notes=notes_of(self.filters, left_out or 0, ended=ended, ask_for_zone=ask, detail=self.detail),
+            notes=notes_of(self.filters, left_out or 0, ended=ended, ask_for_zone=ask),
         )
 
     def _shown_row(self, row: tuple[Any, ...]) -> dict[str, Any]:
         end = _HEAD + len(COLUMNS)
-        task = TaskRow._make(row[_HEAD:end])
+        task = row_of(row[_HEAD:end])
         if self.sort != "updated":
             return self._shown(task)
         change = changes.LastChange._make(row[end + 2 :])
@@ -226,8 +226,8 @@ class _Page:
         """The place of a row in the order of the list."""
         if self.sort == "updated":
             return Place(*row[_HEAD + len(COLUMNS) : _HEAD + len(COLUMNS) + 2])
-        task = TaskRow._make(row[_HEAD : _HEAD + len(COLUMNS)])
-        place = Place(task.created_at, task.id, task.completed, task.priority, task.due_on, task.due_at)
+        task = row_of(row[_HEAD : _HEAD + len(COLUMNS)])
+        place = Place(task.created_at, task.id, task.completed, task.priority or 0, task.due_on, task.due_at)
         return place._replace(priority=0, due_on=None, due_at=None) if row[5] else place
 
     def _key(self, row: tuple[Any, ...]) -> tuple[Any, ...]:

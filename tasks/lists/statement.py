@@ -19,7 +19,7 @@ from django.db.models.expressions import Subquery
 from tasks.lists import changes
 from tasks.lists.scans import OF_USER, Scan, conditions, left_out_scans, narrow_scans, newest_scans, sorted_scans
 from tasks.lists.shapes import Shape
-from tasks.rows import COLUMNS, EMPTY
+from tasks.rows import COLUMNS, USUAL
 from todo_mcp.postgres.statements import Parameter, Sql, Statement, UserId
 
 TOTAL_MAX = 1_000  # tasks that a total counts, and tasks of one filter that are sorted
@@ -101,11 +101,17 @@ class _Writer:
         parts = []
         for scan in self.narrow:
             is_ok = " AND ".join(self._rest(scan)) or "true"
-            columns = ", ".join(f"t.{name}" for name in _NARROW_COLUMNS)
+            columns = ", ".join(f"t.{name}" for name in self._needed())
             parts.append(
                 f"SELECT {columns}, ({is_ok}) IS TRUE AS ok FROM ({scan.rows(f'(SELECT {limit})', guard=guard)}) t"
             )
         self.ctes.append(f"narrow AS MATERIALIZED (SELECT * FROM ({_union(parts)}) t LIMIT (SELECT {limit}))")
+
+    def _needed(self) -> list[str]:
+        """The columns of ``narrow`` that the page needs. If an index has them all, it is all that is read."""
+        scans = [] if self.shape.sort == "updated" else sorted_scans(self.shape)
+        text = " ".join(sql for scan in scans for sql in (*scan.where, *scan.check, scan.order))
+        return [name for name in _NARROW_COLUMNS if name == "id" or f"t.{name}" in text]
 
     def _search_goes_on(self) -> bool:
         """Whether the search of this page begins where the page before ended."""
@@ -249,7 +255,7 @@ class _Writer:
 
 
 def _column(name: str) -> str:
-    return f"NULLIF(t.{name}, {EMPTY[name]})" if name in EMPTY else f"t.{name}"
+    return f"NULLIF(t.{name}, {USUAL[name]})" if name in USUAL else f"t.{name}"
 
 
 def _is_bare(scan: Scan) -> str:

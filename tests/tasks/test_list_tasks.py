@@ -15,6 +15,7 @@ from todo_mcp.users.models import User
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("door", DOORS)]
 
+STATUS_NOTE = "Pending and completed tasks, because status was left out."
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BAD: dict[str, list[Any]] = {
     "limit": [0, -1, 101, 2**63, 101.0, 1.5, True, "ten", "7.0", "+5", " 5", "\uff15", "0x5", [5], {}],
@@ -52,7 +53,7 @@ async def test_a_list_shows_every_field_of_each_task_newest_first(as_alice: Call
             "has_more": False,
             "next_cursor": None,
         },
-        "message": "Showing all 2.",
+        "message": f"Showing all 2. {STATUS_NOTE}",
     }
 
 
@@ -69,7 +70,7 @@ async def test_an_empty_list_says_so(as_alice: Caller, door: str) -> None:
         "next_cursor": None,
         **clock,
     }
-    assert envelope["message"] == "No tasks."
+    assert envelope["message"] == f"No tasks. {STATUS_NOTE}"
 
 
 async def test_times_are_rfc_3339_in_utc(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:
@@ -115,7 +116,7 @@ async def test_an_incomplete_list_says_so_in_words_and_numbers(
     last = await as_alice.call(door, "list_tasks", cursor=first["data"]["next_cursor"])
     assert (last["data"]["returned"], last["data"]["total"], last["data"]["has_more"]) == (7, 57, False)
     assert last["data"]["next_cursor"] is None
-    assert last["message"] == "Showing 7 of 57. This is the last page."
+    assert last["message"] == f"Showing 7 of 57. This is the last page. {STATUS_NOTE}"
 
 
 async def test_a_limit_may_be_from_1_to_100(as_alice: Caller, alice: User, orm: Orm, door: str) -> None:

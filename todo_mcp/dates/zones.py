@@ -5,7 +5,7 @@ The rules come from the `tzdata` package, never from the files of the system. So
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
@@ -35,7 +35,7 @@ class Clock:
     def today(self) -> date:
         return self.now.date()
 
-    @property
+    @cached_property
     def text(self) -> str:
         """Return for example `2026-11-21T17:05+01:00`."""
         return show(self.now)
