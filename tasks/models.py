@@ -246,7 +246,7 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
 
 
 class TaskTag(models.Model):
-    """A tag of a task that is not deleted, as tags are compared. Triggers on ``tasks`` write it.
+    """A tag of a task that is not deleted, folded by ``tasks_lower``. Triggers on ``tasks`` write it.
 
     The primary key is the order in which lists by a tag are read. No index of ``tasks`` can have it, because an index
     of an array has no order.

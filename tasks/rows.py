@@ -51,7 +51,7 @@ class TaskColumns(Protocol):
 
 
 class TaskRow(NamedTuple):
-    """A row of a statement that selects ``COLUMNS``."""
+    """A row of a statement that selects ``COLUMNS``, made by ``row_of``: a raw row may lack ``USUAL`` values."""
 
     id: int
     title: str

@@ -36,7 +36,10 @@ class TaskList(Output):
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """A result with all these fields. They are ours, so pydantic need not look at each field."""
+        """A result with these fields; name each of them. pydantic does not check them, because they are ours.
+
+        Only ``data`` and ``message`` work on the result.
+        """
         result = cls.__new__(cls)
         result.__dict__.update(values)
         return result

@@ -54,12 +54,19 @@ class Asked(NamedTuple):
         """Whether it asks for nothing but all, pending or completed tasks, newest first."""
         return self.status != "deleted" and self == Asked(status=self.status)
 
-    @lru_cache(maxsize=1024)  # noqa: B019 (a tuple of short texts)
     def fingerprint(self, zone: ZoneInfo) -> int:
         """A number that differs for other arguments and for another zone."""
+        return _plain_fingerprint(self.status, zone) if self.is_plain else self._fingerprint(zone)
+
+    def _fingerprint(self, zone: ZoneInfo) -> int:
         values = [self.status or default_status(self), *self[1:]]
         key = "\0".join("" if value is None else normalise(f"={value}") for value in [*values, zone])
         return int.from_bytes(blake2s(key.encode(), digest_size=5).digest())
+
+
+@lru_cache(maxsize=1024)
+def _plain_fingerprint(status: StatusName | None, zone: ZoneInfo) -> int:
+    return Asked(status=status)._fingerprint(zone)
 
 
 class Filters(NamedTuple):

@@ -51,7 +51,7 @@ class Scan:
     is_by_tag: bool = False
 
     def ids(self, columns: str, limit: str, *, guard: str = "") -> str:
-        """Columns of the index, from the first rows of the scan. ``t.id`` is the id of the task."""
+        """Columns from the first rows of the scan. ``t.id`` is the id of the task."""
         table = "(SELECT *, task_id AS id FROM task_tags) t" if self.is_by_tag else "tasks t"
         where = " AND ".join([OF_USER, self.index, *self.where])
         return f"SELECT {columns} FROM {table} WHERE {where}{guard} ORDER BY {self.order} LIMIT {limit}"
@@ -98,7 +98,7 @@ def newest_scans(shape: Shape) -> list[Scan]:
 
 
 def narrow_scans(shape: Shape) -> list[Scan]:
-    """The rows that one filter selects by its index, in any order. Empty if the order of the list needs no filter."""
+    """The tasks among which the list is sorted, if they are few. Empty if the order of the list has a fitting index."""
     is_listed = shape.status in ("pending", "completed", "all")
     if shape.task_id:
         return [Scan("t.id = %(task_id)s::bigint", (), "t.id", frozenset({"task_id"}))]

@@ -1,7 +1,7 @@
 """The statement of a list: the page, the total and what the message needs, in one.
 
-``me`` is the user. ``narrow`` has the tasks that one filter selects by its index, if they are few: then everything is
-found among them. Otherwise the tasks are read in the order of the list until the page is full. ``READ_MAX`` bounds
+``me`` is the user. ``many`` counts the entries of an index. If they are few, ``narrow`` has their tasks, and everything
+is found among them. Otherwise the tasks are read in the order of the list until the page is full. ``READ_MAX`` bounds
 that: then a row with ``is_end`` says where the reading ended. ``is_bare`` says that this was among the tasks without
 due date or priority, whatever the row itself has.
 
@@ -83,6 +83,8 @@ class _Writer:
             f"WITH {', '.join(self.ctes)} "
             f"SELECT {total}, {left_out}, page.matches, page.is_end, page.is_bare, {', '.join(columns)} "
             f"FROM (SELECT FROM me WHERE id IS NOT NULL) me LEFT JOIN ({page}) page ON true {' '.join(joins)}"
+            # The first rows of several scans together. Other lists are sorted by the worker.
+            f"{' ORDER BY t.created_at DESC, t.id DESC' if shape.counts else ''}"
         )
 
     def _rest(self, scan: Scan) -> list[str]:
@@ -108,7 +110,7 @@ class _Writer:
         self.ctes.append(f"narrow AS MATERIALIZED (SELECT * FROM ({_union(parts)}) t LIMIT (SELECT {limit}))")
 
     def _needed(self) -> list[str]:
-        """The columns of ``narrow`` that the page needs. If an index has them all, it is all that is read."""
+        """The columns of ``narrow`` that the page needs. PostgreSQL reads the index alone if that has them all."""
         scans = [] if self.shape.sort == "updated" else sorted_scans(self.shape)
         text = " ".join(sql for scan in scans for sql in (*scan.where, *scan.check, scan.order))
         return [name for name in _NARROW_COLUMNS if name == "id" or f"t.{name}" in text]

@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
         # A database that ran 0006 earlier has the search of that time.
         WhenFree(migrations.RunSQL(_FUNCTIONS, migrations.RunSQL.noop)),
         WhenFree(
+            migrations.RunSQL('DROP TABLE IF EXISTS task_tags', migrations.RunSQL.noop),  # of an interrupted attempt
             migrations.CreateModel(
                 name='TaskTag',
                 fields=[

@@ -24,4 +24,5 @@ class Migration(migrations.Migration):
             model_name='task',
             name='tasks_newest',
         ),
+        migrations.RunSQL(migrations.RunSQL.noop, 'DROP INDEX CONCURRENTLY IF EXISTS tasks_newest'),
     ]

@@ -118,6 +118,32 @@ migrate("conversations")
 report["again"] = schema()
 """
 
+_TAGS = """
+from django.db import connection
+from tests.support.tag_rows import wrong_tag_rows
+migrate()
+def change(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+change("INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at) "
+    "VALUES ('alice', '', '', '', true, false, false, now())")
+change("INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at, tags, deleted_at) "
+    "SELECT 'alice', 'x', '', false, now(), now(), CASE n % 3 WHEN 0 THEN '{Home,HOME,Work}' ELSE '{}' END::varchar[], "
+    "CASE n % 4 WHEN 0 THEN now() END FROM generate_series(1, 12) n")
+report = [wrong_tag_rows()]
+migrate("tasks", "0007")
+change("UPDATE tasks SET tags = '{Other}' WHERE id = 3; UPDATE tasks SET tags = '{}' WHERE id = 6")
+import importlib
+importlib.import_module("tasks.migrations.0009_fill_tags").BATCH = 5
+migrate()
+report += [wrong_tag_rows()]
+change("UPDATE tasks SET tags = '{New}'")
+report += [wrong_tag_rows()]
+with connection.cursor() as cursor:
+    cursor.execute("SELECT count(*) FROM task_tags")
+    report += cursor.fetchone()
+"""
+
 
 def run(url: str, script: str) -> Any:
     """Run a script on this database. Returns its report."""
@@ -220,6 +246,11 @@ def test_messages_get_their_index_and_defaults_while_the_release_before_reads_an
     assert back["file"] == after["file"]  # no rewrite, back and forth
     assert {**again, "file": None, "roles": None} == {**after, "file": None, "roles": None}
     assert sorted(again["roles"]) == sorted(back["roles"]) == [["assistant", 1], ["user", 1]]
+
+
+def test_the_table_of_tags_is_filled_in_batches_and_kept_afterwards() -> None:
+    with server("18") as url:
+        assert run(url, _TAGS) == [[], [], [], 9]
 
 
 @pytest.mark.django_db

@@ -6,6 +6,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
@@ -158,7 +159,19 @@ class _CallSteps:
         return retrying(lambda: self._run(user_id, principal, condition))
 
     def _run(self, user_id: str | None, principal: Principal, condition: Condition | None) -> Output:
-        history = history_context(
+        given: dict[str, str] = {} if user_id is None else {"user_id": user_id}
+        if self.call.operation.takes_zone:
+            given["own_zone"] = principal.time_zone
+        history = self._history(user_id, principal, condition)
+        with OperationRun(condition), history:  # in this order: the run sees statements before pghistory adds to them
+            return self.call.operation.run(self._arguments, **given)
+
+    def _history(
+        self, user_id: str | None, principal: Principal, condition: Condition | None
+    ) -> AbstractContextManager[None]:
+        if self.call.operation.read_only:
+            return nullcontext()
+        return history_context(
             user=user_id,
             token=principal.token_id,
             token_name=principal.token_name,
@@ -168,11 +181,6 @@ class _CallSteps:
             transport=self.call.transport,
             request_id=self.call.request_id,
         )
-        given: dict[str, str] = {} if user_id is None else {"user_id": user_id}
-        if self.call.operation.takes_zone:
-            given["own_zone"] = principal.time_zone
-        with OperationRun(condition), history:  # in this order: the run sees statements before pghistory adds to them
-            return self.call.operation.run(self._arguments, **given)
 
 
 def _database_error(error: DatabaseError, call: Call, *, admitted: bool) -> TodoError:

@@ -89,3 +89,21 @@ def test_counts_have_no_pages(alice: User) -> None:
     cursor = list_tasks(user_id="alice", limit=1).next_cursor
     with pytest.raises(InvalidArguments, match="cursor: counts have no pages"):
         list_tasks(user_id="alice", detail="counts", cursor=cursor)
+
+
+@pytest.mark.parametrize("filters", [{}, {"tag": "work"}, {"priority": "high"}], ids=str)
+def test_of_more_than_a_thousand_tasks_the_newest_are_counted(alice: User, filters: dict[str, Any]) -> None:
+    Task.objects.bulk_create(
+        Task(
+            user=alice,
+            title="Task",
+            tags=["Work"],
+            priority=3,
+            created_at=NOW - timedelta(minutes=number),
+            completed=number < 900,  # the newest
+            completed_at=NOW if number < 900 else None,
+        )
+        for number in range(2_000)
+    )
+    result = counts(**filters)
+    assert (result["open"], result["completed"]) == (100, 900)
