@@ -12,7 +12,17 @@ _PART = re.compile(r'(?P<minus>(?<!\S)-)?(?:"(?P<phrase>[^"]*)(?:"|$)|(?P<word>[
 # Typographic quotes, which keyboards of phones and word processors insert.
 _QUOTES = dict.fromkeys(map(ord, "\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02"), '"')
 _DASHES = "\u2010\u2011\u2012\u2013\u2212\uff0d"  # before a word they mean the minus sign
+# Letters that tasks_lower replaces, beside those that Unicode takes apart.
+_REPLACED = str.maketrans(
+    {"ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ŧ": "t", "ð": "d", "ı": "i", "ς": "σ"}  # noqa: RUF001 (other letters)
+    | {"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th"}
+)
 _LETTERS = ("L", "N", "M", "So")  # categories of characters that can be left of a term
+
+
+def tag_key(tag: str) -> str:
+    """What tags compare by: the tag without case, as ``tasks_lower`` writes it in the database."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", tag).lower().translate(_REPLACED))
 
 
 class NotAQuery(ValueError):

@@ -7,6 +7,7 @@ from typing import Any
 from tasks.changes import checklists, repeating
 from tasks.changes.refusals import Refused
 from tasks.models import DESCRIPTION_MAX, PRIORITIES, SEEN_FIELDS, TAGS_MAX
+from tasks.search import tag_key
 from tasks.state import TaskState
 from todo_mcp.dates.phrases import NoDueDate, NotUnderstood, read_due_change
 from todo_mcp.dates.zones import Clock, show_in_words
@@ -127,13 +128,13 @@ def _appended(description: str, text: str) -> str:
 
 def _tags(tags: list[str], changes: dict[str, Any]) -> list[str]:
     """The tags after the call. Tags compare without case. A tag that stays keeps its spelling."""
-    result = {tag.casefold(): tag for tag in tags}
+    result = {tag_key(tag): tag for tag in tags}
     if "tags" in changes:
         result = unique_tags(changes["tags"])
     for tag in changes.get("remove_tags", ()):
-        result.pop(tag.casefold(), None)
+        result.pop(tag_key(tag), None)
     for tag in changes.get("add_tags", ()):
-        result.setdefault(tag.casefold(), tag)
+        result.setdefault(tag_key(tag), tag)
     if len(result) > TAGS_MAX:
         raise Refused("add_tags", f"would make {len(result)} tags; a task has at most {TAGS_MAX}")
     return list(result.values())
@@ -143,7 +144,7 @@ def unique_tags(tags: Sequence[str]) -> dict[str, str]:
     """Tags by what they compare by. Of equal ones, the first stays."""
     result: dict[str, str] = {}
     for tag in tags:
-        result.setdefault(tag.casefold(), tag)
+        result.setdefault(tag_key(tag), tag)
     return result
 
 

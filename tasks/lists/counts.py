@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from tasks.clock import due_in
 from tasks.models import PRIORITIES
+from tasks.search import tag_key
 from todo_mcp.dates.zones import Clock
 
 TAGS_SHOWN = 50
@@ -35,8 +36,8 @@ def count(tasks: Iterable[Counted], clock: Clock) -> dict[str, Any]:
             continue
         by_due[_due(task, clock)] += 1
         by_priority[task.priority or 0] += 1
-        by_tag.update(spellings.setdefault(tag.casefold(), tag) for tag in task.tags or ())
-    commonest = sorted(by_tag.items(), key=lambda item: (-item[1], item[0].casefold()))
+        by_tag.update(spellings.setdefault(tag_key(tag), tag) for tag in task.tags or ())
+    commonest = sorted(by_tag.items(), key=lambda item: (-item[1], tag_key(item[0])))
     more = len(commonest) - TAGS_SHOWN
     return {
         "open": is_open[True],

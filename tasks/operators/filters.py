@@ -16,6 +16,7 @@ from unfold.contrib.filters.admin import TextFilter
 
 from tasks.clock import zone_of
 from tasks.models import PRIORITIES, Task
+from tasks.search import tag_key
 from todo_mcp.dates.zones import at
 from todo_mcp.users.services import zones_in_use
 
@@ -154,5 +155,5 @@ def _between(field: str, first: object, end: object) -> Q:
 def _tagged(queryset: QuerySet[Task], tag: str) -> QuerySet[Task]:
     """The tasks with this tag in any of the spellings that they have."""
     tags = queryset.order_by().annotate(one=Func("tags", function="unnest")).values_list("one", flat=True).distinct()
-    spellings = [one for one in tags if one.casefold() == tag.casefold()]
+    spellings = [one for one in tags if tag_key(one) == tag_key(tag)]
     return queryset.filter(tags__overlap=spellings) if spellings else queryset.none()

@@ -2,9 +2,11 @@
 
 # ruff: noqa: RUF001 (letters that look like others are what is tested)
 
+import unicodedata
+
 import pytest
 
-from tasks.search import parse_match
+from tasks.search import parse_match, tag_key
 from tests.support.search import add, find, find_by_index, value
 from todo_mcp.users.models import User
 
@@ -241,3 +243,14 @@ def test_any_text_can_be_stored_and_found(alice: User, text: str) -> None:
     assert find("longest") == find_by_index("longest") == {task}
     if text[0] not in "!":
         assert find(text[:200]) == find_by_index(text[:200]) == {task}
+
+
+def test_tags_compare_alike_in_the_database_and_in_the_worker() -> None:
+    known = (chr(number) for number in (*range(0x20, 0xD800), *range(0xE000, 0x20000)))
+    letters = [letter for letter in known if unicodedata.ucd_3_2_0.category(letter)[0] in "LMN"]
+    words = [*letters, "ΟΔΟΣ", "Straße", "STRASSE", "İstanbul", "ＡＢＣ", "Ⅷ", "e\u0301", "日本"]
+    assert len(words) > 40_000
+    folded = value(
+        "SELECT array_agg(tasks_lower(word) ORDER BY n) FROM unnest(%s::text[]) WITH ORDINALITY w (word, n)", words
+    )
+    assert list(map(tag_key, words)) == folded

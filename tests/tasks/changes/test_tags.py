@@ -21,6 +21,7 @@ from tests.support.tool_user import ToolUser
         ({"tags": ["x"], "add_tags": ["z"], "remove_tags": ["x"]}, ["z"]),
         ({"clear": ["tags"]}, []),
         ({"add_tags": ["Straße"], "remove_tags": ["STRASSE"]}, ["Home", "work", "Straße"]),
+        ({"remove_tags": ["\uff37ORK"]}, ["Home"]),
     ],
 )
 def test_tags_change_as_asked(me: ToolUser, change: dict[str, Any], expected: list[str]) -> None:
