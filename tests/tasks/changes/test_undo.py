@@ -89,6 +89,22 @@ def test_an_undo_that_is_sent_again_changes_nothing_and_says_so(me: ToolUser, id
         assert (seen(), TaskEvent.objects.count()) == (before, events)
 
 
+def test_calls_are_undone_one_after_the_other_newest_first(me: ToolUser, ids: list[int]) -> None:
+    before = seen()
+    names = [
+        me.update(task_id=ids[0], title="One")["undo"],
+        me.update(task_ids=ids[:2], title="Two", add_tags=["x"])["undo"],
+        me.complete(task_id=ids[1])["undo"],
+        me.delete(task_ids=ids[:3])["undo"],
+    ]
+    me.refused("update_task", "version_conflict", undo=names[0])
+    redo = [me.undo(name)["undo"] for name in reversed(names)]
+    assert seen()[: len(before)] == before
+    for name in reversed(redo):
+        me.undo(name)
+    assert me.row(ids[0])["title"] == "Two"
+
+
 def test_an_undo_answers_the_tasks_as_they_are_now_with_the_clock(me: ToolUser, ids: list[int]) -> None:
     name = me.update(task_id=ids[0], due="friday")["undo"]
     data = me.undo(name)
