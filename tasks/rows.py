@@ -88,8 +88,8 @@ _NOTHING = (None,) * 8  # the columns from due_on to checklist of most tasks
 
 
 def row_of(columns: Sequence[Any]) -> TaskRow:
-    """The row of these ``COLUMNS``."""
-    row = TaskRow._make(columns)
+    """The row that begins with ``COLUMNS``."""
+    row = TaskRow._make(columns[: len(COLUMNS)])
     return row._replace(updated_at=row.updated_at or row.created_at, version=row.version or 1)
 
 

@@ -183,8 +183,6 @@ def _skip(edited: Edited, clock: Clock) -> None:
         raise Refused("due", "is skip, and this task does not repeat; send a day")
     if state.completed:
         raise Refused("due", "is skip, and this task is completed; skip the date of the open task of its series")
-    if state.completed:
-        raise Refused("due", "is skip, and this task is completed; the next date is a task of its own")
     following, due = repeating.next_date(state, clock)
     if due is None or following.day is None:
         raise Refused("due", "is skip, and the rule has no next date; delete the task or complete it")

@@ -17,6 +17,7 @@ from todo_mcp.dates.words import normalise
 from todo_mcp.dates.zones import Clock, at, show_in_words
 
 Status = StatusName | Literal["any"]  # any: deleted tasks too
+LISTED = frozenset({"pending", "completed", "all"})  # of tasks that are not deleted
 
 _FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
 _LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
@@ -102,12 +103,13 @@ def read_filters(asked: Asked, clock: CallClock) -> Filters:
     Raises:
         InvalidArguments: names each phrase that is not understood. If it is for days, the refusal has the clock.
     """
+    status = asked.status or default_status(asked)
     if asked.is_plain:
-        return Filters(asked, asked.status or "all")
+        return Filters(asked, status)
     reader = _Reader(clock)
     filters = Filters(
         asked=asked,
-        status=asked.status or default_status(asked),
+        status=status,
         completed_on=reader.read("completed_on", asked.completed_on, "completed"),
         created_on=reader.read("created_on", asked.created_on, "added"),
     )

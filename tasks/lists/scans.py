@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from tasks.lists.filters import LISTED
 from tasks.lists.shapes import Shape
 
 _STATE = {"pending": "t.completed = false", "completed": "t.completed = true"}
@@ -33,6 +34,11 @@ _FOUND = (
 )
 
 
+def task_of(id_sql: str) -> str:
+    """The user's task with this id, to be joined as ``t`` for each row. LIMIT keeps the order of these rows."""
+    return f"LATERAL (SELECT * FROM tasks t WHERE t.id = {id_sql} AND {OF_USER} LIMIT 1) t"
+
+
 @dataclass(frozen=True)
 class Scan:
     """Rows of an index in its order.
@@ -60,10 +66,7 @@ class Scan:
         """The tasks of the first rows of the scan."""
         if not self.is_by_tag:
             return self.ids("*", limit, guard=guard)
-        return (
-            f"SELECT t.* FROM ({self.ids('t.id', limit, guard=guard)}) tagged "
-            f"CROSS JOIN LATERAL (SELECT * FROM tasks t WHERE t.id = tagged.id AND {OF_USER} LIMIT 1) t"
-        )
+        return f"SELECT t.* FROM ({self.ids('t.id', limit, guard=guard)}) tagged CROSS JOIN {task_of('tagged.id')}"
 
 
 def conditions(shape: Shape) -> dict[str, str]:
@@ -89,7 +92,7 @@ def newest_scans(shape: Shape) -> list[Scan]:
     if shape.tag:
         by_tag = Scan(_TAG, created, _NEWEST, serves | {"tag"}, is_by_tag=True)
         return [replace(by_tag, where=(_STATE[state], *created)) for state in _states(shape)]
-    if shape.priority == "set" and shape.status in ("pending", "completed", "all"):
+    if shape.priority == "set" and shape.status in LISTED:
         scans = [_of_priority(state, _PRIORITY, *created) for state in _states(shape)]
         return [replace(scan, serves=scan.serves | serves) for scan in scans]
     if shape.status == "any":
@@ -99,7 +102,7 @@ def newest_scans(shape: Shape) -> list[Scan]:
 
 def narrow_scans(shape: Shape) -> list[Scan]:
     """The tasks among which the list is sorted, if they are few. Empty if the order of the list has a fitting index."""
-    is_listed = shape.status in ("pending", "completed", "all")
+    is_listed = shape.status in LISTED
     if shape.task_id:
         return [Scan("t.id = %(task_id)s::bigint", (), "t.id", frozenset({"task_id"}))]
     if shape.completed_on and is_listed:

@@ -4,6 +4,7 @@
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -32,7 +33,7 @@ from tasks.lists.filters import Asked, Filters, read_filters
 from tasks.lists.plain import read_plain
 from tasks.lists.shapes import shape_of, values_of
 from tasks.lists.statement import COUNT_COLUMNS, TOTAL_MAX, statement
-from tasks.rows import COLUMNS, TaskRow, full, full_row, row_of, short
+from tasks.rows import COLUMNS, full_row, row_of, short
 from tasks.schemas import TimeZone
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.core.pagination import Position, microseconds
@@ -129,13 +130,9 @@ class _Page:
     def read_plain(self, user_id: str) -> TaskList:
         position = Position(self.place.at, self.place.id) if self.place else None
         rows, total = read_plain(user_id, self.filters.status, position, self.limit)
-        page, zone = rows[: self.limit], self.clock.zone
-        if self.detail == "full":
-            tasks = [full_row(row, zone) for row in page]
-        else:
-            tasks = [short(row_of(row[:-1]), zone, self._fields()) for row in page]
+        page = rows[: self.limit]
         last = Place(page[-1][_CREATED_AT], page[-1][0]) if len(rows) > self.limit else None
-        return self._answer(tasks, last, total=total, exact=total <= TOTAL_MAX)
+        return self._answer(self._shown(page), last, total=total, exact=total <= TOTAL_MAX)
 
     def read(self, user_id: str) -> TaskList:
         counts = self.detail == "counts"
@@ -149,21 +146,25 @@ class _Page:
             counted = [Counted._make(row[_HEAD : _HEAD + len(COUNT_COLUMNS)]) for row in found if row[3]]
             numbers = count(counted[:TOTAL_MAX], self.clock)
             return self._answer([], None, total=total, exact=exact, ended=ended, left_out=left_out, counts=numbers)
+        placed = [(self._place_of(row), row) for row in found]
         if self.sort != "updated":  # several scans, each in its order
-            found.sort(key=self._key)
-        tasks: list[dict[str, Any]] = []
+            placed.sort(key=lambda one: self._key(one[0]))
+        page: list[tuple[Any, ...]] = []
         last: Place | None = None
         is_cut = False
-        for row in found:
-            if row[3] and len(tasks) == self.limit:
+        for place, row in placed:
+            if row[3] and len(page) == self.limit:
                 is_cut = True
                 break
+            last = place
             if row[3]:
-                tasks.append(self._shown_row(row))
-                last = self._place_of(row)
+                page.append(row)
             if row[4]:
-                last, is_cut, ended = self._place_of(row), True, True
+                is_cut = ended = True
                 break
+        tasks = self._shown([row[_HEAD:] for row in page])
+        if self.sort == "updated":
+            tasks = [task | self._last_change(row) for task, row in zip(tasks, page, strict=True)]
         return self._answer(tasks, last if is_cut else None, total=total, exact=exact, ended=ended, left_out=left_out)
 
     def _answer(
@@ -196,19 +197,19 @@ class _Page:
             notes=notes_of(self.filters, left_out or 0, ended=ended, ask_for_zone=ask),
         )
 
-    def _shown_row(self, row: tuple[Any, ...]) -> dict[str, Any]:
-        end = _HEAD + len(COLUMNS)
-        task = row_of(row[_HEAD:end])
-        if self.sort != "updated":
-            return self._shown(task)
-        change = changes.LastChange._make(row[end + 2 :])
-        shown = changes.shown(change, task.id, task.version, row[end], self.clock.now)
-        return {**self._shown(task), **shown}
-
-    def _shown(self, task: TaskRow) -> dict[str, Any]:
+    def _shown(self, rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
+        """The tasks of rows that begin with ``COLUMNS``."""
+        zone = self.clock.zone
         if self.detail == "full":
-            return full(task, self.clock.zone)
-        return short(task, self.clock.zone, self._fields())
+            return [full_row(row, zone) for row in rows]
+        fields = self._fields()
+        return [short(row_of(row), zone, fields) for row in rows]
+
+    def _last_change(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        task = row_of(row[_HEAD:])
+        at, _, *columns = row[_HEAD + len(COLUMNS) :]
+        change = changes.LastChange._make(columns)
+        return changes.shown(change, task.id, task.version, at, self.clock.now)
 
     def _fields(self) -> list[str]:
         """The fields that short rows show because the list is filtered or sorted by them."""
@@ -226,13 +227,12 @@ class _Page:
         """The place of a row in the order of the list."""
         if self.sort == "updated":
             return Place(*row[_HEAD + len(COLUMNS) : _HEAD + len(COLUMNS) + 2])
-        task = row_of(row[_HEAD : _HEAD + len(COLUMNS)])
+        task = row_of(row[_HEAD:])
         place = Place(task.created_at, task.id, task.completed, task.priority or 0, task.due_on, task.due_at)
         return place._replace(priority=0, due_on=None, due_at=None) if row[5] else place
 
-    def _key(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The sort key of a row: open tasks first; by date, a day before its moments, or by priority; newest first."""
-        place = self._place_of(row)
+    def _key(self, place: Place) -> tuple[Any, ...]:
+        """The sort key: open tasks first; by date, a day before its moments, or by priority; newest first."""
         newest = (-microseconds(place.at), -place.id)
         if self.sort == "priority":
             return (place.completed, -place.priority, *newest)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tasks.lists.arguments import SortName
 from tasks.lists.cursors import Place
-from tasks.lists.filters import Filters, Span, Status, day_start
+from tasks.lists.filters import LISTED, Filters, Span, Status, day_start
 from tasks.models import PRIORITIES
 from todo_mcp.dates.zones import Clock
 
@@ -42,8 +42,7 @@ class Shape:
 def shape_of(filters: Filters, place: Place | None, *, counts: bool) -> Shape:
     asked = filters.asked
     sort: SortName = "newest" if counts else asked.sort
-    is_listed = filters.status in ("pending", "completed", "all")
-    by_tag = bool(asked.tag and is_listed and not asked.query and asked.task_id is None)
+    by_tag = bool(asked.tag and filters.status in LISTED and not asked.query and asked.task_id is None)
     return Shape(
         status=filters.status,
         sort=sort,

@@ -17,7 +17,7 @@ from itertools import groupby
 from django.db.models.expressions import Subquery
 
 from tasks.lists import changes
-from tasks.lists.scans import OF_USER, Scan, conditions, left_out_scans, narrow_scans, newest_scans, sorted_scans
+from tasks.lists.scans import Scan, conditions, left_out_scans, narrow_scans, newest_scans, sorted_scans, task_of
 from tasks.lists.shapes import Shape
 from tasks.rows import COLUMNS, USUAL
 from todo_mcp.postgres.statements import Parameter, Sql, Statement, UserId
@@ -75,7 +75,7 @@ class _Writer:
         total = self._total()
         left_out = self._left_out() if shape.left_out else "NULL::bigint"
         columns = [_column(name) for name in (COUNT_COLUMNS if shape.counts else COLUMNS)]
-        joins = [f"LEFT JOIN LATERAL (SELECT * FROM tasks t WHERE t.id = page.id AND {OF_USER} LIMIT 1) t ON true"]
+        joins = [f"LEFT JOIN {task_of('page.id')} ON true"]
         if shape.sort == "updated":
             columns += ["page.event_at", "page.event_id", *changes.COLUMNS]
             joins.append(changes.JOIN)
@@ -135,7 +135,7 @@ class _Writer:
             f"{name}_ids AS MATERIALIZED ({found})",
             f"{name} AS MATERIALIZED (SELECT {columns}, ({rest}) IS TRUE AS ok "
             f"FROM {name}_ids CROSS JOIN LATERAL unnest({name}_ids.ids) found (id) "
-            f"CROSS JOIN LATERAL (SELECT * FROM tasks t WHERE t.id = found.id AND {OF_USER} LIMIT 1) t)",
+            f"CROSS JOIN {task_of('found.id')})",
         ]
 
     def _add_page(self) -> str:

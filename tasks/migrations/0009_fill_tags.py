@@ -1,4 +1,4 @@
-from django.db import connection, migrations
+from django.db import migrations
 
 BATCH = 5_000  # tasks
 # FOR SHARE holds back changes of these tasks until their tags are there. From then on, the triggers write the changes.
@@ -19,7 +19,7 @@ _LAST = """
 def fill(apps, schema_editor):
     """Add the tags from before the triggers, in short transactions."""
     after = 0
-    with connection.cursor() as cursor:
+    with schema_editor.connection.cursor() as cursor:
         while True:
             cursor.execute(_LAST, {"after": after, "batch": BATCH})
             (last,) = cursor.fetchone()

@@ -103,7 +103,8 @@ def test_a_cursor_past_the_last_task_gives_an_empty_page_with_the_total() -> Non
     TaskFactory.create_batch(3, user=user)
     page = list_tasks(user_id=user.pk, cursor=Position(datetime.min.replace(tzinfo=UTC), 1).encode())
     assert (page.tasks, page.returned, page.total, page.has_more, page.next_cursor) == ([], 0, 3, False, None)
-    assert page.message().startswith("Showing 0 of 3. This is the last page. ")
+    status = "Pending and completed tasks, because status was left out."
+    assert page.message() == f"Showing 0 of 3. This is the last page. {status}"
 
 
 @pytest.mark.django_db
