@@ -1,8 +1,8 @@
 """A task as a statement read it, and as a change will leave it."""
 
-from copy import copy
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, time
+from operator import attrgetter
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ from tasks.clock import due_in
 from todo_mcp.dates.zones import Due, find_zone
 
 Item = dict[str, Any]  # one of a checklist: {"text": …, "done": …}
-_REPEAT_FIELDS = ("repeat", "repeat_on", "repeat_time", "repeat_zone")
+REPEAT_FIELDS = ("repeat", "repeat_on", "repeat_time", "repeat_zone")
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class TaskState:
 
     def copy(self) -> Self:
         """A copy to change. Replace its lists; do not change them."""
-        return copy(self)
+        return type(self)(*_values(self))
 
     def due_in(self, zone: ZoneInfo) -> Due | None:
         """The day, or the moment in this zone."""
@@ -73,3 +73,4 @@ class TaskState:
 
 
 COLUMNS = tuple(column.name for column in fields(TaskState))
+_values = attrgetter(*COLUMNS)

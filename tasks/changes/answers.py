@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from tasks import undo_names
@@ -20,14 +21,17 @@ _USE_CLEAR = "To empty a field, name it in clear."
 
 @dataclass
 class Step:
-    """What a call did to one task. ``follower`` is the next occurrence, which completing it added or found."""
+    """What a call did to one task. ``follower`` is the next occurrence, which completing it added or found.
+
+    The fields that people know do not change any more.
+    """
 
     before: TaskState | None
     after: TaskState
     follower: TaskState | None = None
     notes: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def fields(self) -> list[str]:
         """The fields that changed. All that are set, if the task is new."""
         return changed_fields(self.before or TaskState(title=""), self.after)

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from tasks.changes import checklists, repeating
 from tasks.changes.refusals import Refused
 from tasks.models import DESCRIPTION_MAX, PRIORITIES, SEEN_FIELDS, TAGS_MAX
 from tasks.search import tag_key
-from tasks.state import TaskState
+from tasks.state import REPEAT_FIELDS, TaskState
 from todo_mcp.dates.phrases import NoDueDate, NotUnderstood, read_due_change
 from todo_mcp.dates.zones import Clock, show_in_words
 
@@ -29,6 +30,7 @@ _FIELDS = {
 }
 # An argument that sets a field cannot stand beside ``clear`` of the same field.
 _SETS = {
+    "title": ("title",),
     "description": ("description", "append"),
     "due": ("due", "repeat"),
     "time": (),
@@ -37,20 +39,33 @@ _SETS = {
     "repeat": ("repeat",),
     "checklist": ("checklist", "add_items", "remove_items", "check", "uncheck"),
 }
+_seen = attrgetter(*SEEN_FIELDS)
 
 
 @dataclass
 class Edited:
-    """The new state, and what the answer says about the change. ``moved`` is False if there was no date to move."""
+    """The new state, and what the answer says about the change. ``moved`` is False if there was no date to move.
+
+    ``reads`` has the columns of the task on which the new values depend.
+    """
 
     state: TaskState
     notes: list[str] = field(default_factory=list)
     moved: bool = True
+    reads: set[str] = field(default_factory=set)
+
+
+class Foreseen(NamedTuple):
+    """The columns that changes write, with their new values, and the values of others that this depends on."""
+
+    values: dict[str, Any]
+    expected: dict[str, Any]
 
 
 def changed_fields(before: TaskState, after: TaskState) -> list[str]:
     """The fields that differ, by the names that callers know."""
-    changed = {column for column in SEEN_FIELDS if getattr(before, column) != getattr(after, column)}
+    pairs = zip(SEEN_FIELDS, _seen(before), _seen(after), strict=True)
+    changed = {column for column, old, new in pairs if old != new}
     named = [name for name, columns in _FIELDS.items() if not changed.isdisjoint(columns)]
     return named or (["repeat"] if changed else [])  # the dates from which a rule counts
 
@@ -71,6 +86,24 @@ def with_clear(sent: dict[str, Any]) -> dict[str, Any]:
     return changes | ({"clear": clear} if clear else {})
 
 
+def foresee(changes: dict[str, Any], clock: Clock) -> Foreseen | None:
+    """What these changes of one task will write, if what they depend on is empty. None if they change nothing then."""
+    empty = TaskState(title="")
+    try:
+        edited = edit(empty, changes, clock)
+    except Refused:
+        return None
+    if not edited.moved:
+        return None
+    cleared = set(changes.get("clear", ()))
+    fields = {name for name, arguments in _SETS.items() if not changes.keys().isdisjoint(arguments)} | cleared
+    columns = [column for name in fields for column in _FIELDS.get(name, ())]
+    columns += REPEAT_FIELDS if cleared & {"due", "repeat"} else ()
+    return Foreseen(
+        {name: getattr(edited.state, name) for name in columns}, {name: getattr(empty, name) for name in edited.reads}
+    )
+
+
 def edit(before: TaskState, changes: dict[str, Any], clock: Clock) -> Edited:
     """Apply the arguments of ``update_task`` to a task. ``with_clear`` has made the changes.
 
@@ -80,17 +113,18 @@ def edit(before: TaskState, changes: dict[str, Any], clock: Clock) -> Edited:
     after = before.copy()
     edited = Edited(after)
     for name in changes.get("clear", ()):
-        _clear(after, name, clock)
+        _clear(edited, name, clock)
     if "title" in changes:
         after.title = changes["title"]
     if "description" in changes:
         after.description = changes["description"]
     if "append" in changes:
         after.description = _appended(after.description, changes["append"])
+        edited.reads.add("description")
     if "priority" in changes:
         after.priority = PRIORITIES.index(changes["priority"])
-    after.tags = _tags(after.tags, changes)
-    _edit_checklist(after, changes)
+    _edit_tags(edited, changes)
+    _edit_checklist(edited, changes)
     if "due" in changes:
         _edit_due(edited, changes["due"], clock, with_repeat="repeat" in changes)
     if "repeat" in changes:
@@ -98,7 +132,8 @@ def edit(before: TaskState, changes: dict[str, Any], clock: Clock) -> Edited:
     return edited
 
 
-def _clear(state: TaskState, name: str, clock: Clock) -> None:
+def _clear(edited: Edited, name: str, clock: Clock) -> None:
+    state = edited.state
     if name == "description":
         state.description = ""
     elif name == "priority":
@@ -112,9 +147,11 @@ def _clear(state: TaskState, name: str, clock: Clock) -> None:
     elif name == "due":
         state.set_due(None)
         state.set_repeat("", None)
-    elif state.due_at:  # the time
-        state.set_due(state.due_at.astimezone(state.zone_of_series(clock.zone)).date())
-        state.repeat_time, state.repeat_zone = None, ""
+    else:  # the time
+        edited.reads.add("due_at")
+        if state.due_at:
+            state.set_due(state.due_at.astimezone(state.zone_of_series(clock.zone)).date())
+            state.repeat_time, state.repeat_zone = None, ""
 
 
 def _appended(description: str, text: str) -> str:
@@ -126,18 +163,22 @@ def _appended(description: str, text: str) -> str:
     return result
 
 
-def _tags(tags: list[str], changes: dict[str, Any]) -> list[str]:
-    """The tags after the call. Tags compare without case. A tag that stays keeps its spelling."""
-    result = {tag_key(tag): tag for tag in tags}
+def _edit_tags(edited: Edited, changes: dict[str, Any]) -> None:
+    """Change the tags. They compare without case. A tag that stays keeps its spelling."""
     if "tags" in changes:
         result = unique_tags(changes["tags"])
+    elif not changes.keys().isdisjoint(("add_tags", "remove_tags")):
+        result = {tag_key(tag): tag for tag in edited.state.tags}
+        edited.reads.add("tags")
+    else:
+        return
     for tag in changes.get("remove_tags", ()):
         result.pop(tag_key(tag), None)
     for tag in changes.get("add_tags", ()):
         result.setdefault(tag_key(tag), tag)
     if len(result) > TAGS_MAX:
         raise Refused("add_tags", f"would make {len(result)} tags; a task has at most {TAGS_MAX}")
-    return list(result.values())
+    edited.state.tags = list(result.values())
 
 
 def unique_tags(tags: Sequence[str]) -> dict[str, str]:
@@ -148,7 +189,11 @@ def unique_tags(tags: Sequence[str]) -> dict[str, str]:
     return result
 
 
-def _edit_checklist(state: TaskState, changes: dict[str, Any]) -> None:
+def _edit_checklist(edited: Edited, changes: dict[str, Any]) -> None:
+    if changes.keys().isdisjoint(_SETS["checklist"]):
+        return
+    state = edited.state
+    edited.reads.add("checklist")
     if "checklist" in changes:
         state.checklist = checklists.replaced(state.checklist, changes["checklist"])
     names = {"add": "add_items", "remove": "remove_items", "check": "check", "uncheck": "uncheck"}
@@ -164,13 +209,14 @@ def _edit_due(edited: Edited, phrase: str, clock: Clock, *, with_repeat: bool) -
         # A move keeps the local time of the series; words are read in the person's zone.
         zone = state.zone_of_series(clock.zone) if phrase.startswith(_MOVES) else clock.zone
         try:
-            due, kept = read_due_change(phrase, Clock(clock.now, zone), state.due_in(zone))
+            due, left, kept = read_due_change(phrase, Clock(clock.now, zone), state.due_in(zone))
         except NoDueDate:
             edited.moved = False
             return
         except NotUnderstood as error:
             raise Refused("due", str(error)) from None
         state.set_due(due)
+        edited.reads |= {"due_at"} if left == "time" else {"due_on", "due_at"} if left else set()
         if kept:
             edited.notes.append(f"It keeps its {kept}.")
         if state.repeat and not with_repeat:

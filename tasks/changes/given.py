@@ -88,6 +88,10 @@ class Which(NamedTuple):
     def is_only_an_id(self) -> bool:
         return self.task_id is not None and self.expected_version is None
 
+    def expected(self) -> dict[str, Any]:
+        """The values that columns of the task must have, or else the call must not change it."""
+        return {"deleted_at": None, **({"version": self.expected_version} if self.expected_version else {})}
+
     def ids(self) -> list[int]:
         """The ids, each once, in the order in which they were sent."""
         return list(dict.fromkeys(self.task_ids or [self.task_id or 0]))

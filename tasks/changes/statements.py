@@ -1,6 +1,7 @@
 """The statements that read, lock, save and add any number of one user's tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Subquery
@@ -81,6 +82,25 @@ def _write_save(user: UserId) -> Sql:
     return with_returning(sql, [Parameter("rows"), *params], ["tasks.id", "tasks.version"])
 
 
+def _write_change(user: UserId) -> Sql:
+    of_user, params = user_sql(user)
+    columns = ", ".join(SEEN_FIELDS)
+    update, update_params = with_returning(
+        f"UPDATE tasks SET ({columns}, updated_at) = "  # noqa: S608 (names of columns)
+        f"(SELECT {columns}, %s FROM jsonb_populate_record(tasks, %s::jsonb)) "
+        "FROM old WHERE tasks.id = old.id AND tasks.version = old.version "
+        "AND tasks IS NOT DISTINCT FROM jsonb_populate_record(tasks, %s::jsonb) "
+        "AND tasks IS DISTINCT FROM jsonb_populate_record(tasks, %s::jsonb)",
+        [Parameter("now"), Parameter("values"), Parameter("expected"), Parameter("values")],
+        ["tasks.version"],
+    )
+    sql = (
+        f"WITH old AS (SELECT {SELECTED} FROM tasks WHERE {of_this_user(of_user)} AND id = %s), "  # noqa: S608
+        f"changed AS ({update}) SELECT old.*, changed.version FROM old LEFT JOIN changed ON true"
+    )
+    return sql, [*params, Parameter("task_id"), *update_params]
+
+
 def _write_add(user: UserId) -> Sql:
     of_user, params = user_sql(user)
     origin = ("conversation_id", "message_id")
@@ -99,6 +119,7 @@ _lock = _find("id = ANY(%s::bigint[])", "FOR UPDATE", "ids")
 _followers = _find("previous = ANY(%s::bigint[]) AND series = ANY(%s::bigint[])", "", "ids", "series")
 _lock_series = _find("(id = ANY(%s::bigint[]) OR series = ANY(%s::bigint[]))", "FOR UPDATE", "ids", "series")
 _save = RecordedStatement(_write_save)
+_change = RecordedStatement(_write_change, changes=lambda rows: rows[0][-1] is not None)
 _add = RecordedStatement(_write_add)
 
 
@@ -106,6 +127,23 @@ def read(user_id: str, ids: Sequence[int], *, lock: bool = False) -> list[TaskSt
     """These tasks of the user, in any state, by id. With ``lock``, no one else changes them in this transaction."""
     statement = _lock if lock else _read
     return [TaskState.of_row(row) for row in statement(user_id=user_id, ids=list(ids))]
+
+
+def change(
+    user_id: str, task_id: int, values: Mapping[str, Any], expected: Mapping[str, Any], now: datetime
+) -> tuple[list[TaskState], dict[int, int]]:
+    """Read one task of the user, and change it in the same statement if it is as expected.
+
+    Args:
+        values: the new values of columns.
+        expected: the values that other columns, or the same, must have.
+
+    Returns:
+        The task as it was, if it is there, and its new version, if it changed.
+    """
+    rows = _change(user_id=user_id, task_id=task_id, values=_json(values), expected=_json(expected), now=now)
+    states = [TaskState.of_row(row[:-1]) for row in rows]
+    return states, {state.id: row[-1] for state, row in zip(states, rows, strict=True) if row[-1]}
 
 
 def followers(user_id: str, states: Sequence[TaskState]) -> list[TaskState]:
@@ -135,5 +173,5 @@ def add(user_id: str, states: Sequence[TaskState], *, conversation_id: int | Non
     return sorted(task_id for task_id, _ in added)  # they were added in this order, so their ids ascend
 
 
-def _json(rows: list[dict[str, Any]]) -> str:
+def _json(rows: list[dict[str, Any]] | Mapping[str, Any]) -> str:
     return to_json(rows).decode()

@@ -1,5 +1,6 @@
 """Change tasks: ``update_task``, except for its ``undo``."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,11 +9,11 @@ from django.utils import timezone
 from tasks import queries, undo_names
 from tasks.changes import completing, undoing
 from tasks.changes.answers import Step, brief, one_line, update_answer, updated, updated_one
-from tasks.changes.editing import Edited, edit, with_clear
+from tasks.changes.editing import Edited, edit, foresee, with_clear
 from tasks.changes.given import Given, Which, check_version
 from tasks.changes.matching import Pool, match
 from tasks.changes.refusals import Refusals, Refused
-from tasks.changes.working import save_steps, work_on
+from tasks.changes.working import save_steps, work_at_once, work_on
 from tasks.clock import CallClock
 from tasks.results import TEXT, TaskUpdated, as_json
 from tasks.state import TaskState
@@ -108,7 +109,7 @@ def _update_alike(given: Given, which: Which, changes: dict[str, Any]) -> TaskUp
     of_series = not changes.keys().isdisjoint(("restore", "reopen", "repeat"))
     several = "task_ids" in given.sent
 
-    def work(states: list[TaskState]) -> tuple[list[Step], list[int]]:
+    def work(states: list[TaskState], saved: Mapping[int, int] | None = None) -> tuple[list[Step], list[int]]:
         there = [state for state in states if state.deleted_at is None or "restore" in changes]
         if not there:
             raise TaskNotFound(*ids)
@@ -131,12 +132,18 @@ def _update_alike(given: Given, which: Which, changes: dict[str, Any]) -> TaskUp
         for step in steps:
             if step.is_changed:
                 step.after.updated_at = now
-        save_steps(given.user_id, [*steps, *others])
+        save_steps(given.user_id, [*steps, *others], saved)
         return steps, still
 
     ids = [match(given.user_id, which.match, pool, clock)] if which.match else which.ids()
+    must_lock = of_series or len(ids) > 1 or given.stores_zone
+    foreseen = None if must_lock else foresee(changes, clock)
     with given.storing_zone(clock):
-        steps, still = work_on(given.user_id, ids, work, lock=of_series or len(ids) > 1 or given.stores_zone)
+        if foreseen:
+            foreseen.expected.update(which.expected())
+            steps, still = work_at_once(given.user_id, ids[0], foreseen, work, now=now)
+        else:
+            steps, still = work_on(given.user_id, ids, work, lock=must_lock)
     found = {step.after.id for step in steps}
     missing = [task_id for task_id in ids if task_id not in found]
     text, data = updated(steps, missing, still, clock, changes) if several else updated_one(steps[0], clock, changes)

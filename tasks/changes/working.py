@@ -4,14 +4,16 @@ One task is saved only if it still has the version that was read; otherwise all 
 of a series, are locked first. All changes of a call are one transaction.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from datetime import datetime
 from typing import TypeVar
 
 from django.db import transaction
 
 from tasks.changes import statements
 from tasks.changes.answers import Step
+from tasks.changes.editing import Foreseen
 from tasks.state import TaskState
 
 ATTEMPTS = 5  # to save one task without a lock
@@ -41,8 +43,24 @@ def work_on(user_id: str, ids: Sequence[int], work: Callable[[list[TaskState]], 
     raise AssertionError("a locked task was overtaken")
 
 
-def save_steps(user_id: str, steps: Sequence[Step]) -> None:
-    """Save the changed tasks, and note their new versions.
+def work_at_once(
+    user_id: str, task_id: int, foreseen: Foreseen, work: Callable[..., ResultT], *, now: datetime
+) -> ResultT:
+    """Read one task, change it as foreseen in the same statement, and work on it.
+
+    If the task is not as foreseen, the statement only reads it, and ``work`` saves it.
+
+    Args:
+        work: as in ``work_on``. It also gets the new version of the task, by its id, if the task is changed already.
+    """
+    try:
+        return work(*statements.change(user_id, task_id, foreseen.values, foreseen.expected, now))
+    except Overtaken:
+        return work_on(user_id, [task_id], work, lock=False)
+
+
+def save_steps(user_id: str, steps: Sequence[Step], saved: Mapping[int, int] | None = None) -> None:
+    """Save the changed tasks, and note their new versions. If there are ``saved`` versions, that is done.
 
     Raises:
         Overtaken: one of them has another version now.
@@ -50,7 +68,7 @@ def save_steps(user_id: str, steps: Sequence[Step]) -> None:
     changed = [step.after for step in steps if step.is_changed]
     if not changed:
         return
-    versions = statements.save(user_id, changed)
+    versions = saved or statements.save(user_id, changed)
     if len(versions) != len(changed):
         raise Overtaken
     for state in changed:

@@ -81,7 +81,7 @@ def test_any_range_is_in_order_or_refused(phrase: str, clock: Clock) -> None:
 @given(PHRASES, CLOCKS, CURRENT)
 def test_any_change_is_understood_or_refused(phrase: str, clock: Clock, current: date | datetime | None) -> None:
     try:
-        due, kept = read_due_change(phrase, clock, current)
+        due, left, kept = read_due_change(phrase, clock, current)
     except NotUnderstood as refusal:
         check_refusal(refusal)
         return
@@ -89,6 +89,11 @@ def test_any_change_is_understood_or_refused(phrase: str, clock: Clock, current:
     if kept == "time":
         assert isinstance(due, datetime)
         assert not clock.is_past(due)
+    assert kept in (None, left)
+    if left != "day":
+        others = (None, clock.today, WEDNESDAY.now) if left is None else (None, clock.today)
+        alone = due if left is None else read_due(phrase, clock)
+        assert [read_due_change(phrase, clock, other).due for other in others] == [alone] * len(others)
 
 
 @given(st.sampled_from([*WEEKDAYS]), CLOCKS)

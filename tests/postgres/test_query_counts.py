@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from tasks.models import Task
 from tasks.results import Changes
 from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
 from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory
@@ -19,7 +20,7 @@ from todo_mcp.auth.tokens import issue_token
 from todo_mcp.calls.bearer import bearer
 from todo_mcp.calls.call import Call
 from todo_mcp.calls.perform import perform
-from todo_mcp.core.errors import IdempotencyConflict, TaskNotFound, Unauthenticated
+from todo_mcp.core.errors import IdempotencyConflict, TaskNotFound, Unauthenticated, VersionConflict
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.core.pagination import Position
 from todo_mcp.users.models import User
@@ -164,14 +165,67 @@ def test_a_call_for_several_tasks_has_as_many_statements_for_two_as_for_fifty(
     assert statements(lambda: call("complete_task", task_ids=ids)) == next_added
 
 
-def test_a_change_of_one_task_is_read_and_saved_under_its_version(task_id: int, statements: Statements) -> None:
-    changes: list[dict[str, Any]] = [{"due": "today"}, {"priority": "high"}, {"add_tags": ["x"]}, {"append": "more"}]
-    for change in changes:
-        assert statements(partial(call, "update_task", task_id=task_id, **change)) == ["SELECT", "UPDATE"]
-    guarded = partial(call, "update_task", task_id=task_id, title="New", expected_version=5)
-    assert statements(guarded) == ["SELECT", "UPDATE"]
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"due": "today"},
+        {"due": "today 9am"},
+        {"due": "9am"},
+        {"priority": "high"},
+        {"tags": ["x"]},
+        {"add_tags": ["x"]},
+        {"append": "more"},
+        {"checklist": ["x"]},
+        {"add_items": ["x"]},
+        {"title": "New", "due": "friday", "tags": ["x"]},
+    ],
+)
+def test_a_change_that_does_not_depend_on_the_fields_of_the_task_is_one_statement(
+    alice: User, statements: Statements, change: dict[str, Any]
+) -> None:
+    task_id = call("add_task", title="Buy milk").task_id
+    # The task as it was, and its change.
+    assert statements(lambda: call("update_task", task_id=task_id, **change)) == ["WITH"]
+    assert Task.objects.get().version == 2
     # Nothing to save.
-    assert statements(lambda: call("update_task", task_id=task_id, priority="high")) == ["SELECT"]
+    if "append" not in change:
+        assert statements(lambda: call("update_task", task_id=task_id, **change)) == ["WITH"]
+        assert Task.objects.get().version == 2
+
+
+def test_a_change_of_a_version_is_one_statement(task_id: int, statements: Statements) -> None:
+    change = partial(call, "update_task", task_id=task_id, title="New", expected_version=1)
+    assert statements(change) == ["WITH"]
+
+    def conflict() -> None:
+        with pytest.raises(VersionConflict):
+            change()
+
+    assert statements(conflict) == ["WITH"]
+
+
+@pytest.mark.parametrize("due", ["friday", "friday 9am", "none"])
+def test_a_task_with_a_day_is_moved_to_another_by_one_statement(alice: User, statements: Statements, due: str) -> None:
+    task_id = call("add_task", title="Buy milk", due="tomorrow", tags=["x"], checklist=["x"]).task_id
+    assert statements(lambda: call("update_task", task_id=task_id, due=due, priority="high")) == ["WITH"]
+    assert Task.objects.get().version == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "change"),
+    [
+        ("WITH", {"due": "friday"}),  # keeps the time
+        ("WITH", {"add_tags": ["y"]}),
+        ("SELECT", {"due": "+1 day"}),
+        ("SELECT", {"check": ["1"]}),
+    ],
+)
+def test_a_change_that_depends_on_the_task_is_read_and_saved_under_its_version(
+    alice: User, statements: Statements, first: str, change: dict[str, Any]
+) -> None:
+    task_id = call("add_task", title="Buy milk", due="tomorrow 9am", tags=["x"], checklist=["x"]).task_id
+    assert statements(lambda: call("update_task", task_id=task_id, **change)) == [first, "UPDATE"]
+    assert Task.objects.get().version == 2
 
 
 def test_a_change_of_a_series_locks_it(task_id: int, statements: Statements) -> None:

@@ -43,10 +43,14 @@ class NoDueTime(NotUnderstood):
 
 
 class Change(NamedTuple):
-    """A new due date, and what the task keeps of the old one."""
+    """A new due date, what the phrase leaves to the task, and what the task keeps by that.
+
+    A day alone leaves the time to the task, and a time alone leaves the day. A move begins from both.
+    """
 
     due: Due
-    kept: Literal["time", "day"] | None
+    left: Literal["time", "day"] | None
+    kept: Literal["time", "day"] | None = None
 
 
 class Range(NamedTuple):
@@ -73,7 +77,7 @@ def read_due_change(text: str, clock: Clock, current: Due | None) -> Change:
         current = current.astimezone(clock.zone)
     move = find_move(phrase)
     if move:
-        return Change(_moved(current, move, clock), None)
+        return Change(_moved(current, move, clock), "day")
     if phrase[:1] in _SIGNS:
         raise NotUnderstood(
             f"{quoted(text)} is no move; write a sign, a whole number and a unit, such as +3 days, -1 week or +2 hours"
@@ -84,13 +88,15 @@ def read_due_change(text: str, clock: Clock, current: Due | None) -> Change:
     day, local = divide(phrase, text, clock)
     if day is None and current is not None:
         kept_day = current.date() if isinstance(current, datetime) else current
-        return Change(_due(Day(kept_day), local, text, clock), "day")
+        return Change(_due(Day(kept_day), local, text, clock), "day", "day")
     due = _due(day, local, text, clock)
-    if isinstance(current, datetime) and not isinstance(due, datetime):
+    if isinstance(due, datetime):
+        return Change(due, None if day else "day")
+    if isinstance(current, datetime):
         moment = at(due, current.time(), clock.zone)
         if not clock.is_past(moment):
-            return Change(moment, "time")
-    return Change(due, None)
+            return Change(moment, "time", "time")
+    return Change(due, "time")
 
 
 def read_range(text: str, clock: Clock) -> Range:

@@ -106,14 +106,21 @@ class Statement:
 
 
 class RecordedStatement(Statement):
-    """A statement that changes rows whose history is kept. It carries the metadata of ``history_context``."""
+    """A statement that changes rows whose history is kept. It carries the metadata of ``history_context``.
+
+    ``changes`` says whether it changed a row, if it also returns rows that it did not change.
+    """
+
+    def __init__(self, write: Callable[[UserId], Sql], changes: Callable[[list[Any]], bool] = bool) -> None:
+        super().__init__(write)
+        self._changes = changes
 
     def __call__(self, **values: Any) -> list[tuple[Any, ...]]:
         run = current_run()
         if run:
             run.check_change()
         rows = super().__call__(**values, metadata=current_metadata())
-        if run and rows:
+        if run and rows and self._changes(rows):
             run.note_change()
         return rows
 
