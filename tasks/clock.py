@@ -1,5 +1,6 @@
 """The moment of a call in the person's zone, and what an answer says about it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -11,6 +12,7 @@ from django.utils import timezone
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.dates.zones import Clock, Due, UnknownZone, find_zone
 
+_DAYS = frozenset({"due", "repeat", "completed_on", "created_on"})
 ASK_FOR_ZONE = (
     "The person's time zone is not known, so this is UTC: ask for it, then send it once as time_zone to update_task."
 )
@@ -44,6 +46,22 @@ def _clock_at(minute: datetime, name: str) -> CallClock:
     except UnknownZone as error:
         raise InvalidArguments({"time_zone": str(error).rstrip(".")}) from None
     return CallClock(minute, zone, is_known=bool(name))
+
+
+def has_days(fields: Iterable[str]) -> bool:
+    """Whether one of these fields is for words for days, such as ``due`` or ``tasks.0.due``."""
+    return any(field.rpartition(".")[2] in _DAYS for field in fields)
+
+
+def clock_of_refusal(fields: Iterable[str], own_zone: str, time_zone: object = None) -> dict[str, Any]:
+    """What a refusal of these fields says about the clock: nothing if none of them is for days."""
+    if not has_days(fields):
+        return {}
+    try:
+        clock = clock_of(own_zone, time_zone if isinstance(time_zone, str) else None)
+    except InvalidArguments:
+        clock = clock_of(own_zone)
+    return clock.answer()
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -9,6 +9,7 @@ from tasks.changes.adding import add
 from tasks.changes.finishing import complete_tasks, delete_tasks
 from tasks.changes.given import Given
 from tasks.changes.updating import ANY_CHANGE, update_tasks
+from tasks.clock import clock_of_refusal
 from tasks.lists.services import list_tasks as list_tasks
 from tasks.models import Task
 from tasks.results import TaskAdded, TaskCompleted, TaskDeleted, TaskUpdated
@@ -65,6 +66,7 @@ _NO_ARGUMENTS = {
     scope="tasks:write",
     example={"title": "Call the bank", "due": "friday 9am"},
     needs_scope=_CHATS,
+    refusal_details=clock_of_refusal,
 )
 def add_task(
     *,
@@ -98,6 +100,7 @@ operation(
     read_only=True,
     idempotent=True,
     example={"status": "pending", "due": "..today", "detail": "short"},
+    refusal_details=clock_of_refusal,
 )(list_tasks)
 
 
@@ -144,6 +147,7 @@ def delete_task(
     at_least_one=ANY_CHANGE,
     cleared_alone=("description",),
     no_arguments=_NO_ARGUMENTS,
+    refusal_details=clock_of_refusal,
 )
 def update_task(
     *,

@@ -1,9 +1,7 @@
 """Why a call is refused: one change that a task cannot take, and all that is wrong with a call."""
 
-from tasks.clock import CallClock
+from tasks.clock import CallClock, has_days
 from todo_mcp.core.errors import InvalidArguments
-
-_DAYS = ("due", "repeat")  # fields whose refusal says what the server's clock says
 
 
 class Refused(Exception):
@@ -41,5 +39,4 @@ class Refusals:
         for name, ids in self._tasks.items():
             which = f"task {ids[0]}" if len(ids) == 1 else f"tasks {', '.join(map(str, ids))}"
             fields[name] = f"{fields[name].rstrip('.')} ({which})"
-        names_a_day = any(name.rpartition(".")[2] in _DAYS for name in fields)
-        raise InvalidArguments(fields, **(self._clock.answer() if names_a_day else {}))
+        raise InvalidArguments(fields, **(self._clock.answer() if has_days(fields) else {}))

@@ -7,7 +7,7 @@ from hashlib import blake2s
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tasks.clock import CallClock
+from tasks.clock import CallClock, has_days
 from tasks.lists.arguments import SortName, StatusName
 from tasks.schemas import PriorityName
 from tasks.search import NotAQuery, Query, parse_query
@@ -118,7 +118,7 @@ def read_filters(asked: Asked, clock: CallClock) -> Filters:
     if asked.query:
         filters = filters._replace(query=reader.read_query(asked.query))
     if reader.refused:
-        raise InvalidArguments(reader.refused, **(clock.answer() if reader.refused.keys() != {"query"} else {}))
+        raise InvalidArguments(reader.refused, **(clock.answer() if has_days(reader.refused) else {}))
     if filters.completed_on and filters.status == "pending":
         filters = filters._replace(completed_on=NEVER)
         reader.notes.append("A pending task has no day of completion.")

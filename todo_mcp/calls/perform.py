@@ -27,6 +27,7 @@ from todo_mcp.core.errors import (
     TodoError,
     Unauthenticated,
 )
+from todo_mcp.core.operations import named_user
 from todo_mcp.postgres.connection import database_time
 from todo_mcp.postgres.history import history_context
 from todo_mcp.postgres.operation_run import Condition, OperationRun, Unmet
@@ -85,18 +86,19 @@ class _CallSteps:
         self.user_id: str | None = None
         self._is_counted = False
         self._over_limit: RateLimited | None = None
-        self._invalid: InvalidArguments | None = None
+        self._is_valid = True
         self._arguments: dict[str, Any] = {}
         try:
             self._arguments = call.operation.validate(call.arguments)
-        except InvalidArguments as error:
-            self._invalid = error  # reported only to a caller with a valid token
-        self._target: str | None = self._arguments.pop("user_id", None)
+            self._target: str | None = self._arguments.pop("user_id", None)
+        except InvalidArguments:
+            self._is_valid = False  # reported only to a caller with a valid token
+            self._target = named_user(call.arguments)
         self.task_id: int | None = self._arguments.get("task_id")
 
     def do_with_remembered_token(self, recall: Recall) -> Output | None:
         """Run the operation; its statements check the token too. None if that was not possible and nothing was done."""
-        remembered = recall(self._target) if self._invalid is None else None
+        remembered = recall(self._target) if self._is_valid else None
         if remembered is None:
             return None
         principal, condition = remembered
@@ -126,11 +128,10 @@ class _CallSteps:
         self._count(principal)
         if self._over_limit:
             raise self._over_limit
-        if self._invalid:
+        if not self._is_valid:
             self._admit(principal)
             self.call.operation.check_scopes(self.call.arguments, principal.scopes)
-            self.call.operation.validate(self.call.arguments, principal.scopes)
-            raise self._invalid
+            raise self.call.operation.refusal_for(self.call.arguments, principal.scopes, principal.time_zone)
         return self._operate(principal)
 
     def _count(self, principal: Principal) -> None:

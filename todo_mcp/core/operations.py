@@ -13,7 +13,7 @@ from keyword import iskeyword
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
 from todo_mcp.core.arguments import ADDED_BY_CLIENTS, Id, UserId, is_empty
 from todo_mcp.core.envelope import Output, result_schema
@@ -21,6 +21,8 @@ from todo_mcp.core.errors import InvalidArguments
 
 _GIVEN = frozenset({"user_id", "own_zone"})  # parameters that are not arguments of callers
 MAX_FIELDS = 20  # invalid arguments that one error names
+
+_USER_ID: TypeAdapter[str] = TypeAdapter(UserId)
 
 REGISTRY: dict[str, "Operation"] = {}  # the tools: exactly five
 RESOURCES: dict[str, "Operation"] = {}  # operations that only REST offers
@@ -41,6 +43,7 @@ class Operation:
     cleared_alone: tuple[str, ...] = ()
     needs_scope: Mapping[str, str] = field(default_factory=dict)
     no_arguments: Mapping[str, str] = field(default_factory=dict)
+    refusal_details: Callable[[Mapping[str, str], str, object], Mapping[str, Any]] | None = None
     for_all_users: bool = False
 
     @property
@@ -125,6 +128,17 @@ class Operation:
         """What to use in place of arguments that callers expect, but that are none."""
         return {name: hint for name, hint in self.no_arguments.items() if name in given}
 
+    def refusal_for(self, arguments: Mapping[str, Any], scopes: frozenset[str], own_zone: str) -> InvalidArguments:
+        """The refusal of arguments that are not valid, for a known caller. It names no argument that is hidden."""
+        try:
+            self.validate(arguments, scopes)
+        except InvalidArguments as refusal:
+            if self.refusal_details:
+                fields = refusal.details["fields"]
+                refusal.details |= self.refusal_details(fields, own_zone, arguments.get("time_zone"))
+            return refusal
+        raise AssertionError("these arguments are valid")
+
     def check_scopes(self, arguments: Mapping[str, Any], scopes: frozenset[str]) -> None:
         """Check that a token with these scopes may send these arguments.
 
@@ -173,6 +187,7 @@ def operation(
     cleared_alone: tuple[str, ...] = (),
     needs_scope: Mapping[str, str] | None = None,
     no_arguments: Mapping[str, str] | None = None,
+    refusal_details: Callable[[Mapping[str, str], str, object], Mapping[str, Any]] | None = None,
     for_all_users: bool = False,
     registry: dict[str, Operation] = REGISTRY,
 ) -> Callable[[FunctionT], FunctionT]:
@@ -199,6 +214,8 @@ def operation(
         needs_scope: for an optional argument, the scope that a token needs beside ``scope``. The argument is hidden
             from a token without it.
         no_arguments: for names that callers may expect as arguments, what to use in their place.
+        refusal_details: makes further data for a refusal of invalid arguments. It gets the reason for each of them, the
+            user's time zone, and the argument ``time_zone`` as it was sent.
         for_all_users: the operation reads rows of all users, and gets no ``user_id``. Only a service that may act for
             others may call it.
 
@@ -221,11 +238,20 @@ def operation(
             cleared_alone=cleared_alone,
             needs_scope=needs_scope or {},
             no_arguments=no_arguments or {},
+            refusal_details=refusal_details,
             for_all_users=for_all_users,
         )
         return function
 
     return register
+
+
+def named_user(arguments: Mapping[str, Any]) -> str | None:
+    """The user whom arguments name, which are perhaps not valid. None if they name none, or not in a valid way."""
+    try:
+        return _USER_ID.validate_python(arguments.get("user_id"))
+    except ValidationError:
+        return None
 
 
 def _argument(parameter: str) -> str:

@@ -86,13 +86,39 @@ def test_what_cannot_be_is_refused_by_name_and_nothing_is_stored(
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"due": "asap"}, {"repeat": "sometimes"}, {"due": "3/4", "time_zone": "Asia/Tokyo"}]
+    "arguments",
+    [
+        {"due": "asap"},
+        {"due": 5},
+        {"due": "x" * 101},
+        {"repeat": "sometimes"},
+        {"repeat": ["daily"]},
+        {"due": "3/4", "time_zone": "Asia/Tokyo"},
+        {"due": 5, "time_zone": "Asia/Tokyo"},
+    ],
 )
 def test_the_refusal_of_a_day_says_what_the_clock_says(me: ToolUser, arguments: dict[str, Any]) -> None:
     refusal = me.invalid("add_task", next(iter(arguments)), title="x", **arguments)
     zone = arguments.get("time_zone", "Europe/Berlin")
     now, weekday = ("2026-11-22T01:05+09:00", "Sunday") if zone == "Asia/Tokyo" else (CLOCK["now"], CLOCK["weekday"])
     assert (refusal["now"], refusal["weekday"], refusal["time_zone"]) == (now, weekday, zone)
+
+
+@pytest.mark.parametrize("who", ["person", "service"])
+def test_the_refusal_of_a_day_of_a_wrong_type_has_the_clock_of_every_tool(me: ToolUser, who: str) -> None:
+    caller = me if who == "person" else ToolUser("alice", issue_token(service="chat"), user_id="alice")
+    refusals = [
+        caller.invalid("add_task", "tasks.0.due", tasks=[{"title": "x", "due": 5}]),
+        caller.invalid("update_task", "due", task_id=1, due=5),
+        caller.invalid("list_tasks", "due", due=5),
+        caller.invalid("list_tasks", "completed_on", completed_on=["today"]),
+        caller.invalid("add_task", "due", "time_zone", title="x", due=5, time_zone=5),
+        caller.invalid("add_task", "due", title="x", due=5, time_zone="Mars/Base"),
+    ]
+    for refusal in refusals:
+        assert {name: refusal.get(name) for name in CLOCK} == CLOCK
+        assert "time_zone_unknown" not in refusal
+    assert not caller.invalid("add_task", "priority", title="x", priority=5).keys() & CLOCK.keys()
 
 
 def test_the_limits_themselves_are_accepted(me: ToolUser) -> None:
