@@ -6,7 +6,7 @@ The filter of an UPDATE is its check: it changes no row if the task is another u
 from django.db.models import Model, QuerySet
 
 from tasks.models import Task
-from todo_mcp.postgres.statements import Parameter, Statement, UserId, insert, update, update_changed
+from todo_mcp.postgres.statements import Parameter, Statement, UserId, insert, select, update, update_changed
 
 NOW = Parameter("now")
 
@@ -34,6 +34,7 @@ add_task = insert(
     fields=("user", "title", "description", "conversation", "message", "completed", "created_at", "updated_at"),
 )
 complete_task = update(_pending_task, ["title", "version"], completed=True, completed_at=NOW, updated_at=NOW)
+get_task = select(lambda user: _task(user).values_list("title", "version", "updated_at", "completed", "repeat"))
 delete_task = update(_task, ["title", "version", "repeat", "completed"], deleted_at=NOW, updated_at=NOW)
 update_task: dict[tuple[str, ...], Statement] = {
     names: update_changed(_task, ["title", "version"], names, updated_at=NOW)

@@ -54,13 +54,14 @@ def complete_tasks(given: Given) -> TaskCompleted:
     steps: list[Step] = []
     missing: list[int] = []
     if which.is_only_an_id:  # it is complete already, is not there, or repeats
-        found = statements.read(given.user_id, which.ids())
-        if not found or found[0].deleted_at:
+        found = queries.get_task(user_id=given.user_id, task_id=which.task_id)
+        if not found:
             raise TaskNotFound(which.task_id or 0)
-        if found[0].completed and not found[0].repeat:
-            return _completed_before(found[0])
-        if found[0].completed:
-            steps = work(found)
+        title, version, updated_at, completed, repeat = found[0]
+        if completed and not repeat:
+            return _completed_before(which.task_id or 0, title, version, updated_at)
+        if completed:
+            steps = work(statements.read(given.user_id, which.ids()))
     if not steps:
         steps, missing = _finish(given, which, clock, Pool.COMPLETE, work)
     about_clock, said = clock_part(clock, is_named=names_a_day(steps))
@@ -85,9 +86,9 @@ def complete_tasks(given: Given) -> TaskCompleted:
     return TaskCompleted.of(sentences(text, *said), data)
 
 
-def _completed_before(state: TaskState) -> TaskCompleted:
-    data = brief(state.id, state.title, state.version, state.updated_at)
-    return TaskCompleted.of(f"Task {state.id} was completed before: {one_line(state.title)}. Nothing changed.", data)
+def _completed_before(task_id: int, title: str, version: int, updated_at: datetime) -> TaskCompleted:
+    data = brief(task_id, title, version, updated_at)
+    return TaskCompleted.of(f"Task {task_id} was completed before: {one_line(title)}. Nothing changed.", data)
 
 
 def delete_tasks(given: Given) -> TaskDeleted:
