@@ -1,6 +1,7 @@
 """The moment of a call in the person's zone, and what an answer says about it."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -34,34 +35,38 @@ def clock_of(own_zone: str, time_zone: str | None = None) -> CallClock:
     """The clock in the zone that the call names, else in the person's own, else in UTC.
 
     Raises:
-        InvalidArguments: there is no zone of this name.
+        InvalidArguments: the call names a zone that there is not.
     """
-    return _clock_at(_this_minute(), time_zone or own_zone)
+    minute = _this_minute()
+    try:
+        return _clock_at(minute, time_zone or own_zone)
+    except UnknownZone as error:
+        if time_zone:
+            raise InvalidArguments({"time_zone": str(error).rstrip(".")}) from None
+        return _clock_at(minute, "")  # the rules of today have no such zone any more
 
 
 @lru_cache(maxsize=1024)  # the calls of a minute share the clocks of their zones
 def _clock_at(minute: datetime, name: str) -> CallClock:
-    try:
-        zone = find_zone(name or "UTC")
-    except UnknownZone as error:
-        raise InvalidArguments({"time_zone": str(error).rstrip(".")}) from None
-    return CallClock(minute, zone, is_known=bool(name))
+    return CallClock(minute, find_zone(name or "UTC"), is_known=bool(name))
 
 
 def has_days(fields: Iterable[str]) -> bool:
-    """Whether one of these fields is for words for days, such as ``due`` or ``tasks.0.due``."""
+    """Whether one of these fields takes words for days, such as ``due`` or ``tasks.0.due``."""
     return any(field.rpartition(".")[2] in _DAYS for field in fields)
 
 
 def clock_of_refusal(fields: Iterable[str], own_zone: str, time_zone: object = None) -> dict[str, Any]:
-    """What a refusal of these fields says about the clock: nothing if none of them is for days."""
+    """What a refusal of these fields says about the clock: nothing if none of them takes words for days.
+
+    Args:
+        time_zone: the argument as it was sent. The user's own zone replaces one that there is not.
+    """
     if not has_days(fields):
         return {}
-    try:
-        clock = clock_of(own_zone, time_zone if isinstance(time_zone, str) else None)
-    except InvalidArguments:
-        clock = clock_of(own_zone)
-    return clock.answer()
+    with suppress(InvalidArguments):
+        return clock_of(own_zone, time_zone.strip() if isinstance(time_zone, str) else None).answer()
+    return clock_of(own_zone).answer()
 
 
 def zone_of(name: str) -> ZoneInfo:

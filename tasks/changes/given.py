@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 
 from django.db import transaction
 
-from tasks.clock import CallClock, clock_of
+from tasks.clock import CallClock, clock_of, clock_of_refusal
 from tasks.rows import full
 from tasks.state import TaskState
 from todo_mcp.core.errors import InvalidArguments, VersionConflict
@@ -41,7 +41,11 @@ class Given:
             InvalidArguments: names each of them.
         """
         if wrong := [other for other in self.sent if other != name and other not in allowed]:
-            raise InvalidArguments(dict.fromkeys(wrong, reason))
+            raise self.refusal(dict.fromkeys(wrong, reason))
+
+    def refusal(self, fields: Mapping[str, str]) -> InvalidArguments:
+        """The refusal of these arguments, with the clock if one of them takes words for days."""
+        return InvalidArguments(dict(fields), **clock_of_refusal(fields, self.own_zone, self.get("time_zone")))
 
     @property
     def stores_zone(self) -> bool:

@@ -70,7 +70,7 @@ def _update(given: Given) -> TaskUpdated:
     try:
         changes = with_clear({name: given.sent[name] for name in CHANGES if name in given.sent})
     except Refused as refused:
-        raise InvalidArguments({refused.field: refused.reason}) from None
+        raise given.refusal({refused.field: refused.reason}) from None
     if which.is_only_an_id and "time_zone" not in given.sent and _is_text_only(changes):
         return _update_texts(given.user_id, which.task_id or 0, changes)
     return _update_alike(given, which, changes)

@@ -247,7 +247,7 @@ def operation(
 
 
 def named_user(arguments: Mapping[str, Any]) -> str | None:
-    """The user whom arguments name, which are perhaps not valid. None if they name none, or not in a valid way."""
+    """The user whom the arguments name, also if other arguments are not valid. None if that is not a valid id."""
     try:
         return _USER_ID.validate_python(arguments.get("user_id"))
     except ValidationError:

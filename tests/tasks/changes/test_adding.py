@@ -114,6 +114,9 @@ def test_the_refusal_of_a_day_of_a_wrong_type_has_the_clock_of_every_tool(me: To
         caller.invalid("list_tasks", "completed_on", completed_on=["today"]),
         caller.invalid("add_task", "due", "time_zone", title="x", due=5, time_zone=5),
         caller.invalid("add_task", "due", title="x", due=5, time_zone="Mars/Base"),
+        caller.invalid("add_task", "due", title="x", due=5, time_zone=" europe/berlin "),
+        caller.invalid("update_task", "due", task_id=1, due="none", repeat="every day"),
+        caller.invalid("update_task", "due", tasks=[{"task_id": 1, "title": "x"}], due="today"),
     ]
     for refusal in refusals:
         assert {name: refusal.get(name) for name in CLOCK} == CLOCK

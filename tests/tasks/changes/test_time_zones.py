@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.factories import ConversationFactory, MessageFactory
 from tests.support.tool_user import ToolUser
+from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
 
@@ -24,6 +25,13 @@ def test_the_zone_of_the_call_comes_before_the_persons_own_and_is_not_stored(me:
     moved = me.update(task_id=data["task_id"], due="10am", time_zone="America/New_York")
     assert moved["due"] == "2026-11-22T10:00-05:00"
     assert zone_of(me) == "Europe/Berlin"
+
+
+def test_a_stored_zone_that_there_is_not_any_more_is_as_none(me: ToolUser) -> None:
+    User.objects.update(time_zone="Mars/Base")
+    me.token = issue_token(user_id=me.user_id)
+    for data in (me.add(due="tomorrow"), me.invalid("add_task", "due", title="x", due=5)):
+        assert (data["time_zone"], data["time_zone_unknown"]) == ("UTC", True)
 
 
 def test_without_a_zone_every_answer_that_names_a_day_asks_for_it(nowhere: ToolUser) -> None:
