@@ -1,7 +1,7 @@
 """A task as a statement read it, and as a change will leave it."""
 
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from operator import attrgetter
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -53,7 +53,8 @@ class TaskState:
 
     def set_due(self, due: Due | None) -> None:
         is_moment = isinstance(due, datetime)
-        self.due_at = due if isinstance(due, datetime) else None
+        # In UTC, because the two moments of a repeated hour are never equal to those of another zone (PEP 495).
+        self.due_at = due.astimezone(UTC) if isinstance(due, datetime) else None
         self.due_on = None if is_moment else due
 
     def set_repeat(self, repeat: str, due: Due | None) -> None:

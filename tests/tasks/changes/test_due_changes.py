@@ -109,3 +109,10 @@ def test_a_time_that_is_past_is_read_at_the_moment_of_the_call(me: ToolUser, at:
     task_id = me.add(due=DAY)["task_id"]
     me.invalid("update_task", "due", task_id=task_id, due="tonight")
     assert me.update(task_id=task_id, due="today")["due"] == "2026-11-21"
+
+
+def test_the_same_moment_in_a_repeated_hour_changes_nothing(me: ToolUser) -> None:
+    task_id = me.add(due="2027-10-31T02:30")["task_id"]
+    data = me.update(task_id=task_id, due="2027-10-31T02:30")
+    assert (data["updated_fields"], data["version"]) == ([], 1)
+    assert "undo" not in data
