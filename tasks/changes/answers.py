@@ -23,7 +23,7 @@ _USE_CLEAR = "To empty a field, name it in clear."
 class Step:
     """What a call did to one task. ``follower`` is the next occurrence, which completing it added or found.
 
-    The fields that people know do not change any more.
+    Both states are complete when ``fields`` is first asked for: it is worked out once.
     """
 
     before: TaskState | None

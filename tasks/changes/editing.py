@@ -56,7 +56,7 @@ class Edited:
 
 
 class Foreseen(NamedTuple):
-    """The columns that changes write, with their new values, and the values of others that this depends on."""
+    """What changes write, by column, and what columns of the task must have before for that."""
 
     values: dict[str, Any]
     expected: dict[str, Any]
@@ -87,7 +87,7 @@ def with_clear(sent: dict[str, Any]) -> dict[str, Any]:
 
 
 def foresee(changes: dict[str, Any], clock: Clock) -> Foreseen | None:
-    """What these changes of one task will write, if what they depend on is empty. None if they change nothing then."""
+    """What these changes will write into a task, if what they depend on is empty. None if an empty task refuses."""
     empty = TaskState(title="")
     try:
         edited = edit(empty, changes, clock)

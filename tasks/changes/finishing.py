@@ -61,7 +61,9 @@ def complete_tasks(given: Given) -> TaskCompleted:
         if completed and not repeat:
             return _completed_before(which.task_id or 0, title, version, updated_at)
         if completed:
-            steps = work(statements.read(given.user_id, which.ids()))
+            states = statements.read(given.user_id, which.ids())
+            # Only a task that is still complete: its occurrences are not locked.
+            steps = work([state for state in states if state.completed and state.deleted_at is None])
     if not steps:
         steps, missing = _finish(given, which, clock, Pool.COMPLETE, work)
     about_clock, said = clock_part(clock, is_named=names_a_day(steps))

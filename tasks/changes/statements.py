@@ -95,7 +95,7 @@ def _write_change(user: UserId) -> Sql:
         ["tasks.version"],
     )
     sql = (
-        f"WITH old AS (SELECT {SELECTED} FROM tasks WHERE {of_this_user(of_user)} AND id = %s), "  # noqa: S608
+        f"WITH old AS (SELECT {SELECTED} FROM tasks WHERE {of_this_user(of_user)} AND id = %s::bigint), "  # noqa: S608
         f"changed AS ({update}) SELECT old.*, changed.version FROM old LEFT JOIN changed ON true"
     )
     return sql, [*params, Parameter("task_id"), *update_params]

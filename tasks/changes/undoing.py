@@ -15,6 +15,7 @@ from tasks import undo_names
 from tasks.changes import statements
 from tasks.changes.answers import Step, clock_part, one_line, sentences, tasks_in_words, undo_of
 from tasks.changes.completing import is_open, keep_one_repeating, lock_all
+from tasks.changes.editing import changed_fields
 from tasks.changes.given import Given
 from tasks.changes.working import save_steps
 from tasks.models import SEEN_FIELDS
@@ -170,7 +171,10 @@ def undo(user_id: str, changes: Sequence[Change], states: dict[int, TaskState], 
 
 def _keep_one_of_each_series(user_id: str, steps: Sequence[Step]) -> None:
     """Drop the repeat of a task that opens again if another open task of its series repeats."""
-    opened = [step for step in steps if step.after.repeat and is_open(step.after) and step.fields]
+    pairs = [(step.before, step.after, step) for step in steps if step.before]
+    opened = [
+        step for before, after, step in pairs if after.repeat and is_open(after) and changed_fields(before, after)
+    ]
     if not opened:
         return
     family = {one.id: one for one in lock_all(user_id, [step.after for step in opened])}

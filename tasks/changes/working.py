@@ -7,7 +7,7 @@ of a series, are locked first. All changes of a call are one transaction.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from django.db import transaction
 
@@ -18,6 +18,13 @@ from tasks.state import TaskState
 
 ATTEMPTS = 5  # to save one task without a lock
 ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class ForeseenWork(Protocol[ResultT_co]):
+    """Work on tasks whose new versions are perhaps saved already."""
+
+    def __call__(self, states: list[TaskState], saved: Mapping[int, int] | None = None) -> ResultT_co: ...
 
 
 class Overtaken(Exception):
@@ -44,14 +51,14 @@ def work_on(user_id: str, ids: Sequence[int], work: Callable[[list[TaskState]], 
 
 
 def work_at_once(
-    user_id: str, task_id: int, foreseen: Foreseen, work: Callable[..., ResultT], *, now: datetime
+    user_id: str, task_id: int, foreseen: Foreseen, work: ForeseenWork[ResultT], *, now: datetime
 ) -> ResultT:
     """Read one task, change it as foreseen in the same statement, and work on it.
 
     If the task is not as foreseen, the statement only reads it, and ``work`` saves it.
 
     Args:
-        work: as in ``work_on``. It also gets the new version of the task, by its id, if the task is changed already.
+        work: as in ``work_on``. It also gets the ``saved`` versions for ``save_steps``.
     """
     try:
         return work(*statements.change(user_id, task_id, foreseen.values, foreseen.expected, now))
@@ -60,7 +67,10 @@ def work_at_once(
 
 
 def save_steps(user_id: str, steps: Sequence[Step], saved: Mapping[int, int] | None = None) -> None:
-    """Save the changed tasks, and note their new versions. If there are ``saved`` versions, that is done.
+    """Save the changed tasks, and note their new versions.
+
+    Args:
+        saved: the new versions by the id of the task, if they are in the database already.
 
     Raises:
         Overtaken: one of them has another version now.

@@ -1,10 +1,13 @@
 """Repeating tasks: the first date, the next one, skipping, moving one date or the series, reopening, and the end."""
 
+from contextvars import Context
 from typing import Any
 
 import pytest
 
+from tasks.changes import statements
 from tasks.models import Task
+from tasks.state import TaskState
 from tests.support.tool_user import ToolUser
 from tests.tasks.changes.conftest import At
 
@@ -230,3 +233,22 @@ def test_nobody_else_completes_or_skips(me: ToolUser, other: ToolUser) -> None:
     for tool, change in (("complete_task", {}), ("update_task", {"due": "skip"}), ("update_task", {"reopen": True})):
         other.refused(tool, "task_not_found", task_id=task_id, **change)
     assert open_dates(me) == ["2026-11-21"]
+
+
+def test_a_task_that_opens_while_its_completion_is_sent_again_is_completed_with_its_next(
+    me: ToolUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = me.add(repeat="every day")["task_id"]
+    second = me.complete(task_id=first)["next"]["task_id"]
+    read = statements.read
+
+    def read_late(*arguments: Any, **options: Any) -> list[TaskState]:
+        monkeypatch.undo()
+        Context().run(me.update, task_id=first, reopen=True)
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(statements, "read", read_late)
+    third = me.complete(task_id=first)["next"]["task_id"]
+    assert [me.row(one)["completed"] for one in (first, third)] == [True, False]
+    assert me.row(second)["deleted_at"]
+    assert third > second

@@ -8,6 +8,7 @@ from django.db import connection
 
 from tasks.models import Task, TaskEvent
 from tasks.services import restore_task
+from tests.support.tool_calls import everything_of
 from tests.support.tool_user import ToolUser
 from todo_mcp.auth.tokens import issue_token
 
@@ -203,6 +204,17 @@ def test_nothing_stands_beside_undo(me: ToolUser, ids: list[int], beside: dict[s
     name = me.add()["undo"]
     me.invalid("update_task", *beside, undo=name, **beside)
     assert me.undo(name, reopen=False, title="", tags=[], task_id=0)["tasks"]
+
+
+def test_an_undo_that_can_change_nothing_has_no_undo(me: ToolUser) -> None:
+    first = me.add(repeat="every day")["task_id"]
+    second = me.complete(task_id=first)["next"]["task_id"]
+    name = me.update(task_id=second, clear=["repeat"])["undo"]
+    me.update(task_id=first, reopen=True)
+    before = everything_of(me.user_id)
+    # The series has one open task that repeats already, so the repeat does not come back.
+    assert "undo" not in me.undo(name)
+    assert everything_of(me.user_id) == before
 
 
 def test_a_purged_task_is_a_conflict_without_a_title(me: ToolUser, ids: list[int]) -> None:
