@@ -94,11 +94,12 @@ class _Writer:
     def _add_narrow(self) -> None:
         limit = READ_MAX if self.sorts_trash else self.narrow_max + 1
         guard = ""
-        if self.may_overflow:  # the index alone tells whether they are few
+        many = f"many AS MATERIALIZED (SELECT count(*) AS n, count(*) > {self.narrow_max} AS yes FROM {{}})"
+        # An index has all that is needed, so it is read once. Otherwise it first tells whether the tasks are few.
+        is_covered = self.shape.due == "span" and not any(self._rest(scan) for scan in self.narrow)
+        if self.may_overflow and not is_covered:
             rows = _union(f"({scan.ids('t.id', f'(SELECT {limit})')})" for scan in self.narrow)
-            rows = f"SELECT FROM ({rows}) t LIMIT (SELECT {limit})"
-            many = f"SELECT count(*) AS n, count(*) > {self.narrow_max} AS yes FROM ({rows}) t"
-            self.ctes.append(f"many AS MATERIALIZED ({many})")
+            self.ctes.append(many.format(f"(SELECT FROM ({rows}) t LIMIT (SELECT {limit})) t"))
             guard = " AND NOT (SELECT yes FROM many)"
         parts = []
         for scan in self.narrow:
@@ -108,6 +109,8 @@ class _Writer:
                 f"SELECT {columns}, ({is_ok}) IS TRUE AS ok FROM ({scan.rows(f'(SELECT {limit})', guard=guard)}) t"
             )
         self.ctes.append(f"narrow AS MATERIALIZED (SELECT * FROM ({_union(parts)}) t LIMIT (SELECT {limit}))")
+        if self.may_overflow and is_covered:
+            self.ctes.append(many.format("narrow"))
 
     def _needed(self) -> list[str]:
         """The columns of ``narrow`` that the page needs. PostgreSQL reads the index alone if that has them all."""
