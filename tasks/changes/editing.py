@@ -129,6 +129,8 @@ def edit(before: TaskState, changes: dict[str, Any], clock: Clock) -> Edited:
         _edit_due(edited, changes["due"], clock, with_repeat="repeat" in changes)
     if "repeat" in changes:
         _edit_repeat(edited, changes["repeat"], clock, due_was_sent="due" in changes)
+    if "time" in changes.get("clear", ()) and after.due_at:
+        raise Refused("clear", "names time, and due or repeat of this call has one; send one of the two")
     return edited
 
 

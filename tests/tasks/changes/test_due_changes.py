@@ -92,6 +92,18 @@ def test_clearing_the_time_makes_a_moment_a_day_and_clearing_due_ends_the_repeat
     assert (data["updated_fields"], me.row(task_id)["repeat"]) == (["due", "repeat"], "")
 
 
+@pytest.mark.parametrize("change", [{"due": "tomorrow 10am"}, {"due": "9am"}, {"repeat": "every day at 8am"}])
+@pytest.mark.parametrize("due", [None, DAY, MOMENT])
+def test_a_time_is_not_cleared_by_the_call_that_sets_it(me: ToolUser, due: str | None, change: dict[str, str]) -> None:
+    task_id = me.add(due=due)["task_id"]
+    me.invalid("update_task", "clear", task_id=task_id, clear=["time"], **change)
+
+
+def test_a_new_day_and_a_cleared_time_go_together(me: ToolUser) -> None:
+    task_id = me.add(due=MOMENT)["task_id"]
+    assert me.update(task_id=task_id, due="2026-12-01", clear=["time"])["due"] == "2026-12-01"
+
+
 def test_many_tasks_move_each_from_its_own_day(me: ToolUser) -> None:
     ids = [me.add(due=due)["task_id"] for due in (DAY, None, MOMENT)]
     data = me.update(task_ids=[*ids, 99], due="+1 day")
