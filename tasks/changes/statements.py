@@ -83,6 +83,7 @@ def _write_save(user: UserId) -> Sql:
 
 
 def _write_change(user: UserId) -> Sql:
+    """``jsonb_populate_record`` makes the row with the values of the JSON. If the row had them, it is the same."""
     of_user, params = user_sql(user)
     columns = ", ".join(SEEN_FIELDS)
     update, update_params = with_returning(
@@ -136,7 +137,7 @@ def change(
 
     Args:
         values: the new values of columns.
-        expected: the values that other columns, or the same, must have.
+        expected: the values that columns must have before.
 
     Returns:
         The task as it was, if it is there, and its new version, if it changed.
