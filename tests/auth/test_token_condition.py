@@ -220,6 +220,8 @@ VALUES: dict[str, Any] = {
     "terms": ["milk"],
     "state": "all",
     "title_only": True,
+    "values": '{"title": "y"}',
+    "expected": "{}",
 }
 
 
