@@ -14,7 +14,8 @@ from tests.support.tool_calls import TOOLS
 from todo_mcp.core.arguments import Id, Integer, Text
 from todo_mcp.core.envelope import Output
 from todo_mcp.core.errors import InvalidArguments
-from todo_mcp.core.operations import MAX_FIELDS, REGISTRY, RESOURCES, Operation, operation
+from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation, operation
+from todo_mcp.core.validation import MAX_FIELDS
 
 Word = Annotated[str, Text(description="A word.", minimum=1, maximum=10)]
 Count = Annotated[int, Integer(description="How many.", minimum=1, maximum=9)]

@@ -17,6 +17,7 @@ from todo_mcp.auth.rate_limit import check_rate
 from todo_mcp.calls.bearer import Identify, bearer
 from todo_mcp.calls.call import Call
 from todo_mcp.calls.retries import RETRIABLE, TIMED_OUT, retrying, sqlstate_of
+from todo_mcp.core.arguments import named_user
 from todo_mcp.core.envelope import Envelope, Output, failure, success
 from todo_mcp.core.errors import (
     Busy,
@@ -27,7 +28,6 @@ from todo_mcp.core.errors import (
     TodoError,
     Unauthenticated,
 )
-from todo_mcp.core.operations import named_user
 from todo_mcp.postgres.connection import database_time
 from todo_mcp.postgres.history import history_context
 from todo_mcp.postgres.operation_run import Condition, OperationRun, Unmet

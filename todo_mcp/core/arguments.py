@@ -5,10 +5,11 @@ Arguments are validated here, once, before any query. Database constraints repea
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, core_schema
 
 MAX_ID = 2**63 - 1  # the largest bigint of PostgreSQL
@@ -179,3 +180,13 @@ UserId = Annotated[
         description="Only for services.",
     ),
 ]
+
+_USER_ID: TypeAdapter[str] = TypeAdapter(UserId)
+
+
+def named_user(arguments: Mapping[str, Any]) -> str | None:
+    """The user whom the arguments name, also if other arguments are not valid. None if that is not a valid id."""
+    try:
+        return _USER_ID.validate_python(arguments.get("user_id"))
+    except ValidationError:
+        return None

@@ -6,23 +6,20 @@ registry.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from keyword import iskeyword
-from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from todo_mcp.core.arguments import ADDED_BY_CLIENTS, Id, UserId, is_empty
 from todo_mcp.core.envelope import Output, result_schema
 from todo_mcp.core.errors import InvalidArguments
+from todo_mcp.core.validation import plain_schema, printable, reasons_of, without_none
 
 _GIVEN = frozenset({"user_id", "own_zone"})  # parameters that are not arguments of callers
-MAX_FIELDS = 20  # invalid arguments that one error names
-
-_USER_ID: TypeAdapter[str] = TypeAdapter(UserId)
 
 REGISTRY: dict[str, "Operation"] = {}  # the tools: exactly five
 RESOURCES: dict[str, "Operation"] = {}  # operations that only REST offers
@@ -72,7 +69,7 @@ class Operation:
         for name, parameter in inspect.signature(self.function).parameters.items():
             if name not in _GIVEN:
                 required = parameter.default is parameter.empty
-                fields[_argument(name)] = (_without_none(hints[name]), ... if required else parameter.default)
+                fields[_argument(name)] = (without_none(hints[name]), ... if required else parameter.default)
         if not self.for_all_users:
             fields["user_id"] = (UserId, None)  # last, because only a service sends it
         return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
@@ -84,7 +81,7 @@ class Operation:
 
     def input_schema_for(self, scopes: frozenset[str]) -> dict[str, Any]:
         """The input schema for a token with these scopes."""
-        schema = _plain(self.arguments.model_json_schema())
+        schema = plain_schema(self.arguments.model_json_schema())
         for name in self._hidden_from(scopes):
             del schema["properties"][name]
         keywords: dict[str, Any] = {key: schema[key] for key in ("properties", "required") if key in schema}
@@ -93,7 +90,7 @@ class Operation:
     @cached_property
     def output_schema(self) -> dict[str, Any]:
         """JSON Schema of the envelope, for success and for errors."""
-        return _plain(result_schema(self.output))
+        return plain_schema(result_schema(self.output))
 
     def run(self, arguments: Mapping[str, Any], **given: Any) -> Output:
         """Call the function with validated arguments, and with those that it is given: ``user_id``, ``own_zone``."""
@@ -108,7 +105,7 @@ class Operation:
         Raises:
             InvalidArguments: names each invalid argument and says what is allowed.
         """
-        sent = {_printable(name): value for name, value in arguments.items() if name not in ADDED_BY_CLIENTS}
+        sent = {printable(name): value for name, value in arguments.items() if name not in ADDED_BY_CLIENTS}
         given = {name: value for name, value in sent.items() if not self._is_left_out(name, value)}
         cleared = [name for name in self.cleared_alone if sent.get(name) == ""]
         if cleared and given.keys().isdisjoint(self.at_least_one):
@@ -118,7 +115,7 @@ class Operation:
         except ValidationError as error:
             hidden = set() if scopes is None else self._hidden_from(scopes)
             shown = [name for name in self.arguments.model_fields if name not in hidden]
-            raise InvalidArguments(_fields(error, shown) | self._hints(given)) from None
+            raise InvalidArguments(reasons_of(error, shown) | self._hints(given)) from None
         if self.at_least_one and sent.keys().isdisjoint(self.at_least_one):
             reason = f"send at least one change: {', '.join(self.at_least_one)}"
             raise InvalidArguments({self.at_least_one[0]: reason})
@@ -246,14 +243,6 @@ def operation(
     return register
 
 
-def named_user(arguments: Mapping[str, Any]) -> str | None:
-    """The user whom the arguments name, also if other arguments are not valid. None if that is not a valid id."""
-    try:
-        return _USER_ID.validate_python(arguments.get("user_id"))
-    except ValidationError:
-        return None
-
-
 def _argument(parameter: str) -> str:
     """The argument's name of a parameter: `from` for `from_`."""
     name = parameter.removesuffix("_")
@@ -262,61 +251,3 @@ def _argument(parameter: str) -> str:
 
 def _parameter(argument: str) -> str:
     return f"{argument}_" if iskeyword(argument) else argument
-
-
-def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema with its definitions inlined, and without pydantic's titles, which only repeat the names.
-
-    No definition of this project refers to itself, so inlining ends.
-    """
-    definitions = schema.pop("$defs", {})
-
-    def resolve(value: Any) -> Any:
-        if isinstance(value, list):
-            return [resolve(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        definition = definitions[value["$ref"].rsplit("/", 1)[1]] if "$ref" in value else {}
-        inlined = {**definition, **value}
-        if "const" in inlined:  # some clients know only enum
-            inlined["enum"] = [inlined.pop("const")]
-        # Names are titles enough, and descriptions say what the default is. A property of this name is an object.
-        for keyword in ("title", "default", "additionalProperties"):
-            if not isinstance(inlined.get(keyword), dict):
-                inlined.pop(keyword, None)
-        return {key: resolve(inner) for key, inner in inlined.items() if key != "$ref"}
-
-    result: dict[str, Any] = resolve(schema)
-    return result
-
-
-def _without_none(hint: Any) -> Any:
-    """``X`` for ``X | None``: an optional argument may be left out, but is never null."""
-    options = [option for option in get_args(hint) if option is not NoneType]
-    return options[0] if NoneType in get_args(hint) else hint
-
-
-def _printable(name: str) -> str:
-    """An argument's name that is safe to repeat in an answer: escaped to ASCII, at most 64 characters."""
-    return name if name.isascii() and name.isprintable() and len(name) <= 64 else ascii(name)[1:-1][:64]
-
-
-def _fields(error: ValidationError, allowed: Iterable[str]) -> dict[str, str]:
-    """Map each invalid argument to the reason. The commonest messages of pydantic are replaced by plainer ones."""
-    reasons = {
-        "missing": "is required",
-        "string_type": "must be a string",
-        "list_type": "must be a list",
-        "extra_forbidden": f"unknown argument; allowed are {', '.join(allowed)}",
-    }
-    fields = {}
-    for detail in error.errors(include_url=False, include_input=False)[:MAX_FIELDS]:
-        reason = reasons.get(detail["type"], detail["msg"])
-        if detail["type"] == "literal_error":
-            reason = f"must be one of {detail['ctx']['expected']}"
-        elif detail["type"] == "too_long":
-            reason = "must have at most {max_length} entries, and this has {actual_length}".format(**detail["ctx"])
-        elif detail["type"] == "extra_forbidden" and len(detail["loc"]) > 1:
-            reason = "unknown field"  # inside an argument, where the list of allowed arguments does not apply
-        fields[".".join(_printable(str(part)) for part in detail["loc"])] = reason
-    return fields
