@@ -1,6 +1,6 @@
 """The moment of a call in the person's zone, and what an answer says about it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -30,6 +30,10 @@ class CallClock(Clock):
         unknown = {} if self.is_known else {"time_zone_unknown": True}
         return {"now": self.text, "weekday": self.weekday, "time_zone": self.time_zone, **unknown}
 
+    def refusal(self, fields: Mapping[str, str]) -> InvalidArguments:
+        """The refusal of these arguments. It has the clock if one of them takes words for days."""
+        return InvalidArguments(dict(fields), **(self.answer() if _has_days(fields) else {}))
+
 
 def clock_of(own_zone: str, time_zone: str | None = None) -> CallClock:
     """The clock in the zone that the call names, else in the person's own, else in UTC.
@@ -51,7 +55,7 @@ def _clock_at(minute: datetime, name: str) -> CallClock:
     return CallClock(minute, find_zone(name or "UTC"), is_known=bool(name))
 
 
-def has_days(fields: Iterable[str]) -> bool:
+def _has_days(fields: Iterable[str]) -> bool:
     """Whether one of these fields takes words for days, such as ``due`` or ``tasks.0.due``."""
     return any(field.rpartition(".")[2] in _DAYS for field in fields)
 
@@ -62,7 +66,7 @@ def clock_of_refusal(fields: Iterable[str], own_zone: str, time_zone: object = N
     Args:
         time_zone: the argument as it was sent. The user's own zone replaces one that there is not.
     """
-    if not has_days(fields):
+    if not _has_days(fields):
         return {}
     with suppress(InvalidArguments):
         return clock_of(own_zone, time_zone.strip() if isinstance(time_zone, str) else None).answer()

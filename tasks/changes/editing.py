@@ -39,6 +39,8 @@ _SETS = {
     "repeat": ("repeat",),
     "checklist": ("checklist", "add_items", "remove_items", "check", "uncheck"),
 }
+# What a phrase for a due date leaves to the task, as columns.
+_LEFT: dict[str | None, tuple[str, ...]] = {None: (), "time": ("due_at",), "day": ("due_on", "due_at")}
 _seen = attrgetter(*SEEN_FIELDS)
 
 
@@ -218,7 +220,7 @@ def _edit_due(edited: Edited, phrase: str, clock: Clock, *, with_repeat: bool) -
         except NotUnderstood as error:
             raise Refused("due", str(error)) from None
         state.set_due(due)
-        edited.reads |= {"due_at"} if left == "time" else {"due_on", "due_at"} if left else set()
+        edited.reads.update(_LEFT[left])
         if kept:
             edited.notes.append(f"It keeps its {kept}.")
         if state.repeat and not with_repeat:

@@ -1,7 +1,6 @@
 """Why a call is refused: one change that a task cannot take, and all that is wrong with a call."""
 
-from tasks.clock import CallClock, has_days
-from todo_mcp.core.errors import InvalidArguments
+from tasks.clock import CallClock
 
 
 class Refused(Exception):
@@ -39,4 +38,4 @@ class Refusals:
         for name, ids in self._tasks.items():
             which = f"task {ids[0]}" if len(ids) == 1 else f"tasks {', '.join(map(str, ids))}"
             fields[name] = f"{fields[name].rstrip('.')} ({which})"
-        raise InvalidArguments(fields, **(self._clock.answer() if has_days(fields) else {}))
+        raise self._clock.refusal(fields)

@@ -174,5 +174,5 @@ def add(user_id: str, states: Sequence[TaskState], *, conversation_id: int | Non
     return sorted(task_id for task_id, _ in added)  # they were added in this order, so their ids ascend
 
 
-def _json(rows: list[dict[str, Any]] | Mapping[str, Any]) -> str:
-    return to_json(rows).decode()
+def _json(value: object) -> str:
+    return to_json(value).decode()

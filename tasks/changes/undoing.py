@@ -171,9 +171,11 @@ def undo(user_id: str, changes: Sequence[Change], states: dict[int, TaskState], 
 
 def _keep_one_of_each_series(user_id: str, steps: Sequence[Step]) -> None:
     """Drop the repeat of a task that opens again if another open task of its series repeats."""
-    pairs = [(step.before, step.after, step) for step in steps if step.before]
+    # Not by the ``fields`` of a step, which are final: the repeat may change here.
     opened = [
-        step for before, after, step in pairs if after.repeat and is_open(after) and changed_fields(before, after)
+        step
+        for step in steps
+        if step.after.repeat and is_open(step.after) and step.before and changed_fields(step.before, step.after)
     ]
     if not opened:
         return

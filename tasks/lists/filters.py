@@ -7,11 +7,10 @@ from hashlib import blake2s
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tasks.clock import CallClock, has_days
+from tasks.clock import CallClock
 from tasks.lists.arguments import SortName, StatusName
 from tasks.schemas import PriorityName
 from tasks.search import NotAQuery, Query, parse_query
-from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.dates.phrases import NotUnderstood, read_range
 from todo_mcp.dates.words import normalise
 from todo_mcp.dates.zones import Clock, at, show_in_words
@@ -118,7 +117,7 @@ def read_filters(asked: Asked, clock: CallClock) -> Filters:
     if asked.query:
         filters = filters._replace(query=reader.read_query(asked.query))
     if reader.refused:
-        raise InvalidArguments(reader.refused, **(clock.answer() if has_days(reader.refused) else {}))
+        raise clock.refusal(reader.refused)
     if filters.completed_on and filters.status == "pending":
         filters = filters._replace(completed_on=NEVER)
         reader.notes.append("A pending task has no day of completion.")
