@@ -132,6 +132,7 @@ TEMPLATES = [
 STATIC_URL = "/static/"
 _pooler = "transaction" if _database and _database.is_pooled else "none"
 DATABASE_POOLER = env.choice("DATABASE_POOLER", _pooler, ("none", "transaction"))
+ROW_LEVEL_SECURITY = env.choice("ROW_LEVEL_SECURITY", "on", ("on", "off")) == "on"  # see postgres/wall.py
 TRANSACTION_POOLING = DATABASE_POOLER == "transaction"  # then nothing may stay in a PostgreSQL session
 set_libpq_variables(_database)
 DATABASES = {"default": database_settings(_database, data_dir=TODO_DATA_DIR, transaction_pooling=TRANSACTION_POOLING)}

@@ -355,6 +355,9 @@ LANGUAGE sql STABLE SECURITY DEFINER AS $$
         CASE state WHEN 'any' THEN 'updated_at' ELSE 'created_at' END,
         of_user, terms, without, tag, title_only, last_at, last_id, maximum
     ) s WHERE of_user IS NOT NULL  -- null would mean every user
+        -- The role of calls may search only for the user of the call (todo_mcp/postgres/wall.py).
+        AND (of_user = current_setting('app.user_id', true)
+            OR current_setting('role') <> ('calls_of_' || current_database())::name::text)
 $$;
 
 -- The same for operators, over all users and states, the highest id first.
@@ -367,6 +370,7 @@ LANGUAGE sql STABLE SECURITY DEFINER AS $$
         'true', NULL, NULL, terms, without, tag, false, NULL, NULL, maximum
     ) s
 $$;
+REVOKE EXECUTE ON FUNCTION tasks_found_anywhere FROM PUBLIC;
 
 -- Fixed settings. Nobody's search_path reaches the functions of the owner, nor ANALYZE's path the function of the index.
 -- Only the index of words fits the query of tasks_search, whatever the planner expects. And only an index in the order

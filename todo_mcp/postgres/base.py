@@ -10,6 +10,7 @@ from todo_mcp.postgres.connection import Connection, database_time
 from todo_mcp.postgres.greenlets import without_blocking
 from todo_mcp.postgres.prepared import name_uniquely
 from todo_mcp.postgres.traced import TracedConnection, is_wanted, traced
+from todo_mcp.postgres.wall import walled
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -19,6 +20,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = IsolationLevel.READ_COMMITTED
+        conn_params = {**conn_params, "cursor_factory": walled(conn_params["cursor_factory"])}
         connection_class: type[Connection] = Connection
         if is_wanted():
             connection_class = TracedConnection

@@ -15,6 +15,7 @@ from psycopg.abc import RV, PQGen
 from psycopg.waiting import Ready, Wait
 
 from todo_mcp.postgres.greenlets import Work, current_work
+from todo_mcp.postgres.wall import Walled
 
 
 class Stopwatch:
@@ -40,7 +41,9 @@ class Connection(psycopg.Connection[Any]):
     The event loop watches a duplicate of the socket: libpq closes its own when the server is gone, and does not say so.
     """
 
-    bare_cursor_class: type[psycopg.Cursor[Any]] = psycopg.Cursor
+    bare_cursor_class: type[psycopg.Cursor[Any]] = Walled
+    role: bytes | None = None  # of ``postgres.wall``; empty if there is no wall, None if that is not known yet
+    has_prepared_role = False
     _watched: int | None = None  # the duplicate
     _waiting: Work | None = None
     _poll: "select.poll | None" = None

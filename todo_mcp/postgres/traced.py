@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from todo_mcp.postgres.connection import Connection
+from todo_mcp.postgres.wall import Walled
 from todo_mcp.telemetry.tracing import is_configured, statement
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def traced(cursor: type["psycopg.Cursor[Any]"]) -> type["psycopg.Cursor[Any]"]:
 
 
 class TracedConnection(Connection):
-    bare_cursor_class = traced(psycopg.Cursor)
+    bare_cursor_class = traced(Walled)
 
     def commit(self) -> None:
         with _observed("COMMIT", self):

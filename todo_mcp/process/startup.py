@@ -15,6 +15,7 @@ from django.core.management.base import CommandError
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from todo_mcp.postgres import wall
 from todo_mcp.process import server
 from todo_mcp.process.commands import database_errors
 from todo_mcp.process.workers import run
@@ -82,6 +83,23 @@ def share_connections(workers: int) -> None:
             maximum,
         )
         settings.DATABASE_CONNECTIONS = share
+
+
+def check_wall() -> None:
+    """Warn if the database does not keep users apart.
+
+    Refuse to serve if the login is not the owner of the tables: it would see no rows.
+    """
+    with database_errors():
+        problem = wall.problem()
+        hides_all = wall.binds_login()
+    if hides_all:
+        raise CommandError(
+            "The login of DATABASE_URL does not own the tables, so row-level security hides every row from it. "
+            "Grant it the role that owns them, or set ROW_LEVEL_SECURITY=off and run `manage.py migrate` as the owner."
+        )
+    if problem:
+        logger.warning("%s %s", wall.MISSING, problem)
 
 
 def serve(sockets: list[socket.socket], *, workers: int) -> NoReturn:

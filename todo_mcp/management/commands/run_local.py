@@ -25,6 +25,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Prepared the database: {applied} migrations.")
         access = make_run.ensure_access()
         startup.share_connections(workers=1)
+        startup.check_wall()
         self.stdout.write(make_run.instructions(access))
         self.stdout.flush()
         startup.serve(sockets, workers=1)

@@ -1,7 +1,7 @@
 """Migrations that go on while others use the tables."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -37,12 +37,16 @@ class WhenFree(SeparateDatabaseAndState):
 def _when_free(schema_editor: Any, alter: Callable[[Any], None]) -> None:
     with schema_editor.connection.schema_editor(collect_sql=True, atomic=False) as writer:
         alter(writer)
+    execute_when_free(schema_editor.connection, writer.collected_sql)
+
+
+def execute_when_free(connection: Any, statements: Iterable[str]) -> None:
+    """Execute statements that need a table alone, as ``WhenFree`` does. They are one transaction."""
     for _ in range(ATTEMPTS):
         try:
-            with transaction.atomic(schema_editor.connection.alias):
-                schema_editor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}")
-                for statement in writer.collected_sql:
-                    schema_editor.execute(statement, None)
+            with transaction.atomic(connection.alias), connection.cursor() as cursor:
+                for statement in (f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}", *statements):
+                    cursor.execute(statement, None)
             return
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from todo_mcp.core.errors import Busy, Unauthenticated
 from todo_mcp.core.token_rules import TokenRule
+from todo_mcp.postgres import wall
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe_error
 from todo_mcp.telemetry.metrics import exposition
@@ -41,16 +42,22 @@ async def healthz(request: Request) -> Response:
 
 
 def readyz(gate: DatabaseGate) -> Endpoint:
-    """Ready: not draining, the database answers, every migration is applied. Otherwise 503 with the reason."""
+    """Ready: not draining, the database answers, every migration is applied. Otherwise 503 with the reason.
+
+    The body also says if the server works without row-level security.
+    """
     migrated = False
+    body = "ready\n"
 
     def problem() -> str:
-        nonlocal migrated
+        nonlocal migrated, body
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         if not migrated:  # checked until all are applied; nobody reverts a migration under a running server
             executor = MigrationExecutor(connection)
             migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+            if wall.problem():
+                body = f"ready\n{wall.MISSING}\n"
         return "" if migrated else "migrations are not applied"
 
     async def endpoint(request: Request) -> Response:
@@ -63,7 +70,7 @@ def readyz(gate: DatabaseGate) -> Endpoint:
         except DatabaseError as error:
             logger.warning("not ready", extra=describe_error(error))
             reason = "database out of reach"
-        return PlainTextResponse(f"{reason}\n", 503) if reason else PlainTextResponse("ready\n")
+        return PlainTextResponse(f"{reason}\n", 503) if reason else PlainTextResponse(body)
 
     return endpoint
 
