@@ -10,6 +10,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from todo_mcp.postgres.wall import behind_wall
+
 READ_MAX = 1_300  # entries of one index or rows of one table: enough for a total, a page, and some more
 SORTED_MAX = 100  # rows, by PostgreSQL's estimate
 
@@ -23,10 +25,13 @@ _PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _MODES = ("force_custom_plan", "force_generic_plan")
 
 
-def complaints(work: Callable[[], Any], read_max: int = READ_MAX, sorted_max: int = SORTED_MAX) -> list[str]:
+def complaints(
+    work: Callable[[], Any], read_max: int = READ_MAX, sorted_max: int = SORTED_MAX, *, user_id: str | None = None
+) -> list[str]:
     """Problems in how PostgreSQL executes the work: a table read from end to end, too many rows read, rows sorted.
 
-    The work is done twice and rolled back, in the caller's transaction.
+    The work is done twice and rolled back, in the caller's transaction. It is done behind the wall of the user, if one
+    is given. A policy can change a plan.
     """
     problems: dict[str, None] = {}
     connection.queries_log.clear()  # when it is full, Django warns
@@ -34,13 +39,14 @@ def complaints(work: Callable[[], Any], read_max: int = READ_MAX, sorted_max: in
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
             before = _read(cursor)
-            with CaptureQueriesContext(connection) as captured:
+            with CaptureQueriesContext(connection) as captured, behind_wall(user_id):
                 work()
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # includes the checks that the commit would make
             after = _read(cursor)
             problems |= dict.fromkeys(_excess(before, after, read_max))
-            for query in captured.captured_queries:
-                problems |= dict.fromkeys(_sorts(cursor, query["sql"] or "", sorted_max))
+            with behind_wall(user_id):
+                for query in captured.captured_queries:
+                    problems |= dict.fromkeys(_sorts(cursor, query["sql"] or "", sorted_max))
             transaction.set_rollback(True)
     return list(problems)
 

@@ -28,7 +28,7 @@ from todo_mcp.postgres import wall
 from todo_mcp.postgres.wall import _GRANTS, OWNERS, behind_wall
 from todo_mcp.users.models import User
 
-DATA = [table for table, column in OWNERS.items() if column == "user_id"]
+DATA = [table for table in OWNERS if table != "users"]
 KEY = "key-of-bob"
 VOLATILE = {"task_id", "id", "created_at", "updated_at", "completed_at", "undo", "now", "request_id"}
 

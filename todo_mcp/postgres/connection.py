@@ -43,7 +43,6 @@ class Connection(psycopg.Connection[Any]):
 
     bare_cursor_class: type[psycopg.Cursor[Any]] = Walled
     role: bytes | None = None  # of ``postgres.wall``; empty if there is no wall, None if that is not known yet
-    has_prepared_role = False
     _watched: int | None = None  # the duplicate
     _waiting: Work | None = None
     _poll: "select.poll | None" = None

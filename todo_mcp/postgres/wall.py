@@ -10,7 +10,7 @@ Both statements go in one message: one round trip and one transaction. Then a po
 
 from contextvars import ContextVar
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from django.conf import settings
@@ -26,6 +26,7 @@ from todo_mcp.postgres.upkeep.migrating import execute_when_free
 
 _DATA = ("tasks", "task_events", "task_tags", "conversations", "messages", "idempotency_keys")
 OWNERS = {**dict.fromkeys(_DATA, "user_id"), "users": "id"}  # tables, and the column that says whose a row is
+_USER = "current_setting('app.user_id', true)"
 _TOKENS = "oauth2_provider_accesstoken"  # it has no policy: a service token has no user
 _GRANTS = (
     f"SELECT, INSERT, UPDATE, DELETE ON {', '.join(_DATA)}",
@@ -39,7 +40,7 @@ MISSING = "The database does not keep users apart: row-level security is not in 
 # Roles belong to the whole cluster, so the name contains the database's. The search of tasks knows this name too.
 _ROLE = "('calls_of_' || current_database())::name"
 _TAKE_ROLE = b"SELECT set_config('role', $1, true), set_config('app.user_id', $2, true)"
-_NAME = b"take_role"  # of that statement, if it is prepared
+_KEY = (_TAKE_ROLE, (0, 0))  # of that statement among psycopg's prepared ones; a rollback removes all of them
 _TURN = "PERFORM pg_advisory_xact_lock(hashtext('todo_mcp.postgres.wall'))"  # two migrations may run at once
 
 
@@ -114,8 +115,8 @@ def raise_wall() -> str:
             if not isinstance(error.__cause__, InsufficientPrivilege):
                 raise
             return problem()
-    for table, column in OWNERS.items():
-        execute_when_free(connection, [_policy(table, column) if settings.ROW_LEVEL_SECURITY else _no_policy(table)])
+    for table in OWNERS:
+        execute_when_free(connection, [_policy(table) if settings.ROW_LEVEL_SECURITY else _no_policy(table)])
     connection.connection.role = None  # it may be another one now
     return problem()
 
@@ -146,12 +147,18 @@ def _grants(privilege: str) -> str:
     """
 
 
-def _policy(table: str, column: str) -> str:
+def _policy(table: str) -> str:
+    """The planner uses a mere comparison with an index, and expects it to hold for few rows.
+
+    That is right for tables that are read by user. Pages of messages are read by conversation, and CASE says nothing.
+    """
+    column = OWNERS[table]
+    is_own = f"CASE {column} WHEN {_USER} THEN true END" if table == "messages" else f"{column} = {_USER}"
     sql = f"""
     DO $$ BEGIN
         {_TURN};
         IF NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = '{table}'::regclass AND polname = 'own_rows') THEN
-            CREATE POLICY own_rows ON {table} USING ({column} = current_setting('app.user_id', true));
+            CREATE POLICY own_rows ON {table} USING ({is_own});
         END IF;
         IF NOT (SELECT relrowsecurity FROM pg_class WHERE oid = '{table}'::regclass) THEN
             ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
@@ -247,17 +254,19 @@ class Walled(_Cursor):
 
     def _take_role(self, *, may_prepare: bool) -> int:
         """Returns the number of messages that PostgreSQL will answer."""
-        pgconn, connection = self._pgconn, cast(Any, self._conn)  # of postgres.connection, which imports this module
-        if not may_prepare:
-            pgconn.send_query_params(_TAKE_ROLE, self._behind)
+        prepared = self._conn._prepared
+        if not may_prepare or prepared.prepare_threshold is None:
+            self._pgconn.send_query_params(_TAKE_ROLE, self._behind)
             return 1
-        if connection.has_prepared_role:
-            pgconn.send_query_prepared(_NAME, self._behind)
-            return 1
-        pgconn.send_prepare(_NAME, _TAKE_ROLE)
-        pgconn.send_query_prepared(_NAME, self._behind)
-        connection.has_prepared_role = True
-        return 2
+        is_new = _KEY not in prepared._names
+        if is_new:
+            name = prepared._names[_KEY] = b"take_role_%d" % prepared._prepared_idx  # see ``prepared.name_uniquely``
+            self._pgconn.send_prepare(name, _TAKE_ROLE)
+        else:
+            name = prepared._names[_KEY]
+            prepared._names.move_to_end(_KEY)
+        self._pgconn.send_query_prepared(name, self._behind)
+        return 2 if is_new else 1
 
     def _answers(self, number: int) -> PQGen[list[list[PGresult]]]:
         """The results of each message. An error of the commit, after the last, comes at the Sync."""
@@ -279,14 +288,12 @@ class _WalledText(_Cursor):
     """The same for Django's cursors, which write the parameters into the text of the statement."""
 
     def _execute_send(self, query: Any, **options: Any) -> None:
+        text = query.query
         if self._behind:
-            role, user = map(pq.Escaping(self._pgconn).escape_literal, self._behind)
-            query.query = b"SELECT set_config('role', %s, true), set_config('app.user_id', %s, true);%s" % (
-                role,
-                user,
-                query.query,
-            )
+            literals = tuple(map(pq.Escaping(self._pgconn).escape_literal, self._behind))
+            query.query = b"SELECT set_config('role', %s, true), set_config('app.user_id', %s, true);" % literals + text
         super()._execute_send(query, **options)
+        query.query = text  # for the log of queries
 
     def _set_results(self, results: list[PGresult]) -> None:
         super()._set_results(results[1:] if self._behind else results)
