@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, models
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, ProgrammingError, connections, models
 from django.db.models.expressions import Expression, RawSQL, Subquery
 from django.db.models.lookups import Exact
 from django.db.models.sql import InsertQuery, UpdateQuery
@@ -21,6 +21,8 @@ from todo_mcp.postgres.prepared import CHANGED, LOST, preparing
 
 Sql = tuple[str, Sequence[Any]]  # with a %s for each parameter, and the parameters
 
+# An INSERT for the user NULL, without the wall and with it.
+_OF_NO_USER = (psycopg.errors.NotNullViolation, psycopg.errors.InsufficientPrivilege)
 _METADATA = "pghistory.context_metadata"  # the setting from which pghistory's triggers read who makes a change
 
 
@@ -90,8 +92,8 @@ class Statement:
             raise Unmet  # the statement does not use the user's id, so it cannot carry the condition
         try:
             rows = _fetch(sql.text, sql.values(values, condition.values))
-        except IntegrityError as error:
-            if isinstance(error.__cause__, psycopg.errors.NotNullViolation):  # an INSERT for the user NULL
+        except (IntegrityError, ProgrammingError) as error:
+            if isinstance(error.__cause__, _OF_NO_USER):
                 raise Unmet from None
             raise
         condition.is_met = bool(rows)
