@@ -19,7 +19,7 @@ SAFE = {
 }
 SOURCE = (ROOT / "todo_mcp" / "settings.py").read_text()
 VARIABLES = sorted(set(re.findall(r'(?:env|addresses|mail|origins)\.\w+\(\s*"([A-Z_]+)"', SOURCE)))
-SECRETS = ("DATABASE_URL", "SECRET_KEY", "EMAIL_URL", "METRICS_TOKEN", "JWT_ISSUERS")
+SECRETS = ("DATABASE_URL", "SECRET_KEY", "EMAIL_URL", "METRICS_TOKEN", "SCIM_TOKEN", "JWT_ISSUERS")
 WORD = "kqzxj"  # in a value; no error shows it if the variable is a secret
 UGLY = [
     "",

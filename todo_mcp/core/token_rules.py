@@ -37,5 +37,6 @@ class TokenRule(StrEnum):
     JWT_REPLAYED = "jwt_replayed"
 
     METRICS_TOKEN = "metrics_token"  # noqa: S105 (a name, not a token)
+    SCIM_TOKEN = "scim_token"  # noqa: S105 (a name, not a token)
     OAUTH_CLIENT = "oauth_client"
     NOT_A_SERVICE = "not_a_service"

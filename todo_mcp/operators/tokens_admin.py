@@ -198,7 +198,9 @@ class TokenAdmin(BaseAdmin):
         """Who decided that there is this token: an identity provider, the person, or an operator."""
         if assertion := getattr(token, "assertion", None):
             return isolated(assertion.issuer)
-        is_self_registered = token.application and token.application.registration_source != Application.RegistrationSource.MANUAL
+        is_self_registered = (
+            token.application and token.application.registration_source != Application.RegistrationSource.MANUAL
+        )
         return "consent" if is_self_registered else "an operator"
 
     @admin.display(description="last used")
