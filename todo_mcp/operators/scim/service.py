@@ -18,7 +18,6 @@ from scim2_models import (
     ScimProvider,
     ServiceProviderConfig,
     Sort,
-    User,
 )
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
@@ -26,6 +25,7 @@ from scim2_server.service import ScimService
 
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import UserNotFound
+from todo_mcp.operators.scim.person import Person
 from todo_mcp.operators.scim.storage import UserStorage
 from todo_mcp.operators.scim.view import PATH
 
@@ -43,6 +43,7 @@ _CONFIG = ServiceProviderConfig(
         )
     ],
 )
+_USERS = ResourceType(id="User", name="User", endpoint="/Users", schema_=Person.__schema__)
 _POLICY = ScimPolicy(  # as large providers need it
     unknown=ScimPolicy.Unknown.ignore,
     remove_value_as_filter=ScimPolicy.RemoveValue.apply,
@@ -57,7 +58,7 @@ class Service(ScimService):
         return super().resource_location(base_url, resource_type, quote(resource_id, safe="!$&'()*+,=:@"))
 
 
-_handler = ScimHandler(Service(ScimProvider([User], config=_CONFIG, policy=_POLICY)), UserStorage())
+_handler = ScimHandler(Service(ScimProvider([Person], [_USERS], _CONFIG, _POLICY)), UserStorage())
 
 
 def respond(request: HttpRequest) -> HttpResponse:

@@ -12,7 +12,6 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.db.models import QuerySet
 from scim2_models import (
-    Email,
     InvalidFilterException,
     InvalidValueException,
     Meta,
@@ -24,10 +23,10 @@ from scim2_models import (
     SearchRequest,
     UniquenessException,
 )
-from scim2_models import User as ScimUser
 from scim2_models.path import CompareOperator, Comparison
 from scim2_server.storage import ScimStorage, SearchPage
 
+from todo_mcp.operators.scim.person import Email, Person
 from todo_mcp.operators.user_data import delete_user
 from todo_mcp.users.models import User
 from todo_mcp.users.services import adopt_time_zone, create_user, set_active
@@ -119,14 +118,14 @@ def _matching(request: SearchRequest[Any]) -> QuerySet[User]:
     return _people().filter(**{field: node.value}).order_by("pk")
 
 
-def _checked(resource: Resource[Any]) -> ScimUser[Any]:
-    assert isinstance(resource, ScimUser)
+def _checked(resource: Resource[Any]) -> Person:
+    assert isinstance(resource, Person)
     return resource
 
 
-def _to_scim(user: User) -> ScimUser[Any]:
-    emails = [Email(value=user.email, type=Email.Type.work, primary=True)] if user.email else None
-    return ScimUser(
+def _to_scim(user: User) -> Person:
+    emails = [Email(value=user.email, type="work", primary=True)] if user.email else None
+    return Person(
         id=user.pk,
         user_name=user.pk,
         display_name=user.name or None,
@@ -137,20 +136,20 @@ def _to_scim(user: User) -> ScimUser[Any]:
     )
 
 
-def _name(wanted: ScimUser[Any]) -> str:
+def _name(wanted: Person) -> str:
     name = wanted.name
     parts = [name.formatted] if name and name.formatted else [name.given_name, name.family_name] if name else []
     text = wanted.display_name or " ".join(part for part in parts if part)
     return "".join(character for character in text if character.isprintable())
 
 
-def _email(wanted: ScimUser[Any]) -> str:
+def _email(wanted: Person) -> str:
     """The primary address, else the first one."""
     emails = sorted(wanted.emails or (), key=lambda email: not email.primary)
     return str(emails[0].value or "") if emails else ""
 
 
-def _apply_state(user_id: str, wanted: ScimUser[Any]) -> None:
+def _apply_state(user_id: str, wanted: Person) -> None:
     """Store ``active`` if it is given, and the time zone if the person has chosen none."""
     if wanted.active is not None:
         set_active(user_id=user_id, active=wanted.active)
