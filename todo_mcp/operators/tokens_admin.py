@@ -117,7 +117,6 @@ class TokenAdmin(BaseAdmin):
     list_display = ["holder", "name", "scopes", "origin", "issued", "used", "until", "state"]
     list_display_links = ["name"]
     list_filter = [KindFilter, StateFilter, UserFilter]
-    list_select_related = ["application", "assertion"]
     search_fields = ["user__id__startswith", "application__name__icontains"]
     search_help_text = "Start of a user's id, a name, or user:ID"
     ordering = ["-id"]
@@ -139,6 +138,10 @@ class TokenAdmin(BaseAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        tokens: QuerySet[Any] = super().get_queryset(request).select_related("application", "assertion")
+        return tokens
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.readonly_fields if obj else ()
