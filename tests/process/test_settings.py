@@ -160,6 +160,7 @@ def test_production_does_not_start_with_an_unsafe_setting(
         ("PUBLIC_URL", "https://todo.example.com/tasks"),
         ("DATABASE_POOLER", "session"),
         ("PROMETHEUS_MULTIPROC_DIR", "/dev/null/x"),
+        ("SCIM_TOKEN", "x" * 31),
     ],
 )
 def test_a_value_that_is_not_allowed_stops_the_start_in_any_environment(
