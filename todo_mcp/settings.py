@@ -45,6 +45,7 @@ RATE_LIMIT = env.integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls per minute, use
 DRAIN_SECONDS = env.integer("DRAIN_SECONDS", 0, 0, 300)
 CONVERSATION_DAYS = env.integer("CONVERSATION_DAYS", 0, 0, 36_500)  # days without activity until purge; 0: never
 METRICS_TOKEN = env.token("METRICS_TOKEN")
+SCIM_TOKEN = env.token("SCIM_TOKEN", least=32)
 BODY_MAX = 256 * 1024
 CONVERSATION_BODY_MAX = 4 * 1024 * 1024  # one message may have 100,000 characters, 12 bytes each when escaped
 PAGE_BODY_MAX = 128 * 1024  # a form of the admin or of sign-in, which anyone may send

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
+from todo_mcp.operators.scim.view import scim
 from todo_mcp.transports.http.resources import ReadOnly, UnknownView
 
 admin.autodiscover()
@@ -30,5 +31,6 @@ urlpatterns = [
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
     path("api", UnknownView.as_view()),
     re_path("^api/", UnknownView.as_view()),
+    re_path("^scim/v2(?:/|$)", scim),
     path("", include("todo_mcp.auth.oauth.urls")),
 ]

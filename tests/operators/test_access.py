@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
-from oauth2_provider.models import AccessToken
+from oauth2_provider.models import AccessToken, Application, set_token_value
 
 from tests.support.factories import TaskFactory, UserFactory
 from tests.support.operators import LISTS, act, sign_in, staff_with
-from todo_mcp.auth.tokens import find_token
+from todo_mcp.auth.models import UsedAssertion
+from todo_mcp.auth.tokens import NEVER, find_token, issue_token
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -93,3 +94,20 @@ def test_a_users_page_links_to_their_tasks_conversations_and_tokens(client: Clie
     page = client.get(f"{LISTS['users']}a_26b_2Fc d/change/").content.decode()
     for name in ("tasks", "conversations", "tokens"):
         assert f"{LISTS[name]}?user=a%26b%2Fc+d" in page
+
+
+def test_the_list_of_tokens_says_who_granted_each(client: Client) -> None:
+    owner = User.objects.get(pk="operator")
+    issue_token(user_id=owner.pk, name="laptop")
+    registered = Application.objects.create(name="Assistant", registration_source=Application.RegistrationSource.DCR)
+    for token in ("consented", "asserted"):
+        record = AccessToken(user=owner, application=registered, scope="tasks:read", expires=NEVER)
+        set_token_value(record, token)
+        record.save()
+    UsedAssertion.objects.create(
+        checksum="x", issuer="https://login.example.com/", access_token=record, kept_until=NEVER
+    )
+    page = client.get(LISTS["tokens"]).content.decode()
+    for origin in ("an operator", "consent", "https://login.example.com/"):
+        assert origin in page
+    assert "https://login.example.com/" in client.get(f"{LISTS['tokens']}{record.pk}/change/").content.decode()

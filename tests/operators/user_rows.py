@@ -27,7 +27,8 @@ LATER = timezone.now() + timedelta(days=1)
 # No row belongs to a user: tables of Django and its migrations, call counts, and rows that depend on another table.
 UNOWNED_TABLES = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
 UNOWNED_TABLES |= {"call_statistics", "pghistory_context", "axes_accessattemptexpiration", "token_uses"}
-UNOWNED_TABLES |= {"used_codes", "refresh_token_successors"}  # hashes of codes; ids of refresh tokens
+UNOWNED_TABLES |= {"used_codes", "used_assertions"}  # hashes
+UNOWNED_TABLES |= {"refresh_token_successors"}  # ids of refresh tokens
 
 
 def fill(user: User, operator: User) -> None:

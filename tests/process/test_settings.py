@@ -19,7 +19,7 @@ SAFE = {
 }
 SOURCE = (ROOT / "todo_mcp" / "settings.py").read_text()
 VARIABLES = sorted(set(re.findall(r'(?:env|addresses|mail|origins)\.\w+\(\s*"([A-Z_]+)"', SOURCE)))
-SECRETS = ("DATABASE_URL", "SECRET_KEY", "EMAIL_URL", "METRICS_TOKEN", "JWT_ISSUERS")
+SECRETS = ("DATABASE_URL", "SECRET_KEY", "EMAIL_URL", "METRICS_TOKEN", "SCIM_TOKEN", "JWT_ISSUERS")
 WORD = "kqzxj"  # in a value; no error shows it if the variable is a secret
 UGLY = [
     "",
@@ -160,6 +160,7 @@ def test_production_does_not_start_with_an_unsafe_setting(
         ("PUBLIC_URL", "https://todo.example.com/tasks"),
         ("DATABASE_POOLER", "session"),
         ("PROMETHEUS_MULTIPROC_DIR", "/dev/null/x"),
+        ("SCIM_TOKEN", "x" * 31),
     ],
 )
 def test_a_value_that_is_not_allowed_stops_the_start_in_any_environment(

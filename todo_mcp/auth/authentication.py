@@ -9,7 +9,9 @@ from django.db.models import QuerySet, Subquery
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
-from todo_mcp.auth.jwt.tokens import looks_like_jwt, verify
+from todo_mcp.auth.jwt.decoding import looks_like_jwt
+from todo_mcp.auth.jwt.issuers import JwtIssuer
+from todo_mcp.auth.jwt.tokens import verify
 from todo_mcp.auth.principal import Principal
 from todo_mcp.auth.remembered_tokens import RememberedToken, remembered_tokens, remembered_zones
 from todo_mcp.auth.resource import is_audience
@@ -108,15 +110,27 @@ def _of_jwt(token: str, target: str | None) -> Principal:
     if claims.is_service:
         active, zone = _find_user(target) if target else (None, "")
         return Principal(None, claims.client, None, claims.scopes, target_active=active, time_zone=zone)
-    active, zone = _find_user(claims.subject)
-    if active is None and claims.issuer.unknown_subjects == "create":
-        active, zone = _create_user(claims.subject)
+    zone = admit(claims.subject, claims.issuer, claims.time_zone)
+    return Principal(None, claims.client, claims.subject, claims.scopes, time_zone=zone)
+
+
+def admit(subject: str, issuer: JwtIssuer, time_zone: str) -> str:
+    """Check that the person whom an issuer names is an active user; create the user if the issuer may do so.
+
+    Returns the user's time zone. The issuer's ``time_zone`` is stored if the user has none.
+
+    Raises:
+        Unauthenticated: the user is unknown or deactivated.
+    """
+    active, zone = _find_user(subject)
+    if active is None and issuer.unknown_subjects == "create":
+        active, zone = _create_user(subject)
     if not active:
         rule = TokenRule.USER_UNKNOWN if active is None else TokenRule.USER_DEACTIVATED
-        raise Unauthenticated(rule, issuer=claims.issuer.issuer)
-    if claims.time_zone and not zone:
-        zone = adopt_time_zone(user_id=claims.subject, time_zone=claims.time_zone)
-    return Principal(None, claims.client, claims.subject, claims.scopes, time_zone=zone)
+        raise Unauthenticated(rule, issuer=issuer.issuer)
+    if time_zone and not zone:
+        zone = adopt_time_zone(user_id=subject, time_zone=time_zone)
+    return zone
 
 
 def _find_user(user_id: str) -> tuple[bool | None, str]:

@@ -39,6 +39,32 @@ class Successor(models.Model):
         return f"{self.refresh_token_id} after {self.predecessor_id}"
 
 
+class UsedAssertion(models.Model):
+    """An identity assertion that was exchanged for an access token. It works only once.
+
+    The row also says where the token came from, so it stays until both have ended.
+    """
+
+    checksum = models.CharField(
+        primary_key=True, max_length=64, help_text="Hexadecimal SHA-256 of the issuer and the assertion's jti."
+    )
+    issuer = models.TextField()
+    access_token = models.OneToOneField(
+        "oauth2_provider.AccessToken",
+        on_delete=models.SET_NULL,  # after a revocation too, the assertion must not work again
+        null=True,
+        related_name="assertion",
+        swappable=False,
+    )
+    kept_until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "used_assertions"
+
+    def __str__(self) -> str:
+        return self.checksum
+
+
 class ResetRequest(models.Model):
     """A waiting mail for a forgotten password. The address is unverified: anyone may have typed it."""
 

@@ -105,11 +105,13 @@ def check_directory(name: str) -> None:
         raise wrong(name, f"{is_value(value)}, which is not a directory that can be used", "one, like /tmp")
 
 
-def token(name: str) -> str:
-    """A secret that clients send in a header: visible ASCII characters. Or "" if there is none."""
+def token(name: str, least: int = 0) -> str:
+    """A secret that clients send in a header: visible ASCII characters, at least this many. Or "" if there is none."""
     value = text(name)
     if not re.fullmatch("[!-~]*", value):
         raise wrong(name, "has a blank or a character outside of ASCII", "random letters and digits")
+    if value and len(value) < least:
+        raise wrong(name, f"is shorter than {least} characters", f"at least {least} random letters and digits")
     return value
 
 

@@ -31,7 +31,12 @@ class TokenRule(StrEnum):
     JWT_NOT_YET_VALID = "jwt_not_yet_valid"
     JWT_LIFETIME = "jwt_lifetime"
     JWT_PURPOSE = "jwt_purpose"
+    JWT_CLIENT = "jwt_client"
+    JWT_RESOURCE = "jwt_resource"
+    JWT_SCOPE = "jwt_scope"
+    JWT_REPLAYED = "jwt_replayed"
 
     METRICS_TOKEN = "metrics_token"  # noqa: S105 (a name, not a token)
+    SCIM_TOKEN = "scim_token"  # noqa: S105 (a name, not a token)
     OAUTH_CLIENT = "oauth_client"
     NOT_A_SERVICE = "not_a_service"

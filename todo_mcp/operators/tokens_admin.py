@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from oauth2_provider.models import AccessToken
+from oauth2_provider.models import AccessToken, Application
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from todo_mcp.admin_kit.actions import RowAction
@@ -114,17 +114,16 @@ class IssueForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the typ
 @admin.register(AccessToken)
 class TokenAdmin(BaseAdmin):
     form = IssueForm
-    list_display = ["holder", "name", "scopes", "issued", "used", "until", "state"]
+    list_display = ["holder", "name", "scopes", "origin", "issued", "used", "until", "state"]
     list_display_links = ["name"]
     list_filter = [KindFilter, StateFilter, UserFilter]
-    list_select_related = ["application"]
     search_fields = ["user__id__startswith", "application__name__icontains"]
     search_help_text = "Start of a user's id, a name, or user:ID"
     ordering = ["-id"]
     sortable_by = ()
-    readonly_fields = ("holder", "name", "scopes", "issued", "used", "until", "state")
+    readonly_fields = ("holder", "name", "scopes", "origin", "issued", "used", "until", "state")
     add_fieldsets = [(None, {"fields": ["user_id", "name", "scopes", "days"]})]
-    fieldsets = [(None, {"fields": ("holder", "name", "scopes", ("issued", "used"), ("until", "state"))})]
+    fieldsets = [(None, {"fields": ("holder", "name", "scopes", "origin", ("issued", "used"), ("until", "state"))})]
     row_actions = [
         RowAction(
             name="revoke_token",
@@ -139,6 +138,10 @@ class TokenAdmin(BaseAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        tokens: QuerySet[Any] = super().get_queryset(request).select_related("application", "assertion")
+        return tokens
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.readonly_fields if obj else ()
@@ -192,6 +195,16 @@ class TokenAdmin(BaseAdmin):
     @admin.display(description="scopes")
     def scopes(self, token: Any) -> str:
         return ", ".join(token.scope.split())
+
+    @admin.display(description="granted by")
+    def origin(self, token: Any) -> SafeString | str:
+        """Who decided that there is this token: an identity provider, the person, or an operator."""
+        if assertion := getattr(token, "assertion", None):
+            return isolated(assertion.issuer)
+        is_self_registered = (
+            token.application and token.application.registration_source != Application.RegistrationSource.MANUAL
+        )
+        return "consent" if is_self_registered else "an operator"
 
     @admin.display(description="last used")
     def used(self, token: Any) -> SafeString | str:

@@ -69,7 +69,7 @@ _log = LimitedLog()  # of this worker
 
 
 def record_refusal(error: Unauthenticated) -> None:
-    """Count a request whose credentials are refused, and log it. Call this once for each answer with status 401."""
+    """Count a request whose credentials are refused, and log it. Call this once for each refusal."""
     UNAUTHENTICATED.labels(error.rule).inc()
     issuer = {"issuer": error.issuer} if error.issuer else {}
     _log.write("unauthenticated", rule=error.rule, **issuer)

@@ -17,7 +17,8 @@ from oauth2_provider.cimd import CIMDError
 from oauth2_provider.models import AccessToken, Application, RefreshToken
 
 from tests.support.application import Orm
-from tests.support.auth.issuers import key_server
+from tests.support.auth.id_jags import CompanyClient
+from tests.support.auth.issuers import Configure, key_server
 from tests.support.auth.oauth_client import Browser, OAuthClient, answered, connected, register, registered
 from tests.support.caller import Caller
 from todo_mcp.auth.oauth import clients
@@ -82,6 +83,20 @@ async def test_a_common_client_connects_with_its_document(
         tokens = await connected(browser, client)
         assert (await Caller(http, tokens["access_token"]).post("list_tasks")).status_code == 200
         assert (await client.refresh(tokens["refresh_token"])).status_code == 200
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+async def test_a_common_client_signs_in_through_a_company_if_its_document_is_named(
+    browser: Browser, http: httpx2.AsyncClient, served_documents: dict[str, Any], configure: Configure, name: str
+) -> None:
+    document = DOCUMENTS[name]
+    client = CompanyClient(http, document["client_id"], "")
+    configure(id_jag_clients=["*"])
+    assert "the rule jwt_client." in (await client.exchange()).json()["error_description"]
+    configure(id_jag_clients=["*", document["client_id"]])
+    assert (await Caller(http, await client.token()).post("list_tasks")).status_code == 200
+    consented = await connected(browser, OAuthClient(http, document["client_id"], document["redirect_uris"][0]))
+    assert (await Caller(http, consented["access_token"]).post("list_tasks")).status_code == 200
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

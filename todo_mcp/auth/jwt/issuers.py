@@ -44,18 +44,21 @@ class JwtIssuer(BaseModel):
 
     Args:
         issuer: the exact value of ``iss`` (RFC 7519, section 4.1).
-        audience: a value that ``aud`` must contain.
+        audience: a value that ``aud`` must contain. Empty for an issuer of identity assertions alone.
         secret, public_key, jwks_url: exactly one of them. A key set is fetched, and fetched again when keys rotate.
         unknown_subjects: whether the first call of an unknown ``sub`` creates a user.
         scopes: the scopes of a token that has no scope claim.
         act_as_clients: clients (``client_id`` or ``azp``) whose own tokens act for any user, like service tokens.
         max_lifetime: the largest difference of ``exp`` and ``iat``, in seconds; the text may also be a duration.
+        id_jag_clients: clients whose identity assertions (ID-JAG) of this issuer are accepted. ``*`` stands for every
+            client with a secret. A client without a secret must be named.
+        id_jag_tenant: the value of the claim ``tenant`` in these assertions, if the issuer serves several tenants.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     issuer: str = Field(min_length=1)
-    audience: str = Field(min_length=1)
+    audience: str = ""
     family: Literal["HS", "RS", "PS", "ES", "EdDSA"]
     secret: str = ""
     public_key: str = ""
@@ -64,6 +67,8 @@ class JwtIssuer(BaseModel):
     scopes: tuple[str, ...] = ("tasks:read", "tasks:write", "conversations:read", "conversations:write")
     act_as_clients: frozenset[str] = frozenset()
     max_lifetime: int = 3600
+    id_jag_clients: frozenset[str] = frozenset()
+    id_jag_tenant: str = ""
 
     @field_validator("max_lifetime", mode="before")
     @classmethod
@@ -93,6 +98,14 @@ class JwtIssuer(BaseModel):
         if isinstance(url := tidy.get("jwks_url"), str):
             tidy["jwks_url"] = re.sub("^https?://[^/?#@]*", lambda match: match[0].lower(), url, flags=re.IGNORECASE)
         return tidy
+
+    @model_validator(mode="after")
+    def _one_purpose(self) -> Self:
+        if not self.audience and not self.id_jag_clients:
+            raise ValueError("give an audience; only an entry with id_jag_clients may leave it out")
+        if self.id_jag_tenant and not self.id_jag_clients:
+            raise ValueError("id_jag_tenant goes with id_jag_clients")
+        return self
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:

@@ -1,28 +1,21 @@
-"""All checks of JWTs from configured issuers as access tokens (RFC 7519, RFC 8725, RFC 9068, RFC 8693)."""
+"""All checks of JWTs from configured issuers as access tokens (RFC 9068, RFC 8693)."""
 
 import asyncio
-import base64
-import binascii
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import jwt
 from django.conf import settings
 
 from todo_mcp.auth.jwt import key_set
+from todo_mcp.auth.jwt.decoding import check_lifetime, decode, parse_unverified, pending_keys, refusals, type_of
 from todo_mcp.auth.jwt.issuers import JwtIssuer
-from todo_mcp.auth.tokens import ACT_AS, TOKEN_MAX
+from todo_mcp.auth.tokens import ACT_AS
 from todo_mcp.core.errors import Unauthenticated
-from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.core.token_rules import TokenRule
 
 CLIENT_NAME_MAX = 255
-# Seconds
-DELEGATED_LIFETIME_MAX = 300
-LEEWAY = 30
+DELEGATED_LIFETIME_MAX = 300  # seconds
 
-REQUIRED = ["exp", "iat", "sub", "aud", "iss"]
 ACCESS_TYPE = "at+jwt"  # RFC 9068, section 2.1; no other kind of token has this type
 TYPES = frozenset({"jwt", ACCESS_TYPE})  # RFC 7519, section 5.1
 # Claims of ID tokens, logout tokens and sender-constrained tokens. These are not bearer access tokens.
@@ -31,15 +24,6 @@ FOREIGN_CLAIMS = frozenset({"at_hash", "c_hash", "s_hash", "events", "cnf"})
 KIND_CLAIMS = ("typ", "token_use", "token_type")
 ACCESS_KINDS = frozenset({"access", "access_token", "bearer", "jwt", ACCESS_TYPE, "sliding"})
 SCOPE_CLAIMS = ("scope", "scp")  # RFC 8693, section 4.2; Microsoft and Okta use scp
-# The rule behind an error of PyJWT or of the search for a key. The first match counts. Other errors are about claims.
-RULES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], TokenRule], ...] = (
-    (jwt.InvalidSignatureError, TokenRule.JWT_SIGNATURE),
-    (jwt.ExpiredSignatureError, TokenRule.JWT_EXPIRED),
-    (jwt.ImmatureSignatureError, TokenRule.JWT_NOT_YET_VALID),
-    (jwt.InvalidAudienceError, TokenRule.JWT_AUDIENCE),
-    (jwt.DecodeError, TokenRule.JWT_MALFORMED),
-    ((LookupError, jwt.InvalidKeyError, jwt.PyJWKError), TokenRule.JWT_KEY),
-)
 
 
 @dataclass(frozen=True)
@@ -59,24 +43,12 @@ class Claims:
     time_zone: str
 
 
-def looks_like_jwt(token: str) -> bool:
-    """Whether the token has the three parts of a signed JWT (RFC 7515, section 3.1)."""
-    return token.count(".") == 2
-
-
 async def prepare_keys(token: str) -> None:
     """Wait until the keys for this JWT are stored. Call this before taking a place at the gate.
 
     An invalid token is not reported here; ``verify`` refuses it.
     """
-    if not looks_like_jwt(token) or len(token) > TOKEN_MAX or not token.isascii():
-        return
-    try:
-        header, issuer = _parse_unverified(token)
-        _check_header(header, issuer)
-        fetch = issuer.fetch(header)
-    except (Unauthenticated, LookupError, ValueError, TypeError):
-        return
+    fetch = pending_keys(token, TYPES)
     if fetch is not None:
         await asyncio.wait({asyncio.wrap_future(fetch)}, timeout=key_set.TIMEOUT)
 
@@ -88,82 +60,15 @@ def verify(token: str) -> Claims:
         Unauthenticated: the token breaks a rule. The error says which only to the log.
         KeysUnavailable: the issuer's keys could not be fetched.
     """
-    header, issuer = _parse_unverified(token)
-    try:
-        _check_header(header, issuer)
-        claims = jwt.decode(
-            token,
-            issuer.key(header),
-            algorithms=list(issuer.algorithms),
-            audience=issuer.audience,
-            issuer=issuer.issuer,
-            leeway=LEEWAY,
-            options={"require": REQUIRED, "enforce_minimum_key_length": True},
-        )
-        _check_times(claims, issuer)
+    header, issuer = parse_unverified(token)
+    with refusals(issuer):
+        if not issuer.audience:  # only its identity assertions are accepted
+            raise Unauthenticated(TokenRule.JWT_AUDIENCE)
+        claims = decode(token, header, issuer, audience=issuer.audience, types=TYPES)
+        longest = min(issuer.max_lifetime, DELEGATED_LIFETIME_MAX) if "act" in claims else issuer.max_lifetime
+        check_lifetime(claims, longest)
         _check_purpose(header, claims)
         return _to_claims(claims, issuer)
-    except Unauthenticated as error:
-        error.issuer = issuer.issuer
-        raise
-    except (jwt.PyJWTError, ArithmeticError, LookupError, ValueError, TypeError) as error:
-        raise Unauthenticated(_rule_of(error), issuer=issuer.issuer) from error
-
-
-def _rule_of(error: Exception) -> TokenRule:
-    """The rule behind an error of PyJWT, of the key set, or of a claim with a wrong type."""
-    return next((rule for kinds, rule in RULES if isinstance(error, kinds)), TokenRule.JWT_CLAIMS)
-
-
-def _parse_unverified(token: str) -> tuple[dict[str, Any], JwtIssuer]:
-    """The header, and the issuer that the token names. Neither is verified yet.
-
-    Raises:
-        Unauthenticated: the token cannot be parsed, or names no configured issuer.
-    """
-    header, unverified = (_json_part(part) for part in token.split(".")[:2])
-    for issuer in settings.JWT_ISSUERS:
-        if issuer.issuer == unverified.get("iss"):
-            return header, issuer
-    raise Unauthenticated(TokenRule.JWT_ISSUER)
-
-
-def _json_part(part: str) -> dict[str, Any]:
-    """Decode one part of the token to an object. A repeated key is an error here; PyJWT would take the last value."""
-    try:
-        value = parse(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    except (BadJson, binascii.Error) as error:
-        raise Unauthenticated(TokenRule.JWT_MALFORMED) from error
-    if not isinstance(value, dict):
-        raise Unauthenticated(TokenRule.JWT_MALFORMED)
-    return value
-
-
-def _check_header(header: dict[str, Any], issuer: JwtIssuer) -> None:
-    if header.get("alg") not in issuer.algorithms:
-        raise Unauthenticated(TokenRule.JWT_ALGORITHM)
-    if "crit" in header or "b64" in header:
-        raise Unauthenticated(TokenRule.JWT_EXTENSION)  # RFC 7515, section 4.1.11; RFC 7797
-    if _type_of(header) not in TYPES:
-        raise Unauthenticated(TokenRule.JWT_TYPE)
-
-
-def _type_of(header: dict[str, Any]) -> str:
-    """The type in lower case, without the prefix that may be left out (RFC 7515, section 4.1.9)."""
-    kind = header.get("typ", "JWT")
-    return kind.lower().removeprefix("application/") if isinstance(kind, str) else ""
-
-
-def _check_times(claims: dict[str, Any], issuer: JwtIssuer) -> None:
-    """Check what PyJWT does not: the types of the times, and the lifetime."""
-    for name in ("exp", "iat", "nbf"):
-        if name in claims and (isinstance(claims[name], bool) or not isinstance(claims[name], (int, float))):
-            raise Unauthenticated(TokenRule.JWT_CLAIMS)
-        if not math.isfinite(claims.get(name, 0)):
-            raise Unauthenticated(TokenRule.JWT_CLAIMS)
-    longest = min(issuer.max_lifetime, DELEGATED_LIFETIME_MAX) if "act" in claims else issuer.max_lifetime
-    if not 0 < claims["exp"] - claims["iat"] <= longest:
-        raise Unauthenticated(TokenRule.JWT_LIFETIME)
 
 
 def _check_purpose(header: dict[str, Any], claims: dict[str, Any]) -> None:
@@ -181,14 +86,12 @@ def _check_purpose(header: dict[str, Any], claims: dict[str, Any]) -> None:
         raise Unauthenticated(TokenRule.JWT_PURPOSE)
     if FOREIGN_CLAIMS & claims.keys() or claims.get("type") == "refresh":  # Flask-JWT-Extended has type
         raise Unauthenticated(TokenRule.JWT_PURPOSE)
-    names_itself = _type_of(header) == ACCESS_TYPE or str(claims.get("typ")).lower() == "bearer"
+    names_itself = type_of(header) == ACCESS_TYPE or str(claims.get("typ")).lower() == "bearer"
     if "nonce" in claims and not names_itself:
         raise Unauthenticated(TokenRule.JWT_PURPOSE)
 
 
 def _to_claims(claims: dict[str, Any], issuer: JwtIssuer) -> Claims:
-    if not claims["sub"] or not claims["sub"].isprintable():
-        raise Unauthenticated(TokenRule.JWT_CLAIMS)
     client = claims.get("client_id", claims.get("azp", ""))
     act = claims.get("act", {"sub": client})  # RFC 8693, section 4.1
     actor = act.get("sub") if isinstance(act, dict) else None
@@ -198,13 +101,14 @@ def _to_claims(claims: dict[str, Any], issuer: JwtIssuer) -> Claims:
         raise Unauthenticated(TokenRule.JWT_CLAIMS)  # it is stored with every version of a task
     # In a client's own token sub is the client (RFC 9068, section 2.2). It may act for others; a user's token may not.
     is_service = client in issuer.act_as_clients and claims["sub"] == client and "act" not in claims
-    scopes = _scopes(claims, issuer) - {ACT_AS} | ({ACT_AS} if is_service else set())
+    scopes = scopes_of(claims, issuer) - {ACT_AS} | ({ACT_AS} if is_service else set())
     zone = claims.get("zoneinfo")
     time_zone = zone if isinstance(zone, str) else ""
     return Claims(issuer, claims["sub"], actor or issuer.issuer, frozenset(scopes), is_service, time_zone)
 
 
-def _scopes(claims: dict[str, Any], issuer: JwtIssuer) -> set[str]:
+def scopes_of(claims: dict[str, Any], issuer: JwtIssuer) -> set[str]:
+    """The scopes of this server that the claims name. Without such a claim, those of the issuer's configuration."""
     claim = next((claims[name] for name in SCOPE_CLAIMS if name in claims), None)
     if claim is None:
         return set(issuer.scopes)

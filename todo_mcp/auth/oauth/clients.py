@@ -16,6 +16,7 @@ from oauth2_provider.models import Application
 from oauth2_provider.settings import oauth2_settings
 
 from todo_mcp.auth.bounded_read import read_within, tls_until
+from todo_mcp.auth.jwt import assertions
 from todo_mcp.auth.oauth.redirects import refusal, refusal_message, shown
 from todo_mcp.auth.rate_limit import count_attempt, count_attempt_from_address
 from todo_mcp.core.errors import Busy
@@ -23,6 +24,7 @@ from todo_mcp.core.strict_json import parse
 from todo_mcp.postgres.greenlets import outside_the_gate
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523; supported if a provider is configured for it
 AUTH_METHODS = ("none", "client_secret_post", "client_secret_basic")
 REDIRECT_URIS_MAX = 20
 NEW_CLIENTS_AN_HOUR = 60  # from one address
@@ -48,6 +50,11 @@ class BadMetadata(ValueError):
         self.error = error
 
 
+def supported_grants() -> tuple[str, ...]:
+    """The grants that the token endpoint accepts."""
+    return (*GRANT_TYPES, JWT_BEARER) if assertions.are_accepted() else GRANT_TYPES
+
+
 def normalise(metadata: dict[str, Any]) -> dict[str, Any]:
     """Reduce client metadata to the values that this server supports, as RFC 7591, section 2, allows.
 
@@ -62,8 +69,8 @@ def normalise(metadata: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(result.get(name, type_()), type_):
             raise BadMetadata(f"{name} must be {type_name}.")
     if "grant_types" in result:
-        result["grant_types"] = [grant for grant in GRANT_TYPES if grant in result["grant_types"]]
-        if GRANT_TYPES[0] not in result["grant_types"]:
+        result["grant_types"] = [grant for grant in supported_grants() if grant in result["grant_types"]]
+        if not set(result["grant_types"]) & {GRANT_TYPES[0], JWT_BEARER}:
             raise BadMetadata(f"grant_types must hold {GRANT_TYPES[0]}, the grant that this server supports.")
     if result.get("token_endpoint_auth_method") == "private_key_jwt" or "none" in _supported_methods(metadata):
         result |= {"token_endpoint_auth_method": "none"}  # PKCE and the redirect URI bind the code to the client
@@ -73,8 +80,22 @@ def normalise(metadata: dict[str, Any]) -> dict[str, Any]:
             raise BadMetadata(f"client_name is longer than {NAME_MAX} characters.")
     if (method := result.get("token_endpoint_auth_method", AUTH_METHODS[0])) not in AUTH_METHODS:
         raise BadMetadata(f"token_endpoint_auth_method must be one of {', '.join(AUTH_METHODS)}, not {shown(method)}.")
+    if result.get("grant_types") == [JWT_BEARER]:
+        return result | {"redirect_uris": []}  # nothing redirects to it
     result["redirect_uris"] = _safe_redirects(result.get("redirect_uris", []))
     return result
+
+
+def for_library(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Normalised metadata in the form that the library can store: with one grant, and the refresh of its tokens.
+
+    A client that has only ``JWT_BEARER`` is stored with the one grant that needs no redirect URI. The token endpoint
+    accepts that grant from nobody.
+    """
+    if metadata.get("grant_types") == [JWT_BEARER]:
+        return metadata | {"grant_types": ["client_credentials"]}
+    grants = [grant for grant in metadata.get("grant_types", GRANT_TYPES) if grant != JWT_BEARER]
+    return metadata | {"grant_types": grants}
 
 
 def _safe_redirects(uris: list[Any]) -> list[str]:
@@ -136,7 +157,7 @@ class MetadataFetcher(SafeMetadataFetcher):  # type: ignore[misc] # the library 
             raise CIMDError("no more threads") from None
         try:
             document, seconds = outside_the_gate(lambda: result.result(FETCH_SECONDS))
-            return normalise(document), seconds
+            return for_library(normalise(document)), seconds
         except BadMetadata as bad:
             cache.set(_problem_key(client_id), str(bad), oauth2_settings.CIMD_FAILURE_BACKOFF_SECONDS)
             raise CIMDError(str(bad)) from bad

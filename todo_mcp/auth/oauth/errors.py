@@ -6,6 +6,8 @@ from django.conf import settings
 from django.http import JsonResponse
 from oauthlib.oauth2.rfc6749 import errors
 
+from todo_mcp.core.token_rules import TokenRule
+
 CHALLENGE_MESSAGE = "Send a code_challenge of 43 characters, BASE64URL(SHA256(code_verifier)), with the method S256."
 REUSED_MESSAGE = (
     "This refresh token was replaced or revoked, so all tokens of this connection have ended. Connect again, and then "
@@ -13,6 +15,9 @@ REUSED_MESSAGE = (
 )
 OTHER_REDIRECT_MESSAGE = "The redirect_uri differs from the one that the code was sent to. Send exactly that one."
 WIDER_MESSAGE = "More was asked for than was granted. Ask for fewer scopes, or connect again to be granted more."
+KEYS_MESSAGE = (
+    "The keys of the identity provider cannot be fetched now, so the assertion was not checked. Send it again later."
+)
 _FORM = "Send the parameters in the body, as application/x-www-form-urlencoded."
 # For errors that the library leaves without a description.
 DESCRIPTIONS = {
@@ -72,3 +77,12 @@ def invalid_target(**kwargs: object) -> errors.CustomOAuth2Error:
     """The error of RFC 8707, section 2."""
     message = f"This server issues tokens for one resource. Send resource={settings.PUBLIC_URL}/mcp, or leave it out."
     return errors.CustomOAuth2Error("invalid_target", description=message, **kwargs)
+
+
+def refused_assertion(rule: TokenRule, **kwargs: object) -> errors.InvalidGrantError:
+    """The error for an identity assertion that breaks this rule (RFC 7523, section 3.1)."""
+    message = (
+        f"The assertion breaks the rule {rule}. Send an unused ID-JAG that names this client as client_id and "
+        f"{settings.PUBLIC_URL} as aud, from a provider that this server's operator trusts."
+    )
+    return errors.InvalidGrantError(message, **kwargs)

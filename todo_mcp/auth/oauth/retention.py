@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken
 
-from todo_mcp.auth.models import UsedCode
+from todo_mcp.auth.models import UsedAssertion, UsedCode
 from todo_mcp.postgres.upkeep.purging import Purge
 
 UNUSED_DAYS = 30  # without a token, a code or a change of the registration
@@ -42,9 +42,16 @@ def _used_codes() -> QuerySet[UsedCode]:
     return UsedCode.objects.filter(used_at__lt=timezone.now() - timedelta(days=REPLAY_DAYS))
 
 
+def _used_assertions() -> QuerySet[UsedAssertion]:
+    return UsedAssertion.objects.filter(kept_until__lt=timezone.now())
+
+
 # In this order: a client is unused once its tokens are gone.
 OLD_CODES = Purge("authorization codes", _old_codes, lambda ids: Grant.objects.filter(pk__in=ids).delete())
 USED_CODES = Purge("used codes", _used_codes, lambda ids: UsedCode.objects.filter(pk__in=ids).delete())
+USED_ASSERTIONS = Purge(
+    "used identity assertions", _used_assertions, lambda ids: UsedAssertion.objects.filter(pk__in=ids).delete()
+)
 ENDED_REFRESH_TOKENS = Purge(
     "ended refresh tokens", _ended_refresh_tokens, lambda ids: RefreshToken.objects.filter(pk__in=ids).delete()
 )

@@ -28,6 +28,7 @@ FLOW = {
     "SCOPES_BACKEND_CLASS": "todo_mcp.auth.oauth.scopes.GrantableScopes",
     "DEFAULT_SCOPES": ["tasks:read", "tasks:write"],
     **{f"COMPLIANT_BCP_RFC9700_{practice}": True for practice in BEST_PRACTICES},
+    "OAUTH2_SERVER_CLASS": "todo_mcp.auth.oauth.assertion_grant.TokenServer",
     "OAUTH2_VALIDATOR_CLASS": "todo_mcp.auth.oauth.validator.Validator",
     "ACCESS_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",
     "REFRESH_TOKEN_GENERATOR": "todo_mcp.auth.tokens.new_token",

@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
-from oauth2_provider.views import OAuthServerMetadataView
 
 from todo_mcp.auth.account import pages
 from todo_mcp.auth.oauth import views as oauth
@@ -53,7 +52,7 @@ account = [
 urlpatterns = [
     path("oauth/", include((protocol, "oauth2_provider"))),
     path("oauth/", include((account, "account"))),
-    path(".well-known/oauth-authorization-server", csrf_exempt(OAuthServerMetadataView.as_view())),
+    path(".well-known/oauth-authorization-server", csrf_exempt(oauth.ServerMetadataView.as_view())),
     path(".well-known/oauth-protected-resource", csrf_exempt(oauth.ResourceMetadataView.as_view())),
     path(".well-known/oauth-protected-resource/mcp", csrf_exempt(oauth.ResourceMetadataView.as_view())),
 ]

@@ -13,7 +13,8 @@ from oauthlib.oauth2.rfc6749 import errors
 from todo_mcp.auth import resource
 from todo_mcp.auth.models import UsedCode
 from todo_mcp.auth.oauth import families
-from todo_mcp.auth.oauth.clients import GRANT_TYPES, ID_MAX, document_problem
+from todo_mcp.auth.oauth.assertion_grant import note_assertion
+from todo_mcp.auth.oauth.clients import GRANT_TYPES, ID_MAX, JWT_BEARER, document_problem
 from todo_mcp.auth.oauth.errors import CHALLENGE_MESSAGE, OTHER_REDIRECT_MESSAGE, REUSED_MESSAGE, invalid_target
 from todo_mcp.auth.oauth.redirects import is_registered
 from todo_mcp.auth.oauth.scopes import granted_scopes, known_scopes
@@ -36,9 +37,11 @@ class _RefreshTokenReused(errors.InvalidGrantError):  # type: ignore[misc]
 
 
 class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes no types
-    """The library's validator, made stricter: this server has one resource and one grant."""
+    """The library's validator, made stricter: this server has one resource and few grants."""
 
     def validate_grant_type(self, client_id: str, grant_type: str, *args: Any, **kwargs: Any) -> bool:
+        if grant_type == JWT_BEARER:
+            return True  # the identity provider and its configuration decide which clients may use it
         return grant_type in GRANT_TYPES and super().validate_grant_type(client_id, grant_type, *args, **kwargs)
 
     def validate_scopes(self, client_id: str, scopes: list[str], client: Any, request: Any, *args: Any) -> bool:
@@ -83,9 +86,14 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
             raise invalid_target(request=request)
 
     def _check_and_set_request_resource(self, request: Any) -> None:
-        resources = [value for name, value in request.decoded_body or () if name == "resource"]
-        self._validate_resource_uris(request, resources)
+        self.check_resources(request)
         request.resource = [resource.identifier()]
+
+    def check_resources(self, request: Any) -> None:
+        """Check that each resource for which the client asks is this server's."""
+        self._validate_resource_uris(
+            request, [value for name, value in request.decoded_body or () if name == "resource"]
+        )
 
     def _create_authorization_code(self, request: Any, code: Any, expires: Any = None) -> Grant:
         self._validate_resource_uris(request, getattr(request, "resource", None) or [])
@@ -157,6 +165,8 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
         if grant is not None and not Grant.objects.filter(pk=grant.pk).delete()[0]:
             raise _CodeReused(request=request)
         super()._save_bearer_token(token, request, *args, **kwargs)
+        if request.grant_type == JWT_BEARER:
+            note_assertion(request.identity, token, request)
         if grant is not None:
             refresh_token = RefreshToken.objects.get(token_checksum=checksum(token["refresh_token"]))
             UsedCode.objects.create(checksum=checksum(grant.code), token_family=refresh_token.token_family)

@@ -16,6 +16,7 @@ from oauth2_provider.views import (
     AuthorizationView,
     DynamicClientRegistrationView,
     OAuthProtectedResourceMetadataView,
+    OAuthServerMetadataView,
     RevokeTokenView,
     TokenView,
 )
@@ -23,17 +24,38 @@ from oauthlib.oauth2.rfc6749 import errors
 
 from todo_mcp.admin_kit.page_security import PageHeaders
 from todo_mcp.auth import resource
-from todo_mcp.auth.oauth.clients import GRANT_TYPES, BadMetadata, count_new_client, document_host, normalise
-from todo_mcp.auth.oauth.errors import CHALLENGE_MESSAGE, description, invalid_target, oauth_error
+from todo_mcp.auth.oauth.clients import (
+    JWT_BEARER,
+    BadMetadata,
+    count_new_client,
+    document_host,
+    for_library,
+    normalise,
+    supported_grants,
+)
+from todo_mcp.auth.oauth.errors import CHALLENGE_MESSAGE, KEYS_MESSAGE, description, invalid_target, oauth_error
 from todo_mcp.auth.oauth.redirects import LOOPBACK, SHOWN_MAX, answer_at, is_private_use, is_registered
 from todo_mcp.auth.oauth.scopes import granted_scopes
 from todo_mcp.auth.oauth.validator import is_challenge
-from todo_mcp.core.errors import Unauthenticated
+from todo_mcp.core.errors import KeysUnavailable, Unauthenticated
 from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.core.token_rules import TokenRule
 from todo_mcp.telemetry.refused_tokens import record_refusal
 
+ASSERTION_PROFILE = "urn:ietf:params:oauth:grant-profile:id-jag"
 REGISTRATION_MAX = 16 * 1024  # bytes
+
+
+class ServerMetadataView(OAuthServerMetadataView):  # type: ignore[misc] # the library publishes no types
+    """Authorization server metadata (RFC 8414)."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().get(request, *args, **kwargs)
+        metadata = json.loads(response.content) | {"grant_types_supported": list(supported_grants())}
+        if JWT_BEARER in supported_grants():
+            metadata["authorization_grant_profiles_supported"] = [ASSERTION_PROFILE]
+        response.content = json.dumps(metadata).encode()
+        return response
 
 
 class ResourceMetadataView(OAuthProtectedResourceMetadataView):  # type: ignore[misc] # the library publishes no types
@@ -124,11 +146,15 @@ class TokenEndpoint(TokenView):  # type: ignore[misc]
         if not grant:
             message = "The parameter grant_type is missing. Send it in the body, as application/x-www-form-urlencoded."
             return oauth_error("invalid_request", message)
-        if grant not in GRANT_TYPES:
-            message = f"This server supports only the grants {' and '.join(GRANT_TYPES)}. Use one of them."
+        if grant not in supported_grants():
+            message = f"This server supports only the grants {' and '.join(supported_grants())}. Use one of them."
             return oauth_error("unsupported_grant_type", message)
         # Bypass the library's post: it queries the new token again, and reuse of the code may have revoked it by then.
-        _, headers, body, status = self.create_token_response(request)
+        try:
+            _, headers, body, status = self.create_token_response(request)
+        except KeysUnavailable as busy:
+            retry = {"Retry-After": str(busy.details["retry_after"]), "Cache-Control": "no-store"}
+            return oauth_error("temporarily_unavailable", KEYS_MESSAGE, 503, retry)
         return _with_description(headers, body, status)
 
 
@@ -159,16 +185,16 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
             if not isinstance(metadata, dict):
                 raise BadJson("is not an object")
             client = normalise(metadata)
-            request._body = json.dumps(client).encode()
+            request._body = json.dumps(for_library(client)).encode()
         except BadJson as bad:
             return oauth_error(
                 "invalid_client_metadata", f"The body {bad}. Send the client's metadata as a JSON object."
             )
         except BadMetadata as bad:
             return oauth_error(bad.error, str(bad))
-        return self._answer(super().post(request, *args, **kwargs), client.get("scope"))
+        return self._answer(super().post(request, *args, **kwargs), client)
 
-    def _answer(self, response: JsonResponse, scope: object) -> HttpResponse:
+    def _answer(self, response: JsonResponse, client: dict[str, Any]) -> HttpResponse:
         """The library's answer without its management, and with the registered values that it leaves out."""
         if response.status_code != 201:
             return response
@@ -178,7 +204,12 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
             del registration[name]
         if "client_secret" in registration:
             registration["client_secret_expires_at"] = 0
-        registration["response_types"] = ["code"]
+        if client.get("grant_types") == [JWT_BEARER]:
+            registration |= {"grant_types": [JWT_BEARER], "response_types": []}
+        else:
+            also = [grant for grant in client.get("grant_types", ()) if grant == JWT_BEARER]
+            registration |= {"grant_types": registration["grant_types"] + also, "response_types": ["code"]}
+        scope = client.get("scope")
         registration["scope"] = " ".join(granted_scopes(scope if isinstance(scope, str) else None))
         return JsonResponse(registration, status=201, headers={"Cache-Control": "no-store"})
 

@@ -8,7 +8,13 @@ from tqdm import tqdm
 from conversations.retention import OLD_CONVERSATIONS
 from tasks.retention import DELETED_TASKS
 from todo_mcp.auth.account.reset_mail import OLD_RESET_REQUESTS
-from todo_mcp.auth.oauth.retention import ENDED_REFRESH_TOKENS, OLD_CODES, UNUSED_CLIENTS, USED_CODES
+from todo_mcp.auth.oauth.retention import (
+    ENDED_REFRESH_TOKENS,
+    OLD_CODES,
+    UNUSED_CLIENTS,
+    USED_ASSERTIONS,
+    USED_CODES,
+)
 from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_ATTEMPTS, OLD_FAILURES, OLD_SESSIONS, OLD_SIGN_INS
 from todo_mcp.idempotency.services import EXPIRED_KEYS
 from todo_mcp.statistics.services import OLD_STATISTICS
@@ -19,6 +25,7 @@ PURGES = (
     EXPIRED_KEYS,
     OLD_CODES,
     USED_CODES,
+    USED_ASSERTIONS,
     ENDED_REFRESH_TOKENS,
     EXPIRED_TOKENS,
     UNUSED_CLIENTS,  # after their tokens
@@ -35,9 +42,10 @@ class Command(BaseCommand):
     help = (
         "Remove expired data: tasks deleted more than 30 days ago with their history, conversations inactive for "
         "CONVERSATION_DAYS (0 keeps them), idempotency keys older than 24 hours, expired tokens and sessions, "
-        "records of authorization codes used more than 7 days ago, clients that registered themselves and were not "
-        "used for 30 days, wrong passwords a day after they stopped counting, requests for a new password older than "
-        "a day, the log of sign-ins and call statistics older than 90 days. "
+        "records of authorization codes used more than 7 days ago and of identity assertions that have ended, "
+        "clients that registered themselves and were not used for 30 days, wrong passwords a day after they stopped "
+        "counting, requests for a new password older than a day, the log of sign-ins and call statistics older than "
+        "90 days. "
         "It removes batches of 1,000, so no lock lasts long and the server may run meanwhile. Run it daily."
     )
 

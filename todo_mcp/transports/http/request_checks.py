@@ -10,7 +10,8 @@ import uuid
 from django.conf import settings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_mcp.auth.jwt.tokens import looks_like_jwt, prepare_keys
+from todo_mcp.auth.jwt.decoding import looks_like_jwt
+from todo_mcp.auth.jwt.tokens import prepare_keys
 from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.calls.bearer import authenticate_alone
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
