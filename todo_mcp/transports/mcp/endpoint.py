@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp.auth.principal import Principal
 from todo_mcp.calls.bearer import authenticate_alone
+from todo_mcp.calls.owners import owner_of_token
 from todo_mcp.core.arguments import is_empty
 from todo_mcp.core.errors import TodoError, Unauthenticated
 from todo_mcp.postgres.gate import DatabaseGate
@@ -91,7 +92,8 @@ class McpEndpoint:
         return frame
 
     async def _authenticate(self, request: CheckedRequest) -> Principal:
-        return await self._gate.on_loop(lambda: authenticate_alone(request.token))
+        owner = owner_of_token(request.token)
+        return await self._gate.on_loop(lambda: authenticate_alone(request.token), owner=owner)
 
     async def _perform(self, run: SdkRun, scope: Scope) -> Outcome:
         assert run.sender is not None
