@@ -28,6 +28,7 @@ LATER = timezone.now() + timedelta(days=1)
 UNOWNED_TABLES = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
 UNOWNED_TABLES |= {"call_statistics", "pghistory_context", "axes_accessattemptexpiration", "token_uses"}
 UNOWNED_TABLES |= {"used_codes", "refresh_token_successors"}  # hashes of codes; ids of refresh tokens
+UNOWNED_TABLES |= {"rate_counts"}  # hashes of users' ids, for two minutes
 
 
 def fill(user: User, operator: User) -> None:
