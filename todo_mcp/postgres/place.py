@@ -54,13 +54,13 @@ class Places:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(owner, deque()).append(turn)
-        timer = None if seconds is None else loop.call_later(seconds, self._refuse, owner, turn)
+        timer = None if seconds is None else loop.call_later(seconds, _refuse, turn)
         try:
             await turn
-        except asyncio.CancelledError:
-            if turn.cancelled():
+        except (Busy, asyncio.CancelledError):
+            if turn.cancelled() or turn.exception():
                 self._remove(owner, turn)
-            elif turn.exception() is None:
+            else:
                 self.give_back(owner)
             raise
         finally:
@@ -86,9 +86,9 @@ class Places:
         while self.size:
             await self.wait(None)
             self.size -= 1
-        for owner, turns in tuple(self._waiting.items()):
-            for turn in tuple(turns):
-                self._refuse(owner, turn)
+        for turns in self._waiting.values():
+            for turn in turns:
+                _refuse(turn)
 
     def _next(self) -> tuple[Owner] | None:
         """The owner who gets the next place. At most two owners hold a full share, so this is a short search."""
@@ -97,17 +97,17 @@ class Places:
                 return (owner,)
         return None
 
-    def _refuse(self, owner: Owner, turn: "asyncio.Future[None]") -> None:
-        if not turn.done():
-            turn.set_exception(Busy())
-            self._remove(owner, turn)
-
     def _remove(self, owner: Owner, turn: "asyncio.Future[None]") -> None:
         turns = self._waiting.get(owner, deque())
         if turn in turns:
             turns.remove(turn)
             if not turns:
                 del self._waiting[owner]
+
+
+def _refuse(turn: "asyncio.Future[None]") -> None:
+    if not turn.done():
+        turn.set_exception(Busy())
 
 
 class Gate(Protocol):

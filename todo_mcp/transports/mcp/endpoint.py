@@ -77,7 +77,9 @@ class McpEndpoint:
             if frame is None:
                 return None
             if not frame.quotes_slots():
-                if run.sender and run.outcome and run.outcome.fits_others and frame.is_whole():
+                # Strangers get busy too, so it may complete a known shape, and adds none.
+                fits = run.outcome and (run.outcome.fits_others or self._shapes.get(shape))
+                if run.sender and run.outcome and fits and frame.is_whole():
                     self._shapes.add(shape, run.sender, is_error=run.outcome.is_error, frame=frame)
                 return frame
         if shape or run.request.has_escapes:
