@@ -80,6 +80,7 @@ def test_a_worker_that_was_idle_or_is_new_hears_the_last_minute(workers: list[Wo
     exchange(second)
     first.call(times=LIMIT)
     exchange(first)
+    assert second.exchange._heard_at is not None
     second.exchange._heard_at -= 3 * MINUTE
     new = Worker()
     exchange(second, new)
@@ -186,7 +187,7 @@ def test_what_could_not_be_told_takes_little_memory(workers: list[Worker]) -> No
     for n in range(KEYS_MAX + 50):
         first.call(f"user-{n}")
     assert len(first.counts._untold) == KEYS_MAX
-    first.exchange._heard_at -= 2 * MINUTE
+    first.exchange._failing_since = time.monotonic() - 2 * MINUTE
     with connection.cursor() as cursor:
         cursor.execute(READ_ONLY[0])
         with pytest.raises(DatabaseError):
@@ -249,6 +250,14 @@ async def test_nothing_is_sent_while_nobody_calls(committed: None, runs: list[fl
         await until(lambda: runs)
         await asyncio.sleep(0.3)
         assert len(runs) == 1
+    await gate.close()
+
+
+async def test_calls_that_were_counted_before_are_told_too(committed: None, runs: list[float]) -> None:
+    check_rate("alice")
+    gate = DatabaseGate(1, 1.0)
+    async with exchanging(gate):
+        await until(lambda: runs)
     await gate.close()
 
 

@@ -58,11 +58,13 @@ class Exchange:
         self._counts = counts
         self._worker = secrets.randbits(63)
         self._round = 0
-        self._heard_at = -float(MINUTE)  # monotonic time: nothing is heard yet
+        self._heard_at: float | None = None  # monotonic time
+        self._failing_since: float | None = None
 
     def run(self) -> None:
         """Tell and hear, in one statement."""
         own, started = self._counts.take(), time.monotonic()
+        seconds = MINUTE if self._heard_at is None else min(MINUTE, started - self._heard_at + OVERLAP)
         self._round += 1
         values: dict[str, Any] = {
             "worker": self._worker,
@@ -71,17 +73,18 @@ class Exchange:
             "calls": list(own.values()),
             "old": OLD,
             "deleted_max": DELETED_MAX,
-            "since": timedelta(seconds=min(MINUTE, started - self._heard_at + OVERLAP)),
+            "since": timedelta(seconds=seconds),
         }
         try:
             with connection.cursor() as cursor:
                 cursor.execute(_EXCHANGE, values)
                 rows = cursor.fetchall()
         except BaseException:
-            if started - self._heard_at < MINUTE:  # older calls count no more
+            self._failing_since = self._failing_since or started
+            if started - self._failing_since < MINUTE:  # older calls count no more
                 self._counts.put_back(own)
             raise
-        self._heard_at = started
+        self._heard_at, self._failing_since = started, None
         self._counts.hear(map(ToldCalls._make, rows), settings.RATE_LIMIT)
 
 
@@ -89,12 +92,11 @@ class Exchange:
 async def exchanging(gate: DatabaseGate) -> AsyncIterator[None]:
     """Exchange counts within this context, from the first call on."""
     called = asyncio.Event()
-    calls.on_first = partial(asyncio.get_running_loop().call_soon_threadsafe, called.set)
     task = asyncio.create_task(_regularly(gate, Exchange(calls), called))
     try:
-        yield
+        with calls.listening(partial(asyncio.get_running_loop().call_soon_threadsafe, called.set)):
+            yield
     finally:
-        calls.on_first = lambda: None
         task.cancel()
         await asyncio.wait({task})
 

@@ -7,7 +7,9 @@ import math
 import threading
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address, ip_network
 from itertools import repeat
@@ -102,11 +104,23 @@ class CallCounts(Counts):
         super().__init__()
         self._untold: Counter[int] = Counter()
         self._heard: dict[int, tuple[int, float]] = {}  # by worker: its last round, and when that was heard
-        self.on_first: Callable[[], object] = lambda: None  # called when there is something to tell, from any thread
+        self._on_first: Callable[[], object] = lambda: None
 
     @staticmethod
+    @lru_cache(KEYS_MAX)
     def key_of(user_id: str) -> int:
         return int.from_bytes(blake2b(user_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), signed=True)
+
+    @contextmanager
+    def listening(self, on_first: Callable[[], object]) -> Iterator[None]:
+        """Within this context, call ``on_first`` when there is something to tell. Any thread may call it."""
+        self._on_first = on_first
+        try:
+            if self._untold:
+                on_first()
+            yield
+        finally:
+            self._on_first = lambda: None
 
     def add(self, *key: str | int, limit: int) -> None:
         """See ``Counts.add``."""
@@ -116,7 +130,7 @@ class CallCounts(Counts):
             if len(self._untold) < self._keys_max:
                 self._untold[int(key[0])] += 1
         if is_first:
-            self.on_first()
+            self._on_first()
 
     def take(self) -> dict[int, int]:
         """The calls that are not told yet, by key. From now on they count as told."""
@@ -133,16 +147,15 @@ class CallCounts(Counts):
         """Count the calls of other workers. Rows may come again: a round that was heard counts once."""
         now = time.monotonic()
         heard = {worker: last for worker, last in self._heard.items() if last[1] > now - 2 * MINUTE}
+        earlier: defaultdict[int, list[float]] = defaultdict(list)
         for row in rows:
             if row.worker not in self._heard or row.round > self._heard[row.worker][0]:
-                self._add_earlier(row.key, row.calls, now - max(0.0, row.age), limit)
+                earlier[row.key] += repeat(now - max(0.0, row.age), min(row.calls, limit))
                 heard[row.worker] = max(heard.get(row.worker, (0, 0.0)), (row.round, now))
         self._heard = heard
-
-    def _add_earlier(self, key: int, calls: int, at: float, limit: int) -> None:
-        with self._lock:
-            times = [*self._times.pop((key,), ()), *repeat(at, min(calls, limit))]
-            self._put((key,), deque(sorted(times), maxlen=limit))
+        for key, times in earlier.items():
+            with self._lock:
+                self._put((key,), deque(sorted([*self._times.pop((key,), ()), *times]), maxlen=limit))
 
     def clear(self) -> None:
         """Forget all events."""
