@@ -25,7 +25,7 @@ def remove_conversations(ids: list[int]) -> None:
     Conversation.objects.filter(pk__in=ids).only("pk").delete()
 
 
-OLD_CONVERSATIONS = Purge("old conversations", _due, remove_conversations)
+OLD_CONVERSATIONS = Purge("old conversations", _due, remove_conversations, with_rows_of=("messages",))
 
 
 def export_conversations(*, user_id: str) -> list[dict[str, Any]]:

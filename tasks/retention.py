@@ -22,7 +22,7 @@ def _remove(ids: list[int]) -> None:
     TaskEvent.objects.filter(pgh_obj_id__in=ids).delete()  # after the tasks, because their deletion adds events
 
 
-DELETED_TASKS = Purge("deleted tasks", _due, _remove)
+DELETED_TASKS = Purge("deleted tasks", _due, _remove, with_rows_of=("task_events",))
 
 
 def export_tasks(*, user_id: str) -> dict[str, list[dict[str, Any]]]:

@@ -40,7 +40,7 @@ env.check_directory("PROMETHEUS_MULTIPROC_DIR")  # Prometheus' client reads it a
 # Limits. docs/architecture.md lists all limits.
 # For each worker; also the limit of concurrent calls.
 DATABASE_CONNECTIONS = env.integer("DATABASE_CONNECTIONS", 16, 1, 1000)
-RATE_LIMIT = env.integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls per minute, user and worker; 0: no limit
+RATE_LIMIT = env.integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls per minute and user; 0: no limit
 # How long /readyz fails after SIGTERM before the port closes.
 DRAIN_SECONDS = env.integer("DRAIN_SECONDS", 0, 0, 300)
 CONVERSATION_DAYS = env.integer("CONVERSATION_DAYS", 0, 0, 36_500)  # days without activity until purge; 0: never

@@ -63,6 +63,6 @@ def freeze(database: Database) -> Iterator[None]:
             os.kill(process, signal.SIGCONT)
 
 
-async def until_at_work(database: Database, count: int) -> None:
-    """Wait until ``count`` calls are in the database, where the trigger holds them."""
-    await asyncio.to_thread(eventually, lambda: database.waiting("Timeout") == count, f"{count} calls at work")
+async def until_at_work(database: Database, count: int, what: str = "Timeout") -> None:
+    """Wait until ``count`` calls are in the database, where the trigger or a lock holds them."""
+    await asyncio.to_thread(eventually, lambda: database.waiting(what) == count, f"{count} calls at work")

@@ -48,5 +48,12 @@ def caller(http: httpx2.AsyncClient, database: Database) -> Caller:
     return Caller(http, token)
 
 
+@pytest.fixture
+def other(http: httpx2.AsyncClient, database: Database) -> Caller:
+    """A second user: one user alone gets only half of the places."""
+    _, token = database.new_user()
+    return Caller(http, token)
+
+
 def _log(factory: pytest.TempPathFactory) -> Path:
     return factory.mktemp("log") / "server.log"

@@ -46,21 +46,21 @@ def _answers(target: "Database | psycopg.Connection[Any]") -> bool:
         return False
 
 
-async def _use_every_connection(caller: Caller, database: Database) -> None:
+async def _use_every_connection(callers: tuple[Caller, Caller], database: Database) -> None:
     """One call on each of the server's connections at once; each must succeed."""
     with closed_door(database):
-        calls = [asyncio.create_task(caller.post("add_task", title=f"hold {n}")) for n in range(PLACES)]
+        calls = [asyncio.create_task(callers[n % 2].post("add_task", title=f"hold {n}")) for n in range(PLACES)]
         await until_at_work(database, PLACES)
     assert [answer.status_code for answer in await asyncio.gather(*calls)] == [200] * PLACES
 
 
 @pytest.mark.parametrize("trouble", [_restart, _crash, _crash_of_one_backend])
 async def test_the_first_call_on_every_connection_succeeds_after_trouble(
-    caller: Caller, database: Database, trouble: Callable[[Database], None]
+    caller: Caller, other: Caller, database: Database, trouble: Callable[[Database], None]
 ) -> None:
-    await _use_every_connection(caller, database)
+    await _use_every_connection((caller, other), database)
     trouble(database)
-    await _use_every_connection(caller, database)
+    await _use_every_connection((caller, other), database)
 
 
 async def test_calls_are_asked_to_retry_while_the_database_is_stopped(
@@ -96,9 +96,9 @@ async def test_a_call_that_loses_the_database_says_that_its_change_may_have_been
 
 
 async def test_a_frozen_database_delays_no_caller_for_long(
-    caller: Caller, database: Database, server: ServerProcess
+    caller: Caller, other: Caller, database: Database, server: ServerProcess
 ) -> None:
-    await _use_every_connection(caller, database)
+    await _use_every_connection((caller, other), database)
     started = time.monotonic()
     with freeze(database):
         answers = await asyncio.gather(*(caller.post("list_tasks") for _ in range(PLACES * 2)))
@@ -108,4 +108,4 @@ async def test_a_frozen_database_delays_no_caller_for_long(
     assert seconds < 15
     assert probes == {"/healthz": 200, "/readyz": 503}
     await asyncio.to_thread(eventually, lambda: server.probe("/readyz") == 200, "the server to be ready again")
-    await _use_every_connection(caller, database)
+    await _use_every_connection((caller, other), database)

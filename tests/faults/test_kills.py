@@ -162,9 +162,9 @@ async def test_no_call_is_cut_when_the_server_is_stopped_under_load(
 
 async def test_a_server_with_a_frozen_database_can_be_stopped(own_server: ServerProcess, database: Database) -> None:
     async with own_server.client() as client:
-        caller = Caller(client, database.new_user()[1])
+        callers = [Caller(client, database.new_user()[1]) for _ in range(2)]
         with closed_door(database):
-            calls = [asyncio.create_task(caller.post("add_task", title="hold on")) for _ in range(PLACES)]
+            calls = [asyncio.create_task(callers[n % 2].post("add_task", title="hold on")) for n in range(PLACES)]
             await until_at_work(database, PLACES)
             with freeze(database):
                 own_server.terminate()

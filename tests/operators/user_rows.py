@@ -29,6 +29,7 @@ UNOWNED_TABLES = {"django_migrations", "django_content_type", "auth_permission",
 UNOWNED_TABLES |= {"call_statistics", "pghistory_context", "axes_accessattemptexpiration", "token_uses"}
 UNOWNED_TABLES |= {"used_codes", "used_assertions"}  # hashes
 UNOWNED_TABLES |= {"refresh_token_successors"}  # ids of refresh tokens
+UNOWNED_TABLES |= {"rate_counts"}  # hashes of users' ids, for two minutes
 
 
 def fill(user: User, operator: User) -> None:

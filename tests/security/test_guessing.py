@@ -100,7 +100,7 @@ async def test_slow_work_gives_its_place_back_once_if_its_caller_disconnects(com
     slow_work.may_end.set()
     for _ in range(50):
         await asyncio.gather(gate.in_thread(backend), gate.on_loop(backend))
-    assert gate._places._value == 2
+    assert gate._places._free == 2
     await gate.close()
 
 

@@ -99,6 +99,12 @@ def recall_principal(token: str, *, target: str | None = None) -> tuple[Principa
     return principal, TokenCondition(hashed, remembered, time_zone)
 
 
+def remembered_principal(token: str) -> Principal | None:
+    """The principal of a token that this worker remembers. It may have ended meanwhile, so this admits nobody."""
+    remembered = remembered_tokens.get(checksum(token)) if token.isascii() else None
+    return remembered.principal if remembered else None
+
+
 def note_use(principal: Principal) -> None:
     """Record the use of a remembered token, after a statement has shown that it is valid."""
     if principal.token_id is not None:

@@ -81,3 +81,20 @@ class ResetRequest(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class RateCount(models.Model):
+    """How many calls of a user one worker counted in one of its rounds. The table is unlogged: a crash empties it."""
+
+    id = models.BigAutoField(primary_key=True)
+    worker = models.BigIntegerField(help_text="A random number.")
+    round = models.BigIntegerField()
+    key = models.BigIntegerField(help_text="A hash of the user's id.")
+    calls = models.IntegerField()
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "rate_counts"
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.calls}"

@@ -43,8 +43,18 @@ def _purge_log(name: str, model: Any) -> Purge:
     )
 
 
-EXPIRED_TOKENS = Purge("expired tokens", _expired_tokens, lambda ids: AccessToken.objects.filter(pk__in=ids).delete())
+EXPIRED_TOKENS = Purge(
+    "expired tokens",
+    _expired_tokens,
+    lambda ids: AccessToken.objects.filter(pk__in=ids).delete(),
+    with_rows_of=("token_uses",),
+)
 OLD_SESSIONS = Purge("ended sessions", _old_sessions, lambda ids: Session.objects.filter(pk__in=ids).delete())
-OLD_ATTEMPTS = Purge("wrong passwords", _old_attempts, lambda ids: AccessAttempt.objects.filter(pk__in=ids).delete())
+OLD_ATTEMPTS = Purge(
+    "wrong passwords",
+    _old_attempts,
+    lambda ids: AccessAttempt.objects.filter(pk__in=ids).delete(),
+    with_rows_of=("axes_accessattemptexpiration",),
+)
 OLD_FAILURES = _purge_log("log entries of wrong passwords", AccessFailureLog)
 OLD_SIGN_INS = _purge_log("log entries of sign-ins", AccessLog)

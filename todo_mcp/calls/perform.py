@@ -145,7 +145,7 @@ class _CallSteps:
             return
         self._is_counted = True
         try:
-            check_rate(principal.user_id or self._target or principal.token_name)
+            check_rate(principal.user_id or self._target or f"\0{principal.token_name}")  # no user has such an id
         except RateLimited as error:
             self._over_limit = error
 

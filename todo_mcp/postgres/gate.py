@@ -1,5 +1,7 @@
 """The gate before the database. It admits as much work at once as there are connections: each has its own.
 
+Work belongs to an owner, such as the user of a call. ``place.Places`` shares the places among the owners.
+
 A tool call runs on the event loop, which serves others while PostgreSQL works (``on_loop``). Work that computes for
 long, or blocks in other ways, such as Django's pages, runs in a thread (``in_thread``). Both use the same pool of
 connections. Work that gets no connection within a second fails with ``Busy`` and does not queue up.
@@ -17,7 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.base import DatabaseWrapper
-from todo_mcp.postgres.place import Place, PlacedWork, call_in_thread, hang_up
+from todo_mcp.postgres.place import Owner, Place, PlacedWork, Places, call_in_thread, hang_up
 from todo_mcp.telemetry.metrics import CONNECTIONS, CONNECTIONS_LIMIT, GATE_REFUSED, GATE_WAIT_SECONDS, GATE_WAITING
 
 logger = logging.getLogger(__name__)
@@ -34,16 +36,17 @@ class DatabaseGate:
     """Admits ``size`` functions at once. Each waits at most ``wait`` seconds for its place.
 
     ``on_loop`` and ``in_thread`` return the function's result. If the caller goes away, work that has begun runs to its
-    end and keeps its place until then. After ``patience`` seconds the gate treats the database as dead.
+    end and keeps its place until then. After ``patience`` seconds the gate treats the database as dead. ``owner`` says
+    whose share of the places the work uses; None is the server itself.
 
     Raises:
-        Busy: no place was free in time; the function was not called.
+        Busy: the owner got no place in time; the function was not called.
         ConnectionLost: the database did not answer; the connection was closed, so that the place becomes free.
     """
 
     def __init__(self, size: int, wait: float) -> None:
-        self._size, self._wait = size, wait
-        self._places = asyncio.Semaphore(size)
+        self._wait = wait
+        self._places = Places(size)
         self._executor = ThreadPoolExecutor(size + OUTSIDE_MAX, thread_name_prefix="database")
         self._connections: list[DatabaseWrapper] = []  # all, at most one for each place
         self._idle: list[DatabaseWrapper] = []  # the one used last is taken first
@@ -51,10 +54,10 @@ class DatabaseGate:
         self._logs = logger.isEnabledFor(logging.DEBUG)
         CONNECTIONS_LIMIT.set(size)
 
-    async def on_loop(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
+    async def on_loop(self, function: Callable[[], T], *, owner: Owner = None, patience: float = HANG_UP_AFTER) -> T:
         """Call the function on the event loop. It waits only for the database, or through ``postgres.greenlets``."""
-        await self._enter()
-        place = Place(self, patience)
+        await self._enter(owner)
+        place = Place(self, owner, patience)
         work = PlacedWork(place, function)
         work.executor = self._executor
         place.report_to(work.done)
@@ -62,13 +65,13 @@ class DatabaseGate:
         result: T = await work.done
         return result
 
-    async def in_thread(self, function: Callable[[], T], *, patience: float = HANG_UP_AFTER) -> T:
+    async def in_thread(self, function: Callable[[], T], *, owner: Owner = None, patience: float = HANG_UP_AFTER) -> T:
         """Call the function in a thread. It may take long.
 
         While it needs no database, it can give its place to others (``greenlets.outside_the_gate``).
         """
-        await self._enter()
-        place = Place(self, patience)
+        await self._enter(owner)
+        place = Place(self, owner, patience)
         place.unwatch()
         loop = place.loop
         done: asyncio.Future[T] = loop.create_future()  # a caller that goes away would cancel the thread's future
@@ -96,12 +99,11 @@ class DatabaseGate:
             CONNECTIONS.labels(state).set(0)
         try:
             async with asyncio.timeout(HANG_UP_AT_CLOSE_AFTER):
-                await self._empty()
+                await self._places.close()
         except TimeoutError:
             for connection in self._connections:
                 hang_up(connection)
-            await self._empty()
-        self._places.release()  # wakes work that waits in enter_again; it gets Busy
+            await self._places.close()
         for connection in self._connections:
             if connection.connection is not None:
                 connection.connection.unwatch()
@@ -112,43 +114,33 @@ class DatabaseGate:
         for connection in self._connections:
             connection.close()
 
-    async def _empty(self) -> None:
-        """Take every place, and keep those taken before a timeout, so that no work is admitted any more."""
-        while self._size:
-            await self._places.acquire()
-            self._size -= 1
-
-    async def _enter(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()
+    async def _enter(self, owner: Owner) -> None:
+        if self._places.take(owner):
             if self._logs:
-                logger.debug("the gate had a free place", extra={"idle": len(self._idle), "size": self._size})
+                logger.debug("the gate had a free place", extra=self._state())
             return
         started = time.monotonic()
         try:
             with GATE_WAITING.track_inprogress(), GATE_WAIT_SECONDS.time():
-                async with asyncio.timeout(self._wait):
-                    await self._places.acquire()
-        except TimeoutError:
+                await self._places.wait(owner, self._wait)
+        except Busy:
             GATE_REFUSED.inc()
             if self._logs:
-                logger.debug("the gate refused work", extra={"waited_ms": _since(started), "size": self._size})
-            raise Busy from None
+                logger.debug("the gate refused work", extra={"waited_ms": _since(started), **self._state()})
+            raise
         if self._logs:
-            logger.debug("the gate let work wait", extra={"waited_ms": _since(started), "size": self._size})
+            logger.debug("the gate let work wait", extra={"waited_ms": _since(started), **self._state()})
 
-    async def enter_again(self) -> None:
+    def _state(self) -> dict[str, int]:
+        return {"idle": len(self._idle), "size": self._places.size}
+
+    async def enter_again(self, owner: Owner) -> None:
         """Wait without a limit for a place, for work that was admitted before.
 
         Raises:
             Busy: the gate is closed.
         """
-        if not self._size:
-            raise Busy
-        await self._places.acquire()
-        if not self._size:
-            self._places.release()  # wakes the next one
-            raise Busy
+        await self._places.wait(owner)
 
     def take(self) -> DatabaseWrapper:
         """Take a connection, for work that was admitted."""
@@ -163,10 +155,10 @@ class DatabaseGate:
             self._count()
         return connection
 
-    def leave(self, connection: DatabaseWrapper) -> None:
+    def leave(self, connection: DatabaseWrapper, owner: Owner) -> None:
         """Give a place and its connection back, for the next work."""
         self._idle.append(connection)
-        self._places.release()
+        self._places.give_back(owner)
 
     def _count(self) -> None:
         open_ = sum(connection.connection is not None for connection in self._connections)

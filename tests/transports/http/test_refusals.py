@@ -117,12 +117,14 @@ def short_wait_at_the_gate(settings: Any) -> None:
 
 @pytest.mark.usefixtures("short_wait_at_the_gate")
 async def test_a_server_without_a_free_connection_says_so_in_the_form_of_the_path(
-    as_alice: Caller, orm: Orm, settings: Any
+    as_alice: Caller, as_bob: Caller, orm: Orm, settings: Any
 ) -> None:
+    for caller in (as_alice, as_bob):  # each gets half of the connections
+        await caller.post("list_tasks")
     await orm(lambda: transaction.set_autocommit(False))
     await orm(lambda: execute("LOCK TABLE tasks"))
     count = settings.DATABASE_CONNECTIONS
-    calls = [asyncio.create_task(as_alice.post("list_tasks")) for _ in range(count)]
+    calls = [asyncio.create_task((as_alice, as_bob)[n % 2].post("list_tasks")) for n in range(count)]
     async with asyncio.timeout(30):
         while await orm(lambda: execute("SELECT count(*) FROM pg_locks WHERE NOT granted")) != [(count,)]:
             await asyncio.sleep(0)

@@ -9,6 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from tests.support.caller import Caller
 from tests.support.mcp_messages import HANDSHAKE, MODERN, REVISIONS, meta_of, tool_call, tool_request
+from todo_mcp.core.errors import Busy
+from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.transports.mcp import call_shapes
 from todo_mcp.transports.mcp.call_shapes import SHAPE_MAX, SHAPES_MAX, CallShape, Frame, KnownShapes, Sender
 
@@ -103,6 +105,25 @@ async def test_the_sdk_refuses_a_bad_shape_each_time_even_after_good_calls_of_a_
             refusal = await call(as_alice, MODERN, "list_tasks", **headers)
             assert (refusal.status_code, len(sdk_bodies)) == (status, expected)
             assert refusal.json()["id"] == 1
+
+
+@pytest.mark.parametrize(("is_known", "asked"), [(True, 1), (False, 2)])
+async def test_busy_asks_the_sdk_once_if_the_shape_is_known_and_makes_no_shape_known(
+    as_alice: Caller, sdk_bodies: list[bytes], monkeypatch: pytest.MonkeyPatch, is_known: bool, asked: int
+) -> None:
+    """Otherwise a user who is often told busy would cost much, and a stranger could fill the memory."""
+    if is_known:
+        await call(as_alice, MODERN, "list_tasks")
+    sdk_bodies.clear()
+
+    async def refuse(self: DatabaseGate, *arguments: object, **options: object) -> None:
+        raise Busy
+
+    monkeypatch.setattr(DatabaseGate, "on_loop", refuse)
+    first, second = [await call(as_alice, MODERN, "list_tasks") for _ in range(2)]
+    assert first.json()["result"]["structuredContent"]["data"]["error"] == "busy"
+    assert first.content == second.content
+    assert len(sdk_bodies) == asked
 
 
 async def test_a_stranger_gets_401_for_a_known_shape(as_alice: Caller) -> None:

@@ -29,7 +29,9 @@ def _ended_refresh_tokens() -> QuerySet[Any]:
     lifetime = timedelta(seconds=settings.OAUTH2_PROVIDER["REFRESH_TOKEN_EXPIRE_SECONDS"])
     old = Q(revoked__lt=now - timedelta(days=REPLAY_DAYS))
     lapsed = Q(revoked=None, access_token__expires__lt=now - lifetime)
-    tokens: QuerySet[Any] = RefreshToken.objects.filter(pk__in=RefreshToken.objects.filter(old | lapsed).values("pk"))
+    orphaned = Q(revoked=None, access_token=None, created__lt=now - lifetime)
+    ended = RefreshToken.objects.filter(old | lapsed | orphaned)
+    tokens: QuerySet[Any] = RefreshToken.objects.filter(pk__in=ended.values("pk"))
     return tokens
 
 
@@ -53,6 +55,9 @@ USED_ASSERTIONS = Purge(
     "used identity assertions", _used_assertions, lambda ids: UsedAssertion.objects.filter(pk__in=ids).delete()
 )
 ENDED_REFRESH_TOKENS = Purge(
-    "ended refresh tokens", _ended_refresh_tokens, lambda ids: RefreshToken.objects.filter(pk__in=ids).delete()
+    "ended refresh tokens",
+    _ended_refresh_tokens,
+    lambda ids: RefreshToken.objects.filter(pk__in=ids).delete(),
+    with_rows_of=("refresh_token_successors",),
 )
 UNUSED_CLIENTS = Purge("unused clients", _unused_clients, lambda ids: Application.objects.filter(pk__in=ids).delete())

@@ -15,6 +15,7 @@ from todo_mcp.auth.oauth.retention import (
     USED_ASSERTIONS,
     USED_CODES,
 )
+from todo_mcp.auth.rate_exchange import OLD_RATE_COUNTS
 from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_ATTEMPTS, OLD_FAILURES, OLD_SESSIONS, OLD_SIGN_INS
 from todo_mcp.idempotency.services import EXPIRED_KEYS
 from todo_mcp.statistics.services import OLD_STATISTICS
@@ -35,7 +36,31 @@ PURGES = (
     OLD_FAILURES,
     OLD_SIGN_INS,
     OLD_STATISTICS,
+    OLD_RATE_COUNTS,
 )
+
+# What else keeps tables from growing for ever. A new table needs a Purge above or a line here, and its name in
+# docs/security.md.
+BOUNDS = {
+    "users": "operators and the configured issuers of JWTs make users",
+    "tasks": "the quotas of their user",
+    "task_events": "the quotas of their user",
+    "task_tags": "10 rows for each task that is not deleted",
+    "conversations": "the quotas of their user",
+    "messages": "the quotas of their user",
+    "reset_requests": "1,000 rows",
+    "django_admin_log": "operators write it, by hand",
+    "users_groups": "operators write it, by hand",
+    "users_user_permissions": "operators write it, by hand",
+    "auth_group": "operators write it, by hand",
+    "auth_group_permissions": "operators write it, by hand",
+    "auth_permission": "only migrations write it",
+    "django_content_type": "only migrations write it",
+    "django_migrations": "only migrations write it",
+    "oauth2_provider_devicegrant": "nothing writes it: there is no device flow",
+    "oauth2_provider_idtoken": "nothing writes it: there is no OpenID Connect",
+    "pghistory_context": "nothing writes it: each version holds its own context",
+}
 
 
 class Command(BaseCommand):
@@ -45,7 +70,7 @@ class Command(BaseCommand):
         "records of authorization codes used more than 7 days ago and of identity assertions that have ended, "
         "clients that registered themselves and were not used for 30 days, wrong passwords a day after they stopped "
         "counting, requests for a new password older than a day, the log of sign-ins and call statistics older than "
-        "90 days. "
+        "90 days, and counts of calls older than 2 minutes. "
         "It removes batches of 1,000, so no lock lasts long and the server may run meanwhile. Run it daily."
     )
 

@@ -18,11 +18,18 @@ class Purge:
         name: the plural name of the rows, for output.
         due: the query for rows that must go now.
         remove: removes rows by their primary keys.
+        with_rows_of: further tables, of which ``remove`` removes the rows that belong to these.
     """
 
     name: str
     due: Callable[[], QuerySet[Any]]
     remove: Callable[[list[Any]], object]
+    with_rows_of: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that this keeps from growing for ever."""
+        return self.due().model._meta.db_table, *self.with_rows_of
 
     def count(self) -> int:
         """How many rows are due now."""

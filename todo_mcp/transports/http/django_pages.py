@@ -7,9 +7,10 @@ goes through the gate: connections stay within the limit, and a flood of pages c
 import mimetypes
 import re
 import time
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
@@ -25,10 +26,13 @@ from starlette.types import Receive, Scope, Send
 
 from todo_mcp.auth.account.slots import RequestSource, request_source
 from todo_mcp.auth.rate_limit import site_of
-from todo_mcp.core.errors import Busy
+from todo_mcp.calls.owners import owner_of_call, owner_of_site
+from todo_mcp.core.arguments import named_user
+from todo_mcp.core.errors import Busy, Unauthenticated
 from todo_mcp.postgres.gate import DatabaseGate
+from todo_mcp.postgres.place import Owner
 from todo_mcp.telemetry.metrics import PAGES
-from todo_mcp.transports.http.checked_request import address_of
+from todo_mcp.transports.http.checked_request import address_of, checked_request
 from todo_mcp.transports.http.paths import speaks_oauth, speaks_rpc
 from todo_mcp.transports.http.refusals import EnvelopeResponse, body_of_status, refuse_with
 
@@ -65,7 +69,11 @@ class DjangoApp(BaseHandler):
         started = time.perf_counter()
         kind = "rest" if _is_rest(scope["path"]) else "page"
         try:
-            response = await self._gate.in_thread(lambda: self._respond(scope, body), patience=PAGE_SECONDS)
+            owner = await self._owner(scope)
+            work = partial(self._respond, scope, body)
+            response = await self._gate.in_thread(work, owner=owner, patience=PAGE_SECONDS)
+        except Unauthenticated as refusal:
+            response = refuse_with(scope, refusal)
         except Busy as busy:
             response = refuse_with(scope, busy)
             if kind == "page" and not speaks_oauth(scope["path"]):  # a person reads it
@@ -73,6 +81,12 @@ class DjangoApp(BaseHandler):
                 response = PlainTextResponse(busy.message, busy.code, headers=headers)
         PAGES.labels(kind, response.status_code).observe(time.perf_counter() - started)
         await response(scope, receive, send)
+
+    async def _owner(self, scope: Scope) -> Owner:
+        checked = checked_request(scope)
+        if not checked.token:
+            return owner_of_site(site_of(address_of(scope)))
+        return await owner_of_call(self._gate, checked.token, lambda: _named_user(scope))
 
     def _respond(self, scope: Scope, body: bytes) -> Response:
         request_source.set(RequestSource(site_of(address_of(scope)), is_known=False))
@@ -84,6 +98,13 @@ class DjangoApp(BaseHandler):
             return _with_reason(scope["path"], _to_starlette(response))
         finally:
             response.close()  # sends request_finished
+
+
+def _named_user(scope: Scope) -> str | None:
+    """The user whom a REST request names, in its body or its query."""
+    message = checked_request(scope).message
+    named = message.get("user_id") if isinstance(message, dict) else None
+    return named_user({"user_id": named or dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("user_id")})
 
 
 def _to_starlette(page: HttpResponseBase) -> Response:

@@ -20,6 +20,7 @@ from todo_mcp.telemetry.metrics import exposition
 from todo_mcp.telemetry.refused_tokens import record_refusal
 
 logger = logging.getLogger(__name__)
+_PROBE = ("probe",)  # strangers may ask too, so probes together have one share of the places
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 # Not an Event: a second signal can interrupt the handler that holds its lock, which would then never be released.
@@ -64,7 +65,7 @@ def readyz(gate: DatabaseGate) -> Endpoint:
         if is_draining():
             return PlainTextResponse("draining\n", 503)
         try:
-            reason = await gate.in_thread(problem)
+            reason = await gate.in_thread(problem, owner=_PROBE)
         except Busy:
             reason = "busy"
         except DatabaseError as error:

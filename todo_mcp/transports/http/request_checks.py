@@ -14,6 +14,7 @@ from todo_mcp.auth.jwt.decoding import looks_like_jwt
 from todo_mcp.auth.jwt.tokens import prepare_keys
 from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.calls.bearer import authenticate_alone
+from todo_mcp.calls.owners import owner_of_token
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
 from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.postgres.gate import DatabaseGate
@@ -99,7 +100,7 @@ class RequestChecks:
     async def _serve_large(self, body: RequestBody, scope: Scope, send: Send) -> None:
         """Read a large body only for a valid token, and hold room for it until the request is answered."""
         token = checked_request(scope).token
-        principal = await self._gate.on_loop(lambda: authenticate_alone(token))
+        principal = await self._gate.on_loop(lambda: authenticate_alone(token), owner=owner_of_token(token))
         owner = f"service {principal.token_name}" if principal.user_id is None else f"user {principal.user_id}"
         async with self._calls.room(body.expected, owner):
             await body.read(body.maximum)
@@ -119,7 +120,7 @@ class RequestChecks:
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             token = checked_request(scope).token
             try:
-                await self._gate.on_loop(lambda: authenticate_alone(token))
+                await self._gate.on_loop(lambda: authenticate_alone(token), owner=owner_of_token(token))
                 response = refuse_with(scope, InvalidArguments({"body": reason}), code=PARSE_ERROR)
             except (Unauthenticated, TodoError) as error:
                 response = refuse_with(scope, error)

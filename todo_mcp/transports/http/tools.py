@@ -6,8 +6,9 @@ from starlette.types import Receive, Scope, Send
 
 from todo_mcp.calls.bearer import authenticate_alone
 from todo_mcp.calls.call import Call, clean_client
+from todo_mcp.calls.owners import owner_of_call, owner_of_token
 from todo_mcp.calls.perform import perform_for
-from todo_mcp.core.arguments import is_empty
+from todo_mcp.core.arguments import is_empty, named_user
 from todo_mcp.core.errors import InvalidArguments, TodoError, Unauthenticated, UnknownTool
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate
@@ -33,7 +34,7 @@ class ToolEndpoint:
         arguments = {} if not checked.has_body or is_empty(checked.message) else checked.message
         operation = REGISTRY.get(request.path_params["tool"])
         if operation is None or request.method != "POST" or not isinstance(arguments, dict):
-            await self._gate.on_loop(lambda: authenticate_alone(checked.token))
+            await self._gate.on_loop(lambda: authenticate_alone(checked.token), owner=owner_of_token(checked.token))
             return _refuse_malformed(request, has_tool=operation is not None)
         call = Call(
             operation=operation,
@@ -42,7 +43,8 @@ class ToolEndpoint:
             client=clean_client(request.headers.get("user-agent", "")),
             request_id=checked.request_id,
         )
-        envelope, error = await self._gate.on_loop(lambda: perform_for(call, checked.token))
+        owner = await owner_of_call(self._gate, checked.token, lambda: named_user(arguments))
+        envelope, error = await self._gate.on_loop(lambda: perform_for(call, checked.token), owner=owner)
         return refuse_with(request.scope, error, is_counted=True) if error else EnvelopeResponse(envelope)
 
 

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_mcp.auth.principal import Principal
 from todo_mcp.calls.bearer import authenticate_alone
+from todo_mcp.calls.owners import owner_of_token
 from todo_mcp.core.arguments import is_empty
 from todo_mcp.core.errors import TodoError, Unauthenticated
 from todo_mcp.postgres.gate import DatabaseGate
@@ -76,7 +77,9 @@ class McpEndpoint:
             if frame is None:
                 return None
             if not frame.quotes_slots():
-                if run.sender and run.outcome and run.outcome.fits_others and frame.is_whole():
+                # Strangers get busy too, so it may complete a known shape, and adds none.
+                fits = run.outcome and (run.outcome.fits_others or self._shapes.get(shape))
+                if run.sender and run.outcome and fits and frame.is_whole():
                     self._shapes.add(shape, run.sender, is_error=run.outcome.is_error, frame=frame)
                 return frame
         if shape or run.request.has_escapes:
@@ -91,7 +94,8 @@ class McpEndpoint:
         return frame
 
     async def _authenticate(self, request: CheckedRequest) -> Principal:
-        return await self._gate.on_loop(lambda: authenticate_alone(request.token))
+        owner = owner_of_token(request.token)
+        return await self._gate.on_loop(lambda: authenticate_alone(request.token), owner=owner)
 
     async def _perform(self, run: SdkRun, scope: Scope) -> Outcome:
         assert run.sender is not None

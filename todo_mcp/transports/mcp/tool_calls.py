@@ -5,7 +5,9 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 from todo_mcp.calls.call import Call, clean_client
+from todo_mcp.calls.owners import owner_of_call
 from todo_mcp.calls.perform import perform_for
+from todo_mcp.core.arguments import named_user
 from todo_mcp.core.envelope import failure, to_json
 from todo_mcp.core.errors import Busy, KeysUnavailable, ScopeMissing, TodoError, Unauthenticated
 from todo_mcp.core.operations import REGISTRY
@@ -51,7 +53,8 @@ async def perform_tool_call(gate: DatabaseGate, request: CheckedRequest, sender:
         request_id=request.request_id,
     )
     try:
-        envelope, error = await gate.on_loop(lambda: perform_for(call, request.token))
+        owner = await owner_of_call(gate, request.token, lambda: named_user(call.arguments))
+        envelope, error = await gate.on_loop(lambda: perform_for(call, request.token), owner=owner)
     except Unauthenticated as refusal:
         return Outcome(refusal=refusal, is_counted=False, fits_others=False)
     except Busy as busy:  # it contains no user data, whoever the caller is
