@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send  # noqa: E402
 from todo_mcp.auth.account.mailing import mailing  # noqa: E402
 from todo_mcp.postgres.gate import DatabaseGate  # noqa: E402
 from todo_mcp.process.installation import install  # noqa: E402
+from todo_mcp.quotas.keeping import keeping_usage  # noqa: E402
 from todo_mcp.statistics.flushing import flushing  # noqa: E402
 from todo_mcp.telemetry import tracing  # noqa: E402
 from todo_mcp.transports.http import health  # noqa: E402
@@ -72,7 +73,7 @@ class Lifespan:
             checks = RequestChecks(application, gate)
             self._running = Traced(checks) if tracing.is_configured() else checks
             try:
-                async with flushing(gate), mailing(gate):
+                async with flushing(gate), mailing(gate), keeping_usage(gate):
                     yield
             finally:
                 self._running = None
