@@ -21,8 +21,8 @@ NOW = models.Func(function="now")  # for rows that others insert; ours get their
 class Conversation(models.Model):
     """A chat of one user. ``updated_at`` is the time of the last append.
 
-    ``stored_messages`` and ``stored_bytes`` are for quotas. An append adds to them as it updates the row. For each other
-    INSERT, a trigger on ``messages`` does: that of a release before, of raw SQL, of demo data.
+    ``stored_messages`` and ``stored_bytes`` are for quotas. An append adds to them as it updates the row. A trigger on
+    ``messages`` does it for each other INSERT: that of a release before, of raw SQL, of demo data.
     """
 
     id = models.BigAutoField(primary_key=True)

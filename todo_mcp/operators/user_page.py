@@ -3,7 +3,10 @@
 from datetime import time
 from typing import Any
 
+from django.conf import settings
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
 from conversations.models import Conversation
@@ -12,6 +15,8 @@ from tasks.models import PRIORITIES, Task
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.tokens import NEVER, list_tokens
 from todo_mcp.dates.zones import at, show_in_words
+from todo_mcp.quotas.services import usage_of
+from todo_mcp.quotas.usage import today
 from todo_mcp.statistics.token_use import last_used
 
 LATEST = 5  # tasks, and conversations, that the page shows
@@ -39,14 +44,16 @@ def may_export(request: HttpRequest) -> bool:
 
 
 def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, Any]:
-    """The template's data: tokens, tasks and conversations; None for a list that the operator may not see.
+    """The template's data: usage, tokens, tasks and conversations; None for a list that the operator may not see.
 
-    One query for each list, two for what is due next, and one for the last use of the tokens.
+    One query for the usage and for each list, two for what is due next, and one for the last use of the tokens. The
+    usage is counted, by three queries, if the user has never written.
     """
     visible = {label: may_view(model)(request) for label, model in LISTS}
     tasks = Task.objects.filter(user_id=user_id, deleted_at=None).order_by("-created_at", "-id")
     chats = Conversation.objects.filter(user_id=user_id).order_by("-updated_at", "-id")
     return {
+        "usage": _usage(user_id),
         "tokens": _tokens(user_id) if visible["Tokens"] else None,
         "tasks": list(tasks.values("pk", "title", "completed", "created_at")[:LATEST]) if visible["Tasks"] else None,
         "due_links": DUE_LINKS,
@@ -55,6 +62,21 @@ def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, An
         if visible["Conversations"]
         else None,
     }
+
+
+def _usage(user_id: str) -> list[dict[str, Any]]:
+    """What the user has used of each quota, in words. The limit is empty if there is no quota."""
+    usage = usage_of(user_id)
+    rows = [
+        ("Tasks that are not deleted", intcomma(usage.tasks), settings.QUOTA_TASKS and intcomma(settings.QUOTA_TASKS)),
+        ("Stored", filesizeformat(usage.bytes), settings.QUOTA_BYTES and filesizeformat(settings.QUOTA_BYTES)),
+        (
+            "Writes today, in UTC",
+            intcomma(usage.writes_on(today())),
+            settings.QUOTA_WRITES and intcomma(settings.QUOTA_WRITES),
+        ),
+    ]
+    return [{"label": label, "used": used, "limit": limit} for label, used, limit in rows]
 
 
 def _due(user_id: str, time_zone: str) -> list[dict[str, Any]]:

@@ -7,14 +7,17 @@ from tqdm import tqdm
 
 from conversations.retention import OLD_CONVERSATIONS
 from tasks.retention import DELETED_TASKS
+from tasks.thinning import OLD_VERSIONS, Thinning
 from todo_mcp.auth.account.reset_mail import OLD_RESET_REQUESTS
 from todo_mcp.auth.oauth.retention import ENDED_REFRESH_TOKENS, OLD_CODES, UNUSED_CLIENTS, USED_CODES
 from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_ATTEMPTS, OLD_FAILURES, OLD_SESSIONS, OLD_SIGN_INS
 from todo_mcp.idempotency.services import EXPIRED_KEYS
+from todo_mcp.postgres.upkeep.purging import Purge
 from todo_mcp.statistics.services import OLD_STATISTICS
 
-PURGES = (
+PURGES: tuple[Purge | Thinning, ...] = (
     DELETED_TASKS,
+    OLD_VERSIONS,
     OLD_CONVERSATIONS,
     EXPIRED_KEYS,
     OLD_CODES,
@@ -33,7 +36,8 @@ PURGES = (
 
 class Command(BaseCommand):
     help = (
-        "Remove expired data: tasks deleted more than 30 days ago with their history, conversations inactive for "
+        "Remove expired data: tasks deleted more than 30 days ago with their history, versions of tasks "
+        "older than 30 days except the last of each day, conversations inactive for "
         "CONVERSATION_DAYS (0 keeps them), idempotency keys older than 24 hours, expired tokens and sessions, "
         "records of authorization codes used more than 7 days ago, clients that registered themselves and were not "
         "used for 30 days, wrong passwords a day after they stopped counting, requests for a new password older than "
