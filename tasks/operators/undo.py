@@ -86,6 +86,6 @@ def _changes(user_id: str, task_id: int, event_id: int) -> list[undoing.Change]:
         raise TaskNotFound(task_id)
     if any(change.is_thinned for change in changes):
         raise VersionConflict(
-            "The versions before this call have thinned out, so it cannot be undone. Revert a task to one of its versions."
+            "The versions before this call have thinned out, so it cannot be undone. Revert a task to one that is left."
         )
     return changes

@@ -6,7 +6,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.http import HttpRequest
-from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
 from conversations.models import Conversation
@@ -47,7 +46,7 @@ def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, An
     """The template's data: usage, tokens, tasks and conversations; None for a list that the operator may not see.
 
     One query for the usage and for each list, two for what is due next, and one for the last use of the tokens. The
-    usage is counted, by three queries, if the user has never written.
+    usage is counted, by three more, if the user has never written.
     """
     visible = {label: may_view(model)(request) for label, model in LISTS}
     tasks = Task.objects.filter(user_id=user_id, deleted_at=None).order_by("-created_at", "-id")
@@ -69,7 +68,7 @@ def _usage(user_id: str) -> list[dict[str, Any]]:
     usage = usage_of(user_id)
     rows = [
         ("Tasks that are not deleted", intcomma(usage.tasks), settings.QUOTA_TASKS and intcomma(settings.QUOTA_TASKS)),
-        ("Stored", filesizeformat(usage.bytes), settings.QUOTA_BYTES and filesizeformat(settings.QUOTA_BYTES)),
+        ("Stored", _megabytes(usage.bytes), settings.QUOTA_BYTES and _megabytes(settings.QUOTA_BYTES)),
         (
             "Writes today, in UTC",
             intcomma(usage.writes_on(today())),
@@ -77,6 +76,10 @@ def _usage(user_id: str) -> list[dict[str, Any]]:
         ),
     ]
     return [{"label": label, "used": used, "limit": limit} for label, used, limit in rows]
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 10**6:,.1f} MB"
 
 
 def _due(user_id: str, time_zone: str) -> list[dict[str, Any]]:
