@@ -46,7 +46,7 @@ def stored(user_id: str = "alice") -> tuple[int, int, int]:
 
 
 def refuses(worker: Usages, use: Use = TASK) -> bool:
-    return worker.refusal("alice", use) is not None
+    return worker.refusal("alice", writes=use.writes, size=use.size, tasks=use.tasks) is not None
 
 
 def make_tasks_due() -> None:
@@ -139,7 +139,7 @@ def test_writes_of_an_earlier_day_do_not_count(
         one.record("alice", TASK)
     exchange(worker)
     assert refuses(worker)
-    tomorrow = today() + timedelta(days=1)
+    tomorrow = today() + 1
     monkeypatch.setattr("todo_mcp.quotas.usage.today", lambda: tomorrow)
     assert not refuses(worker)
     worker.record("alice", TASK)

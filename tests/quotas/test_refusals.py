@@ -1,6 +1,5 @@
 """What a caller sees of quotas, through each door."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -193,7 +192,7 @@ async def test_writes_begin_anew_the_next_day(
     if door == "http":
         response = await as_alice.post("add_task", title="Two")
         assert int(response.headers["Retry-After"]) == response.json()["data"]["retry_after"]
-    tomorrow = today() + timedelta(days=1)
+    tomorrow = today() + 1
     monkeypatch.setattr(usage, "today", lambda: tomorrow)
     assert (await as_alice.call(door, "add_task", title="Two"))["status"] == "success"
     refusal_of(await as_alice.call(door, "add_task", title="Three"))

@@ -5,7 +5,7 @@ Counting anew corrects what no call noted: purges, changes of operators, SQL, a 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -17,6 +17,7 @@ COUNTS_MAX = 50  # users whose tasks, and whose bytes, one exchange counts anew
 TASKS_EVERY = timedelta(seconds=10)
 TASK_PAUSE = timedelta(microseconds=200)  # for each task; counting takes a thousandth of that
 BYTES_EVERY = timedelta(minutes=5)
+EPOCH = date(1970, 1, 1)
 
 # How to count, by quota. The apps with the tables register their functions.
 TASK_COUNTS: list[Callable[[str, int], int]] = []  # of a user, up to a limit
@@ -26,8 +27,8 @@ _COLUMNS = ("tasks", "bytes", "writes", "day")
 # Only for users that exist. The statement skips a user who is just being erased, and does not wait.
 _ADD = """
 INSERT INTO user_usage (user_id, tasks, bytes, writes, day)
-SELECT used.user_id, used.tasks, used.bytes, used.writes, used.day
-FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::date[])
+SELECT used.user_id, used.tasks, used.bytes, used.writes, DATE '1970-01-01' + used.day
+FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::integer[])
     AS used(user_id, tasks, bytes, writes, day)
 JOIN users ON users.id = used.user_id
 ORDER BY used.user_id
@@ -38,7 +39,7 @@ ON CONFLICT (user_id) DO UPDATE SET
     writes = CASE WHEN EXCLUDED.day = user_usage.day THEN user_usage.writes + EXCLUDED.writes
         WHEN EXCLUDED.day > user_usage.day THEN EXCLUDED.writes ELSE user_usage.writes END,
     day = GREATEST(user_usage.day, EXCLUDED.day)
-RETURNING user_id, tasks, bytes, writes, day, tasks_counted_at, bytes_counted_at, now()
+RETURNING user_id, tasks, bytes, writes, day - DATE '1970-01-01', tasks_counted_at, bytes_counted_at, now()
 """
 
 
@@ -102,8 +103,7 @@ def _count(usages: Usages, stored: Stored, name: str) -> None:
     if not row.filter(**{at: getattr(stored, at)}).update(**{at: stored.read_at}):
         return
     row.update(**{name: count_tasks(stored.user_id) if name == "tasks" else count_bytes(stored.user_id)})
-    latest = {user_id: Usage(*values) for user_id, *values in row.values_list("user_id", *_COLUMNS)}
-    usages.learn(latest)
+    usages.learn({usage.pk: _usage(usage) for usage in row})
 
 
 def count_tasks(user_id: str) -> int:
@@ -118,6 +118,10 @@ def count_bytes(user_id: str) -> int:
 
 def usage_of(user_id: str) -> Usage:
     """What the user has used, for operators. It may lag by seconds. A user who has not written yet is counted."""
-    for values in UserUsage.objects.filter(pk=user_id).values_list(*_COLUMNS):
-        return Usage(*values)
+    for row in UserUsage.objects.filter(pk=user_id):
+        return _usage(row)
     return Usage(count_tasks(user_id), count_bytes(user_id), 0, today())
+
+
+def _usage(row: UserUsage) -> Usage:
+    return Usage(row.tasks, row.bytes, row.writes, (row.day - EPOCH).days)
