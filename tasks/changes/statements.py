@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Subquery
 
 from tasks.models import SEEN_FIELDS, Task
-from tasks.quotas import version_limit
+from tasks.quotas.versions import version_limit
 from tasks.state import COLUMNS, TaskState
 from todo_mcp.core.envelope import to_json
 from todo_mcp.postgres.operation_run import note_use

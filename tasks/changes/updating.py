@@ -15,7 +15,7 @@ from tasks.changes.matching import Pool, match
 from tasks.changes.refusals import Refusals, Refused
 from tasks.changes.working import save_steps, work_at_once, work_on
 from tasks.clock import CallClock
-from tasks.quotas import check_versions, is_full, version_limit
+from tasks.quotas.versions import check_versions, is_full, version_limit
 from tasks.results import TEXT, TaskUpdated, as_json
 from tasks.state import TaskState
 from todo_mcp.core.errors import InvalidArguments, TaskNotFound

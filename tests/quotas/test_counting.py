@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from conversations.models import Conversation, Message
 from tasks.models import Task, TaskEvent
-from tasks.quotas import stored_bytes
+from tasks.quotas.counting import stored_bytes
 from tasks.services import add_task
 from tests.support.application import Orm
 from tests.support.caller import Caller
@@ -249,7 +249,7 @@ def test_bytes_are_added_up_in_pieces(committed: None, alice: User, monkeypatch:
     TaskFactory.create_batch(3, user=alice, title="y")
     total = stored_bytes("alice")
     for piece in (1, 2, 5, 10, 11):
-        monkeypatch.setattr("tasks.quotas.PIECE", piece)
+        monkeypatch.setattr("tasks.quotas.counting.PIECE", piece)
         assert stored_bytes("alice") == total
     assert total > 10 * ROW_BYTES + 31
     assert stored_bytes("bob") == 0

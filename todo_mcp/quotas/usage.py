@@ -68,7 +68,7 @@ class Usages:
                 self._forget()
             if user_id not in unwritten:
                 unwritten[user_id] = Usage(0, 0, 0, day)
-                known.move_to_end(user_id)
+            known.move_to_end(user_id)
             known[user_id].add(use.tasks, use.size, use.writes, day)
             unwritten[user_id].add(use.tasks, use.size, use.writes, day)
 

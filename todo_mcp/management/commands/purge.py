@@ -6,8 +6,8 @@ from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
 from conversations.retention import OLD_CONVERSATIONS
+from tasks.quotas.thinning import OLD_VERSIONS, Thinning
 from tasks.retention import DELETED_TASKS
-from tasks.thinning import OLD_VERSIONS, Thinning
 from todo_mcp.auth.account.reset_mail import OLD_RESET_REQUESTS
 from todo_mcp.auth.oauth.retention import ENDED_REFRESH_TOKENS, OLD_CODES, UNUSED_CLIENTS, USED_CODES
 from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_ATTEMPTS, OLD_FAILURES, OLD_SESSIONS, OLD_SIGN_INS

@@ -1,18 +1,12 @@
-"""What tasks use of their user's quotas, and the quota of versions of one task."""
+"""What tasks use of their user's quotas."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from django.conf import settings
 from django.db import connection
 
 from tasks.models import Task
-from tasks.state import TaskState
-from todo_mcp.core.errors import QuotaExceeded
-from todo_mcp.postgres.operation_run import current_run
 from todo_mcp.quotas import services
 
-UNLIMITED = 2**40
 PIECE = 20_000  # versions that one statement adds up
 
 _COUNT = "SELECT count(*) FROM (SELECT FROM tasks WHERE user_id = %s AND deleted_at IS NULL LIMIT %s) counted"
@@ -25,37 +19,6 @@ _ADD_UP = f"""
     SELECT (SELECT sum(stored) FROM piece), (SELECT count(*) FROM piece), pgh_created_at, pgh_id
     FROM piece ORDER BY pgh_created_at DESC, pgh_id DESC LIMIT 1
 """  # noqa: S608 (columns of a model)
-
-
-def version_limit() -> int:
-    """The most versions that the history keeps of a task in a call. Operators and commands have no quotas."""
-    return (settings.QUOTA_VERSIONS or UNLIMITED) if current_run() else UNLIMITED
-
-
-def is_full(state: TaskState) -> bool:
-    """Whether the quota allows no further version of the task."""
-    return state.version >= state.thinned + version_limit()
-
-
-def check_versions(states: Iterable[TaskState]) -> None:
-    """Check that each of these tasks may get one more version.
-
-    Raises:
-        QuotaExceeded: the history of some has as many versions as the quota allows.
-    """
-    full = [state.id for state in states if is_full(state)]
-    if not full:
-        return
-    limit = settings.QUOTA_VERSIONS
-    which = f"task {full[0]} has" if len(full) == 1 else f"tasks {', '.join(map(str, full))} have"
-    raise QuotaExceeded(
-        "versions",
-        limit,
-        f"{which} as many versions as the quota allows, {limit:,}",
-        "Add a new task for what comes next, and complete or delete the old one, which is still possible. Or wait: "
-        "versions older than 30 days thin out to one a day.",
-        task_ids=full,
-    )
 
 
 def count_tasks(user_id: str, limit: int) -> int:

@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from tasks.history import history
 from tasks.models import Task, TaskEvent
-from tasks.thinning import OLD_VERSIONS
+from tasks.quotas.thinning import OLD_VERSIONS
 from tests.support.operators import LISTS, sign_in
 from tests.support.tool_user import ToolUser
 from todo_mcp.users.models import User
@@ -68,7 +68,7 @@ CASES: dict[str, tuple[list[int], list[int]]] = {
 def test_the_last_old_version_of_each_day_stays(
     me: ToolUser, days: list[int], left: list[int], piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.thinning.PIECE", piece)
+    monkeypatch.setattr("tasks.quotas.thinning.PIECE", piece)
     task_id, other = make_task(me, *days), make_task(me, *sorted(days, reverse=True), title="Other")
     task = Task.objects.values().get(pk=task_id)
     gone = len(days) - len(left)
@@ -165,7 +165,7 @@ def test_a_task_that_is_locked_is_left_for_the_next_run(me: ToolUser) -> None:
 def test_each_piece_is_a_transaction_and_writes_no_version(me: ToolUser, monkeypatch: pytest.MonkeyPatch) -> None:
     make_task(me, 40, 40, 40)
     make_task(me, 40, 40, 40)
-    monkeypatch.setattr("tasks.thinning.PIECE", 3)
+    monkeypatch.setattr("tasks.quotas.thinning.PIECE", 3)
     with CaptureQueriesContext(connection) as queries:
         assert list(OLD_VERSIONS.run()) == [2, 2]
     assert not [query for query in queries.captured_queries if query["sql"].startswith("BEGIN")]
