@@ -14,6 +14,17 @@ from todo_mcp.quotas.usage import ROW_BYTES
 CONTENT_MAX = 100_000
 WORDS_CONFIG = "simple"  # PostgreSQL's text search configuration for every language: no stems, no stop words
 COUNTED = "todo_mcp.messages_counted"  # "yes" in a transaction that counts its messages itself
+# Adds the messages of one INSERT to their conversations.
+_COUNT_MESSAGES = f"""
+    UPDATE conversations SET stored_messages = stored_messages + counted.messages,
+        stored_bytes = stored_bytes + counted.bytes
+    FROM (
+        SELECT conversation_id, count(*) AS messages, sum(octet_length(content) + {ROW_BYTES}) AS bytes
+        FROM added GROUP BY conversation_id
+    ) counted
+    WHERE conversations.id = counted.conversation_id;
+    RETURN NULL;
+"""  # noqa: S608 (a constant)
 
 NOW = models.Func(function="now")  # for rows that others insert; ours get their time from Python
 
@@ -74,13 +85,13 @@ class Message(models.Model):
         ordering = ["id"]
         triggers = [
             pgtrigger.Trigger(
-                name="count_message",
+                name="count_messages",
+                level=pgtrigger.Statement,
                 operation=pgtrigger.Insert,
                 when=pgtrigger.After,
+                referencing=pgtrigger.Referencing(new="added"),  # type: ignore[no-untyped-call] # it publishes no types
                 condition=pgtrigger.Condition(f"current_setting('{COUNTED}', true) IS DISTINCT FROM 'yes'"),
-                func="UPDATE conversations SET stored_messages = stored_messages + 1, "  # noqa: S608 (a constant)
-                f"stored_bytes = stored_bytes + octet_length(NEW.content) + {ROW_BYTES} "
-                "WHERE id = NEW.conversation_id; RETURN NULL;",
+                func=_COUNT_MESSAGES,
             )
         ]
         constraints = [
