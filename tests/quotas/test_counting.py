@@ -284,6 +284,25 @@ def test_bytes_go_down_when_rows_go(committed: None, alice: User) -> None:
     assert count_bytes("alice") == 0
 
 
+def test_an_exchange_counts_for_a_limited_time_and_the_largest_users_first(
+    committed: None, alice: User, bob: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.QUOTA_BYTES = 0
+    worker = Usages()
+    worker.record("alice", TASK)
+    worker.record("bob", Use(writes=2, size=1200, tasks=2))
+    monkeypatch.setattr(services, "_count", lambda usages, one, name: counted.append(one.user_id))
+    counted: list[str] = []
+    monkeypatch.setattr(services, "COUNTING_MAX", -1)
+    exchange(worker)
+    assert counted == []
+    monkeypatch.setattr(services, "COUNTING_MAX", 60)
+    worker.record("alice", TASK)
+    worker.record("bob", TASK)
+    exchange(worker)
+    assert counted == ["bob", "alice"]
+
+
 def test_a_quota_that_is_off_is_not_counted(committed: None, alice: User, settings: Settings) -> None:
     settings.QUOTA_TASKS = settings.QUOTA_BYTES = 0
     worker = Usages()

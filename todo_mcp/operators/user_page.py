@@ -1,5 +1,6 @@
 """The parts of a user's admin page below the form: tokens, tasks that are due, latest tasks and conversations."""
 
+from collections.abc import Callable
 from datetime import time
 from typing import Any
 
@@ -64,18 +65,21 @@ def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, An
 
 
 def _usage(user_id: str) -> list[dict[str, Any]]:
-    """What the user has used of each quota, in words. The limit is empty if there is no quota."""
+    """What the user has used of each quota, in words. Without a quota, only writes are counted."""
     usage = usage_of(user_id)
-    rows = [
-        ("Tasks that are not deleted", intcomma(usage.tasks), settings.QUOTA_TASKS and intcomma(settings.QUOTA_TASKS)),
-        ("Stored", _megabytes(usage.bytes), settings.QUOTA_BYTES and _megabytes(settings.QUOTA_BYTES)),
-        (
-            "Writes today, in UTC",
-            intcomma(usage.writes_on(today())),
-            settings.QUOTA_WRITES and intcomma(settings.QUOTA_WRITES),
-        ),
+    rows: list[tuple[str, int, int, Callable[[int], str]]] = [
+        ("Tasks that are not deleted", usage.tasks, settings.QUOTA_TASKS, intcomma),
+        ("Stored", usage.bytes, settings.QUOTA_BYTES, _megabytes),
+        ("Writes today, in UTC", usage.writes_on(today()), settings.QUOTA_WRITES, intcomma),
     ]
-    return [{"label": label, "used": used, "limit": limit} for label, used, limit in rows]
+    return [
+        {
+            "label": label,
+            "used": in_words(max(0, used)) if limit or label.startswith("Writes") else "not counted",
+            "limit": in_words(limit) if limit else "none",
+        }
+        for label, used, limit, in_words in rows
+    ]
 
 
 def _megabytes(count: int) -> str:

@@ -10,6 +10,7 @@ from todo_mcp.quotas.services import exchange
 from todo_mcp.quotas.usage import usages
 
 EVERY = 1.0  # seconds
+PATIENCE = 30.0  # seconds for an exchange: adding up a gigabyte takes a few
 AT_END = 2.0  # seconds that a worker waits for the last exchange
 
 
@@ -36,4 +37,4 @@ async def _regularly(gate: DatabaseGate) -> None:
 async def _try(gate: DatabaseGate) -> None:
     """Exchange; if the gate or the database does not allow it, the counts wait."""
     with log_errors("counts of usage"):
-        await gate.in_thread(lambda: exchange(usages))
+        await gate.in_thread(lambda: exchange(usages), patience=PATIENCE)

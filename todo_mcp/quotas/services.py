@@ -3,9 +3,11 @@
 Counting anew corrects what no call noted: purges, changes of operators, SQL, a release before, a lost answer.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 
 from django.conf import settings
 from django.db import connection
@@ -13,7 +15,8 @@ from django.db import connection
 from todo_mcp.quotas.models import UserUsage
 from todo_mcp.quotas.usage import Usage, Usages, today
 
-COUNTS_MAX = 50  # users whose tasks, and whose bytes, one exchange counts anew
+COUNTING_MAX = 0.5  # seconds; after that, an exchange begins to count nobody else
+BYTES_OF_TASK = 10_000  # as many bytes as the default quotas allow for each task
 TASKS_EVERY = timedelta(seconds=10)
 TASK_PAUSE = timedelta(microseconds=200)  # for each task; counting takes a thousandth of that
 BYTES_EVERY = timedelta(minutes=5)
@@ -79,12 +82,13 @@ def exchange(usages: Usages) -> None:
         usages.put_back(taken)
         raise
     usages.learn({one.user_id: one.usage for one in stored})
-    by_size = sorted(stored, key=lambda one: one.usage.tasks, reverse=True)
-    for one in [one for one in by_size if one.are_tasks_due()][:COUNTS_MAX]:
-        _count(usages, one, "tasks")
-    by_size.sort(key=lambda one: one.usage.bytes, reverse=True)
-    for one in [one for one in by_size if one.are_bytes_due()][:COUNTS_MAX]:
-        _count(usages, one, "bytes")
+    due = [(one.usage.tasks, one, "tasks") for one in stored if one.are_tasks_due()]
+    due += [(one.usage.bytes // BYTES_OF_TASK, one, "bytes") for one in stored if one.are_bytes_due()]
+    until = time.monotonic() + COUNTING_MAX
+    for _, one, name in sorted(due, key=itemgetter(0), reverse=True):  # those nearest to a quota first
+        if time.monotonic() > until:
+            return  # the others are due again when they write again
+        _count(usages, one, name)
 
 
 def add_usage(taken: Mapping[str, Usage]) -> list[Stored]:
@@ -107,13 +111,14 @@ def _count(usages: Usages, stored: Stored, name: str) -> None:
 
 
 def count_tasks(user_id: str) -> int:
-    """The user's tasks that are not deleted, up to one more than the quota."""
-    return sum(count(user_id, settings.QUOTA_TASKS + 1) for count in TASK_COUNTS)
+    """The user's tasks that are not deleted, up to one more than the quota. 0 if there is no quota."""
+    limit = settings.QUOTA_TASKS
+    return sum(count(user_id, limit + 1) for count in TASK_COUNTS) if limit else 0
 
 
 def count_bytes(user_id: str) -> int:
-    """The bytes that the user's rows store."""
-    return sum(count(user_id) for count in BYTE_COUNTS)
+    """The bytes that the user's rows store. 0 if there is no quota."""
+    return sum(count(user_id) for count in BYTE_COUNTS) if settings.QUOTA_BYTES else 0
 
 
 def usage_of(user_id: str) -> Usage:
