@@ -36,7 +36,7 @@ def check_versions(states: Iterable[TaskState]) -> None:
         "versions",
         limit,
         f"{which} as many versions as the quota allows, {limit:,}",
-        "Add a new task for what comes next, and complete or delete the old one, which is still possible. Or wait: "
-        "versions older than 30 days thin out to one a day.",
+        "Add a new task for what comes next and complete or delete the old one; or wait, because versions older than "
+        "30 days thin out to one a day.",
         task_ids=full,
     )

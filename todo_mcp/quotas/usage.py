@@ -145,7 +145,7 @@ def _refusal(usage: Usage, writes: int, size: int, tasks: int, day: int) -> Quot
         wait = max(1, (day + 1) * DAY - int(time.time()))
         reason = f"the quota is {_of(limit, 'write')} a day, {count:,} were made today, and this call needs {writes:,}"
         advice = (
-            f"Go on after midnight UTC, in {wait} s. Until then you can still complete, delete and restore tasks, and "
+            f"Go on after midnight UTC, in {wait} s; until then you can still complete, delete and restore tasks and "
             "undo calls."
         )
         return QuotaExceeded("writes", limit, reason, advice, used=count, retry_after=wait)
@@ -153,8 +153,8 @@ def _refusal(usage: Usage, writes: int, size: int, tasks: int, day: int) -> Quot
         count = max(0, usage.tasks)
         reason = f"the quota is {_of(limit, 'task')}, there are {count:,}, and this call adds {tasks:,}"
         advice = (
-            "Delete tasks that are not needed any more, completed ones first: list_tasks with status completed, then "
-            "delete_task with their task_ids. Then wait a few seconds and call again."
+            "Delete tasks that are not needed, completed ones first (list_tasks with status completed, then "
+            "delete_task with task_ids), wait a few seconds, and call again."
         )
         return QuotaExceeded("tasks", limit, reason, advice, used=count)
     if (limit := settings.QUOTA_BYTES) and usage.bytes + size > limit:
@@ -162,7 +162,7 @@ def _refusal(usage: Usage, writes: int, size: int, tasks: int, day: int) -> Quot
         reason = f"the quota is {_of(limit, 'stored byte')}, and {count:,} are used"
         advice = (
             "Delete conversations, which frees their bytes within seconds, or tasks, which free theirs when they leave "
-            "the trash after 30 days. Then call again."
+            "the trash after 30 days, and call again."
         )
         return QuotaExceeded("bytes", limit, reason, advice, used=count)
     return None
