@@ -5,4 +5,4 @@ class ConversationsConfig(AppConfig):
     name = "conversations"
 
     def ready(self) -> None:
-        from conversations import services  # noqa: F401 (registers the operations)
+        from conversations import quotas, services  # noqa: F401 (they register the operations, and how to count)

@@ -1,5 +1,6 @@
 """Conversations and their messages, stored for a chat backend."""
 
+import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
@@ -8,14 +9,32 @@ from django.db.models.functions import Length
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
 
+from todo_mcp.quotas.usage import ROW_BYTES
+
 CONTENT_MAX = 100_000
 WORDS_CONFIG = "simple"  # PostgreSQL's text search configuration for every language: no stems, no stop words
+COUNTED = "todo_mcp.messages_counted"  # "yes" in a transaction that counts its messages itself
+# Adds the messages of one INSERT to their conversations.
+_COUNT_MESSAGES = f"""
+    UPDATE conversations SET stored_messages = stored_messages + counted.messages,
+        stored_bytes = stored_bytes + counted.bytes
+    FROM (
+        SELECT conversation_id, count(*) AS messages, sum(octet_length(content) + {ROW_BYTES}) AS bytes
+        FROM added GROUP BY conversation_id
+    ) counted
+    WHERE conversations.id = counted.conversation_id;
+    RETURN NULL;
+"""  # noqa: S608 (a constant)
 
 NOW = models.Func(function="now")  # for rows that others insert; ours get their time from Python
 
 
 class Conversation(models.Model):
-    """A chat of one user. ``updated_at`` is the time of the last append."""
+    """A chat of one user. ``updated_at`` is the time of the last append.
+
+    ``stored_messages`` and ``stored_bytes`` are for quotas. An append adds to them as it updates the row. A trigger on
+    ``messages`` does it for each other INSERT: that of a release before, of raw SQL, of demo data.
+    """
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(
@@ -23,6 +42,8 @@ class Conversation(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
+    stored_messages = models.IntegerField(default=0, db_default=0, editable=False)
+    stored_bytes = models.BigIntegerField(default=0, db_default=0, editable=False)
 
     class Meta:
         db_table = "conversations"
@@ -62,6 +83,17 @@ class Message(models.Model):
     class Meta:
         db_table = "messages"
         ordering = ["id"]
+        triggers = [
+            pgtrigger.Trigger(
+                name="count_messages",
+                level=pgtrigger.Statement,
+                operation=pgtrigger.Insert,
+                when=pgtrigger.After,
+                referencing=pgtrigger.Referencing(new="added"),  # type: ignore[no-untyped-call] # it publishes no types
+                condition=pgtrigger.Condition(f"current_setting('{COUNTED}', true) IS DISTINCT FROM 'yes'"),
+                func=_COUNT_MESSAGES,
+            )
+        ]
         constraints = [
             models.CheckConstraint(name="messages_role", condition=models.Q(role__in=["user", "assistant"])),
             models.CheckConstraint(

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from conversations import queries
-from conversations.models import Conversation, Message
+from conversations.models import COUNTED, Conversation, Message
 from conversations.queries import NEWEST, within_bytes
 from conversations.retention import remove_conversations
 from conversations.schemas import (
@@ -24,17 +25,19 @@ from conversations.schemas import (
     MessagesAppended,
     Turn,
 )
-from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, UserNotFound
+from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, QuotaExceeded, UserNotFound
 from todo_mcp.core.operations import RESOURCES, operation
 from todo_mcp.core.pagination import Cursor, Position
 from todo_mcp.idempotency.services import run_once
+from todo_mcp.postgres.operation_run import note_use
+from todo_mcp.quotas.usage import ROW_BYTES, check_quotas
 
 READ, WRITE = "conversations:read", "conversations:write"
 PAGE = 50  # rows, if the caller sends no limit
 _WITHOUT_CONTENT = [name for name in MessageOut.model_fields if name != "content"]
 
 
-@operation(title="Start a conversation", scope=WRITE, example={}, registry=RESOURCES)
+@operation(title="Start a conversation", scope=WRITE, example={}, quotas=("bytes", "writes"), registry=RESOURCES)
 def create_conversation(*, user_id: str, idempotency_key: IdempotencyKey | None = None) -> ConversationOut:
     """Make an empty conversation of the user."""
     if idempotency_key is None:
@@ -76,14 +79,22 @@ def get_conversation(*, user_id: str, conversation_id: ConversationId) -> Conver
 
 
 @operation(
-    title="Delete a conversation", scope=WRITE, destructive=True, idempotent=True, example={}, registry=RESOURCES
+    title="Delete a conversation",
+    scope=WRITE,
+    destructive=True,
+    idempotent=True,
+    example={},
+    quotas=(),
+    registry=RESOURCES,
 )
 def delete_conversation(*, user_id: str, conversation_id: ConversationId) -> ConversationDeleted:
     """Remove a conversation with its messages, for good."""
     with transaction.atomic():
-        if not _own(user_id, conversation_id).select_for_update().values_list("id"):
+        sizes = list(_own(user_id, conversation_id).select_for_update().values_list("stored_bytes", flat=True))
+        if not sizes:
             raise ConversationNotFound(conversation_id)
         remove_conversations([conversation_id])
+    note_use(writes=1, size=-ROW_BYTES - sizes[0])
     return ConversationDeleted(id=conversation_id)
 
 
@@ -91,6 +102,7 @@ def delete_conversation(*, user_id: str, conversation_id: ConversationId) -> Con
     title="Append messages",
     scope=WRITE,
     example={"role": "user", "content": "Remind me to call the bank."},
+    quotas=("messages", "bytes", "writes"),
     registry=RESOURCES,
 )
 def append_messages(
@@ -165,27 +177,35 @@ def _own(user_id: str, conversation_id: int) -> QuerySet[Conversation]:
 
 
 def _create(user_id: str) -> ConversationOut:
+    check_quotas(user_id, writes=1, size=ROW_BYTES)
     now = timezone.now()
     try:
         conversation = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now)
     except IntegrityError:  # the foreign key: the user was erased after the token check
         raise UserNotFound(user_id) from None
+    note_use(writes=1, size=ROW_BYTES)
     return ConversationOut(id=conversation.pk, user_id=user_id, created_at=now, updated_at=now)
 
 
-_BUMP = """
-UPDATE conversations SET updated_at = GREATEST(updated_at, clock_timestamp())
-WHERE id = %s AND user_id = %s RETURNING updated_at
-"""
+_BUMP = f"""
+UPDATE conversations SET updated_at = GREATEST(updated_at, clock_timestamp()),
+    stored_messages = stored_messages + %(count)s, stored_bytes = stored_bytes + %(size)s
+WHERE id = %(id)s AND user_id = %(user)s AND stored_messages + %(count)s <= %(most)s
+RETURNING updated_at, set_config('{COUNTED}', 'yes', true)
+"""  # noqa: S608 (a constant)
+_UNLIMITED = 2**31 - 1
 
 
 @transaction.atomic(savepoint=False)
 def _append(user_id: str, conversation_id: int, messages: Sequence[MessageIn]) -> MessagesAppended:
+    count, size = len(messages), sum(ROW_BYTES + len(message.content.encode()) for message in messages)
+    check_quotas(user_id, writes=1, size=size)
+    most = settings.QUOTA_MESSAGES or _UNLIMITED
     with connection.cursor() as cursor:  # locks out other writers until the commit; the filter checks the owner
-        cursor.execute(_BUMP, [conversation_id, user_id])
+        cursor.execute(_BUMP, {"id": conversation_id, "user": user_id, "count": count, "size": size, "most": most})
         row = cursor.fetchone()
     if row is None:
-        raise ConversationNotFound(conversation_id)
+        raise _refusal(user_id, conversation_id, count)
     rows = [
         Message(
             conversation_id=conversation_id,
@@ -197,8 +217,24 @@ def _append(user_id: str, conversation_id: int, messages: Sequence[MessageIn]) -
         for message in messages
     ]
     created = Message.objects.bulk_create(rows)
+    note_use(writes=1, size=size)
     fields = MessageOut.model_fields
     return MessagesAppended(messages=[MessageOut(**{name: getattr(row, name) for name in fields}) for row in created])
+
+
+def _refusal(user_id: str, conversation_id: int, added: int) -> ConversationNotFound | QuotaExceeded:
+    """Why the conversation takes no more messages."""
+    count = _own(user_id, conversation_id).values_list("stored_messages", flat=True).first()
+    if count is None:
+        return ConversationNotFound(conversation_id)
+    limit = settings.QUOTA_MESSAGES
+    return QuotaExceeded(
+        "messages",
+        limit,
+        f"the quota of messages in a conversation is {limit:,}, this one has {count:,}, and the call adds {added:,}",
+        "Go on in a new conversation; to free its bytes, delete this one.",
+        used=count,
+    )
 
 
 def _messages(rows: QuerySet[Message]) -> list[MessageOut]:

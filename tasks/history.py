@@ -73,7 +73,7 @@ def history(*, user_id: str, task_id: int, zone: ZoneInfo) -> tuple[list[dict[st
     """
     rows: list[dict[str, Any]] = list(_versions(task_id).order_by("-pgh_id")[: HISTORY_MAX + 1])
     calls = [call for call in _calls(rows) if call[0] is not rows[-1] or len(rows) <= HISTORY_MAX]
-    others = _others(user_id, task_id, [newest for newest, _ in calls])
+    others = _others(user_id, task_id, [newest for newest, *_ in calls])
     events = [
         {
             "version": newest["pgh_id"],
@@ -84,24 +84,31 @@ def history(*, user_id: str, task_id: int, zone: ZoneInfo) -> tuple[list[dict[st
             "revertible": any(
                 newest[name] != rows[0][name] for name in REVERT_FIELDS if name not in ("completed_at", "repeat_on")
             ),
-            "undoable": newest["pgh_label"] != "delete",
+            "undoable": newest["pgh_label"] != "delete" and not _has_thinned(first, older),
         }
-        for newest, older in calls
+        for newest, first, older in calls
     ]
     return events, len(rows) > HISTORY_MAX
 
 
-def _calls(rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """The last event of each call, and the event before the call. The task's events are given newest first."""
-    calls: list[tuple[dict[str, Any], dict[str, Any] | None]] = []
+def _calls(rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]]:
+    """The last and the first event of each call, and the event before the call. The rows are given newest first."""
+    calls: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]] = []
     for row, older in zip(rows, [*rows[1:], None], strict=True):
         if calls and _call_of(calls[-1][0]) == _call_of(row) and row["pgh_label"] == "update":
-            calls[-1] = calls[-1][0], older
+            calls[-1] = calls[-1][0], row, older
         elif calls and _call_of(calls[-1][0]) == _call_of(row):  # added and changed by one call
-            calls[-1] = row | {"pgh_id": calls[-1][0]["pgh_id"]}, older
+            calls[-1] = row | {"pgh_id": calls[-1][0]["pgh_id"]}, row, older
         else:
-            calls.append((row, older))
+            calls.append((row, row, older))
     return calls
+
+
+def _has_thinned(first: dict[str, Any], older: dict[str, Any] | None) -> bool:
+    """Whether the version before a call is gone. ``first`` is the first event of the call, ``older`` the one before."""
+    if first["pgh_label"] != "update":
+        return False
+    return older is None or bool(first["version"] > older["version"] + 1)
 
 
 def _call_of(row: dict[str, Any]) -> tuple[datetime, str]:
@@ -163,7 +170,7 @@ def _reverted(before: TaskState, target: dict[str, Any], family: Sequence[TaskSt
     return [Step(before, after), *(Step(of_id[one.id], one) for one in removed)]
 
 
-_COLUMNS = ("pgh_id", "pgh_created_at", "pgh_label", "pgh_context", *REVERT_FIELDS, "deleted_at", "user_id")
+_COLUMNS = ("pgh_id", "version", "pgh_created_at", "pgh_label", "pgh_context", *REVERT_FIELDS, "deleted_at", "user_id")
 
 
 def _versions(task_id: int) -> Any:

@@ -1,5 +1,7 @@
 """Tasks, and a record of each change to them."""
 
+from typing import ClassVar
+
 import pghistory
 import pgtrigger
 from django.conf import settings
@@ -9,6 +11,8 @@ from django.db import models
 from django.db.models.functions import Cast, Length
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
+
+from todo_mcp.quotas.usage import ROW_BYTES
 
 TITLE_MAX = 200
 DESCRIPTION_MAX = 1000
@@ -70,6 +74,12 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
     is the one that it follows, ``series`` is the first one; both are null in the first.
     """
 
+    # What one version stores, in bytes, for the quota of its user.
+    STORED: ClassVar[str] = (
+        "(octet_length(tasks.title) + octet_length(tasks.description) + octet_length(tasks.checklist::text) "
+        f"+ pg_column_size(tasks.tags) + {ROW_BYTES})"
+    )
+
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tasks", db_index=False)
     title = models.CharField(max_length=TITLE_MAX)
@@ -93,6 +103,7 @@ class Task(models.Model):  # type: ignore[django-manager-missing]  # `events`, t
     version = models.IntegerField(default=1, db_default=1, editable=False)  # a trigger counts it
     # The version that last changed what a search reads. The trigger sets it; the index of words is for these versions.
     text_version = models.IntegerField(default=1, db_default=1, editable=False)
+    thinned = models.IntegerField(default=0, db_default=0, editable=False)  # versions that the history has no more
     # The origin of the task. Migration 0001 adds the composite foreign key on conversation and user.
     conversation = models.ForeignKey(
         "conversations.Conversation",
@@ -274,8 +285,8 @@ class TaskEvent(
         pghistory.DeleteEvent(),
         context_field=pghistory.ContextJSONField(),
         context_id_field=None,
-        # These never change, except to null when the conversation or the message is deleted.
-        exclude=["conversation", "message", "series", "previous"],
+        # These never change, except to null when the conversation or the message is deleted. `thinned` is not seen.
+        exclude=["conversation", "message", "series", "previous", "thinned"],
         obj_field=pghistory.ObjForeignKey(related_name="events", related_query_name="event", db_index=False),
         attrs={
             "user": models.ForeignKey(

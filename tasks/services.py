@@ -65,6 +65,7 @@ _NO_ARGUMENTS = {
     title="Add tasks",
     scope="tasks:write",
     example={"title": "Call the bank", "due": "friday 9am"},
+    quotas=("tasks", "bytes", "writes"),
     needs_scope=_CHATS,
     refusal_details=clock_of_refusal,
 )
@@ -104,7 +105,7 @@ operation(
 )(list_tasks)
 
 
-@operation(title="Complete tasks", scope="tasks:write", idempotent=True, example={"match": "bank"})
+@operation(title="Complete tasks", scope="tasks:write", idempotent=True, example={"match": "bank"}, quotas=())
 def complete_task(
     *,
     user_id: str,
@@ -122,7 +123,9 @@ def complete_task(
     return complete_tasks(Given(locals()))
 
 
-@operation(title="Delete tasks", scope="tasks:write", destructive=True, idempotent=True, example={"task_id": 7})
+@operation(
+    title="Delete tasks", scope="tasks:write", destructive=True, idempotent=True, example={"task_id": 7}, quotas=()
+)
 def delete_task(
     *,
     user_id: str,
@@ -144,6 +147,7 @@ def delete_task(
     scope="tasks:write",
     destructive=True,
     example={"match": "bank", "due": "monday"},
+    quotas=("bytes", "writes", "versions"),  # but restore and undo are never refused
     at_least_one=ANY_CHANGE,
     cleared_alone=("description",),
     no_arguments=_NO_ARGUMENTS,

@@ -37,6 +37,7 @@ class TaskState:
     version: int = 1
     series: int | None = None
     previous: int | None = None
+    thinned: int = 0
 
     @classmethod
     def of_row(cls, row: tuple[Any, ...]) -> Self:

@@ -18,6 +18,7 @@ from tests.support.server_process import Database
 from todo_mcp.auth import rate_limit
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.process.installation import install
+from todo_mcp.quotas.usage import usages
 from todo_mcp.users.models import User
 
 pytest_plugins = ["tests.support.auth.fixtures"]
@@ -40,8 +41,9 @@ def library_changes() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_rate_limit_counts() -> None:
-    """Each test starts with no recorded calls and attempts."""
+def no_counts() -> None:
+    """Each test starts with no recorded calls, attempts and usage."""
+    usages.clear()
     rate_limit.calls.clear()
     rate_limit.attempts.clear()
 

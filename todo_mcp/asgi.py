@@ -17,6 +17,7 @@ from todo_mcp.auth.account.mailing import mailing  # noqa: E402
 from todo_mcp.auth.rate_exchange import exchanging  # noqa: E402
 from todo_mcp.postgres.gate import DatabaseGate  # noqa: E402
 from todo_mcp.process.installation import install  # noqa: E402
+from todo_mcp.quotas.keeping import keeping_usage  # noqa: E402
 from todo_mcp.statistics.flushing import flushing  # noqa: E402
 from todo_mcp.telemetry import tracing  # noqa: E402
 from todo_mcp.transports.http import health  # noqa: E402
@@ -73,7 +74,7 @@ class Lifespan:
             checks = RequestChecks(application, gate)
             self._running = Traced(checks) if tracing.is_configured() else checks
             try:
-                async with flushing(gate), mailing(gate), exchanging(gate):
+                async with flushing(gate), mailing(gate), exchanging(gate), keeping_usage(gate):
                     yield
             finally:
                 self._running = None

@@ -41,6 +41,12 @@ env.check_directory("PROMETHEUS_MULTIPROC_DIR")  # Prometheus' client reads it a
 # For each worker; also the limit of concurrent calls.
 DATABASE_CONNECTIONS = env.integer("DATABASE_CONNECTIONS", 16, 1, 1000)
 RATE_LIMIT = env.integer("RATE_LIMIT", 0, 0, 1_000_000)  # calls per minute and user; 0: no limit
+# Quotas of each user; 0: none. The messages are those of one conversation, the versions those of one task.
+QUOTA_TASKS = env.integer("QUOTA_TASKS", 100_000, 0, 1_000_000_000)
+QUOTA_MESSAGES = env.integer("QUOTA_MESSAGES", 10_000, 0, 1_000_000_000)
+QUOTA_BYTES = env.integer("QUOTA_BYTES", 1_000_000_000, 0, 10**15)
+QUOTA_WRITES = env.integer("QUOTA_WRITES", 10_000, 0, 1_000_000_000)  # a day
+QUOTA_VERSIONS = env.integer("QUOTA_VERSIONS", 1000, 0, 1_000_000_000)
 # How long /readyz fails after SIGTERM before the port closes.
 DRAIN_SECONDS = env.integer("DRAIN_SECONDS", 0, 0, 300)
 CONVERSATION_DAYS = env.integer("CONVERSATION_DAYS", 0, 0, 36_500)  # days without activity until purge; 0: never
@@ -98,6 +104,7 @@ INSTALLED_APPS = [
     "todo_mcp.auth",
     "todo_mcp.idempotency",
     "todo_mcp.statistics",
+    "todo_mcp.quotas",
     "todo_mcp",
     "tasks",
     "conversations",

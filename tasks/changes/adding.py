@@ -32,6 +32,8 @@ from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, UserNot
 from todo_mcp.dates.phrases import NotUnderstood, read_due
 from todo_mcp.dates.zones import Clock, Due
 from todo_mcp.idempotency.services import run_once
+from todo_mcp.postgres.operation_run import note_use
+from todo_mcp.quotas.usage import ROW_BYTES, check_quotas
 
 CONVERSATION_OF_USER = "tasks_conversation_user"  # the foreign key, made in migration 0001
 _TEXTS = {"title", "description", "conversation_id", "message_id"}
@@ -153,19 +155,31 @@ def _entry(step: Step, clock: CallClock) -> dict[str, Any]:
 
 
 def _insert(given: Given, states: list[TaskState]) -> list[int]:
-    """Insert the tasks. Returns their ids."""
+    """Insert the tasks. Returns their ids.
+
+    Raises:
+        QuotaExceeded: nothing was added.
+    """
     conversation_id = given.get("conversation_id")
     origin = {"conversation_id": conversation_id, "message_id": given.get("message_id")}
     [first, *others] = states
+    check_quotas(given.user_id, writes=len(states), size=sum(map(_size, states)), tasks=len(states))
     try:
         if not others and _is_plain(first):
             texts = {"title": first.title, "description": first.description, "now": first.created_at}
-            return [queries.add_task(user_id=given.user_id, **texts, **origin)[0][0]]
+            [(task_id, _)] = queries.add_task(user_id=given.user_id, **texts, **origin)
+            note_use(tasks=1)
+            return [task_id]
         return statements.add(given.user_id, states, **origin)
     except IntegrityError as error:  # a foreign key: no such conversation of this user, or the user was erased
         if conversation_id and _constraint(error) == CONVERSATION_OF_USER:
             raise ConversationNotFound(conversation_id) from None
         raise UserNotFound(given.user_id) from None
+
+
+def _size(state: TaskState) -> int:
+    """About how many bytes the task will store."""
+    return ROW_BYTES + len(state.title) + len(state.description) + sum(len(item["text"]) for item in state.checklist)
 
 
 def _is_plain(state: TaskState) -> bool:

@@ -29,6 +29,7 @@ from tasks.clock import CallClock
 from tasks.results import TaskCompleted, TaskDeleted
 from tasks.state import TaskState
 from todo_mcp.core.errors import TaskNotFound
+from todo_mcp.postgres.operation_run import note_use
 
 _SKIP_INSTEAD = "to leave out one date instead, undo this and use update_task with due skip."
 _SERIES_ENDED = f"Its repeat, the whole series, ended with it; {_SKIP_INSTEAD}"
@@ -104,6 +105,7 @@ def delete_tasks(given: Given) -> TaskDeleted:
         rows = queries.delete_task(user_id=given.user_id, task_id=which.task_id, now=now)
         if not rows:
             raise TaskNotFound(which.task_id or 0)
+        note_use(tasks=-1)
         title, version, repeat, completed, _ = rows[0]
         text, data = _done("Deleted", which.task_id or 0, title, version, now)
         return TaskDeleted.of(sentences(text, _IN_TRASH, _SERIES_ENDED if repeat and not completed else ""), data)

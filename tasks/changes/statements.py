@@ -6,9 +6,11 @@ from typing import Any
 
 from django.db.models import Subquery
 
-from tasks.models import SEEN_FIELDS
+from tasks.models import SEEN_FIELDS, Task
+from tasks.quotas.versions import version_limit
 from tasks.state import COLUMNS, TaskState
 from todo_mcp.core.envelope import to_json
+from todo_mcp.postgres.operation_run import note_use
 from todo_mcp.postgres.statements import Parameter, RecordedStatement, Sql, Statement, UserId, with_returning
 
 _TYPES = {
@@ -79,7 +81,7 @@ def _write_save(user: UserId) -> Sql:
         f"FROM jsonb_to_recordset(%s::jsonb) AS new({_records(('id', 'version', *names))}) "
         f"WHERE tasks.id = new.id AND tasks.version = new.version AND {of_this_user(of_user)}"
     )
-    return with_returning(sql, [Parameter("rows"), *params], ["tasks.id", "tasks.version"])
+    return with_returning(sql, [Parameter("rows"), *params], ["tasks.id", "tasks.version"], Task)
 
 
 def _write_change(user: UserId) -> Sql:
@@ -91,13 +93,15 @@ def _write_change(user: UserId) -> Sql:
         f"(SELECT {columns}, %s FROM jsonb_populate_record(tasks, %s::jsonb)) "
         "FROM old WHERE tasks.id = old.id AND tasks.version = old.version "
         "AND tasks IS NOT DISTINCT FROM jsonb_populate_record(tasks, %s::jsonb) "
-        "AND tasks IS DISTINCT FROM jsonb_populate_record(tasks, %s::jsonb)",
-        [Parameter("now"), Parameter("values"), Parameter("expected"), Parameter("values")],
+        "AND tasks IS DISTINCT FROM jsonb_populate_record(tasks, %s::jsonb) "
+        "AND tasks.version < tasks.thinned + %s",
+        [*map(Parameter, ("now", "values", "expected", "values", "version_limit"))],
         ["tasks.version"],
+        Task,
     )
     sql = (
         f"WITH old AS (SELECT {SELECTED} FROM tasks WHERE {of_this_user(of_user)} AND id = %s::bigint), "  # noqa: S608
-        f"changed AS ({update}) SELECT old.*, changed.version FROM old LEFT JOIN changed ON true"
+        f"changed AS ({update}) SELECT old.*, changed.version, changed.stored FROM old LEFT JOIN changed ON true"
     )
     return sql, [*params, Parameter("task_id"), *update_params]
 
@@ -112,7 +116,7 @@ def _write_add(user: UserId) -> Sql:
         "ORDER BY new.ordinality"
     )
     values = [*(Parameter(name) for name in origin), Parameter("rows")]
-    return with_returning(sql, [*params, *values], ["id"])
+    return with_returning(sql, [*params, *values], ["id"], Task)
 
 
 _read = _find("id = ANY(%s::bigint[])", "", "ids")
@@ -120,7 +124,7 @@ _lock = _find("id = ANY(%s::bigint[])", "FOR UPDATE", "ids")
 _followers = _find("previous = ANY(%s::bigint[]) AND series = ANY(%s::bigint[])", "", "ids", "series")
 _lock_series = _find("(id = ANY(%s::bigint[]) OR series = ANY(%s::bigint[]))", "FOR UPDATE", "ids", "series")
 _save = RecordedStatement(_write_save)
-_change = RecordedStatement(_write_change, changes=lambda rows: rows[0][-1] is not None)
+_change = RecordedStatement(_write_change)
 _add = RecordedStatement(_write_add)
 
 
@@ -142,7 +146,14 @@ def change(
     Returns:
         The task as it was, if it is there, and its new version, if it changed.
     """
-    rows = _change(user_id=user_id, task_id=task_id, values=_json(values), expected=_json(expected), now=now)
+    rows = _change(
+        user_id=user_id,
+        task_id=task_id,
+        values=_json(values),
+        expected=_json(expected),
+        now=now,
+        version_limit=version_limit(),
+    )
     states = [TaskState.of_row(row[:-1]) for row in rows]
     return states, {state.id: row[-1] for state, row in zip(states, rows, strict=True) if row[-1]}
 
@@ -171,6 +182,7 @@ def add(user_id: str, states: Sequence[TaskState], *, conversation_id: int | Non
     """Add tasks. Returns their ids in the same order."""
     rows = _json([{name: getattr(state, name) for name in _ADDED} for state in states])
     added = _add(user_id=user_id, conversation_id=conversation_id, message_id=message_id, rows=rows)
+    note_use(tasks=len(added))
     return sorted(task_id for task_id, _ in added)  # they were added in this order, so their ids ascend
 
 

@@ -36,13 +36,17 @@ _UNKNOWN = (
 
 @dataclass(frozen=True)
 class Change:
-    """What one call did to one task: the version and the fields it left, the fields before it, and if it is undone."""
+    """What one call did to one task: the version and the fields it left, the fields before it, and if it is undone.
+
+    ``is_thinned`` says that the history has no more the version before it, but only an earlier one.
+    """
 
     task_id: int
     version: int
     before: dict[str, Any] | None  # None: the call added the task
     after: dict[str, Any]
     is_undone: bool
+    is_thinned: bool
 
 
 def _write(user: UserId) -> Sql:
@@ -78,11 +82,11 @@ def _of_call(named: str, values: list[Any], later: str, later_values: list[Any],
             SELECT FROM task_events later
             WHERE later.pgh_obj_id = task_events.pgh_obj_id AND later.pgh_id > task_events.pgh_id
                 AND {later}
-        ), {fields}
+        ), older.version, {fields}
         FROM named JOIN task_events ON task_events.pgh_created_at = named.pgh_created_at
             AND task_events.pgh_context IS NOT DISTINCT FROM named.pgh_context AND task_events.pgh_label <> 'delete'
         LEFT JOIN LATERAL (
-            SELECT {_COLUMNS} FROM task_events previous
+            SELECT version, {_COLUMNS} FROM task_events previous
             WHERE previous.pgh_obj_id = task_events.pgh_obj_id AND previous.pgh_id < task_events.pgh_id
             ORDER BY previous.pgh_id DESC LIMIT 1
         ) older ON true
@@ -118,16 +122,20 @@ def changes_of_event(user_id: str, event_id: int) -> list[Change]:
     for row in _changes_of_event(user_id=user_id, event_id=event_id):
         change = _change(*row)
         first = changes.get(change.task_id)  # the call may have changed a task more than once
-        changes[change.task_id] = replace(change, before=first.before) if first else change
+        if first:
+            change = replace(change, before=first.before, is_thinned=first.is_thinned)
+        changes[change.task_id] = change
     return list(changes.values())
 
 
-def _change(task_id: int, version: int, label: str, is_undone: bool, *fields: Any) -> Change:
-    """A change from its row: the fields before it, then those after it."""
+def _change(task_id: int, version: int, label: str, is_undone: bool, older: int | None, *fields: Any) -> Change:
+    """A change from its row: the version before it, the fields before it, then those after it."""
     before, after = (
         dict(zip(SEEN_FIELDS, part, strict=True)) for part in (fields[: len(SEEN_FIELDS)], fields[len(SEEN_FIELDS) :])
     )
-    return Change(task_id, version, None if label == "insert" else before, after, is_undone)
+    is_new = label == "insert"
+    is_thinned = not is_new and (older is None or version > older + 1)
+    return Change(task_id, version, None if is_new else before, after, is_undone, is_thinned)
 
 
 def together(changes: Sequence[Change], states: Sequence[TaskState], ids: Sequence[int]) -> set[int | None]:

@@ -1,6 +1,6 @@
 """Change tasks: ``update_task``, except for its ``undo``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +15,12 @@ from tasks.changes.matching import Pool, match
 from tasks.changes.refusals import Refusals, Refused
 from tasks.changes.working import save_steps, work_at_once, work_on
 from tasks.clock import CallClock
+from tasks.quotas.versions import check_versions, is_full, version_limit
 from tasks.results import TEXT, TaskUpdated, as_json
 from tasks.state import TaskState
 from todo_mcp.core.errors import InvalidArguments, TaskNotFound
 from todo_mcp.idempotency.services import run_once
+from todo_mcp.quotas.usage import ROW_BYTES, check_quotas, may_write
 from todo_mcp.users.services import set_zone
 
 # The arguments that change a task.
@@ -71,7 +73,8 @@ def _update(given: Given) -> TaskUpdated:
         changes = with_clear({name: given.sent[name] for name in CHANGES if name in given.sent})
     except Refused as refused:
         raise given.refusal({refused.field: refused.reason}) from None
-    if which.is_only_an_id and "time_zone" not in given.sent and _is_text_only(changes):
+    is_plain = which.is_only_an_id and "time_zone" not in given.sent and _is_text_only(changes)
+    if is_plain and may_write(given.user_id):
         return _update_texts(given.user_id, which.task_id or 0, changes)
     return _update_alike(given, which, changes)
 
@@ -86,18 +89,21 @@ def _update_texts(user_id: str, task_id: int, changes: dict[str, Any]) -> TaskUp
     if "clear" in changes:
         values["description"] = ""
     now = timezone.now()
-    if rows := queries.update_task[tuple(values)](user_id=user_id, task_id=task_id, now=now, **values):
+    statement = queries.update_task[tuple(values)]
+    if rows := statement(user_id=user_id, task_id=task_id, now=now, version_limit=version_limit(), **values):
         title, version, *are_changed, _ = rows[0]
         fields = [name for name, is_changed in zip(values, are_changed, strict=True) if is_changed]
         data = brief(task_id, title, version, now, fields=fields) | {"undo": undo_names.encode(task_id, version)}
         return TaskUpdated.of(f"Updated {' and '.join(fields)} of task {task_id}: {one_line(title)}.", data)
-    return work_on(user_id, [task_id], lambda states: _unchanged(states, task_id), lock=False)
+    return work_on(user_id, [task_id], lambda states: _unchanged(states, task_id, values), lock=False)
 
 
-def _unchanged(states: list[TaskState], task_id: int) -> TaskUpdated:
+def _unchanged(states: list[TaskState], task_id: int, values: Mapping[Any, str]) -> TaskUpdated:
     if not states or states[0].deleted_at:
         raise TaskNotFound(task_id)
     [state] = states
+    if is_full(state) and any(getattr(state, name) != value for name, value in values.items()):
+        check_versions(states)
     data = brief(task_id, state.title, state.version, state.updated_at, fields=[])
     return TaskUpdated.of(f"Task {task_id} had these values already: {one_line(state.title)}. Nothing changed.", data)
 
@@ -132,12 +138,14 @@ def _update_alike(given: Given, which: Which, changes: dict[str, Any]) -> TaskUp
         for step in steps:
             if step.is_changed:
                 step.after.updated_at = now
+        if not saved and changes.keys() != {"restore"}:
+            _check_quotas(given.user_id, steps)
         save_steps(given.user_id, [*steps, *others], saved)
         return steps, still
 
     ids = [match(given.user_id, which.match, pool, clock)] if which.match else which.ids()
     must_lock = of_series or len(ids) > 1 or given.stores_zone
-    foreseen = None if must_lock else foresee(changes, clock)
+    foreseen = foresee(changes, clock) if not must_lock and may_write(given.user_id) else None
     with given.storing_zone(clock):
         if foreseen:
             foreseen.expected.update(which.expected())
@@ -148,6 +156,17 @@ def _update_alike(given: Given, which: Which, changes: dict[str, Any]) -> TaskUp
     missing = [task_id for task_id in ids if task_id not in found]
     text, data = updated(steps, missing, still, clock, changes) if several else updated_one(steps[0], clock, changes)
     return update_answer(text, data, steps, clock, changes, stored=given.stores_zone)
+
+
+def _check_quotas(user_id: str, steps: Sequence[Step]) -> None:
+    """Check the quotas before these tasks are saved. Those that do not change need nothing.
+
+    Raises:
+        QuotaExceeded: nothing was done.
+    """
+    if changed := [step for step in steps if step.is_changed]:
+        check_versions(step.before for step in changed if step.before)
+        check_quotas(user_id, writes=len(changed), size=len(changed) * ROW_BYTES)
 
 
 def _edit(
@@ -200,6 +219,7 @@ def _update_each(given: Given) -> TaskUpdated:
                 step.after.updated_at = now
             steps.append(step)
         refusals.raise_if_any()
+        _check_quotas(given.user_id, steps)
         save_steps(given.user_id, steps)
         return steps
 

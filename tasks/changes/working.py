@@ -15,6 +15,7 @@ from tasks.changes import statements
 from tasks.changes.answers import Step
 from tasks.changes.editing import Foreseen
 from tasks.state import TaskState
+from todo_mcp.postgres.operation_run import note_use
 
 ATTEMPTS = 5  # to save one task without a lock
 ResultT = TypeVar("ResultT")
@@ -83,3 +84,8 @@ def save_steps(user_id: str, steps: Sequence[Step], saved: Mapping[int, int] | N
         raise Overtaken
     for state in changed:
         state.version = versions[state.id]
+    note_use(tasks=sum(_is_listed(step.after) - _is_listed(step.before) for step in steps if step.before))
+
+
+def _is_listed(state: TaskState) -> bool:
+    return state.deleted_at is None

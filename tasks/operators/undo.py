@@ -36,6 +36,7 @@ def preview_undo(*, user_id: str, task_id: int, event_id: int, zone: ZoneInfo) -
 
     Raises:
         TaskNotFound: this user's task has no such event.
+        VersionConflict: the versions before the call have thinned out.
     """
     changes = _changes(user_id, task_id, event_id)
     states = {one.id: one for one in statements.read(user_id, [change.task_id for change in changes])}
@@ -83,4 +84,8 @@ def _changes(user_id: str, task_id: int, event_id: int) -> list[undoing.Change]:
     changes: list[Any] = undoing.changes_of_event(user_id, event_id)
     if all(change.task_id != task_id for change in changes):
         raise TaskNotFound(task_id)
+    if any(change.is_thinned for change in changes):
+        raise VersionConflict(
+            "The versions before this call have thinned out, so it cannot be undone. Revert a task to one that is left."
+        )
     return changes

@@ -154,6 +154,7 @@ class TodoHost:
             "DATABASE_URL": f"postgresql://todo:{PASSWORD}@{pooler}:6432/todo",
             "DATABASE_POOLER": "transaction",
             "DRAIN_SECONDS": str(self.DRAIN),
+            "QUOTA_WRITES": "0",  # one user writes all the time
             "FORWARDED_ALLOW_IPS": balancer,
         }
         direct = f"postgresql://todo:{PASSWORD}@{primary}:5432/todo?options={quote(UNLIMITED)}"

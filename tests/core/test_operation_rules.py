@@ -55,7 +55,7 @@ def sixth(body: Body) -> Operation:
     """A sixth operation, ``add_twice``, with this body."""
     registry: dict[str, Operation] = {}
 
-    @operation(title="Add twice", scope="tasks:write", example={"title": "x"}, registry=registry)
+    @operation(title="Add twice", scope="tasks:write", example={"title": "x"}, quotas=(), registry=registry)
     def add_twice(*, user_id: str, title: Title) -> TaskAdded:
         body(user_id, title)
         return TaskAdded(task_id=1, title=title, created_at=timezone.now())

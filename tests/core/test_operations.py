@@ -40,7 +40,7 @@ class Painted(Output):
 def declare(**options: Any) -> Operation:
     registry: dict[str, Operation] = {}
 
-    @operation(title="Paint", scope="tasks:write", example={}, registry=registry, **options)
+    @operation(title="Paint", scope="tasks:write", example={}, quotas=(), registry=registry, **options)
     def paint(
         *, user_id: str, word: Word, count: Count = 1, colour: Colour | None = None, page_id: PageId | None = None
     ) -> Painted:
@@ -161,7 +161,7 @@ def test_a_name_cannot_be_registered_twice() -> None:
     registry: dict[str, Operation] = {}
 
     def register() -> None:
-        @operation(title="Paint", scope="tasks:write", example={}, registry=registry)
+        @operation(title="Paint", scope="tasks:write", example={}, quotas=(), registry=registry)
         def paint(*, user_id: str) -> Painted:
             """Paint."""
             return Painted(count=1)

@@ -20,6 +20,7 @@ from tasks.services import add_task, complete_task, delete_task
 from todo_mcp.auth.models import ResetRequest, Successor
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.history import history_context
+from todo_mcp.quotas.models import UserUsage
 from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import User
 
@@ -35,6 +36,7 @@ UNOWNED_TABLES |= {"rate_counts"}  # hashes of users' ids, for two minutes
 def fill(user: User, operator: User) -> None:
     """Add a row of the user to every table that can hold one."""
     _add_tasks_and_messages(user)
+    _add_usage(user)
     _add_sign_ins(user)
     _add_tokens(user)
     for row in (user, Task.objects.filter(user=user)[0], AccessToken.objects.filter(user=user)[0]):
@@ -59,6 +61,10 @@ def _add_tasks_and_messages(user: User) -> None:
     everything: Any = {"due": "2026-11-27T09:00", "repeat": "every friday", "priority": "high", "tags": ["Home"]}
     everything |= {"checklist": ["Milk"], "time_zone": "Europe/Berlin"}
     add_task(user_id=user.pk, title="From a chat", conversation_id=conversation_id, message_id=message_id, **everything)
+
+
+def _add_usage(user: User) -> None:
+    UserUsage.objects.create(user=user, tasks=4, bytes=2000, writes=9, day=timezone.now().date())
 
 
 def _add_sign_ins(user: User) -> None:

@@ -20,7 +20,7 @@ from tests.support.postgres import start
 from tests.support.server_process import ROOT
 
 DEBIAN = Path("/usr/lib/postgresql")
-OURS = ("access", "conversations", "idempotency", "statistics", "tasks", "users")
+OURS = ("access", "conversations", "idempotency", "quotas", "statistics", "tasks", "users")
 # Run in a separate process, because a process of Django has one database.
 _BEGIN = """
 import json
@@ -74,7 +74,7 @@ def look(sql):
 def schema():
     return {
         "defaults": look("SELECT table_name, column_name, column_default FROM information_schema.columns WHERE"
-            " table_name IN ('conversations', 'messages') AND column_default IS NOT NULL ORDER BY 1, 2"),
+            " table_name IN ('conversations', 'messages') AND column_default = 'now()' ORDER BY 1, 2"),
         "role": look("SELECT character_maximum_length FROM information_schema.columns"
             " WHERE (table_name, column_name) = ('messages', 'role')"),
         "check": look("SELECT convalidated FROM pg_constraint WHERE conname = 'messages_role'"),

@@ -209,6 +209,7 @@ def test_a_missing_index_is_noticed(token: str, argument_values: dict[str, list[
     operation = {**REGISTRY, **RESOURCES}[tool]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {index}")
-        problems = [complaints(work_of(operation, arguments), user_id=USER) for arguments in calls_of(operation, argument_values)]
+        calls = calls_of(operation, argument_values)
+        problems = [complaints(work_of(operation, arguments), user_id=USER) for arguments in calls]
         transaction.set_rollback(True)
     assert any(problems)

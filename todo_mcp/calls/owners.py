@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from todo_mcp.auth.authentication import remembered_principal
-from todo_mcp.auth.jwt.tokens import claimed_subject, looks_like_jwt
+from todo_mcp.auth.jwt.decoding import looks_like_jwt
+from todo_mcp.auth.jwt.tokens import claimed_subject
 from todo_mcp.calls.bearer import bearer
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.postgres.place import Owner

@@ -32,6 +32,7 @@ from todo_mcp.postgres.connection import database_time
 from todo_mcp.postgres.history import history_context
 from todo_mcp.postgres.operation_run import Condition, OperationRun, Unmet
 from todo_mcp.postgres.wall import behind_wall
+from todo_mcp.quotas.usage import usages
 from todo_mcp.statistics.recorder import recorder
 from todo_mcp.telemetry.logs import describe_error
 from todo_mcp.telemetry.metrics import count_call
@@ -165,9 +166,12 @@ class _CallSteps:
         if self.call.operation.takes_zone:
             given["own_zone"] = principal.time_zone
         history = self._history(user_id, principal, condition)
-        # In this order: the run sees statements before pghistory adds to them.
-        with behind_wall(user_id), OperationRun(condition), history:
-            return self.call.operation.run(self._arguments, **given)
+        run = OperationRun(condition)
+        with behind_wall(user_id), run, history:  # in this order: the run sees statements before pghistory adds to them
+            output = self.call.operation.run(self._arguments, **given)
+        if user_id is not None and run.use.writes:
+            usages.record(user_id, run.use)
+        return output
 
     def _history(
         self, user_id: str | None, principal: Principal, condition: Condition | None

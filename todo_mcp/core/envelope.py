@@ -74,7 +74,10 @@ ERROR_DATA: dict[str, Any] = {
             "additionalProperties": {"type": "string"},
             "description": "With invalid_arguments: each argument that is wrong, and why.",
         },
-        "retry_after": {"type": "integer", "description": "With busy and rate_limited: seconds to wait."},
+        "retry_after": {
+            "type": "integer",
+            "description": "With busy, rate_limited and a quota of writes: seconds to wait.",
+        },
         "request_id": {"type": "string", "description": "With internal_error: the log has the cause under this id."},
     },
     "required": ["error_code", "error"],

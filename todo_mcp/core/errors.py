@@ -6,6 +6,7 @@
     ├── InvalidArguments     400  invalid_arguments
     ├── Forbidden            403  forbidden
     │   └── ScopeMissing     403  forbidden, with an OAuth challenge
+    ├── QuotaExceeded        403  quota_exceeded
     ├── UserNotFound         404  user_not_found
     ├── UnknownTool          404  unknown_tool
     ├── TaskNotFound         404  task_not_found
@@ -70,6 +71,18 @@ class ScopeMissing(Forbidden):
     def __init__(self, scope: str, *, needed: str = "") -> None:
         super().__init__(f"This token lacks the scope {scope}. Connect again and grant it, or use a token that has it.")
         self.needed = needed or scope
+
+
+class QuotaExceeded(TodoError):
+    """A quota is used up. ``quota`` names it. Nothing was done.
+
+    ``advice`` says what to delete, or when to go on. ``details`` are further data, such as ``retry_after``.
+    """
+
+    code, name = 403, "quota_exceeded"
+
+    def __init__(self, quota: str, limit: int, reason: str, advice: str, **details: Any) -> None:
+        super().__init__(f"Nothing was done: {reason}. {advice}", quota=quota, limit=limit, **details)
 
 
 class UserNotFound(TodoError):

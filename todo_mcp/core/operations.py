@@ -6,7 +6,7 @@ registry.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from keyword import iskeyword
@@ -42,6 +42,7 @@ class Operation:
     no_arguments: Mapping[str, str] = field(default_factory=dict)
     refusal_details: Callable[[Mapping[str, str], str, object], Mapping[str, Any]] | None = None
     for_all_users: bool = False
+    quotas: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -186,6 +187,7 @@ def operation(
     no_arguments: Mapping[str, str] | None = None,
     refusal_details: Callable[[Mapping[str, str], str, object], Mapping[str, Any]] | None = None,
     for_all_users: bool = False,
+    quotas: Collection[str] | None = None,
     registry: dict[str, Operation] = REGISTRY,
 ) -> Callable[[FunctionT], FunctionT]:
     """Register a service function as a tool, or in another registry.
@@ -215,6 +217,9 @@ def operation(
             user's time zone, and the argument ``time_zone`` as it was sent.
         for_all_users: the operation reads rows of all users, and gets no ``user_id``. Only a service that may act for
             others may call it.
+        quotas: which quotas can refuse a call: of ``tasks``, ``messages``, ``bytes``, ``writes`` and ``versions``. An
+            operation that writes must say it; an empty collection means that it is never refused. The service checks
+            them (``todo_mcp.quotas.usage``). A test uses up each quota and calls each operation.
 
     An argument whose name is a word of Python, such as ``from``, is the parameter ``from_``.
 
@@ -223,6 +228,7 @@ def operation(
 
     def register(function: FunctionT) -> FunctionT:
         assert function.__name__ not in registry, f"{function.__name__} is registered twice"
+        assert read_only or quotas is not None, f"{function.__name__} writes, and does not say which quotas it has"
         registry[function.__name__] = Operation(
             function=function,
             title=title,
@@ -237,6 +243,7 @@ def operation(
             no_arguments=no_arguments or {},
             refusal_details=refusal_details,
             for_all_users=for_all_users,
+            quotas=frozenset(quotas or ()),
         )
         return function
 

@@ -1,8 +1,11 @@
 """The parts of a user's admin page below the form: tokens, tasks that are due, latest tasks and conversations."""
 
+from collections.abc import Callable
 from datetime import time
 from typing import Any
 
+from django.conf import settings
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -12,6 +15,8 @@ from tasks.models import PRIORITIES, Task
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.tokens import NEVER, list_tokens
 from todo_mcp.dates.zones import at, show_in_words
+from todo_mcp.quotas.services import usage_of
+from todo_mcp.quotas.usage import today
 from todo_mcp.statistics.token_use import last_used
 
 LATEST = 5  # tasks, and conversations, that the page shows
@@ -39,14 +44,16 @@ def may_export(request: HttpRequest) -> bool:
 
 
 def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, Any]:
-    """The template's data: tokens, tasks and conversations; None for a list that the operator may not see.
+    """The template's data: usage, tokens, tasks and conversations; None for a list that the operator may not see.
 
-    One query for each list, two for what is due next, and one for the last use of the tokens.
+    One query for the usage and for each list, two for what is due next, and one for the last use of the tokens. The
+    usage is counted, by three more, if the user has never written.
     """
     visible = {label: may_view(model)(request) for label, model in LISTS}
     tasks = Task.objects.filter(user_id=user_id, deleted_at=None).order_by("-created_at", "-id")
     chats = Conversation.objects.filter(user_id=user_id).order_by("-updated_at", "-id")
     return {
+        "usage": _usage(user_id),
         "tokens": _tokens(user_id) if visible["Tokens"] else None,
         "tasks": list(tasks.values("pk", "title", "completed", "created_at")[:LATEST]) if visible["Tasks"] else None,
         "due_links": DUE_LINKS,
@@ -55,6 +62,28 @@ def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, An
         if visible["Conversations"]
         else None,
     }
+
+
+def _usage(user_id: str) -> list[dict[str, Any]]:
+    """What the user has used of each quota, in words. Without a quota, only writes are counted."""
+    usage = usage_of(user_id)
+    rows: list[tuple[str, int, int, Callable[[int], str]]] = [
+        ("Tasks that are not deleted", usage.tasks, settings.QUOTA_TASKS, intcomma),
+        ("Stored", usage.bytes, settings.QUOTA_BYTES, _megabytes),
+        ("Writes today, in UTC", usage.writes_on(today()), settings.QUOTA_WRITES, intcomma),
+    ]
+    return [
+        {
+            "label": label,
+            "used": in_words(max(0, used)) if limit or label.startswith("Writes") else "not counted",
+            "limit": in_words(limit) if limit else "none",
+        }
+        for label, used, limit, in_words in rows
+    ]
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 10**6:,.1f} MB"
 
 
 def _due(user_id: str, time_zone: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -37,11 +38,33 @@ class Unmet(Exception):
     """The condition is false, or a statement cannot carry it. Nothing was done."""
 
 
+@dataclass(slots=True)
+class Use:
+    """What a run has written, or several runs together.
+
+    ``writes`` are the tasks that it added or changed, and calls on conversations. ``tasks`` is the growth of the number
+    of tasks that are not deleted.
+    """
+
+    writes: int = 0
+    size: int = 0  # bytes
+    tasks: int = 0
+
+    def add(self, other: "Use") -> None:
+        self.writes += other.writes
+        self.size += other.size
+        self.tasks += other.tasks
+
+
 class OperationRun:
-    """A context for the statements of one run. They carry the condition until it is met."""
+    """A context for the statements of one run. They carry the condition until it is met.
+
+    ``use`` is what the run has written. It counts only if the run succeeds.
+    """
 
     def __init__(self, condition: Condition | None) -> None:
         self.condition = condition
+        self.use = Use()
         self._began_compiled = self._began_with_orm = self._has_committed = False
 
     def __enter__(self) -> None:
@@ -111,3 +134,9 @@ _current: ContextVar[OperationRun | None] = ContextVar("operation_run", default=
 def current_run() -> OperationRun | None:
     """The run that the caller is in. None if no operation runs."""
     return _current.get()
+
+
+def note_use(*, writes: int = 0, size: int = 0, tasks: int = 0) -> None:
+    """Note what the current operation writes. Compiled statements note writes and size by themselves."""
+    if run := _current.get():
+        run.use.add(Use(writes, size, tasks))

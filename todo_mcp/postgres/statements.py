@@ -110,21 +110,20 @@ class Statement:
 class RecordedStatement(Statement):
     """A statement that changes rows whose history is kept. It carries the metadata of ``history_context``.
 
-    ``changes`` says whether it changed a row, if it also returns rows that it did not change.
+    Its last column is for quotas, and is not returned: the bytes that a changed row stores. It is null in a row that
+    the statement did not change.
     """
-
-    def __init__(self, write: Callable[[UserId], Sql], changes: Callable[[list[Any]], bool] = bool) -> None:
-        super().__init__(write)
-        self._changes = changes
 
     def __call__(self, **values: Any) -> list[tuple[Any, ...]]:
         run = current_run()
         if run:
             run.check_change()
         rows = super().__call__(**values, metadata=current_metadata())
-        if run and rows and self._changes(rows):
+        if run and (sizes := [row[-1] for row in rows if row[-1] is not None]):
             run.note_change()
-        return rows
+            run.use.writes += len(sizes)
+            run.use.size += sum(sizes)
+        return [row[:-1] for row in rows]
 
 
 def select(rows: Callable[[UserId], models.QuerySet[Any, Any]], *, limit: str = "") -> Statement:
@@ -191,7 +190,7 @@ def _update(
     query: UpdateQuery = rows.query.chain(UpdateQuery)  # type: ignore[assignment]
     query.add_update_values(dict(values))
     sql, params = query.get_compiler(rows.db).as_sql()
-    return with_returning(sql, params, [*_columns(rows.model, returning), *also])
+    return with_returning(sql, params, [*_columns(rows.model, returning), *also], rows.model)
 
 
 def _old(column: str) -> str:
@@ -217,7 +216,7 @@ def insert(
         ]
         query.insert_values(inserted, [instance])
         [(sql, params)] = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
-        return with_returning(sql, params, _columns(type(instance), columns))
+        return with_returning(sql, params, _columns(type(instance), columns), type(instance))
 
     return RecordedStatement(write)
 
@@ -228,10 +227,14 @@ def _columns(model: type[models.Model], names: Iterable[str]) -> list[str]:
     return [connections[DEFAULT_DB_ALIAS].ops.quote_name(column_of[name]) for name in names]
 
 
-def with_returning(sql: str, params: Sequence[Any], columns: Sequence[str]) -> Sql:
-    """Add RETURNING with these columns. It also sets the author for the triggers: PostgreSQL evaluates it first."""
+def with_returning(sql: str, params: Sequence[Any], columns: Sequence[str], model: type[models.Model]) -> Sql:
+    """Add RETURNING with these columns. It also sets the author for the triggers: PostgreSQL evaluates it first.
+
+    The last column is ``stored``, the bytes that the row stores: the SQL that ``STORED`` of the model has, or 0.
+    """
     set_author = f"set_config('{_METADATA}', %s, true)"
-    return f"{sql} RETURNING {', '.join([*columns, set_author])}", [*params, Parameter("metadata")]
+    stored = f"{getattr(model, 'STORED', 0)} AS stored"
+    return f"{sql} RETURNING {', '.join([*columns, set_author, stored])}", [*params, Parameter("metadata")]
 
 
 def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:

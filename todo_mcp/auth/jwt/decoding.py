@@ -53,7 +53,7 @@ def parse_unverified(token: str) -> tuple[dict[str, Any], JwtIssuer]:
     Raises:
         Unauthenticated: the token cannot be parsed, or names no configured issuer.
     """
-    header, unverified = (_json_part(part) for part in token.split(".")[:2])
+    header, unverified = (json_part(part) for part in token.split(".")[:2])
     for issuer in settings.JWT_ISSUERS:
         if issuer.issuer == unverified.get("iss"):
             return header, issuer
@@ -110,7 +110,7 @@ def type_of(header: dict[str, Any]) -> str:
     return kind.lower().removeprefix("application/") if isinstance(kind, str) else ""
 
 
-def _json_part(part: str) -> dict[str, Any]:
+def json_part(part: str) -> dict[str, Any]:
     """Decode one part of the token to an object. A repeated key is an error here; PyJWT would take the last value."""
     try:
         value = parse(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

@@ -8,9 +8,17 @@ from typing import Any
 from django.conf import settings
 
 from todo_mcp.auth.jwt import key_set
-from todo_mcp.auth.jwt.decoding import check_lifetime, decode, parse_unverified, pending_keys, refusals, type_of
+from todo_mcp.auth.jwt.decoding import (
+    check_lifetime,
+    decode,
+    json_part,
+    parse_unverified,
+    pending_keys,
+    refusals,
+    type_of,
+)
 from todo_mcp.auth.jwt.issuers import JwtIssuer
-from todo_mcp.auth.tokens import ACT_AS
+from todo_mcp.auth.tokens import ACT_AS, TOKEN_MAX
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.token_rules import TokenRule
 
@@ -64,7 +72,7 @@ def claimed_subject(token: str) -> str | None:
 
 @lru_cache(256)
 def _subject(payload: str) -> str | None:
-    subject = _json_part(payload).get("sub") if len(payload) <= TOKEN_MAX else None
+    subject = json_part(payload).get("sub") if len(payload) <= TOKEN_MAX else None
     return subject if isinstance(subject, str) else None
 
 

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
 from conversations.retention import OLD_CONVERSATIONS
+from tasks.quotas.thinning import OLD_VERSIONS, Thinning
 from tasks.retention import DELETED_TASKS
 from todo_mcp.auth.account.reset_mail import OLD_RESET_REQUESTS
 from todo_mcp.auth.oauth.retention import (
@@ -18,10 +19,12 @@ from todo_mcp.auth.oauth.retention import (
 from todo_mcp.auth.rate_exchange import OLD_RATE_COUNTS
 from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_ATTEMPTS, OLD_FAILURES, OLD_SESSIONS, OLD_SIGN_INS
 from todo_mcp.idempotency.services import EXPIRED_KEYS
+from todo_mcp.postgres.upkeep.purging import Purge
 from todo_mcp.statistics.services import OLD_STATISTICS
 
-PURGES = (
+PURGES: tuple[Purge | Thinning, ...] = (
     DELETED_TASKS,
+    OLD_VERSIONS,
     OLD_CONVERSATIONS,
     EXPIRED_KEYS,
     OLD_CODES,
@@ -48,6 +51,7 @@ BOUNDS = {
     "task_tags": "10 rows for each task that is not deleted",
     "conversations": "the quotas of their user",
     "messages": "the quotas of their user",
+    "user_usage": "one row for each user",
     "reset_requests": "1,000 rows",
     "django_admin_log": "operators write it, by hand",
     "users_groups": "operators write it, by hand",
@@ -65,7 +69,8 @@ BOUNDS = {
 
 class Command(BaseCommand):
     help = (
-        "Remove expired data: tasks deleted more than 30 days ago with their history, conversations inactive for "
+        "Remove expired data: tasks deleted more than 30 days ago with their history, versions of tasks "
+        "older than 30 days except the last of each day, conversations inactive for "
         "CONVERSATION_DAYS (0 keeps them), idempotency keys older than 24 hours, expired tokens and sessions, "
         "records of authorization codes used more than 7 days ago and of identity assertions that have ended, "
         "clients that registered themselves and were not used for 30 days, wrong passwords a day after they stopped "

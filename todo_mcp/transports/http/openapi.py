@@ -14,7 +14,7 @@ _REF = "#/components/schemas/{model}"
 _ERRORS = {
     400: "An argument is missing, unknown, of the wrong type or out of bounds; or the body is not the expected JSON.",
     401: "No token, or one that is unknown, revoked or expired.",
-    403: "The token lacks the scope, or user_id is not the caller's.",
+    403: "The token lacks the scope, or user_id is not the caller's, or a quota is used up.",
     404: "This user has no such task or conversation, or (service tokens) there is no such user.",
     408: "The body did not arrive in time.",
     409: "The idempotency key was used with other arguments.",
@@ -29,7 +29,7 @@ _SECONDS = {"description": "Wait this many seconds.", "required": True, "schema"
 _CHALLENGE = {"description": "What the token lacks (RFC 6750).", **_TEXT}
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {**_CHALLENGE, "required": True}},
-    403: {"WWW-Authenticate": _CHALLENGE},
+    403: {"WWW-Authenticate": _CHALLENGE, "Retry-After": {**_SECONDS, "required": False}},
     429: {"Retry-After": _SECONDS},
     503: {"Retry-After": _SECONDS},
 }

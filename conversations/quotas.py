@@ -1,0 +1,16 @@
+"""What conversations use of their user's quotas."""
+
+from django.db.models import F, Sum
+
+from conversations.models import Conversation
+from todo_mcp.quotas import services
+from todo_mcp.quotas.usage import ROW_BYTES
+
+
+def stored_bytes(user_id: str) -> int:
+    """What the user's conversations and their messages store. Each conversation knows the size of its messages."""
+    rows = Conversation.objects.filter(user_id=user_id)
+    return int(rows.aggregate(size=Sum(F("stored_bytes") + ROW_BYTES))["size"] or 0)
+
+
+services.BYTE_COUNTS.append(stored_bytes)
