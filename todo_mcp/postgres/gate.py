@@ -69,6 +69,7 @@ class DatabaseGate:
         """
         await self._enter()
         place = Place(self, patience)
+        place.is_of_thread = True
         place.unwatch()
         loop = place.loop
         done: asyncio.Future[T] = loop.create_future()  # a caller that goes away would cancel the thread's future

@@ -33,6 +33,7 @@ class Place:
 
     connection: DatabaseWrapper | None
     is_held = False  # by a thread
+    is_of_thread = False  # the work is a page
 
     def __init__(self, gate: Gate, patience: float) -> None:
         self._result: asyncio.Future[Any] | None = None
@@ -42,6 +43,7 @@ class Place:
 
     def _take(self) -> None:
         self.connection = self._gate.take()
+        self.connection.is_given_up = False
         self._timer = self.loop.call_later(self._patience, self._give_up_connection)
 
     def report_to(self, result: "asyncio.Future[Any]") -> None:
@@ -99,10 +101,16 @@ class Place:
 
     def _give_up_connection(self) -> None:
         assert self.connection is not None
+        self.connection.is_given_up = True
         hang_up(self.connection)
         if self._result is not None and not self._result.done():
-            self._result.set_exception(ConnectionLost())
+            self._result.set_exception(ConnectionLost() if self._may_be_done() else Busy())
         self._timer = self.loop.call_later(self._patience, self._give_up_connection)
+
+    def _may_be_done(self) -> bool:
+        """Whether changes may be committed. A page may have made some; before its run, an operation has made none."""
+        run = self.connection.run if self.connection else None
+        return run.may_be_done() if run else self.is_of_thread
 
 
 class PlacedWork(Work):

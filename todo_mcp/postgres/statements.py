@@ -91,7 +91,7 @@ class Statement:
         try:
             rows = _fetch(sql.text, sql.values(values, condition.values))
         except IntegrityError as error:
-            if isinstance(error.__cause__, psycopg.errors.NotNullViolation):  # an INSERT for the user NULL
+            if _lacks_user(error.__cause__):
                 raise Unmet from None
             raise
         condition.is_met = bool(rows)
@@ -254,6 +254,11 @@ def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
     if connection.queries_logged:
         connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - started:.3f}"})
     return rows
+
+
+def _lacks_user(error: BaseException | None) -> bool:
+    """Whether an INSERT had the user NULL. Any other column that lacks a value is a defect."""
+    return isinstance(error, psycopg.errors.NotNullViolation) and error.diag.column_name == "user_id"
 
 
 def _can_repeat(connection: Any, error: psycopg.DatabaseError) -> bool:
