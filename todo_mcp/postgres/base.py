@@ -68,4 +68,4 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _commit(self) -> None:
         if self.run:
             self.run.note_commit()
-        super()._commit()
+        super()._commit()  # type: ignore[misc]  # Django's stubs omit it

@@ -45,13 +45,13 @@ class OperationRun:
         self.condition = condition
         self._began_compiled = self._began_with_orm = False
         self._has_changed = self._has_committed = False
+        self._connection: Any = connections[DEFAULT_DB_ALIAS]  # our backend's
         self._is_commit_sent = False  # a change outside of a transaction is its own commit
 
     def __enter__(self) -> None:
         if self.condition:
             self.condition.is_met = False
         self._outer = _current.set(self)
-        self._connection: Any = connections[DEFAULT_DB_ALIAS]
         self._connection.execute_wrappers.append(self.execute_by_orm)
         self._connection.run = self
 

@@ -60,7 +60,7 @@ def sqlstate_of(error: BaseException) -> str:
 def cause_of(error: BaseException) -> DatabaseCause | None:
     """Why the database could not do the work. None if the error may be a defect of this program.
 
-    For ``WRONG_TABLES``, too, it may be one: ``tables.missing`` knows.
+    For ``WRONG_TABLES``, too, it may be one: ``tables.are_wrong`` knows.
     """
     state = sqlstate_of(error)
     if state == "42501" and "row-level security" in str(error):

@@ -8,8 +8,8 @@ import psycopg
 from django.db import DatabaseError, InterfaceError
 
 from todo_mcp.core.database_causes import DatabaseCause
-from todo_mcp.postgres.health import tables
 from todo_mcp.postgres.health.causes import cause_of, cause_of_text, sqlstate_of
+from todo_mcp.postgres.health.tables import tables
 from todo_mcp.telemetry.metrics import DATABASE_FAULTS
 
 logger = logging.getLogger(__name__)

@@ -7,15 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from todo_mcp.core.database_causes import DatabaseCause
 from todo_mcp.core.errors import Busy, ConnectionLost
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.postgres.health import tables
 from todo_mcp.postgres.health.clocks import clocks
 from todo_mcp.postgres.health.diagnosis import diagnose, faults
+from todo_mcp.postgres.health.tables import tables
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,6 @@ class Readiness:
         self._gate = gate
         self._asking: asyncio.Task[str] | None = None
         self._ready_at = -KEEP
-        self._applied: frozenset[tuple[str, str]] = frozenset()  # the migrations, once all of them are applied
 
     async def problem(self) -> str:
         """Why the database cannot do the work of calls, in a few words; empty if it can."""
@@ -63,15 +61,9 @@ class Readiness:
             if self._is_read_only():
                 faults.note(DatabaseCause.READ_ONLY)
                 return _said(DatabaseCause.READ_ONLY)
-        if not self._applied and not self._are_all_applied():
-            return "migrations are not applied"
-        if absent := tables.missing():
-            faults.note(DatabaseCause.WRONG_TABLES, f"without {absent}")
-            return _said(DatabaseCause.WRONG_TABLES)
-        if reverted := self._applied - _applied():
-            app, name = min(reverted)
-            faults.note(DatabaseCause.WRONG_TABLES, f"without the migration {app}.{name}")
-            return "migrations are not applied"
+        if lacks := tables.problem():
+            faults.note(DatabaseCause.WRONG_TABLES, f"it lacks {lacks}")
+            return f"migrations are not applied, or tables are missing: the database lacks {lacks}"
         return ""
 
     def _is_read_only(self) -> bool:
@@ -81,19 +73,6 @@ class Readiness:
             is_read_only, of_database = cursor.fetchone()
             clocks.compare(before, of_database, timezone.now())
         return bool(is_read_only)
-
-    def _are_all_applied(self) -> bool:
-        executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            return False
-        self._applied = _applied()
-        return True
-
-
-def _applied() -> frozenset[tuple[str, str]]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT app, name FROM django_migrations")
-        return frozenset(cursor.fetchall())
 
 
 def _said(cause: DatabaseCause) -> str:
