@@ -86,8 +86,8 @@ def cause_of_text(message: str) -> DatabaseCause:
 def proves_nothing_done(error: BaseException) -> bool:
     """Whether the error proves that the statement and its transaction did nothing.
 
-    PostgreSQL's own error does: it comes before the commit. After a PANIC the commit may be on disk. A pooler reports a
-    lost connection in class 08. Without any answer, the statement may have been done.
+    An ERROR of PostgreSQL does. A FATAL one ends the connection, and after a PANIC the commit may be on disk. A pooler
+    reports a lost connection in class 08. Without any answer, the statement may have been done.
     """
     if isinstance(error.__cause__, CannotConnect):
         return True
@@ -95,4 +95,5 @@ def proves_nothing_done(error: BaseException) -> bool:
     if not state or state.startswith("08") or state == "40003":  # statement_completion_unknown
         return False
     diagnostics = getattr(error.__cause__, "diag", None)
-    return getattr(diagnostics, "severity_nonlocalized", None) != "PANIC"
+    severity = getattr(diagnostics, "severity_nonlocalized", None) or getattr(diagnostics, "severity", None)
+    return bool(severity == "ERROR")

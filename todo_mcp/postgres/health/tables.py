@@ -24,7 +24,9 @@ Migrations = frozenset[tuple[str, str]]  # of an app, and its name
 @cache
 def _expected() -> tuple[list[str], list[str]]:
     """The tables and columns of all models: two lists of one length."""
-    models = [model for model in apps.get_models(include_auto_created=True) if model._meta.managed]
+    models = [
+        model for model in apps.get_models(include_auto_created=True) if model._meta.managed and not model._meta.proxy
+    ]
     pairs = sorted(
         (model._meta.db_table, str(one.column)) for model in models for one in model._meta.local_concrete_fields
     )
