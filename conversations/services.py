@@ -28,6 +28,7 @@ from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, UserNot
 from todo_mcp.core.operations import RESOURCES, operation
 from todo_mcp.core.pagination import Cursor, Position
 from todo_mcp.idempotency.services import run_once
+from todo_mcp.postgres.health.causes import violates_user_key
 
 READ, WRITE = "conversations:read", "conversations:write"
 PAGE = 50  # rows, if the caller sends no limit
@@ -168,8 +169,10 @@ def _create(user_id: str) -> ConversationOut:
     now = timezone.now()
     try:
         conversation = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now)
-    except IntegrityError:  # the foreign key: the user was erased after the token check
-        raise UserNotFound(user_id) from None
+    except IntegrityError as error:
+        if not violates_user_key(error):
+            raise
+        raise UserNotFound(user_id) from None  # the user was erased after the token check
     return ConversationOut(id=conversation.pk, user_id=user_id, created_at=now, updated_at=now)
 
 

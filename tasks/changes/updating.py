@@ -1,6 +1,5 @@
 """Change tasks: ``update_task``, except for its ``undo``."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from tasks.changes.editing import Edited, edit, foresee, with_clear
 from tasks.changes.given import Given, Which, check_version
 from tasks.changes.matching import Pool, match
 from tasks.changes.refusals import Refusals, Refused
+from tasks.changes.statements import Saved
 from tasks.changes.working import save_steps, work_at_once, work_on
 from tasks.clock import CallClock
 from tasks.results import TEXT, TaskUpdated, as_json
@@ -87,9 +87,9 @@ def _update_texts(user_id: str, task_id: int, changes: dict[str, Any]) -> TaskUp
         values["description"] = ""
     now = timezone.now()
     if rows := queries.update_task[tuple(values)](user_id=user_id, task_id=task_id, now=now, **values):
-        title, version, *are_changed, _ = rows[0]
+        title, version, updated_at, *are_changed, _ = rows[0]
         fields = [name for name, is_changed in zip(values, are_changed, strict=True) if is_changed]
-        data = brief(task_id, title, version, now, fields=fields) | {"undo": undo_names.encode(task_id, version)}
+        data = brief(task_id, title, version, updated_at, fields=fields) | {"undo": undo_names.encode(task_id, version)}
         return TaskUpdated.of(f"Updated {' and '.join(fields)} of task {task_id}: {one_line(title)}.", data)
     return work_on(user_id, [task_id], lambda states: _unchanged(states, task_id), lock=False)
 
@@ -109,7 +109,7 @@ def _update_alike(given: Given, which: Which, changes: dict[str, Any]) -> TaskUp
     of_series = not changes.keys().isdisjoint(("restore", "reopen", "repeat"))
     several = "task_ids" in given.sent
 
-    def work(states: list[TaskState], saved: Mapping[int, int] | None = None) -> tuple[list[Step], list[int]]:
+    def work(states: list[TaskState], saved: Saved | None = None) -> tuple[list[Step], list[int]]:
         there = [state for state in states if state.deleted_at is None or "restore" in changes]
         if not there:
             raise TaskNotFound(*ids)

@@ -89,6 +89,11 @@ class DatabaseGate:
         loop.run_in_executor(self._executor, run, call_in_thread, place, function).add_done_callback(end)
         return await done
 
+    @property
+    def is_full(self) -> bool:
+        """Whether further work would have to wait now."""
+        return self._places.locked()
+
     async def close(self) -> None:
         """Wait for the work that has begun, then close every connection."""
         if self._counting:

@@ -1,4 +1,4 @@
-"""The cause of a database error, and whether the error proves that nothing was done."""
+"""What a database error means: its cause, whether it proves that nothing was done, and which constraint it names."""
 
 import re
 
@@ -97,3 +97,14 @@ def proves_nothing_done(error: BaseException) -> bool:
     diagnostics = getattr(error.__cause__, "diag", None)
     severity = getattr(diagnostics, "severity_nonlocalized", None) or getattr(diagnostics, "severity", None)
     return bool(severity == "ERROR")
+
+
+def violated_constraint(error: BaseException) -> str:
+    """The name of the violated constraint; empty if there is none. The error's message quotes what callers sent."""
+    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
+
+
+def violates_user_key(error: BaseException) -> bool:
+    """Whether a row belongs to a user who does not exist. Django names such a foreign key after its column."""
+    is_key = isinstance(error.__cause__, psycopg.errors.ForeignKeyViolation)
+    return is_key and re.search("_user_id_[0-9a-f]+_fk_users_id$", violated_constraint(error)) is not None

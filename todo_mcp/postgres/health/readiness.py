@@ -44,6 +44,11 @@ class Readiness:
             self._ready_at = time.monotonic()
         return problem
 
+    @property
+    def would_wait(self) -> bool:
+        """Whether a question would wait for a place now."""
+        return self._gate.is_full
+
     async def _ask(self) -> str:
         try:
             return await self._gate.in_thread(self._look, patience=PATIENCE)
@@ -95,6 +100,8 @@ async def _watch(readiness: Readiness) -> None:
     while True:
         clocks.look()
         await asyncio.sleep(EVERY)
+        if readiness.would_wait:  # calls need the places more
+            continue
         try:
             problem = await readiness.problem()
         except Exception as error:  # such as a gate that closes
