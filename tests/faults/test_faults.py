@@ -1,0 +1,76 @@
+"""Each fault under writers: nothing acknowledged is lost, nothing is doubled, and what was refused is not there.
+
+No answer is an error of the server, /readyz tells, and the log names the cause.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.faults.broken_database import PLACES
+from tests.faults.faults import FAULTS, NEEDS_ROOT, World
+from tests.faults.ledger import writing
+from tests.faults.proxy import Proxy
+from tests.support.processes import eventually
+from tests.support.server_process import Database, ServerProcess
+
+pytestmark = pytest.mark.anyio
+SECONDS = 5.0  # until /readyz tells
+ALL = os.environ.get("TODO_TEST_FAULTS") == "all"
+# The tests of every run. The others take longer, or other tests show most of them.
+QUICK = {
+    "answers of postgresql are lost",
+    "tls is refused",
+    "all connection slots are taken",
+    "the disk is full",
+    "the database is read-only",
+    "the address leads to another database",
+}
+
+
+@pytest.fixture(scope="module")
+def world(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("faults")
+    query = parse_qs(urlsplit(database.url).query)
+    proxy = Proxy(directory, Path(query["host"][0], f".s.PGSQL.{query['port'][0]}"))
+    log = directory / "server.log"
+    server = ServerProcess(database, log, DATABASE_URL=proxy.url, DATABASE_CONNECTIONS=PLACES, LOG_LEVEL="INFO")
+    yield World(database, proxy, server)
+    server.close()
+    proxy.close()
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if ALL or name in QUICK])
+async def test_a_fault_loses_and_doubles_nothing_and_names_itself(world: World, name: str) -> None:
+    if name in NEEDS_ROOT:
+        pytest.skip("only root can mount a small disk")
+    fault, (user_id, token) = FAULTS[name], world.database.new_user()
+    before = len(world.server.log_lines())
+    async with world.server.client() as client, writing(client, token) as writers:
+        await writers.progress()
+        with fault.begin(world):
+            if fault.unready:
+                await asyncio.to_thread(_becomes, world, 503)
+            await writers.more_refusals()
+            if fault.lists:
+                await writers.more_lists()
+        await asyncio.to_thread(_becomes, world, 200)
+        await writers.progress()
+    assert writers.ledger.complaints(world.database, user_id) == []
+    assert not writers.ledger.unanswered
+    if not fault.doubts:
+        assert not writers.ledger.doubtful and not writers.ledger.maybe_completed
+    lines = world.server.log_lines()[before:]
+    assert not [line for line in lines if line["message"] == "defect"]
+    assert not fault.cause or fault.cause in {line.get("cause") for line in lines}, {line["message"] for line in lines}
+
+
+def _becomes(world: World, status: int) -> None:
+    started = time.monotonic()
+    eventually(lambda: world.server.probe("/readyz") == status, f"/readyz to answer {status}", within=SECONDS * 3)
+    assert time.monotonic() - started < SECONDS
