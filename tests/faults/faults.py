@@ -64,15 +64,19 @@ class Fault:
 @contextlib.contextmanager
 def stopped(world: World) -> Iterator[None]:
     world.database.stop()
-    yield
-    world.database.start()
+    try:
+        yield
+    finally:
+        world.database.start()
 
 
 @contextlib.contextmanager
 def killed(world: World) -> Iterator[None]:
     world.database.kill()
-    yield
-    world.database.start()
+    try:
+        yield
+    finally:
+        world.database.start()
 
 
 @contextlib.contextmanager
@@ -86,9 +90,11 @@ def sessions_end(world: World) -> Iterator[None]:
 
     thread = threading.Thread(target=end)
     thread.start()
-    yield
-    ending.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -117,10 +123,9 @@ def disk_full(world: World) -> Iterator[None]:
             world.database.query(f"CREATE TABLESPACE small LOCATION '{space}'")
             world.database.query("ALTER TABLE tasks SET TABLESPACE small")
             filler = directory / "filler"
-            with filler.open("wb") as file, contextlib.suppress(OSError):
+            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while True:
                     file.write(bytes(4096))
-                    file.flush()
             yield
             filler.unlink()
         finally:
@@ -141,8 +146,10 @@ def _drops(world: World, sql: str) -> bool:
 @contextlib.contextmanager
 def read_only(world: World) -> Iterator[None]:
     world.run("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
-    yield
-    world.run("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        world.run("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
 
 
 @contextlib.contextmanager
@@ -150,23 +157,29 @@ def read_only_database(world: World) -> Iterator[None]:
     """Sessions keep the setting with which they began, so only new ones recover."""
     world.run("ALTER DATABASE todo_mcp SET default_transaction_read_only = on")
     world.end_sessions()
-    yield
-    world.run("ALTER DATABASE todo_mcp RESET default_transaction_read_only")
+    try:
+        yield
+    finally:
+        world.run("ALTER DATABASE todo_mcp RESET default_transaction_read_only")
 
 
 @contextlib.contextmanager
 def no_table(world: World) -> Iterator[None]:
     world.database.query("ALTER TABLE tasks RENAME TO tasks_away")
-    yield
-    world.database.query("ALTER TABLE tasks_away RENAME TO tasks")
+    try:
+        yield
+    finally:
+        world.database.query("ALTER TABLE tasks_away RENAME TO tasks")
 
 
 @contextlib.contextmanager
 def no_token_table(world: World) -> Iterator[None]:
     """Callers cannot even be identified."""
     world.database.query("ALTER TABLE oauth2_provider_accesstoken RENAME TO tokens_away")
-    yield
-    world.database.query("ALTER TABLE tokens_away RENAME TO oauth2_provider_accesstoken")
+    try:
+        yield
+    finally:
+        world.database.query("ALTER TABLE tokens_away RENAME TO oauth2_provider_accesstoken")
 
 
 def _rename(world: World, old: str, new: str) -> None:
@@ -180,16 +193,20 @@ def another_database(world: World) -> Iterator[None]:
     """The address leads to an empty database."""
     _rename(world, "todo_mcp", "todo_mcp_away")
     world.run("CREATE DATABASE todo_mcp")
-    yield
-    world.run("DROP DATABASE todo_mcp WITH (FORCE)")
-    _rename(world, "todo_mcp_away", "todo_mcp")
+    try:
+        yield
+    finally:
+        world.run("DROP DATABASE todo_mcp WITH (FORCE)")
+        _rename(world, "todo_mcp_away", "todo_mcp")
 
 
 @contextlib.contextmanager
 def no_database(world: World) -> Iterator[None]:
     _rename(world, "todo_mcp", "todo_mcp_away")
-    yield
-    _rename(world, "todo_mcp_away", "todo_mcp")
+    try:
+        yield
+    finally:
+        _rename(world, "todo_mcp_away", "todo_mcp")
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ NOTHING, MAYBE = "nothing was done", "may or may not have been done"
 
 @dataclass
 class Ledger:
-    """What callers were told of each task, by its title. A title is one wish; with a key it is sent until it is done."""
+    """What callers were told of each task, by its title. With a key, a task is sent until it is done."""
 
     acknowledged: dict[str, int] = field(default_factory=dict)  # title → id
     refused: set[str] = field(default_factory=set)
@@ -32,7 +32,7 @@ class Ledger:
     maybe_completed: set[int] = field(default_factory=set)
     lists: int = 0
     unanswered: int = 0
-    busy_lists: int = 0
+    refusals: int = 0
     wrong: list[Any] = field(default_factory=list)  # every answer that no fault may cause
 
     def complaints(self, database: Database, user_id: str) -> list[str]:
@@ -97,6 +97,7 @@ class Writers:
         if envelope and envelope["status"] == "success":
             self.ledger.acknowledged[title] = envelope["data"]["task_id"]
             return self.ledger.acknowledged[title]
+        self.ledger.refusals += 1
         is_refused = envelope is not None and NOTHING in envelope["message"]
         (self.ledger.refused if is_refused else self.ledger.doubtful).add(title)
         return None
@@ -106,6 +107,7 @@ class Writers:
         while not (task_id := await self._add(door, title, idempotency_key=title)):
             if self.stopping:
                 return None
+            await self._list(door)
         self.ledger.refused.discard(title)
         return task_id
 
@@ -128,7 +130,7 @@ class Writers:
 
     async def more_refusals(self, count: int = 3) -> None:
         """Wait until further calls were refused, or may have been done."""
-        await self._more(lambda: len(self.ledger.refused) + len(self.ledger.doubtful), count)
+        await self._more(lambda: self.ledger.refusals, count)
 
     async def more_lists(self, count: int = 5) -> None:
         await self._more(lambda: self.ledger.lists, count)

@@ -21,8 +21,8 @@ _TLS_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 class Proxy:
     """Listens on TCP and forwards to the Unix socket of a PostgreSQL.
 
-    ``mode`` is ``pass``; ``drop``: connections end, and new ones too; ``stall``: no byte goes on; ``answers_lost``: what
-    the server sends arrives, PostgreSQL's answer does not, and the connection ends; ``no_tls``: TLS is refused.
+    Modes: ``pass``. ``drop``: connections end, and new ones too. ``stall``: no byte goes on. ``answers_lost``: what the
+    server sends arrives, PostgreSQL's answer does not, and the connection ends. ``no_tls``: TLS is refused.
     """
 
     def __init__(self, directory: Path, socket: Path) -> None:
