@@ -48,14 +48,14 @@ class Fault:
 
     Attributes:
         begin: a context; the fault lasts as long as it.
-        cause: what the log names. Empty: nothing need be logged.
+        causes: one of these is in the log meanwhile. Empty: none need be.
         unready: /readyz fails meanwhile.
         lists: lists go on meanwhile.
         doubts: whether a caller may be told that a change may have been done.
     """
 
     begin: Callable[[World], AbstractContextManager[None]]
-    cause: str
+    causes: str
     unready: bool = True
     lists: bool = False
     doubts: bool = True
@@ -221,8 +221,8 @@ def network(mode: str) -> Callable[[World], AbstractContextManager[None]]:
 
 
 FAULTS = {
-    "postgresql stops": Fault(stopped, "unreachable"),
-    "postgresql is killed": Fault(killed, "unreachable"),
+    "postgresql stops": Fault(stopped, "unreachable lost stopped"),
+    "postgresql is killed": Fault(killed, "unreachable lost stopped"),
     "postgresql hangs": Fault(lambda world: freeze(world.database), "unreachable"),
     "sessions are ended": Fault(sessions_end, "stopped", unready=False),
     "the network drops connections": Fault(network("drop"), "lost"),

@@ -65,6 +65,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         except psycopg.Error:
             return False
 
+    def rollback(self) -> None:
+        """Roll back, and remember the error that was the reason: ``is_usable`` is asked only after errors."""
+        errors_occurred = self.errors_occurred
+        super().rollback()
+        self.errors_occurred = errors_occurred
+
     def _commit(self) -> None:
         if self.run:
             self.run.note_commit()

@@ -7,10 +7,12 @@ from typing import Any, Protocol, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from todo_mcp.core.database_causes import DatabaseCause
 from todo_mcp.core.errors import Busy, ConnectionLost
 from todo_mcp.postgres.base import DatabaseWrapper
 from todo_mcp.postgres.connection import Stopwatch, database_time
 from todo_mcp.postgres.greenlets import Work, this_thread
+from todo_mcp.postgres.health.diagnosis import faults
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -160,7 +162,8 @@ def close_if_stale(connection: DatabaseWrapper) -> None:
 
 def hang_up(connection: DatabaseWrapper) -> None:
     """End the connection while a thread or a greenlet waits for it. The wait ends with an error."""
-    logger.error("the database does not answer")
+    faults.note(DatabaseCause.UNREACHABLE)
+    logger.error("the database does not answer", extra={"cause": DatabaseCause.UNREACHABLE})
     if connection.connection is not None and not connection.connection.closed:
         connection.connection.hang_up()
 
