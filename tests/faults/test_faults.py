@@ -10,12 +10,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import httpx2
 import pytest
 
 from tests.faults.broken_database import PLACES
 from tests.faults.faults import FAULTS, NEEDS_ROOT, World
 from tests.faults.ledger import writing
 from tests.faults.proxy import Proxy
+from tests.support.caller import Caller
 from tests.support.processes import eventually
 from tests.support.server_process import Database, ServerProcess
 
@@ -58,6 +60,7 @@ async def test_a_fault_loses_and_doubles_nothing_and_names_itself(world: World, 
                 await asyncio.to_thread(_becomes, world, 503)
             await writers.more_refusals()
             await asyncio.to_thread(_is_named, world, before, fault.causes.split())
+            assert await _other_answers(client, token) == []
             if fault.lists:
                 await writers.more_lists()
         await asyncio.to_thread(_becomes, world, 200)
@@ -68,6 +71,32 @@ async def test_a_fault_loses_and_doubles_nothing_and_names_itself(world: World, 
         assert not writers.ledger.doubtful and not writers.ledger.maybe_completed
     lines = world.server.log_lines()[before:]
     assert not [line for line in lines if line["message"] == "defect"]
+
+
+async def _other_answers(client: httpx2.AsyncClient, token: str) -> list[tuple[str, int]]:
+    """Pages, OAuth, REST and MCP messages that are no calls: those that answer with an error other than 503."""
+    headers = {"Authorization": f"Bearer {token}"}
+    page = await client.get("/admin/login/")
+    form = {"username": "nobody", "password": "wrong", "csrfmiddlewaretoken": client.cookies.get("csrftoken", "")}
+    registration = {"redirect_uris": ["https://client.example.com/callback"], "client_name": "Client"}
+    code = {"grant_type": "authorization_code", "code": "x", "client_id": "x", "code_verifier": "x" * 43}
+    answers = {
+        "sign-in page": page,
+        "sign-in": await client.post("/admin/login/", data=form),
+        "register": await client.post("/oauth/register", json=registration),
+        "token": await client.post("/oauth/token", data=code),
+        "reset": await client.post("/oauth/password", data={"email": "a@example.com"}),
+        "start": await client.post("/api/conversations", json={}, headers=headers),
+        "conversations": await client.get("/api/conversations", headers=headers),
+        "nothing": await client.get("/api/nothing", headers=headers),
+        "metadata": await client.get("/.well-known/oauth-authorization-server"),
+        "tools": await Caller(client, token).rpc("tools/list", {}),
+    }
+    return [
+        (name, answer.status_code)
+        for name, answer in answers.items()
+        if answer.status_code >= 500 and answer.status_code != 503
+    ]
 
 
 def _is_named(world: World, before: int, causes: Collection[str]) -> None:

@@ -36,7 +36,8 @@ _BY_CLASS = {
 _BY_TEXT = (
     (DatabaseCause.NO_SLOT, "too many|slots are reserved|connection limit|no more connections"),
     (DatabaseCause.READ_ONLY, "session is read-only|server is in hot standby"),
-    (DatabaseCause.LOST, "closed the connection|closed unexpectedly|reset by peer|Broken pipe|unexpected eof|EOF detected"),
+    (DatabaseCause.LOST, "closed the connection|closed unexpectedly|reset by peer|Broken pipe|unexpected eof|"
+     "EOF detected"),
     (DatabaseCause.TLS, "support SSL|SSL error|SSL connection|SSL negotiation|certificate|no encryption"),
     (DatabaseCause.STARTING, "starting up|shutting down|in recovery mode|not yet accepting connections"),
     (DatabaseCause.NO_DATABASE, r"database \S+ does not exist|not currently accepting connections|no such database"),
