@@ -1,11 +1,13 @@
 """The database backend that the setting ENGINE names."""
 
+import time
 from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 
+from todo_mcp.core.database_causes import DatabaseCause
 from todo_mcp.postgres.connection import Connection, database_time
 from todo_mcp.postgres.greenlets import without_blocking
 from todo_mcp.postgres.health.causes import CannotConnect
@@ -13,6 +15,8 @@ from todo_mcp.postgres.health.diagnosis import note_no_connection
 from todo_mcp.postgres.operation_run import OperationRun
 from todo_mcp.postgres.prepared import name_uniquely
 from todo_mcp.postgres.traced import TracedConnection, is_wanted, traced
+
+_ANY = "any"  # of libpq's target_session_attrs: also a standby, which can serve lists
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -41,9 +45,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         except (psycopg.OperationalError, UnicodeError) as error:  # the latter from Python's resolver
             message = "the host is not a host name" if isinstance(error, UnicodeError) else str(error)
             failure = CannotConnect(message)
-            if self.serves_calls:
-                note_no_connection(failure)
-            raise failure from None
+            if not self.serves_calls:
+                raise failure from None
+            cause = note_no_connection(failure)
+            if cause is not DatabaseCause.READ_ONLY or conn_params.get("target_session_attrs") == _ANY:
+                raise failure from None
+            connection = self._connect(connection_class, {**conn_params, "target_session_attrs": _ANY})
+            self.close_at = time.monotonic()  # a standby serves this work alone: the next looks for a primary again
         try:
             self._check_caller()
         except CannotConnect:

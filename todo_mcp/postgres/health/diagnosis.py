@@ -59,9 +59,11 @@ class Faults:
 faults = Faults()  # of this worker
 
 
-def note_no_connection(error: psycopg.Error) -> None:
-    """Note that a connection could not be made."""
-    faults.note(cause_of_text(str(error)), str(error))
+def note_no_connection(error: psycopg.Error) -> DatabaseCause:
+    """Note that a connection could not be made. Returns why."""
+    cause = cause_of_text(str(error))
+    faults.note(cause, str(error))
+    return cause
 
 
 def diagnose(error: DatabaseError | InterfaceError) -> DatabaseCause | None:
