@@ -3,16 +3,15 @@
 The filter of an UPDATE is its check: it changes no row if the task is another user's or does not exist.
 """
 
-from datetime import timedelta
-
-from django.db.models import DateTimeField, F, Model, QuerySet, Subquery, Value
+from django.db.models import DateTimeField, DurationField, F, Model, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Greatest
 
 from tasks.models import Task
 from todo_mcp.postgres.statements import USER_ID, Parameter, Statement, UserId, insert, select, update, update_changed
 
 NOW = Parameter("now", DateTimeField())
-CLOCK_ERROR = timedelta(days=1)  # a clock that jumped back by less changes no order
+CLOCK_ERROR = "interval '1 day'"  # a clock that jumped back by less changes no order
 # Clocks jump back, and those of two machines differ. But a change never seems older than the one before.
 _CHANGED = Greatest(NOW, F("updated_at"))
 
@@ -31,7 +30,8 @@ def _pending_task(user: UserId) -> QuerySet[Task]:
 
 def _added() -> Greatest:
     """The time of a new task. It is the user's newest, so that it is first in lists: lists of one time go by id."""
-    is_later = {"created_at__gt": NOW, "created_at__lt": Cast(NOW, DateTimeField()) + Value(CLOCK_ERROR)}
+    error = RawSQL(CLOCK_ERROR, (), DurationField())  # noqa: S611 (a constant)
+    is_later = {"created_at__gt": NOW, "created_at__lt": Cast(NOW, DateTimeField()) + error}
     later = Task.objects.filter(user_id=USER_ID, deleted_at=None, **is_later).order_by("-created_at")
     return Greatest(NOW, Subquery(later.values("created_at")[:1]))
 

@@ -116,10 +116,11 @@ def _write_add(user: UserId) -> Sql:
         f"FROM ROWS FROM (jsonb_to_recordset(%s::jsonb) AS ({_records(_ADDED)})) WITH ORDINALITY AS new, "
         # as queries.add_task does
         "LATERAL (SELECT GREATEST(new.created_at, (SELECT max(created_at) FROM tasks WHERE user_id = %s "
-        "AND deleted_at IS NULL AND created_at > new.created_at AND created_at < new.created_at + %s)) AS at) AS added "
+        "AND deleted_at IS NULL AND created_at > new.created_at "
+        f"AND created_at < new.created_at + {CLOCK_ERROR})) AS at) AS added "
         "ORDER BY new.ordinality"
     )
-    values = [*(Parameter(name) for name in origin), Parameter("rows"), USER_ID, CLOCK_ERROR]
+    values = [*(Parameter(name) for name in origin), Parameter("rows"), USER_ID]
     return with_returning(sql, [*params, *values], ["id", "created_at"])
 
 
