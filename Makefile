@@ -16,7 +16,7 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test attack e2e kills migrate-busy cluster bench bench-mechanisms bench-admin flat soak \
+.PHONY: help install run test attack e2e kills faults migrate-busy cluster bench bench-mechanisms bench-admin flat soak \
 	lint ruff mypy imports django lock shell
 
 help: ## List the targets
@@ -56,6 +56,9 @@ django: install
 
 kills: install ## Kill the server and its PostgreSQL during writes, twenty times each
 	@TODO_TEST_KILLS=20 $(VENV_PYTHON) -m pytest tests/faults/test_kills.py $(ARGS)
+
+faults: install ## Cause every fault of the database under writers, and check what callers were told; needs root for one
+	@TODO_TEST_FAULTS=all $(VENV_PYTHON) -m pytest tests/faults $(ARGS)
 
 migrate-busy: install ## Migrate a million tasks forward and back while the release before writes
 	@$(VENV_PYTHON) -W ignore -m tests.postgres.busy_migration 1000000 1.0

@@ -29,6 +29,7 @@ from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, QuotaEx
 from todo_mcp.core.operations import RESOURCES, operation
 from todo_mcp.core.pagination import Cursor, Position
 from todo_mcp.idempotency.services import run_once
+from todo_mcp.postgres.health.causes import violates_user_key
 from todo_mcp.postgres.operation_run import note_use
 from todo_mcp.quotas.usage import ROW_BYTES, check_quotas
 
@@ -181,8 +182,10 @@ def _create(user_id: str) -> ConversationOut:
     now = timezone.now()
     try:
         conversation = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now)
-    except IntegrityError:  # the foreign key: the user was erased after the token check
-        raise UserNotFound(user_id) from None
+    except IntegrityError as error:
+        if not violates_user_key(error):
+            raise
+        raise UserNotFound(user_id) from None  # the user was erased after the token check
     note_use(writes=1, size=ROW_BYTES)
     return ConversationOut(id=conversation.pk, user_id=user_id, created_at=now, updated_at=now)
 

@@ -3,6 +3,8 @@
 The docstring of an operation is the description that a language model reads.
 """
 
+from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from tasks.changes.adding import add
@@ -199,5 +201,5 @@ def restore_task(*, user_id: str, task_id: int) -> None:
         TaskNotFound: this user has no such deleted task.
     """
     deleted = Task.objects.filter(pk=task_id, user_id=user_id, deleted_at__isnull=False)
-    if not deleted.update(deleted_at=None, updated_at=timezone.now()):
+    if not deleted.update(deleted_at=None, updated_at=Greatest(timezone.now(), F("updated_at"))):
         raise TaskNotFound(task_id)

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send  # noqa: E402
 from todo_mcp.auth.account.mailing import mailing  # noqa: E402
 from todo_mcp.auth.rate_exchange import exchanging  # noqa: E402
 from todo_mcp.postgres.gate import DatabaseGate  # noqa: E402
+from todo_mcp.postgres.health.readiness import Readiness, watching  # noqa: E402
 from todo_mcp.process.installation import install  # noqa: E402
 from todo_mcp.quotas.keeping import keeping_usage  # noqa: E402
 from todo_mcp.statistics.flushing import flushing  # noqa: E402
@@ -32,13 +33,13 @@ from todo_mcp.transports.mcp.endpoint import McpEndpoint  # noqa: E402
 class Application:
     """/mcp goes to the SDK, every other path to a router. Each lifespan needs a new one, because the SDK does."""
 
-    def __init__(self, gate: DatabaseGate) -> None:
+    def __init__(self, gate: DatabaseGate, readiness: Readiness) -> None:
         self.mcp = McpEndpoint(gate)
         self.router = Router(
             routes=[
                 Route("/api/tools/{tool:path}", ToolEndpoint(gate)),
                 Route("/healthz", health.healthz),
-                Route("/readyz", health.readyz(gate)),
+                Route("/readyz", health.readyz(readiness)),
                 Route("/metrics", health.metrics),
                 Route(STATIC_PATH, static_file),
             ],
@@ -69,12 +70,13 @@ class Lifespan:
         """Serve requests within this context."""
         install()
         gate = DatabaseGate(settings.DATABASE_CONNECTIONS, settings.GATE_SECONDS)
-        application = Application(gate)
+        readiness = Readiness(gate)
+        application = Application(gate, readiness)
         async with tracing.exporting(), application.mcp.sdk.manager.run():
             checks = RequestChecks(application, gate)
             self._running = Traced(checks) if tracing.is_configured() else checks
             try:
-                async with flushing(gate), mailing(gate), exchanging(gate), keeping_usage(gate):
+                async with flushing(gate), mailing(gate), exchanging(gate), keeping_usage(gate), watching(readiness):
                     yield
             finally:
                 self._running = None

@@ -1,9 +1,10 @@
 """Add tasks: ``add_task``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-import psycopg
 from django.db import IntegrityError
 from django.utils import timezone
 
@@ -32,10 +33,12 @@ from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, UserNot
 from todo_mcp.dates.phrases import NotUnderstood, read_due
 from todo_mcp.dates.zones import Clock, Due
 from todo_mcp.idempotency.services import run_once
+from todo_mcp.postgres.health.causes import violated_constraint, violates_user_key
 from todo_mcp.postgres.operation_run import note_use
 from todo_mcp.quotas.usage import ROW_BYTES, check_quotas
 
 CONVERSATION_OF_USER = "tasks_conversation_user"  # the foreign key, made in migration 0001
+_NO_MESSAGE = {"message_id": "is not a message of this conversation"}
 _TEXTS = {"title", "description", "conversation_id", "message_id"}
 _BESIDE_TASKS = ("time_zone", "idempotency_key", "conversation_id", "message_id")
 
@@ -80,8 +83,30 @@ def add(given: Given) -> TaskAdded:
         ConversationNotFound, UserNotFound: there is no such one.
         IdempotencyConflict: the key was used with other arguments.
     """
-    if given.sent.keys() <= _TEXTS and "title" in given.sent:
-        return _add_text(given)
+    with _known_violations(given):
+        return _add_text(given) if given.sent.keys() <= _TEXTS and "title" in given.sent else _add_checked(given)
+
+
+@contextmanager
+def _known_violations(given: Given) -> Iterator[None]:
+    """A user, conversation or message was removed after the checks. Any other violation is a defect.
+
+    PostgreSQL checks some of these foreign keys only at the commit.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        if violates_user_key(error):
+            raise UserNotFound(given.user_id) from None
+        constraint, conversation_id = violated_constraint(error), given.get("conversation_id")
+        if conversation_id and constraint == CONVERSATION_OF_USER:
+            raise ConversationNotFound(conversation_id) from None
+        if constraint.startswith("tasks_message_id_"):
+            raise InvalidArguments(_NO_MESSAGE) from None
+        raise
+
+
+def _add_checked(given: Given) -> TaskAdded:
     if "tasks" in given.sent:
         given.refuse_beside("tasks", _BESIDE_TASKS, "cannot stand beside tasks; put it into each of them")
     elif "title" not in given.sent:
@@ -104,13 +129,13 @@ def _add_text(given: Given) -> TaskAdded:
     """Add one task with a title and a description: most calls."""
     _check_message(given.user_id, given.get("conversation_id"), given.get("message_id"))
     now, title = timezone.now(), given.sent["title"]
-    task_id = _insert(given, [TaskState(title, given.sent.get("description", ""), created_at=now)])[0]
+    [(task_id, at)] = _insert(given, [TaskState(title, given.sent.get("description", ""), created_at=now)])
     data = {
         "task_id": task_id,
         "title": title,
-        "created_at": now,
+        "created_at": at,
         "version": 1,
-        "updated_at": now,
+        "updated_at": at,
         "undo": undo_names.encode(task_id, 1),
     }
     return TaskAdded.of(f"Added task {task_id}: {one_line(title)}.", data)
@@ -133,8 +158,8 @@ def _add(given: Given, clock: CallClock) -> TaskAdded:
     refusals.raise_if_any()
     _check_message(given.user_id, given.get("conversation_id"), given.get("message_id"))
     with given.storing_zone(clock):
-        for state, task_id in zip(states, _insert(given, states), strict=True):
-            state.id = task_id
+        for state, (task_id, at) in zip(states, _insert(given, states), strict=True):
+            state.id, state.created_at, state.updated_at = task_id, at, at
     steps = [Step(None, state, notes=said) for state, said in zip(states, notes, strict=True)]
     about_clock, said = clock_part(clock, is_named=names_a_day(steps), stored=given.stores_zone)
     undo = {"undo": undo_of(steps)}
@@ -154,27 +179,21 @@ def _entry(step: Step, clock: CallClock) -> dict[str, Any]:
     return entry(step, clock) | {"created_at": step.after.created_at}
 
 
-def _insert(given: Given, states: list[TaskState]) -> list[int]:
-    """Insert the tasks. Returns their ids.
+def _insert(given: Given, states: list[TaskState]) -> statements.Added:
+    """Insert the tasks. Returns their ids and times.
 
     Raises:
         QuotaExceeded: nothing was added.
     """
-    conversation_id = given.get("conversation_id")
-    origin = {"conversation_id": conversation_id, "message_id": given.get("message_id")}
+    origin = {name: given.get(name) for name in ("conversation_id", "message_id")}
     [first, *others] = states
     check_quotas(given.user_id, writes=len(states), size=sum(map(_size, states)), tasks=len(states))
-    try:
-        if not others and _is_plain(first):
-            texts = {"title": first.title, "description": first.description, "now": first.created_at}
-            [(task_id, _)] = queries.add_task(user_id=given.user_id, **texts, **origin)
-            note_use(tasks=1)
-            return [task_id]
-        return statements.add(given.user_id, states, **origin)
-    except IntegrityError as error:  # a foreign key: no such conversation of this user, or the user was erased
-        if conversation_id and _constraint(error) == CONVERSATION_OF_USER:
-            raise ConversationNotFound(conversation_id) from None
-        raise UserNotFound(given.user_id) from None
+    if not others and _is_plain(first):
+        texts = {"title": first.title, "description": first.description, "now": first.created_at}
+        [(task_id, at, _)] = queries.add_task(user_id=given.user_id, **texts, **origin)
+        note_use(tasks=1)
+        return [(task_id, at)]
+    return statements.add(given.user_id, states, **origin)
 
 
 def _size(state: TaskState) -> int:
@@ -187,12 +206,6 @@ def _is_plain(state: TaskState) -> bool:
     return not (state.due_on or state.due_at or state.priority or state.tags or state.checklist)
 
 
-def _constraint(error: IntegrityError) -> str | None:
-    """The name of the violated constraint. Do not use the error's message: it quotes what callers sent."""
-    cause = error.__cause__
-    return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
-
-
 def _check_message(user_id: str, conversation_id: int | None, message_id: int | None) -> None:
     if message_id is None:
         return
@@ -200,7 +213,7 @@ def _check_message(user_id: str, conversation_id: int | None, message_id: int | 
         raise InvalidArguments({"message_id": "needs the conversation_id too"})
     messages = Task._meta.get_field("message").related_model._default_manager
     if not messages.filter(pk=message_id, conversation_id=conversation_id, user_id=user_id).exists():
-        raise InvalidArguments({"message_id": "is not a message of this conversation"})
+        raise InvalidArguments(_NO_MESSAGE)
 
 
 def _fingerprint(given: Given) -> Any:

@@ -109,9 +109,9 @@ def is_open(state: TaskState) -> bool:
 
 def _add_followers(user_id: str, followers: Sequence[TaskState]) -> None:
     if followers:
-        ids = statements.add(user_id, followers, conversation_id=None, message_id=None)
-        for follower, task_id in zip(followers, ids, strict=True):
-            follower.id = task_id
+        added = statements.add(user_id, followers, conversation_id=None, message_id=None)
+        for follower, (task_id, at) in zip(followers, added, strict=True):
+            follower.id, follower.created_at, follower.updated_at = task_id, at, at
 
 
 def _find_followers(user_id: str, steps: Sequence[Step]) -> None:

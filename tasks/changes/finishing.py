@@ -45,8 +45,8 @@ def complete_tasks(given: Given) -> TaskCompleted:
     """
     which, now = Which.of(given), timezone.now()
     if which.is_only_an_id and (rows := queries.complete_task(user_id=given.user_id, task_id=which.task_id, now=now)):
-        title, version, _ = rows[0]
-        return TaskCompleted.of(*_done("Completed", which.task_id or 0, title, version, now))
+        title, version, updated_at, _ = rows[0]
+        return TaskCompleted.of(*_done("Completed", which.task_id or 0, title, version, updated_at))
     clock = given.clock()
 
     def work(states: list[TaskState]) -> list[Step]:
@@ -106,8 +106,8 @@ def delete_tasks(given: Given) -> TaskDeleted:
         if not rows:
             raise TaskNotFound(which.task_id or 0)
         note_use(tasks=-1)
-        title, version, repeat, completed, _ = rows[0]
-        text, data = _done("Deleted", which.task_id or 0, title, version, now)
+        title, version, updated_at, repeat, completed, _ = rows[0]
+        text, data = _done("Deleted", which.task_id or 0, title, version, updated_at)
         return TaskDeleted.of(sentences(text, _IN_TRASH, _SERIES_ENDED if repeat and not completed else ""), data)
     clock = given.clock()
     steps, missing = _finish(given, which, clock, Pool.DELETE, lambda states: _delete(given.user_id, states, now))
@@ -171,9 +171,9 @@ def _undo_of_before(state: TaskState) -> str | None:
     return undo_names.encode(state.id, state.version) if is_last else None
 
 
-def _done(verb: str, task_id: int, title: str, version: int, now: datetime) -> tuple[str, dict[str, Any]]:
+def _done(verb: str, task_id: int, title: str, version: int, updated_at: datetime) -> tuple[str, dict[str, Any]]:
     """The message and the data of one task that one statement changed."""
-    data = brief(task_id, title, version, now) | {"undo": undo_names.encode(task_id, version)}
+    data = brief(task_id, title, version, updated_at) | {"undo": undo_names.encode(task_id, version)}
     return f"{verb} task {task_id}: {one_line(title)}.", data
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from django.db.models import Subquery
 
 from tasks.models import SEEN_FIELDS, Task
+from tasks.queries import CLOCK_ERROR
 from tasks.quotas.versions import version_limit
 from tasks.state import COLUMNS, TaskState
 from todo_mcp.core.envelope import to_json
 from todo_mcp.postgres.operation_run import note_use
-from todo_mcp.postgres.statements import Parameter, RecordedStatement, Sql, Statement, UserId, with_returning
+from todo_mcp.postgres.statements import USER_ID, Parameter, RecordedStatement, Sql, Statement, UserId, with_returning
 
 _TYPES = {
     "id": "bigint",
@@ -35,7 +36,10 @@ _TYPES = {
     "previous": "bigint",
     "checklist": "jsonb",
 }
-_ADDED = (*SEEN_FIELDS, "created_at", "updated_at", "series", "previous")
+_TIMES = ("created_at", "updated_at")
+_ADDED = (*SEEN_FIELDS, *_TIMES, "series", "previous")
+Saved = dict[int, tuple[int, datetime]]  # the new version and time of each changed task
+Added = list[tuple[int, datetime]]  # the id and time of each new task
 SELECTED = ", ".join(f"tasks.{name}" for name in COLUMNS)
 
 
@@ -75,13 +79,13 @@ def _records(names: Sequence[str]) -> str:
 def _write_save(user: UserId) -> Sql:
     of_user, params = user_sql(user)
     names = (*SEEN_FIELDS, "updated_at")
-    changes = ", ".join(f"{name} = new.{name}" for name in names)
+    changes = ", ".join(f"{name} = new.{name}" for name in SEEN_FIELDS)
     sql = (
-        f"UPDATE tasks SET {changes} "  # noqa: S608 (names of columns)
+        f"UPDATE tasks SET {changes}, updated_at = GREATEST(new.updated_at, tasks.updated_at) "  # noqa: S608 (columns)
         f"FROM jsonb_to_recordset(%s::jsonb) AS new({_records(('id', 'version', *names))}) "
         f"WHERE tasks.id = new.id AND tasks.version = new.version AND {of_this_user(of_user)}"
     )
-    return with_returning(sql, [Parameter("rows"), *params], ["tasks.id", "tasks.version"], Task)
+    return with_returning(sql, [Parameter("rows"), *params], ["tasks.id", "tasks.version", "tasks.updated_at"], Task)
 
 
 def _write_change(user: UserId) -> Sql:
@@ -90,18 +94,19 @@ def _write_change(user: UserId) -> Sql:
     columns = ", ".join(SEEN_FIELDS)
     update, update_params = with_returning(
         f"UPDATE tasks SET ({columns}, updated_at) = "  # noqa: S608 (names of columns)
-        f"(SELECT {columns}, %s FROM jsonb_populate_record(tasks, %s::jsonb)) "
+        f"(SELECT {columns}, GREATEST(%s, tasks.updated_at) FROM jsonb_populate_record(tasks, %s::jsonb)) "
         "FROM old WHERE tasks.id = old.id AND tasks.version = old.version "
         "AND tasks IS NOT DISTINCT FROM jsonb_populate_record(tasks, %s::jsonb) "
         "AND tasks IS DISTINCT FROM jsonb_populate_record(tasks, %s::jsonb) "
         "AND tasks.version < tasks.thinned + %s",
         [*map(Parameter, ("now", "values", "expected", "values", "version_limit"))],
-        ["tasks.version"],
+        ["tasks.version", "tasks.updated_at"],
         Task,
     )
     sql = (
         f"WITH old AS (SELECT {SELECTED} FROM tasks WHERE {of_this_user(of_user)} AND id = %s::bigint), "  # noqa: S608
-        f"changed AS ({update}) SELECT old.*, changed.version, changed.stored FROM old LEFT JOIN changed ON true"
+        f"changed AS ({update}) SELECT old.*, changed.version, changed.updated_at, changed.stored "
+        "FROM old LEFT JOIN changed ON true"
     )
     return sql, [*params, Parameter("task_id"), *update_params]
 
@@ -111,12 +116,17 @@ def _write_add(user: UserId) -> Sql:
     origin = ("conversation_id", "message_id")
     sql = (
         f"INSERT INTO tasks (user_id, {', '.join((*origin, *_ADDED))}) "  # noqa: S608 (names of columns)
-        f"SELECT {of_user}, %s::bigint, %s::bigint, {', '.join(f'new.{name}' for name in _ADDED)} "
-        f"FROM ROWS FROM (jsonb_to_recordset(%s::jsonb) AS ({_records(_ADDED)})) WITH ORDINALITY AS new "
+        f"SELECT {of_user}, %s::bigint, %s::bigint, "
+        f"{', '.join('added.at' if name in _TIMES else f'new.{name}' for name in _ADDED)} "
+        f"FROM ROWS FROM (jsonb_to_recordset(%s::jsonb) AS ({_records(_ADDED)})) WITH ORDINALITY AS new, "
+        # as queries.add_task does
+        "LATERAL (SELECT GREATEST(new.created_at, (SELECT max(created_at) FROM tasks WHERE user_id = %s "
+        "AND deleted_at IS NULL AND created_at > new.created_at "
+        f"AND created_at < new.created_at + {CLOCK_ERROR})) AS at) AS added "
         "ORDER BY new.ordinality"
     )
-    values = [*(Parameter(name) for name in origin), Parameter("rows")]
-    return with_returning(sql, [*params, *values], ["id"], Task)
+    values = [*(Parameter(name) for name in origin), Parameter("rows"), USER_ID]
+    return with_returning(sql, [*params, *values], ["id", "created_at"], Task)
 
 
 _read = _find("id = ANY(%s::bigint[])", "", "ids")
@@ -136,7 +146,7 @@ def read(user_id: str, ids: Sequence[int], *, lock: bool = False) -> list[TaskSt
 
 def change(
     user_id: str, task_id: int, values: Mapping[str, Any], expected: Mapping[str, Any], now: datetime
-) -> tuple[list[TaskState], dict[int, int]]:
+) -> tuple[list[TaskState], Saved]:
     """Read one task of the user, and change it in the same statement if it is as expected.
 
     Args:
@@ -144,7 +154,7 @@ def change(
         expected: the values that columns must have before.
 
     Returns:
-        The task as it was, if it is there, and its new version, if it changed.
+        The task as it was, if it is there, and its new version and time, if it changed.
     """
     rows = _change(
         user_id=user_id,
@@ -154,8 +164,8 @@ def change(
         now=now,
         version_limit=version_limit(),
     )
-    states = [TaskState.of_row(row[:-1]) for row in rows]
-    return states, {state.id: row[-1] for state, row in zip(states, rows, strict=True) if row[-1]}
+    states = [TaskState.of_row(row[:-2]) for row in rows]
+    return states, {state.id: row[-2:] for state, row in zip(states, rows, strict=True) if row[-1]}
 
 
 def followers(user_id: str, states: Sequence[TaskState]) -> list[TaskState]:
@@ -170,20 +180,21 @@ def lock_series(user_id: str, series: Sequence[int]) -> list[TaskState]:
     return [TaskState.of_row(row) for row in _lock_series(user_id=user_id, ids=list(series), series=list(series))]
 
 
-def save(user_id: str, states: Sequence[TaskState]) -> dict[int, int]:
-    """Save the tasks that still have their version. Returns the new version of each saved task."""
+def save(user_id: str, states: Sequence[TaskState]) -> Saved:
+    """Save the tasks that still have their version."""
     names = ("id", "version", *SEEN_FIELDS, "updated_at")
     # The history keeps this order, so that a list by last change has the newest of them first.
     rows = [{name: getattr(state, name) for name in names} for state in sorted(states, key=lambda one: one.id)]
-    return {task_id: version for task_id, version, _ in _save(user_id=user_id, rows=_json(rows))}
+    saved = _save(user_id=user_id, rows=_json(rows))
+    return {task_id: (version, updated_at) for task_id, version, updated_at, _ in saved}
 
 
-def add(user_id: str, states: Sequence[TaskState], *, conversation_id: int | None, message_id: int | None) -> list[int]:
-    """Add tasks. Returns their ids in the same order."""
+def add(user_id: str, states: Sequence[TaskState], *, conversation_id: int | None, message_id: int | None) -> Added:
+    """Add tasks. Returns their ids and times in the same order."""
     rows = _json([{name: getattr(state, name) for name in _ADDED} for state in states])
     added = _add(user_id=user_id, conversation_id=conversation_id, message_id=message_id, rows=rows)
     note_use(tasks=len(added))
-    return sorted(task_id for task_id, _ in added)  # they were added in this order, so their ids ascend
+    return sorted((task_id, at) for task_id, at, _ in added)  # they were added in this order, so their ids ascend
 
 
 def _json(value: object) -> str:

@@ -13,6 +13,7 @@ from tasks.changes.editing import Edited, edit, foresee, with_clear
 from tasks.changes.given import Given, Which, check_version
 from tasks.changes.matching import Pool, match
 from tasks.changes.refusals import Refusals, Refused
+from tasks.changes.statements import Saved
 from tasks.changes.working import save_steps, work_at_once, work_on
 from tasks.clock import CallClock
 from tasks.quotas.versions import check_versions, is_full, version_limit
@@ -91,9 +92,9 @@ def _update_texts(user_id: str, task_id: int, changes: dict[str, Any]) -> TaskUp
     now = timezone.now()
     statement = queries.update_task[tuple(values)]
     if rows := statement(user_id=user_id, task_id=task_id, now=now, version_limit=version_limit(), **values):
-        title, version, *are_changed, _ = rows[0]
+        title, version, updated_at, *are_changed, _ = rows[0]
         fields = [name for name, is_changed in zip(values, are_changed, strict=True) if is_changed]
-        data = brief(task_id, title, version, now, fields=fields) | {"undo": undo_names.encode(task_id, version)}
+        data = brief(task_id, title, version, updated_at, fields=fields) | {"undo": undo_names.encode(task_id, version)}
         return TaskUpdated.of(f"Updated {' and '.join(fields)} of task {task_id}: {one_line(title)}.", data)
     return work_on(user_id, [task_id], lambda states: _unchanged(states, task_id, values), lock=False)
 
@@ -115,7 +116,7 @@ def _update_alike(given: Given, which: Which, changes: dict[str, Any]) -> TaskUp
     of_series = not changes.keys().isdisjoint(("restore", "reopen", "repeat"))
     several = "task_ids" in given.sent
 
-    def work(states: list[TaskState], saved: Mapping[int, int] | None = None) -> tuple[list[Step], list[int]]:
+    def work(states: list[TaskState], saved: Saved | None = None) -> tuple[list[Step], list[int]]:
         there = [state for state in states if state.deleted_at is None or "restore" in changes]
         if not there:
             raise TaskNotFound(*ids)

@@ -4,7 +4,7 @@ One task is saved only if it still has the version that was read; otherwise all 
 of a series, are locked first. All changes of a call are one transaction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -25,7 +25,7 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 class ForeseenWork(Protocol[ResultT_co]):
     """Work on tasks whose new versions are perhaps saved already."""
 
-    def __call__(self, states: list[TaskState], saved: Mapping[int, int] | None = None) -> ResultT_co: ...
+    def __call__(self, states: list[TaskState], saved: statements.Saved | None = None) -> ResultT_co: ...
 
 
 class Overtaken(Exception):
@@ -67,11 +67,11 @@ def work_at_once(
         return work_on(user_id, [task_id], work, lock=False)
 
 
-def save_steps(user_id: str, steps: Sequence[Step], saved: Mapping[int, int] | None = None) -> None:
-    """Save the changed tasks, and note their new versions.
+def save_steps(user_id: str, steps: Sequence[Step], saved: statements.Saved | None = None) -> None:
+    """Save the changed tasks, and note their new versions and times.
 
     Args:
-        saved: the new versions by the id of the task, if they are in the database already.
+        saved: these, if they are in the database already.
 
     Raises:
         Overtaken: one of them has another version now.
@@ -79,11 +79,11 @@ def save_steps(user_id: str, steps: Sequence[Step], saved: Mapping[int, int] | N
     changed = [step.after for step in steps if step.is_changed]
     if not changed:
         return
-    versions = saved or statements.save(user_id, changed)
-    if len(versions) != len(changed):
+    done = saved or statements.save(user_id, changed)
+    if len(done) != len(changed):
         raise Overtaken
     for state in changed:
-        state.version = versions[state.id]
+        state.version, state.updated_at = done[state.id]
     note_use(tasks=sum(_is_listed(step.after) - _is_listed(step.before) for step in steps if step.before))
 
 

@@ -130,11 +130,11 @@ async def test_an_admin_page_that_fails_logs_no_text_of_a_user(
     caller: Caller, database: Database, server: ServerProcess
 ) -> None:
     """Django logs the exception, whose message quotes the statement."""
-    database.query("ALTER TABLE django_session RENAME TO django_session_away")
+    database.query("ALTER TABLE django_session RENAME COLUMN session_data TO away")
     try:
         page = await caller.http.get("/admin/", headers={"Cookie": "sessionid=thewordsofacookie"})
     finally:
-        database.query("ALTER TABLE django_session_away RENAME TO django_session")
+        database.query("ALTER TABLE django_session RENAME COLUMN away TO session_data")
     assert page.status_code == 500
     lines = server.log_lines(page.headers["x-request-id"])
     assert any(json.loads(line["exc_info"])["error"] == "ProgrammingError" for line in lines if "exc_info" in line)

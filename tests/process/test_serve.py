@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from pytest_django.fixtures import Settings
 
 from tests.process.conftest import Start, url_of
@@ -139,3 +140,17 @@ def test_a_connection_limit_within_the_reach_of_the_database_is_not_lowered(
     startup.share_connections(workers=2)
     assert settings.DATABASE_CONNECTIONS == 4  # the value in the settings of the tests
     assert not caplog.records
+
+
+@pytest.mark.django_db
+def test_a_database_that_may_lose_acknowledged_changes_is_a_warning_at_the_start(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
+    startup.warn_about_durability()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and "synchronous_commit" in record.getMessage()
+    monkeypatch.setattr(startup, "DURABILITY", ("autovacuum",))  # a setting that is on
+    startup.warn_about_durability()
+    assert len(caplog.records) == 1

@@ -109,6 +109,7 @@ class Database:
 
     def __init__(self, directory: Path) -> None:
         self._cluster = Cluster(directory)
+        self.directory = directory
         self._users: Iterator[tuple[str, str]] = iter(())
         self._user_count = 0
         self.service_token = ""

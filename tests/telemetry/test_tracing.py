@@ -166,17 +166,17 @@ async def test_a_tools_error_is_the_error_of_its_span(
 async def test_the_span_of_a_failed_statement_has_its_sqlstate_and_not_its_message(
     traced_caller: Caller, memory: InMemorySpanExporter, orm: Orm
 ) -> None:
-    await orm(lambda: run_sql("ALTER TABLE django_session RENAME TO django_session_away"))
+    await orm(lambda: run_sql("ALTER TABLE django_session RENAME COLUMN session_data TO away"))
     try:
         page = await traced_caller.http.get("/admin/", headers={"Cookie": "sessionid=wordsofacookie"})
     finally:
-        await orm(lambda: run_sql("ALTER TABLE django_session_away RENAME TO django_session"))
+        await orm(lambda: run_sql("ALTER TABLE django_session RENAME COLUMN away TO session_data"))
     assert page.status_code == 500
     server, statements = tree(memory)
     assert (server.name, server.status.status_code) == ("GET /admin/", StatusCode.ERROR)
     (failed,) = [span for span in statements if span.status.status_code is StatusCode.ERROR]
     assert failed.attributes and failed.status.description is None and not failed.events
-    assert failed.attributes["db.response.status_code"] == "42P01"
+    assert failed.attributes["db.response.status_code"] == "42703"
     assert "wordsofacookie" not in everything(memory)
 
 

@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.principal import Principal
-from todo_mcp.calls.retries import TIMED_OUT, sqlstate_of
+from todo_mcp.calls.retries import TIMED_OUT
 from todo_mcp.core.errors import Busy
+from todo_mcp.postgres.health.causes import sqlstate_of
+from todo_mcp.postgres.health.diagnosis import diagnose
 from todo_mcp.telemetry.logs import describe_error
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ def authenticate_alone(token: str) -> Principal:
     """
     try:
         return bearer(token)(None)
-    except (InterfaceError, OperationalError) as error:
-        logger.warning("database unavailable", extra=describe_error(error))
+    except (DatabaseError, InterfaceError) as error:
+        if (cause := diagnose(error)) is None:
+            raise
+        logger.warning("database unavailable", extra={"cause": cause, **describe_error(error)})
         raise Busy from error

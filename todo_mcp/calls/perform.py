@@ -16,8 +16,9 @@ from todo_mcp.auth.principal import Principal
 from todo_mcp.auth.rate_limit import check_rate
 from todo_mcp.calls.bearer import Identify, bearer
 from todo_mcp.calls.call import Call
-from todo_mcp.calls.retries import RETRIABLE, TIMED_OUT, retrying, sqlstate_of
+from todo_mcp.calls.retries import RETRIABLE, TIMED_OUT, retrying
 from todo_mcp.core.arguments import named_user
+from todo_mcp.core.database_causes import DatabaseCause
 from todo_mcp.core.envelope import Envelope, Output, failure, success
 from todo_mcp.core.errors import (
     Busy,
@@ -29,6 +30,8 @@ from todo_mcp.core.errors import (
     Unauthenticated,
 )
 from todo_mcp.postgres.connection import database_time
+from todo_mcp.postgres.health.causes import sqlstate_of
+from todo_mcp.postgres.health.diagnosis import diagnose
 from todo_mcp.postgres.history import history_context
 from todo_mcp.postgres.operation_run import Condition, OperationRun, Unmet
 from todo_mcp.postgres.wall import behind_wall
@@ -61,8 +64,8 @@ def perform(call: Call, identify: Identify, recall: Recall = lambda target: None
         raise
     except TodoError as refusal:
         error = refusal
-    except DatabaseError as failed:
-        error = _database_error(failed, call, admitted=steps.user_id is not None)
+    except (DatabaseError, InterfaceError) as failed:
+        error = _database_error(failed, call, may_be_done=steps.may_be_done(failed))
     except Exception as defect:
         error = _defect(defect, call)
     if error:
@@ -90,6 +93,7 @@ class _CallSteps:
         self._over_limit: RateLimited | None = None
         self._is_valid = True
         self._arguments: dict[str, Any] = {}
+        self._last_run: OperationRun | None = None
         try:
             self._arguments = call.operation.validate(call.arguments)
             self._target: str | None = self._arguments.pop("user_id", None)
@@ -125,8 +129,8 @@ class _CallSteps:
 
     def do_with_token_lookup(self, identify: Identify) -> Output:
         """Look the caller up, then run the operation."""
+        self.user_id = self._last_run = None
         principal = identify(self._target)
-        self.user_id = None
         self._count(principal)
         if self._over_limit:
             raise self._over_limit
@@ -166,12 +170,16 @@ class _CallSteps:
         if self.call.operation.takes_zone:
             given["own_zone"] = principal.time_zone
         history = self._history(user_id, principal, condition)
-        run = OperationRun(condition)
+        run = self._last_run = OperationRun(condition)
         with behind_wall(user_id), run, history:  # in this order: the run sees statements before pghistory adds to them
             output = self.call.operation.run(self._arguments, **given)
         if user_id is not None and run.use.writes:
             usages.record(user_id, run.use)
         return output
+
+    def may_be_done(self, error: Exception) -> bool:
+        """Whether the operation may have been done in spite of this error."""
+        return self._last_run is not None and self._last_run.may_be_done(error)
 
     def _history(
         self, user_id: str | None, principal: Principal, condition: Condition | None
@@ -190,15 +198,15 @@ class _CallSteps:
         )
 
 
-def _database_error(error: DatabaseError, call: Call, *, admitted: bool) -> TodoError:
-    """Busy if the database was too slow or unreachable; any other error is a defect."""
-    state = sqlstate_of(error)
-    if state in TIMED_OUT or state in RETRIABLE:
-        return Busy()
-    if isinstance(error, (InterfaceError, OperationalError)):
-        logger.warning("database unavailable", extra={"tool": call.operation.name, **describe_error(error)})
-        return ConnectionLost() if admitted and not call.operation.read_only else Busy()
-    return _defect(error, call)
+def _database_error(error: DatabaseError | InterfaceError, call: Call, *, may_be_done: bool) -> TodoError:
+    """Busy if the database could not do the work; any other error is a defect."""
+    cause = diagnose(error)
+    if cause is None:
+        return _defect(error, call)
+    if cause not in (DatabaseCause.TIMEOUT, DatabaseCause.CONFLICT):
+        extra = {"tool": call.operation.name, "cause": cause, **describe_error(error)}
+        logger.warning("database unavailable", extra=extra)
+    return ConnectionLost() if may_be_done else Busy()
 
 
 def _defect(error: Exception, call: Call) -> InternalError:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from django.db import DatabaseError
 
 from todo_mcp.postgres.greenlets import sleep
+from todo_mcp.postgres.health.causes import sqlstate_of
 from todo_mcp.postgres.prepared import CHANGED, LOST
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,3 @@ def retrying(work: Callable[[], T]) -> T:
             logger.debug("the transaction runs again", extra={"sqlstate": state, "attempt": attempt, "wait_ms": waits})
             sleep(seconds)
     raise AssertionError("unreachable")
-
-
-def sqlstate_of(error: Exception) -> str:
-    """PostgreSQL's code of the error; empty if there is none, as for a broken connection."""
-    return getattr(error.__cause__, "sqlstate", None) or ""

@@ -181,18 +181,19 @@ class TooManyAttempts(RateLimited):
 
 
 class Busy(TodoError):
-    """No database connection became free in time, or the database is unreachable. Nothing was done."""
+    """No database connection became free in time, or the database cannot be used. Nothing was done."""
 
     code, name = 503, "busy"
 
     def __init__(self, retry_after: int = 1) -> None:
         super().__init__(
-            f"The server is busy. Wait {retry_after} s, then repeat the call unchanged.", retry_after=retry_after
+            f"The server is busy, and nothing was done. Wait {retry_after} s, then repeat the call unchanged.",
+            retry_after=retry_after,
         )
 
 
 class ConnectionLost(Busy):
-    """The database connection failed during the call, so it is unknown whether the change was committed."""
+    """The database did not answer the commit, so it is unknown whether the change was committed."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,11 +8,12 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from psycopg.errors import ForeignKeyViolation
+from psycopg.errors import UniqueViolation
 
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import IdempotencyConflict, UserNotFound
 from todo_mcp.idempotency.models import IdempotencyKey
+from todo_mcp.postgres.health.causes import violates_user_key
 from todo_mcp.postgres.upkeep.purging import Purge
 
 WINDOW = timedelta(hours=24)
@@ -48,8 +49,10 @@ def run_once(
                 )
             return result, False
         except IntegrityError as error:
-            if isinstance(error.__cause__, ForeignKeyViolation):  # raised at the commit: the user was erased meanwhile
+            if violates_user_key(error):  # raised at the commit: the user was erased meanwhile
                 raise UserNotFound(user_id) from None
+            if not isinstance(error.__cause__, UniqueViolation):  # only a concurrent call with the key is expected
+                raise
             conflict = error
     raise conflict
 

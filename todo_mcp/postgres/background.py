@@ -4,9 +4,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from todo_mcp.core.errors import Busy
+from todo_mcp.postgres.health.diagnosis import diagnose
 from todo_mcp.telemetry.logs import describe_error
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,8 @@ def log_errors(work: str) -> Iterator[None]:
         yield
     except Busy:
         logger.info("%s wait: busy", work)
-    except DatabaseError as error:
-        logger.warning("%s wait: the database cannot be used", work, extra=describe_error(error))
+    except (DatabaseError, InterfaceError) as error:
+        extra = {"cause": diagnose(error), **describe_error(error)}
+        logger.warning("%s wait: the database cannot be used", work, extra=extra)
     except Exception as error:
         logger.error("defect", extra=describe_error(error))

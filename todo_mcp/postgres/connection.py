@@ -99,6 +99,12 @@ class Connection(psycopg.Connection[Any]):
             self._poll.register(self.fileno(), select.POLLIN)
         return bool(self._poll.poll(0))
 
+    def is_writable(self) -> bool:
+        """Whether the server allows changes; one round trip."""
+        with self.cursor() as cursor:
+            row = cursor.execute("SHOW transaction_read_only").fetchone()
+        return row is not None and row[0] == "off"
+
     def hang_up(self) -> None:
         """Shut the socket down while a thread or a greenlet waits for it. The wait ends with an error."""
         with (

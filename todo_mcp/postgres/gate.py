@@ -72,6 +72,7 @@ class DatabaseGate:
         """
         await self._enter(owner)
         place = Place(self, owner, patience)
+        place.is_of_thread = True
         place.unwatch()
         loop = place.loop
         done: asyncio.Future[T] = loop.create_future()  # a caller that goes away would cancel the thread's future
@@ -90,6 +91,11 @@ class DatabaseGate:
         run = contextvars.copy_context().run
         loop.run_in_executor(self._executor, run, call_in_thread, place, function).add_done_callback(end)
         return await done
+
+    @property
+    def is_full(self) -> bool:
+        """Whether further work would have to wait now."""
+        return self._places.are_taken
 
     async def close(self) -> None:
         """Wait for the work that has begun, then close every connection."""

@@ -10,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import QuerySet
 
 from todo_mcp.core.errors import RuleBroken
+from todo_mcp.postgres.health.causes import proves_nothing_done
 
 _START = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"  # white space and comments
 _SAVEPOINT = re.compile(_START + r"(?:SAVEPOINT|RELEASE|ROLLBACK)\b", re.IGNORECASE | re.DOTALL)
@@ -65,17 +66,21 @@ class OperationRun:
     def __init__(self, condition: Condition | None) -> None:
         self.condition = condition
         self.use = Use()
-        self._began_compiled = self._began_with_orm = self._has_committed = False
+        self._began_compiled = self._began_with_orm = False
+        self._has_changed = self._has_committed = False
+        self._connection: Any = connections[DEFAULT_DB_ALIAS]  # our backend's
+        self._is_commit_sent = False  # a change outside of a transaction is its own commit
 
     def __enter__(self) -> None:
         if self.condition:
             self.condition.is_met = False
         self._outer = _current.set(self)
-        self._wrappers: list[Any] = connections[DEFAULT_DB_ALIAS].execute_wrappers
-        self._wrappers.append(self.execute_by_orm)
+        self._connection.execute_wrappers.append(self.execute_by_orm)
+        self._connection.run = self
 
     def __exit__(self, *raised: object) -> None:
-        self._wrappers.pop()
+        self._connection.execute_wrappers.pop()
+        self._connection.run = None
         _current.reset(self._outer)
 
     def begin_compiled(self) -> Condition | None:
@@ -91,12 +96,22 @@ class OperationRun:
         """
         if self._has_committed:
             raise RuleBroken("An operation makes all its changes in one transaction.")
+        self._connection.ensure_connection()  # if that fails, nothing is sent
+        self._has_changed = True
+        self._is_commit_sent = not self._connection.in_atomic_block
+
+    def note_commit(self) -> None:
+        """Note that COMMIT follows."""
+        self._is_commit_sent = self._has_changed
+
+    def may_be_done(self, error: Exception | None = None) -> bool:
+        """Whether the changes may be committed, after this error or while no answer comes."""
+        return self._has_committed or (self._is_commit_sent and not (error and proves_nothing_done(error)))
 
     def note_change(self) -> None:
         """Note that a statement has changed rows."""
-        connection = connections[DEFAULT_DB_ALIAS]
-        if connection.in_atomic_block:
-            connection.on_commit(self._note_commit)
+        if self._connection.in_atomic_block:
+            self._connection.on_commit(self._note_commit)
         else:
             self._note_commit()
 

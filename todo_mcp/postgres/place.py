@@ -8,10 +8,12 @@ from typing import Any, Protocol, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from todo_mcp.core.database_causes import DatabaseCause
 from todo_mcp.core.errors import Busy, ConnectionLost
 from todo_mcp.postgres.base import DatabaseWrapper
 from todo_mcp.postgres.connection import Stopwatch, database_time
 from todo_mcp.postgres.greenlets import Work, this_thread
+from todo_mcp.postgres.health.diagnosis import faults
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,6 +33,10 @@ class Places:
         self._share = (size + 1) // 2
         self._held: dict[Owner, int] = {}
         self._waiting: dict[Owner, deque[asyncio.Future[None]]] = {}  # the owner whose turn it is comes first
+
+    @property
+    def are_taken(self) -> bool:
+        return not self._free
 
     def take(self, owner: Owner) -> bool:
         """Take a place, if the owner may have one now."""
@@ -127,6 +133,7 @@ class Place:
 
     connection: DatabaseWrapper | None
     is_held = False  # by a thread
+    is_of_thread = False  # the work is a page
 
     def __init__(self, gate: Gate, owner: Owner, patience: float) -> None:
         self._result: asyncio.Future[Any] | None = None
@@ -136,6 +143,7 @@ class Place:
 
     def _take(self) -> None:
         self.connection = self._gate.take()
+        self.connection.is_given_up = False
         self._timer = self.loop.call_later(self._patience, self._give_up_connection)
 
     def report_to(self, result: "asyncio.Future[Any]") -> None:
@@ -193,10 +201,16 @@ class Place:
 
     def _give_up_connection(self) -> None:
         assert self.connection is not None
+        self.connection.is_given_up = True
         hang_up(self.connection)
         if self._result is not None and not self._result.done():
-            self._result.set_exception(ConnectionLost())
+            self._result.set_exception(ConnectionLost() if self._may_be_done() else Busy())
         self._timer = self.loop.call_later(self._patience, self._give_up_connection)
+
+    def _may_be_done(self) -> bool:
+        """Whether changes may be committed. A page may have made some; before its run, an operation has made none."""
+        run = self.connection.run if self.connection else None
+        return run.may_be_done() if run else self.is_of_thread
 
 
 class PlacedWork(Work):
@@ -246,7 +260,8 @@ def close_if_stale(connection: DatabaseWrapper) -> None:
 
 def hang_up(connection: DatabaseWrapper) -> None:
     """End the connection while a thread or a greenlet waits for it. The wait ends with an error."""
-    logger.error("the database does not answer")
+    faults.note(DatabaseCause.UNREACHABLE)
+    logger.error("the database does not answer", extra={"cause": DatabaseCause.UNREACHABLE})
     if connection.connection is not None and not connection.connection.closed:
         connection.connection.hang_up()
 

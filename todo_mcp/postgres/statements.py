@@ -21,8 +21,6 @@ from todo_mcp.postgres.prepared import CHANGED, LOST, preparing
 
 Sql = tuple[str, Sequence[Any]]  # with a %s for each parameter, and the parameters
 
-# An INSERT for the user NULL, without the wall and with it.
-_OF_NO_USER = (psycopg.errors.NotNullViolation, psycopg.errors.InsufficientPrivilege)
 _METADATA = "pghistory.context_metadata"  # the setting from which pghistory's triggers read who makes a change
 
 
@@ -93,7 +91,7 @@ class Statement:
         try:
             rows = _fetch(sql.text, sql.values(values, condition.values))
         except (IntegrityError, ProgrammingError) as error:
-            if isinstance(error.__cause__, _OF_NO_USER):
+            if _lacks_user(error.__cause__):
                 raise Unmet from None
             raise
         condition.is_met = bool(rows)
@@ -259,6 +257,16 @@ def _fetch(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
     if connection.queries_logged:
         connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - started:.3f}"})
     return rows
+
+
+def _lacks_user(error: BaseException | None) -> bool:
+    """Whether an INSERT had the user NULL. Any other column that lacks a value is a defect.
+
+    Behind the wall, the policy refuses such a row before the column does.
+    """
+    if isinstance(error, psycopg.errors.NotNullViolation):
+        return error.diag.column_name == "user_id"
+    return isinstance(error, psycopg.errors.InsufficientPrivilege)
 
 
 def _can_repeat(connection: Any, error: psycopg.DatabaseError) -> bool:

@@ -23,6 +23,7 @@ from todo_mcp.process.workers import run
 logger = logging.getLogger(__name__)
 
 SPARE_CONNECTIONS = 5  # kept free for commands, migrations and an operator's psql
+DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")  # of PostgreSQL
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -100,6 +101,16 @@ def check_wall() -> None:
         )
     if problem:
         logger.warning("%s %s", wall.MISSING, problem)
+
+
+def warn_about_durability() -> None:
+    """Warn if PostgreSQL may lose what it has acknowledged."""
+    with database_errors(), connection.cursor() as cursor:
+        sql = "SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = 'off' ORDER BY name"
+        cursor.execute(sql, [list(DURABILITY)])
+        names = [name for (name,) in cursor.fetchall()]
+    if names:
+        logger.warning("a crash may lose acknowledged changes: PostgreSQL runs with %s = off", ", ".join(names))
 
 
 def serve(sockets: list[socket.socket], *, workers: int) -> NoReturn:

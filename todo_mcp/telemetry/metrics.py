@@ -23,6 +23,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from todo_mcp.core.database_causes import DatabaseCause
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _CALL = ["tool", "transport", "revision", "outcome"]
 
@@ -68,6 +70,19 @@ CONNECTIONS = Gauge(
 CONNECTIONS_LIMIT = Gauge(
     "todo_database_connections_limit", "The largest number of connections.", multiprocess_mode="livesum", registry=None
 )
+DATABASE_FAULTS = Counter(
+    "todo_database_faults",
+    "Connections that could not be made and work that failed because of the database, by cause.",
+    ["cause"],
+    registry=None,
+)
+CLOCK_DIFFERENCE = Gauge(
+    "todo_clock_difference_seconds",
+    "Seconds between the clock of a worker and PostgreSQL's; of several workers, the largest.",
+    multiprocess_mode="livemax",
+    registry=None,
+)
+CLOCK_JUMPS = Counter("todo_clock_jumps", "Jumps of the clock backwards, by a second or more.", registry=None)
 REFUSED = Counter(
     "todo_refused_requests", "Requests refused before any tool, by HTTP status.", ["status"], registry=None
 )
@@ -106,6 +121,9 @@ METRICS: tuple[Collector, ...] = (
     GATE_REFUSED,
     CONNECTIONS,
     CONNECTIONS_LIMIT,
+    DATABASE_FAULTS,
+    CLOCK_DIFFERENCE,
+    CLOCK_JUMPS,
     REFUSED,
     UNAUTHENTICATED,
     WORKERS_DIED,
@@ -117,6 +135,8 @@ def install() -> None:
     """Add these metrics to the own metrics of Prometheus' client, such as CPU and memory."""
     for metric in METRICS:
         REGISTRY.register(metric)
+    for cause in DatabaseCause:
+        DATABASE_FAULTS.labels(cause)  # 0 from the start, so that the first fault is an increase
 
 
 def count_call(tool: str, transport: str, revision: str, outcome: str, seconds: float, database_seconds: float) -> None:

@@ -34,6 +34,7 @@ class Command(BaseCommand):
         startup.require_migrations()
         startup.share_connections(workers)
         startup.check_wall()
+        startup.warn_about_durability()
         where = f"{host or 'all addresses,'} port {settings.MCP_SERVER_PORT}"
         self.stdout.write(f"Serving {settings.PUBLIC_URL} on {where}. Ctrl-C stops it.")
         self.stdout.flush()

@@ -4,12 +4,14 @@ import logging
 from collections.abc import Callable
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 
 from todo_mcp.admin_kit.page_security import try_later_page
-from todo_mcp.core.errors import Busy, RateLimited
+from todo_mcp.core.errors import Busy, ConnectionLost, RateLimited
+from todo_mcp.postgres.health.causes import proves_nothing_done
+from todo_mcp.postgres.health.diagnosis import diagnose
 from todo_mcp.telemetry.logs import describe_error
 
 logger = logging.getLogger(__name__)
@@ -50,14 +52,23 @@ class UnavailableMiddleware:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, RateLimited):
             return try_later_page(request, int(error.details["retry_after"]))
-        if not isinstance(error, (Busy, InterfaceError, OperationalError)):
+        busy = error if isinstance(error, Busy) else _busy(request, error)
+        if busy is None:
             return None
-        logger.warning("database unavailable", extra={"path": request.path, **describe_error(error)})
-        busy = Busy()
         headers = {"Retry-After": str(busy.details["retry_after"])}
         response = HttpResponse(busy.message, status=busy.code, content_type="text/plain", headers=headers)
         response._has_been_logged = True  # type: ignore[attr-defined]  # as a warning; Django would log an error
         return response
+
+
+def _busy(request: HttpRequest, error: Exception) -> Busy | None:
+    """The answer if the database could not do the work. None if the error is a defect."""
+    cause = diagnose(error) if isinstance(error, (DatabaseError, InterfaceError)) else None
+    if cause is None:
+        return None
+    logger.warning("database unavailable", extra={"path": request.path, "cause": cause, **describe_error(error)})
+    may_be_done = request.method not in ("GET", "HEAD", "OPTIONS") and not proves_nothing_done(error)
+    return ConnectionLost() if may_be_done else Busy()
 
 
 def _fault(request: HttpRequest) -> str:
