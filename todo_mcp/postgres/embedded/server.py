@@ -65,6 +65,18 @@ class EmbeddedServer:
                     self._cluster.stop()
             self._in_use = self._address = None
 
+    def is_only_user(self) -> bool:
+        """Whether no other process uses the server at this moment. This process uses it."""
+        assert self._in_use is not None
+        with self._exclusively():
+            try:
+                fcntl.flock(self._in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            finally:
+                fcntl.flock(self._in_use, fcntl.LOCK_SH)  # the attempt has given this lock up
+        return True
+
     def _accepts_connections(self) -> bool:
         """Whether the server accepts connections. Waits for a start, recovery or shutdown to finish first."""
         deadline = time.monotonic() + START_SECONDS
