@@ -168,5 +168,3 @@ def _damaged(path: Path) -> CommandError:
 
 def as_json(manifest: dict[str, Any]) -> bytes:
     return (json.dumps(manifest, indent=1) + "\n").encode()
-
-

@@ -3,9 +3,7 @@
 The newest one is used: it reads every older server and every older dump.
 """
 
-import glob
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -19,16 +17,10 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
-from todo_mcp.postgres.embedded.cluster import find_programs
+from todo_mcp.postgres.embedded.programs import find_programs, major_of, of_systems
 from todo_mcp.postgres.url import LIBPQ_VARIABLES
 from todo_mcp.process.commands import escaped
 
-PLACES = (
-    "/usr/lib/postgresql/*/bin",  # Debian, Ubuntu
-    "/usr/pgsql-*/bin",  # Red Hat
-    "/opt/homebrew/opt/postgresql@*/bin",
-    "/usr/local/opt/postgresql@*/bin",
-)
 CHUNK = 256 * 1024  # bytes
 SERVICE = "todo-mcp"
 
@@ -108,7 +100,7 @@ def _newest(name: str, needed: int, who: str) -> tuple[Path, int]:
     Raises:
         CommandError: none is new enough; the message says what to install.
     """
-    found = max(((major, path) for path in _candidates(name) if (major := _major(path))), default=None)
+    found = max(((major, path) for path in _candidates(name) if (major := major_of(path))), default=None)
     if found is None:
         raise CommandError(
             f"No {name} was found. Install PostgreSQL's client programs (Debian: apt-get install postgresql-client)."
@@ -126,15 +118,4 @@ def _candidates(name: str) -> Iterator[Path]:
         yield find_programs() / name
     if at_hand := shutil.which(name):
         yield Path(at_hand)
-    for place in PLACES:
-        yield from (Path(directory, name) for directory in glob.glob(place))
-
-
-def _major(program: Path) -> int:
-    """The program's major version, or 0 if it does not run here."""
-    try:
-        result = subprocess.run([str(program), "--version"], capture_output=True, text=True)  # noqa: S603
-    except OSError:
-        return 0
-    match = re.search(r"\(PostgreSQL\) (\d+)", result.stdout)
-    return int(match[1]) if match else 0
+    yield from (directory / name for directory in of_systems())
