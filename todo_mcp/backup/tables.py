@@ -11,7 +11,8 @@ OF_MIGRATIONS = {"django_migrations", "django_content_type", "auth_permission", 
 # Logged tables of the schema. An extension owns its own tables.
 _TABLES = """
     SELECT relname FROM pg_class
-    WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r' AND relpersistence::text = ANY(%s)
+    WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r'
+        AND relpersistence::text = ANY(%s)
         AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid
             AND deptype = 'e')
     ORDER BY relname COLLATE "C"

@@ -14,7 +14,6 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
 
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import UserNotFound
