@@ -23,7 +23,7 @@ from todo_mcp.postgres.embedded.programs import find_programs
 
 PAGE = (ROOT / "docs/operating.md").read_text()
 SECTIONS = re.split(r"^## (.*)\n", PAGE, flags=re.MULTILINE)
-SECONDS = 80
+SECONDS = 600
 MIGRATION = """
 from django.db import migrations, models
 

@@ -163,7 +163,9 @@ async def test_the_release_before_serves_on_the_new_tables_beside_the_new_releas
 
 async def everything(writer: Caller, reader: Caller) -> list[Any]:
     """Each tool with one release, and what the other release sees of it."""
-    added = await data(writer, "add_task", title="Buy milk", due="tomorrow", tags=["home"], idempotency_key=os.urandom(8).hex())
+    added = await data(
+        writer, "add_task", title="Buy milk", due="tomorrow", tags=["home"], idempotency_key=os.urandom(8).hex()
+    )
     task_id = added["task_id"]
     repeating = await data(writer, "add_task", title="Water the plants", repeat="every day")
     await data(writer, "update_task", task_id=task_id, title="Buy oats", priority="high")
@@ -195,5 +197,3 @@ async def chat(writer: Caller, reader: Caller) -> list[str]:
     assert appended.status_code == 201, appended.text
     page = await reader.http.get(url + "?last=2", headers=reader.headers)
     return [message["role"] for message in page.json()["messages"]]
-
-
