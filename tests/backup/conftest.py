@@ -33,7 +33,7 @@ def create_database() -> Iterator[Callable[[], str]]:
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[-1])))
         parts = conninfo_to_dict(address, dbname=names[-1])
-        user = ":".join(filter(None, (parts.pop("user", "postgres"), parts.pop("password", ""))))
+        user = f"{parts.pop('user', 'postgres')}:{parts.pop('password', '')}"
         rest = "&".join(f"{name}={value}" for name, value in parts.items() if name != "dbname")
         return f"postgresql://{user}@/{names[-1]}?{rest}"
 

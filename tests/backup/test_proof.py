@@ -1,4 +1,4 @@
-"""A backup under writers, everything destroyed, a restore on a fresh machine: nothing acknowledged before is missing."""
+"""A backup under writers, everything destroyed, a restore on a fresh machine: nothing acknowledged is missing."""
 
 import json
 import shutil

@@ -93,5 +93,3 @@ def test_a_version_whose_programs_are_missing_is_named(embedded: Machine) -> Non
 
 def test_with_another_database_it_is_refused(fresh: Machine) -> None:
     assert "DATABASE_URL is set" in fresh.refusal("upgrade_postgres")
-
-

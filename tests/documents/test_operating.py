@@ -1,4 +1,6 @@
-"""Runs every line of the shell blocks of docs/operating.md, in one shell, from the first to the last.
+"""Runs the lines of the shell blocks of docs/operating.md in one shell: `make operating` all of them, in order.
+
+`make test` runs those up to the restore, because all take a minute or two.
 
 The paths, the port, the address of the database and the moment of the recovery are replaced. The checkout has two
 releases: v0.1.0 is this one, and v0.2.0 has one more migration.
@@ -24,6 +26,8 @@ from todo_mcp.postgres.embedded.programs import find_programs
 PAGE = (ROOT / "docs/operating.md").read_text()
 SECTIONS = re.split(r"^## (.*)\n", PAGE, flags=re.MULTILINE)
 SECONDS = 600
+EVERYTHING = os.environ.get("TODO_TEST_OPERATING") == "all"
+QUICK = ("Daily backups", "Restoring")
 MIGRATION = """
 from django.db import migrations, models
 
@@ -34,10 +38,15 @@ class Migration(migrations.Migration):
 # What the test adds to the sections. `tasks` prints the titles of all tasks.
 HELPERS = """
 set -e
-tasks() { .venv/bin/python manage.py call list_tasks '{"sort": "newest"}' --user alice | grep -o 'Task [A-Z]' | sort | tr -d '\\n'; }
+tasks() {
+  .venv/bin/python manage.py call list_tasks '{}' --user alice | grep -o 'Task [A-Z]' | sort | tr -d '\\n'
+}
 add() { .venv/bin/python manage.py call add_task "{\\"title\\": \\"Task $1\\"}" --user alice > /dev/null; }
 expect() { [ "$1" = "$2" ] || { echo "$3: expected $1, but there is $2"; exit 1; }; }
-status() { curl -s -o /dev/null -w '%{http_code}' -d '{}' -H "Authorization: Bearer $TOKEN" http://localhost:5000/api/tools/list_tasks; }
+status() {
+  curl -s -o /dev/null -w '%{http_code}' -d '{}' -H "Authorization: Bearer $TOKEN" \\
+    http://localhost:5000/api/tools/list_tasks
+}
 """
 AFTER = {
     "Daily backups": "add B",
@@ -51,7 +60,8 @@ AFTER = {
 INSIDE = {  # after the line that begins so
     "start run_local\nmkdir": "start run_local\nTOKEN=$(cat .data/token)\nadd A\nmkdir",
     "\ncp -a .data/postgres.lost": "\n[ -e .data/postgres.lost ]\ncp -a .data/postgres.lost",
-    "-D /var/backups/todo-base\n": "-D /var/backups/todo-base\nadd C\nsleep 0.1\ndate -u '+%F %T.%6N+00' > /moment\nadd D\n",
+    "-D /var/backups/todo-base\n": "-D /var/backups/todo-base\nadd C\nsleep 0.1\n"
+    "date -u '+%F %T.%6N+00' > /moment\nadd D\n",
     "'2026-11-27 12:00:00+00'": "'$(cat /moment)'",
     "cd /srv/todo-mcp\nstart serve --workers 2\nstop": "cd /srv/todo-mcp\nstart serve --workers 2\n"
     "expect 200 $(status) 'the release before'\nstop",
@@ -61,12 +71,16 @@ INSIDE = {  # after the line that begins so
 def script() -> str:
     """The page as one shell script, with the checks of this test."""
     parts = [HELPERS, *blocks(SECTIONS[0])]
-    for title, text in zip(SECTIONS[1::2], SECTIONS[2::2], strict=True):
-        parts += [f"echo '## {title}'", *blocks(text), AFTER.pop(title)]
-    assert not AFTER, "the page has all these sections"
+    titles = SECTIONS[1::2]
+    assert titles == list(AFTER), "each section of the page has its check"
+    for title, text in zip(titles, SECTIONS[2::2], strict=True):
+        if EVERYTHING or title in QUICK:
+            parts += [f"echo '## {title}'", *blocks(text), AFTER[title]]
+    if not EVERYTHING:
+        parts.append("stop")
     whole = "\n".join(parts)
     for place, replacement in INSIDE.items():
-        assert whole.count(place) == 1, place
+        assert whole.count(place) == (1 if EVERYTHING else whole.count(place) > 0), place
         whole = whole.replace(place, replacement)
     return whole
 
@@ -144,12 +158,12 @@ def test_every_line_of_the_page_does_what_it_says(machine: Path) -> None:
     }
     text = script()
     for before, after in replaced.items():
-        assert before in text, before
+        assert before in text or not EVERYTHING, before
         text = text.replace(before, after)
     text, count = re.subn(
         r"postgresql://todo:…@db\.internal/(\w+)", rf"'{url[0].rpartition('/')[0]}/\1?{url[2]}'", text
     )
-    assert count == 3
+    assert count == (3 if EVERYTHING else 2)
     settings = {name: value for name, value in NEUTRAL.items() if name != "DATABASE_URL"}
     settings |= {"MCP_SERVER_PORT": str(port), "PYTHON": str(install), "USER": "alice", "LOGNAME": "alice"}
     settings |= {"PATH": f"{find_programs()}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
@@ -168,4 +182,5 @@ def test_every_line_of_the_page_does_what_it_says(machine: Path) -> None:
         server.cleanup()
     assert result.returncode == 0, result.stdout[-4000:]
     kept = {path.name for path in (machine / "backups/todo").iterdir()}
-    assert {"first.tar", "before-0.2.0.tar", "move.tar"} < kept and len(kept) == 4
+    expected = {"first.tar", "before-0.2.0.tar", "move.tar"} if EVERYTHING else {"first.tar"}
+    assert expected < kept and len(kept) == len(expected) + 1, "and one that cron has made"

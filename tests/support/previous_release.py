@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.support.server_process import ROOT
 
-UNTAGGED = "cb51eb0fe7e1bd5b224133d5af370ed8f24f6785"  # while no release has a tag: the last commit before this release's migrations
+# While no release has a tag: the last commit before the migrations of this release.
+UNTAGGED = "cb51eb0fe7e1bd5b224133d5af370ed8f24f6785"
 
 
 def _git(*arguments: str) -> bytes:

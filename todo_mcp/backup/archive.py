@@ -132,7 +132,7 @@ def _checked(path: Path, tar: tarfile.TarFile) -> tuple[dict[str, Any], list[str
     if not {MANIFEST, DUMP, SUMS} <= members.keys() or size % tarfile.RECORDSIZE:
         raise _damaged(path)
     sums = _text(tar, SUMS)
-    expected = dict(reversed(line.split("  ", 1)) for line in sums.splitlines() if "  " in line)
+    expected = {name: checksum for checksum, _, name in (line.partition("  ") for line in sums.splitlines())}
     if expected != {name: _sha256(tar, name) for name in members if name != SUMS}:
         raise _damaged(path)
     manifest: dict[str, Any] = json.loads(_text(tar, MANIFEST))

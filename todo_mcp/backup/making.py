@@ -36,7 +36,8 @@ def back_up(path: Path) -> Made:
     """Write a backup of the database and of the data directory's secrets to a new file."""
     require_own_session()
     connection.ensure_connection()
-    files = {name: file.read_bytes() for name in DATA_FILES if (file := settings.TODO_DATA_DIR / name).is_file()}
+    paths = {name: settings.TODO_DATA_DIR / name for name in DATA_FILES}
+    files = {name: secret.read_bytes() for name, secret in paths.items() if secret.is_file()}
     with archive.new_file(path) as file:
         writer = archive.Writer(file)
         with transaction.atomic(), connection.cursor() as cursor:
