@@ -97,6 +97,7 @@ INSTALLED_APPS = [
     "todo_mcp.auth",
     "todo_mcp.idempotency",
     "todo_mcp.statistics",
+    "todo_mcp.backup",
     "todo_mcp",
     "tasks",
     "conversations",
