@@ -28,7 +28,7 @@ def test_a_fresh_machine_gets_every_row_the_schema_and_the_secrets(
     assert fresh.data.joinpath("token").stat().st_mode & 0o777 == 0o600
     schema = (
         "SELECT format('%s.%s', tgrelid::regclass, tgname) FROM pg_trigger UNION SELECT indexdef FROM pg_indexes "
-        "UNION SELECT pg_get_constraintdef(oid) FROM pg_constraint UNION SELECT prosrc FROM pg_proc WHERE "
+        "UNION SELECT conname || convalidated::text FROM pg_constraint UNION SELECT prosrc FROM pg_proc WHERE "
         "pronamespace = 'public'::regnamespace"
     )
     assert sorted(fresh.query(schema)) == sorted(filled.query(schema))

@@ -33,6 +33,12 @@ def begin(url: str, *arguments: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
+def finished(process: "subprocess.Popen[str]") -> int:
+    """The exit code, after the end."""
+    process.communicate(timeout=PATIENCE)
+    return process.returncode
+
+
 @pytest.mark.parametrize("before", ["an empty database", "half of the migrations"])
 def test_both_exit_with_0_and_each_migration_is_applied_once(url: str, before: str) -> None:
     """Several migrations are not in a transaction, and some create an index concurrently."""
@@ -42,7 +48,7 @@ def test_both_exit_with_0_and_each_migration_is_applied_once(url: str, before: s
     url = url.replace("/postgres?", f"/{name}?")
     if before.startswith("half"):
         for label, target in (("tasks", "0004"), ("conversations", "0003")):
-            assert begin(url, label, target).wait(PATIENCE) == 0
+            assert finished(begin(url, label, target)) == 0
     both = [begin(url) for _ in range(3)]
     outputs = [process.communicate(timeout=PATIENCE * 3)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0, 0], outputs
@@ -68,4 +74,4 @@ def test_a_process_that_waits_holds_no_snapshot(committed: None) -> None:
         finally:
             cursor.execute("RESET statement_timeout")
             connection.close()
-    assert waiting.wait(PATIENCE) == 0
+    assert finished(waiting) == 0
