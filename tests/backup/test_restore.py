@@ -27,7 +27,7 @@ def test_a_fresh_machine_gets_every_row_the_schema_and_the_secrets(
     assert fresh.secrets() == filled.secrets()
     assert fresh.data.joinpath("token").stat().st_mode & 0o777 == 0o600
     schema = (
-        "SELECT format('%s.%s', tgrelid::regclass, tgname) FROM pg_trigger UNION SELECT indexdef FROM pg_indexes "
+        "SELECT format('%s.%s', tgrelid::regclass, tgname) FROM pg_trigger WHERE NOT tgisinternal UNION SELECT indexdef FROM pg_indexes "
         "UNION SELECT conname || convalidated::text FROM pg_constraint UNION SELECT prosrc FROM pg_proc WHERE "
         "pronamespace = 'public'::regnamespace"
     )
