@@ -14,7 +14,10 @@ from tests.postgres.test_migrations import server
 from tests.support.manage import Manage
 from tests.support.processes import eventually, scratch
 
-LARGE = "INSERT INTO tasks (user_id, title) SELECT 'alice', repeat('x', 200) FROM generate_series(1, 20000)"
+LARGE = """
+    INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at)
+    SELECT 'alice', repeat('x', 200), '', false, now(), now() FROM generate_series(1, 20000)
+"""
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
@@ -27,7 +30,8 @@ def test_a_fresh_machine_gets_every_row_the_schema_and_the_secrets(
     assert fresh.secrets() == filled.secrets()
     assert fresh.data.joinpath("token").stat().st_mode & 0o777 == 0o600
     schema = (
-        "SELECT format('%s.%s', tgrelid::regclass, tgname) FROM pg_trigger WHERE NOT tgisinternal UNION SELECT indexdef FROM pg_indexes "
+        "SELECT format('%s.%s', tgrelid::regclass, tgname) FROM pg_trigger WHERE NOT tgisinternal "
+        "UNION SELECT indexdef FROM pg_indexes "
         "UNION SELECT conname || convalidated::text FROM pg_constraint UNION SELECT prosrc FROM pg_proc WHERE "
         "pronamespace = 'public'::regnamespace"
     )
