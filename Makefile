@@ -16,7 +16,8 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 	SECRET_KEY=only-for-static-checks-0123456789-0123456789-0123456789
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test attack e2e kills faults migrate-busy cluster bench bench-mechanisms bench-admin flat soak \
+.PHONY: help install run test attack e2e kills faults migrate-busy operating cluster bench bench-mechanisms bench-admin flat \
+	soak \
 	lint ruff mypy imports django lock shell
 
 help: ## List the targets
@@ -62,6 +63,9 @@ faults: install ## Cause every fault of the database under writers, and check wh
 
 migrate-busy: install ## Migrate a million tasks forward and back while the release before writes
 	@$(VENV_PYTHON) -W ignore -m tests.postgres.busy_migration 1000000 1.0
+
+operating: install ## Run every line of docs/operating.md: two minutes
+	@TODO_TEST_OPERATING=all $(VENV_PYTHON) -m pytest tests/documents/test_operating.py $(ARGS)
 
 cluster: install ## Rehearse failures of two hosts, a pooler and a replica; needs root, HAProxy and PgBouncer
 	@$(VENV_PYTHON) -m tests.cluster

@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "todo_mcp.idempotency",
     "todo_mcp.statistics",
     "todo_mcp.quotas",
+    "todo_mcp.backup",
     "todo_mcp",
     "tasks",
     "conversations",

@@ -13,7 +13,7 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 
-from todo_mcp.postgres.embedded.cluster import find_programs
+from todo_mcp.postgres.embedded.programs import find_programs
 
 CANNOT_RUN = 77  # for automake and meson this is a skipped test
 PACKAGES = {

@@ -23,7 +23,8 @@ from tests.cluster.network import DISK, Host
 from tests.support.processes import PATIENCE, eventually
 from tests.support.server_process import ROOT, environment_with, run_manage, serve_command, wait_until_ready
 from todo_mcp.postgres.embedded.account import account_for
-from todo_mcp.postgres.embedded.cluster import INITDB, SUPERUSER, find_programs
+from todo_mcp.postgres.embedded.cluster import INITDB, SUPERUSER
+from todo_mcp.postgres.embedded.programs import find_programs
 
 SITE = "todo.example.com"
 PASSWORD = "rehearsed"

@@ -15,7 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.pq import Ping
 
 from tests.support.processes import PATIENCE, eventually, scratch
-from todo_mcp.postgres.embedded.cluster import Cluster, find_programs
+from todo_mcp.postgres.embedded.cluster import Cluster
+from todo_mcp.postgres.embedded.programs import find_programs
 from todo_mcp.postgres.embedded.server import EmbeddedServer
 
 USER_PROCESS = """
@@ -151,7 +152,7 @@ def test_an_incomplete_directory_is_refused_and_left_unchanged(server: EmbeddedS
 
 def test_data_of_another_major_version_are_refused(server: EmbeddedServer, pgdata: Path) -> None:
     (pgdata / "PG_VERSION").write_text("16\n")
-    with pytest.raises(ImproperlyConfigured, match=r"holds data of PostgreSQL 16, which .* 18 cannot read\. Move it"):
+    with pytest.raises(ImproperlyConfigured, match=r"holds data of PostgreSQL 16, which .* 18 cannot read\. Run"):
         server.ensure_running()
 
 
@@ -171,7 +172,7 @@ def test_a_data_directory_that_cannot_be_created_is_reported(directory: Path) ->
 
 
 def test_a_platform_without_programs_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("todo_mcp.postgres.embedded.cluster.MAJOR", 99)
+    monkeypatch.setattr("todo_mcp.postgres.embedded.programs.MAJOR", 99)
     with pytest.raises(ImproperlyConfigured, match="no embedded PostgreSQL for this platform"):
         find_programs()
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
 
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import UserNotFound
@@ -23,7 +22,7 @@ from todo_mcp.process.commands import database_errors, escaped
 from todo_mcp.users.services import create_user
 
 TOKEN_NAME = "make run"  # noqa: S105 (the token's name in lists)
-SETUP_LOCK = 708633  # the key of a PostgreSQL advisory lock; an arbitrary number
+DATA_FILES = ("secret_key", "token")  # in the data directory; a backup has them too
 FALLBACK_USER = "alice"  # if the operating system's user name is not usable
 
 
@@ -39,13 +38,7 @@ class Access:
 def reuse_secret_key() -> None:
     """If SECRET_KEY is not set, reuse the last run's key, so that admin sessions survive a restart."""
     if settings.SECRET_KEY.startswith("development-"):
-        settings.SECRET_KEY = _read_data_file("secret_key") or _write_data_file("secret_key", settings.SECRET_KEY)
-
-
-def take_setup_lock() -> None:
-    """Wait until no other process prepares the same database. The lock lasts until the connection closes."""
-    with database_errors(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [SETUP_LOCK])
+        settings.SECRET_KEY = _read_data_file("secret_key") or write_data_file("secret_key", settings.SECRET_KEY)
 
 
 def migrate() -> int:
@@ -76,7 +69,7 @@ def ensure_access() -> Access:
             token = issue_token(user_id=user_id, name=TOKEN_NAME)
         if find_token(token) is None:
             raise CommandError(f"The user {user_id} is deactivated. Activate it, or run with another USER.")
-    return Access(user_id, _write_data_file("token", token), password)
+    return Access(user_id, write_data_file("token", token), password)
 
 
 def instructions(access: Access) -> str:
@@ -125,7 +118,7 @@ def _read_data_file(name: str) -> str:
             return ""
 
 
-def _write_data_file(name: str, text: str) -> str:
+def write_data_file(name: str, text: str) -> str:
     """Write a file that only its owner can read. The write is atomic. Returns the text."""
     directory: Path = settings.TODO_DATA_DIR
     with _data_dir_errors():

