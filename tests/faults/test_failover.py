@@ -15,7 +15,8 @@ from tests.faults.ledger import writing
 from tests.support.processes import eventually, scratch
 from tests.support.server_process import Database, ServerProcess
 from todo_mcp.postgres.embedded.account import account_for
-from todo_mcp.postgres.embedded.cluster import Cluster, find_programs
+from todo_mcp.postgres.embedded.cluster import Cluster
+from todo_mcp.postgres.embedded.programs import find_programs
 
 pytestmark = pytest.mark.anyio
 SECONDS = 5.0
