@@ -206,8 +206,11 @@ def _role_and_user(connection: Any) -> list[bytes] | None:
     if user_id is None or connection.pgconn.transaction_status == pq.TransactionStatus.INERROR:
         return None  # after an error, only the end of the transaction can follow
     if connection.role is None:
-        connection.role = b""  # the query below is a statement too
-        connection.role = (role_of(connection) or "").encode()
+        token = _user_id.set(None)  # the query is a statement too
+        try:
+            connection.role = (role_of(connection) or "").encode()
+        finally:
+            _user_id.reset(token)
     return [connection.role, user_id.encode()] if connection.role else None
 
 
