@@ -392,6 +392,13 @@ def test_a_connection_that_is_lost_during_a_statement_is_closed(prepare: bool, b
     assert compiled("SELECT current_setting('app.user_id')") == [("bob",)]
 
 
+def test_a_statement_with_several_answers_ends_the_connection(bobs: Bobs) -> None:
+    with pytest.raises(psycopg.NotSupportedError):
+        compiled("COPY tasks TO STDOUT")
+    assert connection.connection.closed
+    connection.close()
+
+
 def test_an_error_of_the_commit_is_reported(bobs: Bobs) -> None:
     """Foreign keys are checked at the commit. It follows the statement's own answer."""
     key = (

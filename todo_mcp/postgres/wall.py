@@ -278,8 +278,12 @@ class Walled(_Cursor):
             yield from send(self._pgconn)
             for _ in range(number):
                 answers.append((yield from fetch_many(self._pgconn)))
-            while (end := (yield from fetch_many(self._pgconn)))[0].status != pq.ExecStatus.PIPELINE_SYNC:
+            end = yield from fetch_many(self._pgconn)
+            if end[0].status == pq.ExecStatus.FATAL_ERROR:
                 answers[-1] += end
+                end = yield from fetch_many(self._pgconn)
+            if end[0].status != pq.ExecStatus.PIPELINE_SYNC:  # as after COPY, which needs another protocol
+                raise psycopg.NotSupportedError("An operation executes statements with one answer.")
         except BaseException:
             self._pgconn.finish()  # nobody knows what is left to read
             raise
