@@ -222,6 +222,7 @@ VALUES: dict[str, Any] = {
     "title_only": True,
     "values": '{"title": "y"}',
     "expected": "{}",
+    "version_limit": 1000,
 }
 
 

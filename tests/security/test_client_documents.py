@@ -327,5 +327,9 @@ def test_a_null_value_counts_as_missing(documents: DocumentServer) -> None:
         "token_endpoint_auth_method": None,
     }
     document = fetch(documents, answer(documents.text(**nulls)))
-    assert document == {"client_id": documents.address(), "redirect_uris": ["http://127.0.0.1:33418/callback"]}
+    assert document == {
+        "client_id": documents.address(),
+        "redirect_uris": ["http://127.0.0.1:33418/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],  # as if it were left out
+    }
     assert json.loads(documents.text(**nulls))["scope"] is None

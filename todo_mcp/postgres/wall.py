@@ -48,7 +48,8 @@ def role_of(connection: "psycopg.Connection[Any]") -> str | None:
     """The role for the statements of operations. None if the wall does not stand."""
     if not settings.ROW_LEVEL_SECURITY:
         return None
-    [row] = connection.execute(
+    cursor = psycopg.Cursor(connection)  # without the wall, and without a span of its own
+    [row] = cursor.execute(
         f"""
         SELECT (SELECT r.rolname::text FROM pg_roles r
         WHERE r.rolname = {_ROLE} AND NOT (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls)
@@ -206,11 +207,7 @@ def _role_and_user(connection: Any) -> list[bytes] | None:
     if user_id is None or connection.pgconn.transaction_status == pq.TransactionStatus.INERROR:
         return None  # after an error, only the end of the transaction can follow
     if connection.role is None:
-        token = _user_id.set(None)  # the query is a statement too
-        try:
-            connection.role = (role_of(connection) or "").encode()
-        finally:
-            _user_id.reset(token)
+        connection.role = (role_of(connection) or "").encode()
     return [connection.role, user_id.encode()] if connection.role else None
 
 
