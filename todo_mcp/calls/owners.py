@@ -13,7 +13,7 @@ from todo_mcp.auth.jwt.decoding import looks_like_jwt
 from todo_mcp.auth.jwt.tokens import claimed_subject
 from todo_mcp.calls.bearer import bearer
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.postgres.place import Owner
+from todo_mcp.postgres.places import Owner
 
 # All requests whose token the worker does not know. Strangers send them too, so together they have one share.
 UNKNOWN = ("unknown token",)
