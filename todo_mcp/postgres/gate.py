@@ -41,8 +41,10 @@ class DatabaseGate:
     whose share of the places the work uses; None is the server itself.
 
     Raises:
-        Busy: the owner got no place in time; the function was not called.
-        ConnectionLost: the database did not answer; the connection was closed, so that the place becomes free.
+        Busy: the owner got no place in time, so the function was not called. Or the database did not answer, and
+            nothing was done.
+        ConnectionLost: the database did not answer, and something may have been done. In both cases the connection was
+            closed, so that the place becomes free.
     """
 
     def __init__(self, size: int, wait: float) -> None:
