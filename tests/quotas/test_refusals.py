@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 from pytest_django.fixtures import Settings
 
 from tasks.models import Task, TaskEvent
@@ -187,6 +188,29 @@ async def test_concurrent_calls_with_one_key_are_one_write(as_alice: Caller, orm
     assert {answer["status"] for answer in await asyncio.gather(*calls)} == {"success"}
     use = usages.take()["alice"]
     assert (use.tasks, use.writes) == (await orm(Task.objects.count), 1) == (1, 1)
+
+
+async def test_a_repetition_that_a_concurrent_call_leaves_no_quota_gets_its_answer(
+    as_alice: Caller, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call with the key commits after the repetition has looked for the key, and before it checks the quota."""
+    settings.QUOTA_WRITES = 1
+    found = list[IdempotencyKey]()
+    look = QuerySet.first
+
+    def overtaken(rows: QuerySet[Any]) -> Any:
+        row = look(rows)
+        if isinstance(row, IdempotencyKey):
+            found.append(row)
+            return None if len(found) == 1 else row
+        return row
+
+    monkeypatch.setattr(QuerySet, "first", overtaken)
+    added = await as_alice.call("http", "add_task", title="Milk", idempotency_key=KEY)
+    again = await as_alice.call("http", "add_task", title="Milk", idempotency_key=KEY)
+    assert again["data"] == added["data"]
+    assert len(found) == 2
+    refusal_of(await as_alice.call("http", "add_task", title="Salt", idempotency_key=f"{KEY}-2"))
 
 
 async def test_each_task_of_a_call_is_a_write(as_alice: Caller, settings: Settings) -> None:
