@@ -51,10 +51,12 @@ def owner_of_site(site: str) -> Owner:
 def _known_owner(token: str, target: Target) -> Owner:
     """None if the worker does not know the token.
 
-    A JWT counts for the subject that it claims. If it lies, it leaves its place before any statement.
+    A JWT counts for the subject that it claims, if the worker knows that subject. If it lies, it leaves its place
+    before any statement.
     """
     if looks_like_jwt(token):
-        subject = claimed_subject(token)
+        if (subject := claimed_subject(token)) is None:
+            return None
         is_service = any(subject in issuer.act_as_clients for issuer in settings.JWT_ISSUERS)
         return (target() or ("service", subject)) if is_service else subject
     principal = remembered_principal(token)
