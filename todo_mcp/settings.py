@@ -15,8 +15,8 @@ from todo_mcp.auth.jwt.issuers import parse_issuers
 from todo_mcp.auth.oauth.settings import SILENCED_CHECKS, oauth_settings
 from todo_mcp.configuration import addresses, mail, origins
 from todo_mcp.configuration import environment as env
+from todo_mcp.configuration.database_settings import database_settings, set_libpq_variables
 from todo_mcp.configuration.database_url import EXAMPLE, parse_database_url
-from todo_mcp.postgres.url import database_settings, set_libpq_variables
 from todo_mcp.telemetry.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent

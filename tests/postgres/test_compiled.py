@@ -14,12 +14,12 @@ from todo_mcp.auth.tokens import issue_token
 from todo_mcp.calls.call import Call
 from todo_mcp.calls.perform import perform
 from todo_mcp.calls.retries import retrying
+from todo_mcp.configuration.database_settings import PREPARE_AFTER
 from todo_mcp.core.errors import ConversationNotFound
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres import statements
 from todo_mcp.postgres.operation_run import OperationRun
 from todo_mcp.postgres.prepared import Preparing
-from todo_mcp.postgres.url import PREPARE_AFTER
 from todo_mcp.users.models import User
 
 PREPARED = "SELECT count(*) FROM pg_prepared_statements"

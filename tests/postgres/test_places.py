@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.processes import PATIENCE
 from todo_mcp.core.errors import Busy
-from todo_mcp.postgres.place import Owner, Places
+from todo_mcp.postgres.places import Owner, Places
 
 pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,9 @@ from pytest_django.fixtures import Settings
 
 from tasks.services import list_tasks
 from tests.postgres.test_compiled import PREPARED, ask
+from todo_mcp.configuration.database_settings import PREPARE_AFTER, database_settings
 from todo_mcp.configuration.database_url import parse_database_url
 from todo_mcp.postgres.connections import SESSION_LIMITS
-from todo_mcp.postgres.url import PREPARE_AFTER, database_settings
 from todo_mcp.process import startup
 from todo_mcp.users.models import User
 

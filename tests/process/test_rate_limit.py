@@ -2,21 +2,20 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.process.conftest import Start
 from tests.support.manage import Manage
-from tests.support.processes import PATIENCE
+from tests.support.processes import PATIENCE, eventually
 from tests.support.statistics import another_session
 from todo_mcp.auth.rate_limit import MINUTE
-from todo_mcp.auth.tokens import issue_token
-from todo_mcp.users.models import User
 
 LIMIT = 60
 WORKERS = 4
@@ -50,59 +49,82 @@ class Connection:
     def close(self) -> None:
         self._http.close()
 
+    @property
+    def port(self) -> int:
+        """The port of this end."""
+        return int(self._http.sock.getsockname()[1])
 
-Connect = Callable[[str], Connection]
+
+class Workers:
+    """The workers of a server, which share its port."""
+
+    def __init__(self, server: Manage, token: str) -> None:
+        self._server, self._token = server, token
+        self._connections: list[Connection] = []
+        children = psutil.Process(server.process.pid).children()
+        self._processes = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        assert len(self._processes) == WORKERS
+
+    def connect(self, each: int = 1) -> list[Connection]:
+        """Open this many connections to each worker. Meanwhile the other workers are stopped, so it accepts them."""
+        return [self._connect_to(worker) for worker in self._processes for _ in range(each)]
+
+    def _connect_to(self, worker: psutil.Process) -> Connection:
+        others = [process for process in self._processes if process != worker]
+        for process in others:
+            process.suspend()
+        try:
+            connection = Connection(self._server, self._token)
+            self._connections.append(connection)
+            eventually(lambda: connection.port in peers_of(worker), "a worker that accepts")
+        finally:
+            for process in others:
+                process.resume()
+        return connection
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
+
+def peers_of(worker: psutil.Process) -> set[int]:
+    """The ports of those that are connected to the worker."""
+    return {connection.raddr.port for connection in worker.net_connections("tcp") if connection.raddr}
 
 
 @pytest.fixture
-def connect(start: Start, url: str, tmp_path: Path) -> Iterator[Connect]:
-    """Open a connection to a server with several workers, for the bearer of a token. All are closed at the end."""
+def workers(start: Start, url: str, tmp_path: Path, alices_token: str) -> Iterator[Workers]:
     settings = {"RATE_LIMIT": LIMIT, "DATABASE_CONNECTIONS": 4, "LOG_LEVEL": "INFO"}
     server = start("serve", "--workers", str(WORKERS), DATABASE_URL=url, TMPDIR=tmp_path, **settings).wait_ready()
-    connections: list[Connection] = []
-
-    def connect(token: str) -> Connection:
-        connections.append(Connection(server, token))
-        time.sleep(0.05)  # one worker would accept all connections that come at once
-        return connections[-1]
-
-    yield connect
-    for connection in connections:
-        connection.close()
+    workers = Workers(server, alices_token)
+    yield workers
+    workers.close()
 
 
-def test_one_connection_gets_the_whole_limit_and_then_no_other_worker_gives_more(
-    connect: Connect, alices_token: str
-) -> None:
-    first = connect(alices_token)
+def test_one_connection_gets_the_whole_limit_and_then_no_other_worker_gives_more(workers: Workers) -> None:
+    first, *others = workers.connect()
     began = time.monotonic()
     answers = [first.call() for _ in range(LIMIT + 10)]
     assert Counter(status for status, _ in answers) == {200: LIMIT, 429: 10}
     time.sleep(2)
-    for _ in range(CONNECTIONS):
-        connect(alices_token).call()  # a worker that nobody has called hears of the others within a second
+    for other in others:
+        other.call()  # a worker that nobody has called hears of the others within a second
     time.sleep(2)
-    others = [connect(alices_token).call() for _ in range(CONNECTIONS)]
+    answers = [other.call() for other in others]
     passed = time.monotonic() - began
-    assert {status for status, _ in others} == {429}
-    assert all(MINUTE - passed - 2 < wait <= MINUTE for _, wait in others), (passed, others)
+    assert {status for status, _ in answers} == {429}
+    assert all(MINUTE - passed - 2 < wait <= MINUTE for _, wait in answers), (passed, answers)
 
 
-def test_many_connections_get_the_limit_and_the_calls_of_one_second_together(
-    connect: Connect, alices_token: str
-) -> None:
-    connections = [connect(alices_token) for _ in range(CONNECTIONS)]
+def test_connections_to_all_workers_get_the_limit_and_the_calls_of_one_second_together(workers: Workers) -> None:
+    connections = workers.connect(each=CONNECTIONS // WORKERS)
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         statuses = sum(threads.map(lambda connection: connection.call_for(8), connections), Counter[int]())
     assert LIMIT <= statuses[200] <= LIMIT + CONNECTIONS / PACE, statuses
     assert statuses[429] and set(statuses) == {200, 429}
 
 
-def test_each_worker_counts_alone_if_the_counts_cannot_be_shared(
-    connect: Connect, alices_token: str, bob: User
-) -> None:
-    bobs_token = issue_token(user_id="bob")
+def test_each_worker_counts_alone_if_the_counts_cannot_be_shared(workers: Workers) -> None:
     with another_session("LOCK TABLE rate_counts"):
-        connection = connect(alices_token)
-        assert Counter(connection.call()[0] for _ in range(LIMIT + 10)) == {200: LIMIT, 429: 10}
-        assert connect(bobs_token).call()[0] == 200
+        for connection in workers.connect():
+            assert Counter(connection.call()[0] for _ in range(LIMIT + 10)) == {200: LIMIT, 429: 10}

@@ -1,8 +1,10 @@
 """What a caller sees of quotas, through each door."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 from pytest_django.fixtures import Settings
 
 from tasks.models import Task, TaskEvent
@@ -10,6 +12,7 @@ from tests.quotas.using_up import learn
 from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
 from tests.support.factories import TaskFactory
+from todo_mcp.idempotency.models import IdempotencyKey
 from todo_mcp.quotas import usage
 from todo_mcp.quotas.usage import today, usages
 from todo_mcp.users.models import User
@@ -165,6 +168,49 @@ async def test_a_call_that_is_repeated_with_its_key_gets_its_answer_beyond_the_q
     assert again["data"] == added["data"]
     again = await as_alice.call(door, "update_task", task_id=task_id, title="Bread", idempotency_key=KEY)
     assert again["data"] == changed["data"]
+
+
+async def test_keeping_the_answer_of_a_call_that_changes_nothing_is_a_write_up_to_the_quota(
+    as_alice: Caller, task: Task, settings: Settings, orm: Orm
+) -> None:
+    """Otherwise the keys of such calls could fill the disk."""
+    settings.QUOTA_WRITES = 3
+    for number in range(5):
+        answer = await as_alice.call(
+            "http", "update_task", task_id=task.pk, priority="none", idempotency_key=f"{KEY}-{number}"
+        )
+        assert "Nothing changed" in answer["message"]
+    assert await orm(IdempotencyKey.objects.count) == usages.take()["alice"].writes == 3
+
+
+async def test_concurrent_calls_with_one_key_are_one_write(as_alice: Caller, orm: Orm) -> None:
+    calls = (as_alice.call("http", "add_task", title="Milk", idempotency_key=KEY) for _ in range(10))
+    assert {answer["status"] for answer in await asyncio.gather(*calls)} == {"success"}
+    use = usages.take()["alice"]
+    assert (use.tasks, use.writes) == (await orm(Task.objects.count), 1) == (1, 1)
+
+
+async def test_a_repetition_that_a_concurrent_call_leaves_no_quota_gets_its_answer(
+    as_alice: Caller, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call with the key commits after the repetition has looked for the key, and before it checks the quota."""
+    settings.QUOTA_WRITES = 1
+    found = list[IdempotencyKey]()
+    look = QuerySet.first
+
+    def overtaken(rows: QuerySet[Any]) -> Any:
+        row = look(rows)
+        if isinstance(row, IdempotencyKey):
+            found.append(row)
+            return None if len(found) == 1 else row
+        return row
+
+    monkeypatch.setattr(QuerySet, "first", overtaken)
+    added = await as_alice.call("http", "add_task", title="Milk", idempotency_key=KEY)
+    again = await as_alice.call("http", "add_task", title="Milk", idempotency_key=KEY)
+    assert again["data"] == added["data"]
+    assert len(found) == 2
+    refusal_of(await as_alice.call("http", "add_task", title="Salt", idempotency_key=f"{KEY}-2"))
 
 
 async def test_each_task_of_a_call_is_a_write(as_alice: Caller, settings: Settings) -> None:

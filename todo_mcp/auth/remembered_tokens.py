@@ -32,6 +32,9 @@ class Remembered(Generic[ValueT]):
         self._lock = threading.Lock()
         self._values: dict[str, ValueT] = {}
 
+    def __contains__(self, key: str | None) -> bool:
+        return key in self._values
+
     def get(self, key: str) -> ValueT | None:
         return self._values.get(key)
 

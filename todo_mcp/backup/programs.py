@@ -17,8 +17,8 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
+from todo_mcp.configuration.database_settings import LIBPQ_VARIABLES
 from todo_mcp.postgres.embedded.programs import find_programs, major_of, of_systems
-from todo_mcp.postgres.url import LIBPQ_VARIABLES
 from todo_mcp.process.commands import escaped
 
 CHUNK = 256 * 1024  # bytes

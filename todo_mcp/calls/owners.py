@@ -13,7 +13,7 @@ from todo_mcp.auth.jwt.decoding import looks_like_jwt
 from todo_mcp.auth.jwt.tokens import claimed_subject
 from todo_mcp.calls.bearer import bearer
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.postgres.place import Owner
+from todo_mcp.postgres.places import Owner
 
 # All requests whose token the worker does not know. Strangers send them too, so together they have one share.
 UNKNOWN = ("unknown token",)
@@ -51,10 +51,12 @@ def owner_of_site(site: str) -> Owner:
 def _known_owner(token: str, target: Target) -> Owner:
     """None if the worker does not know the token.
 
-    A JWT counts for the subject that it claims. If it lies, it leaves its place before any statement.
+    A JWT counts for the subject that it claims, if the worker knows that subject. If it lies, it leaves its place
+    before any statement.
     """
     if looks_like_jwt(token):
-        subject = claimed_subject(token)
+        if (subject := claimed_subject(token)) is None:
+            return None
         is_service = any(subject in issuer.act_as_clients for issuer in settings.JWT_ISSUERS)
         return (target() or ("service", subject)) if is_service else subject
     principal = remembered_principal(token)

@@ -11,10 +11,12 @@ from django.utils import timezone
 from psycopg.errors import UniqueViolation
 
 from todo_mcp.core.envelope import to_json
-from todo_mcp.core.errors import IdempotencyConflict, UserNotFound
+from todo_mcp.core.errors import IdempotencyConflict, QuotaExceeded, UserNotFound
 from todo_mcp.idempotency.models import IdempotencyKey
 from todo_mcp.postgres.health.causes import violates_user_key
+from todo_mcp.postgres.operation_run import Use, current_run, note_use
 from todo_mcp.postgres.upkeep.purging import Purge
+from todo_mcp.quotas.usage import may_write
 
 WINDOW = timedelta(hours=24)
 
@@ -25,6 +27,7 @@ def run_once(
     """Run the work, or return its earlier result under the same key. The boolean is True for an earlier result.
 
     The work and its key are one transaction. If several calls with one key run at once, only one of them does the work.
+    If the work writes nothing, keeping its result counts as a write. Beyond the quotas, that result is not kept.
 
     Args:
         arguments: the JSON that two calls must have in common to count as the same call.
@@ -33,8 +36,10 @@ def run_once(
     Raises:
         IdempotencyConflict: the key was used in the last 24 hours with other arguments.
         UserNotFound: there is no such user.
+        QuotaExceeded: the work would exceed a quota, and there is no earlier result.
     """
-    fingerprint = hashlib.sha256(to_json(arguments)).digest()
+    fingerprint, run = hashlib.sha256(to_json(arguments)).digest(), current_run()
+    conflict: Exception
     for _ in range(2):  # on the second pass, the key of a concurrent call exists
         record = IdempotencyKey.objects.filter(user_id=user_id, operation=operation, key=key).first()
         if record and not _is_expired(record):
@@ -44,11 +49,19 @@ def run_once(
                 if record:
                     record.delete()
                 result = work()
+                if run and not run.use.writes:
+                    if not may_write(user_id):
+                        return result, False
+                    note_use(writes=1)
                 IdempotencyKey.objects.create(
                     user_id=user_id, operation=operation, key=key, fingerprint=fingerprint, result=result
                 )
             return result, False
+        except QuotaExceeded as error:  # a concurrent call with the key may just have used the quota up
+            conflict = error
         except IntegrityError as error:
+            if run:
+                run.use = Use()  # it was rolled back
             if violates_user_key(error):  # raised at the commit: the user was erased meanwhile
                 raise UserNotFound(user_id) from None
             if not isinstance(error.__cause__, UniqueViolation):  # only a concurrent call with the key is expected

@@ -1,6 +1,6 @@
 """The gate before the database. It admits as much work at once as there are connections: each has its own.
 
-Work belongs to an owner, such as the user of a call. ``place.Places`` shares the places among the owners.
+Work belongs to an owner, such as the user of a call. ``places.Places`` shares the places among the owners.
 
 A tool call runs on the event loop, which serves others while PostgreSQL works (``on_loop``). Work that computes for
 long, or blocks in other ways, such as Django's pages, runs in a thread (``in_thread``). Both use the same pool of
@@ -19,7 +19,8 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.base import DatabaseWrapper
-from todo_mcp.postgres.place import Owner, Place, PlacedWork, Places, call_in_thread, hang_up
+from todo_mcp.postgres.place import Place, PlacedWork, call_in_thread, hang_up
+from todo_mcp.postgres.places import Owner, Places
 from todo_mcp.telemetry.metrics import CONNECTIONS, CONNECTIONS_LIMIT, GATE_REFUSED, GATE_WAIT_SECONDS, GATE_WAITING
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,10 @@ class DatabaseGate:
     whose share of the places the work uses; None is the server itself.
 
     Raises:
-        Busy: the owner got no place in time; the function was not called.
-        ConnectionLost: the database did not answer; the connection was closed, so that the place becomes free.
+        Busy: the owner got no place in time, so the function was not called. Or the database did not answer, and
+            nothing was done.
+        ConnectionLost: the database did not answer, and something may have been done. In both cases the connection was
+            closed, so that the place becomes free.
     """
 
     def __init__(self, size: int, wait: float) -> None:

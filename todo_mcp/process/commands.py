@@ -13,10 +13,10 @@ from django.core.management.base import CommandError
 from django.db import Error, InterfaceError, NotSupportedError, OperationalError
 from django.db.migrations.exceptions import MigrationSchemaMissing
 
+from todo_mcp.configuration.database_settings import LIBPQ_VARIABLES
 from todo_mcp.configuration.database_url import EXAMPLE
 from todo_mcp.core.durations import parse_duration
 from todo_mcp.core.errors import TodoError
-from todo_mcp.postgres.url import LIBPQ_VARIABLES
 
 # C0, DEL and C1 controls; Unicode direction marks and line ends; lone surrogates, which cannot be encoded.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

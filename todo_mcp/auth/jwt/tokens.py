@@ -18,6 +18,7 @@ from todo_mcp.auth.jwt.decoding import (
     type_of,
 )
 from todo_mcp.auth.jwt.issuers import JwtIssuer
+from todo_mcp.auth.remembered_tokens import ZONES_MAX, Remembered
 from todo_mcp.auth.tokens import ACT_AS, TOKEN_MAX
 from todo_mcp.core.errors import Unauthenticated
 from todo_mcp.core.token_rules import TokenRule
@@ -33,6 +34,10 @@ FOREIGN_CLAIMS = frozenset({"at_hash", "c_hash", "s_hash", "events", "cnf"})
 KIND_CLAIMS = ("typ", "token_use", "token_type")
 ACCESS_KINDS = frozenset({"access", "access_token", "bearer", "jwt", ACCESS_TYPE, "sliding"})
 SCOPE_CLAIMS = ("scope", "scp")  # RFC 8693, section 4.2; Microsoft and Okta use scp
+
+
+# Subjects of users' tokens, and tokens of services, that this worker has verified before. It proves nothing later.
+_seen: Remembered[None] = Remembered(ZONES_MAX)
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,16 @@ async def prepare_keys(token: str) -> None:
 
 
 def claimed_subject(token: str) -> str | None:
-    """The subject that the token claims, before anything is verified. None if it claims none."""
+    """The subject that the token claims, before anything is verified.
+
+    None if this worker has not verified a token of this user before, or this token of a service. Otherwise strangers
+    could invent any number of subjects.
+    """
     try:
-        return _subject(token.split(".")[1])
+        subject = _subject(token.split(".")[1])
     except Unauthenticated:
         return None
+    return subject if subject in _seen or token in _seen else None
 
 
 @lru_cache(256)
@@ -91,7 +101,9 @@ def verify(token: str) -> Claims:
         longest = min(issuer.max_lifetime, DELEGATED_LIFETIME_MAX) if "act" in claims else issuer.max_lifetime
         check_lifetime(claims, longest)
         _check_purpose(header, claims)
-        return _to_claims(claims, issuer)
+        valid = _to_claims(claims, issuer)
+    _seen.add(token if valid.is_service else valid.subject, None)
+    return valid
 
 
 def _check_purpose(header: dict[str, Any], claims: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ from todo_mcp.calls.owners import owner_of_call, owner_of_site
 from todo_mcp.core.arguments import named_user
 from todo_mcp.core.errors import Busy, Unauthenticated
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.postgres.place import Owner
+from todo_mcp.postgres.places import Owner
 from todo_mcp.telemetry.metrics import PAGES
 from todo_mcp.transports.http.checked_request import address_of, checked_request
 from todo_mcp.transports.http.paths import speaks_oauth, speaks_rpc
