@@ -258,6 +258,17 @@ def test_the_search_finds_tasks_of_the_roles_user_only(bobs: Bobs, charlie: User
         as_role("bob", "SELECT tasks_found_anywhere('{Bobs}')")
 
 
+def test_another_login_cannot_search(bobs: Bobs) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE reports")
+        try:
+            cursor.execute("SET ROLE reports")
+            with pytest.raises(DatabaseError, match="permission denied"):
+                cursor.execute("SELECT * FROM tasks_found('bob', '{Bobs}')")
+        finally:
+            cursor.execute("RESET ROLE; DROP ROLE reports")
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -299,11 +310,14 @@ def test_each_table_with_a_users_id_has_a_policy_or_belongs_to_no_operation() ->
         "oauth2_provider_devicegrant",
         "django_admin_log",
         "reset_requests",
+        "user_usage",
     }
     assert with_user - without_policy == set(DATA)
     assert {table for grant in _GRANTS for table in re.findall(r"\w+", grant.split(" ON ")[1])} == {
         *OWNERS,
         "oauth2_provider_accesstoken",
+        "FUNCTION",
+        "tasks_found",
     }
 
 
@@ -335,6 +349,18 @@ def test_a_transaction_around_an_operation_goes_on_as_the_login(bobs: Bobs) -> N
             assert not Task.objects.filter(pk=bobs.task).exists()
         assert who()[0] == "none"
         assert Task.objects.filter(pk=bobs.task).exists()
+
+
+def test_if_the_role_cannot_be_asked_for_the_next_statement_asks_again(
+    bobs: Bobs, charlie: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection stays open, and no statement runs without the wall."""
+    connection.connection.role = None
+    with monkeypatch.context() as patch:
+        patch.setattr(wall, "role_of", lambda asked: asked.execute("SELECT 1/0"))
+        with pytest.raises(DatabaseError):
+            as_role("charlie", "SELECT id FROM tasks")
+    assert as_role("charlie", "SELECT id FROM tasks") == []
 
 
 def test_one_statement_at_a_time_runs_behind_the_wall(bobs: Bobs) -> None:

@@ -33,6 +33,7 @@ _GRANTS = (
     # What a statement reads to check the token and the user. A call may also set the user's time zone.
     "SELECT (id, is_active, time_zone), UPDATE (time_zone) ON users",
     f"SELECT (id, token_checksum, expires, scope, resource, user_id) ON {_TOKENS}",
+    "EXECUTE ON FUNCTION tasks_found",
 )
 
 MISSING = "The database does not keep users apart: row-level security is not in force."
