@@ -363,6 +363,23 @@ def test_if_the_role_cannot_be_asked_for_the_next_statement_asks_again(
     assert as_role("charlie", "SELECT id FROM tasks") == []
 
 
+def test_open_connections_use_a_wall_that_a_migration_raises(
+    bobs: Bobs, charlie: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.ROW_LEVEL_SECURITY = False
+    wall.raise_wall()
+    settings.ROW_LEVEL_SECURITY = True
+    try:
+        assert as_role("charlie", "SELECT count(*) > 0 FROM tasks") == [(True,)]
+        without_wall = connection.connection.role
+    finally:
+        wall.raise_wall()
+    connection.connection.role = without_wall  # as in another process than the migration's
+    assert as_role("charlie", "SELECT count(*) > 0 FROM tasks") == [(True,)]
+    monkeypatch.setattr(connection.connection, "role_until", 0.0)
+    assert as_role("charlie", "SELECT count(*) > 0 FROM tasks") == [(False,)]
+
+
 def test_one_statement_at_a_time_runs_behind_the_wall(bobs: Bobs) -> None:
     with behind_wall("bob"), connection.cursor() as cursor, pytest.raises(DatabaseError, match="one statement"):
         cursor.executemany("SELECT %s", [[1], [2]])

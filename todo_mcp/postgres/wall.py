@@ -8,6 +8,7 @@ PostgreSQL applies a policy before anything else in a statement. So a statement 
 Both statements go in one message: one round trip and one transaction. Then a pooled session is the login again.
 """
 
+import time
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -38,6 +39,7 @@ _GRANTS = (
 
 MISSING = "The database does not keep users apart: row-level security is not in force."
 
+ASK_AGAIN = 5.0  # seconds; a migration may raise the wall under a running server
 # Roles belong to the whole cluster, so the name contains the database's. The search of tasks knows this name too.
 _ROLE = "('calls_of_' || current_database())::name"
 _TAKE_ROLE = b"SELECT set_config('role', $1, true), set_config('app.user_id', $2, true)"
@@ -206,10 +208,11 @@ def _role_and_user(connection: Any) -> list[bytes] | None:
     user_id = _user_id.get()
     if user_id is None or connection.pgconn.transaction_status == pq.TransactionStatus.INERROR:
         return None  # after an error, only the end of the transaction can follow
-    if connection.role is None:
+    if connection.role is None or (not connection.role and time.monotonic() >= connection.role_until):
         token = _user_id.set(None)  # the query is a statement too
         try:
             connection.role = (role_of(connection) or "").encode()
+            connection.role_until = time.monotonic() + ASK_AGAIN
         finally:
             _user_id.reset(token)
     return [connection.role, user_id.encode()] if connection.role else None
