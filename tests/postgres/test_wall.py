@@ -497,6 +497,20 @@ def test_an_owner_that_may_not_create_roles_starts_without_the_wall_and_is_told_
     assert wall.MISSING in said and "ROW_LEVEL_SECURITY is off" in said
 
 
+def test_a_role_that_an_earlier_owner_left_needs_a_superuser_too(owner: str) -> None:
+    """From PostgreSQL 16 on, CREATEROLE alone is not enough to take a role that exists."""
+    if connection.pg_version < 160000:
+        pytest.skip("the owner may grant itself any role")
+    role = f"calls_of_{connection.settings_dict['NAME']}_owned"
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER ROLE wall_owner CREATEROLE; CREATE ROLE {role}")
+    assert f'As a superuser, run GRANT "{role}" TO "wall_owner".' in output_of("migrate", url=owner).replace("\\", "")
+    with connection.cursor() as cursor:
+        cursor.execute(f"GRANT {role} TO wall_owner")
+    assert "Run `manage.py migrate`" in output_of("check", url=owner)
+    assert wall.MISSING not in output_of("migrate", url=owner)
+
+
 def test_with_the_setting_off_a_migration_removes_the_policies(owner: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER ROLE wall_owner CREATEROLE")

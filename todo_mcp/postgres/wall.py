@@ -74,19 +74,24 @@ def problem() -> str:
     connection.ensure_connection()
     if role_of(connection.connection):
         return ""
+    privilege = _privilege_to_set(connection.connection)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT {_ROLE}::text, (SELECT count(*) FROM pg_roles WHERE rolname = {_ROLE}), current_user::text,
-                rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user
-            """  # noqa: S608 (a constant)
+            SELECT {_ROLE}::text, role.oid IS NOT NULL, login.rolname::text, login.rolsuper OR CASE
+                WHEN role.oid IS NULL THEN login.rolcreaterole
+                ELSE pg_has_role(role.oid, %s) OR pg_has_role(role.oid, 'MEMBER WITH ADMIN OPTION')
+                    OR (login.rolcreaterole AND %s) END
+            FROM pg_roles login LEFT JOIN pg_roles role ON role.rolname = {_ROLE} WHERE login.rolname = current_user
+            """,  # noqa: S608 (a constant)
+            [privilege, privilege == "MEMBER"],  # before PostgreSQL 16, who may create roles may grant any
         )
-        role, exists, login, can_create = cursor.fetchone()
-    if can_create:
+        role, exists, login, can_migrate = cursor.fetchone()
+    if can_migrate:
         return "Run `manage.py migrate`."
     create = "" if exists else f'CREATE ROLE "{role}"; '
     return (
-        f'The login "{login}" may not create roles. As a superuser, run {create}GRANT "{role}" TO "{login}". '
+        f'The login "{login}" may not take the role of calls. As a superuser, run {create}GRANT "{role}" TO "{login}". '
         "Then run `manage.py migrate`."
     )
 
