@@ -427,7 +427,7 @@ def test_a_connection_that_is_lost_during_a_statement_is_closed(prepare: bool, b
     with psycopg.connect(connection.connection.info.dsn, autocommit=True) as other:
         end = Timer(0.3, other.execute, ["SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid]])
         end.start()
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(psycopg.errors.AdminShutdown):
             compiled("SELECT pg_sleep(%s)", 20, prepare=prepare)
         end.join()
     assert connection.connection.closed

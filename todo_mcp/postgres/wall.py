@@ -19,8 +19,8 @@ from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 from psycopg import pq
 from psycopg._preparing import Prepare
 from psycopg.abc import PQGen
-from psycopg.errors import InsufficientPrivilege
-from psycopg.generators import fetch_many, send
+from psycopg.errors import InsufficientPrivilege, error_from_result
+from psycopg.generators import fetch, fetch_many, send
 from psycopg.pq.abc import PGresult
 
 from todo_mcp.postgres.upkeep.migrating import execute_when_free
@@ -205,6 +205,7 @@ class behind_wall:
 
 
 _user_id: ContextVar[str | None] = ContextVar("behind_wall", default=None)
+_SEVERITY = pq.DiagnosticField.SEVERITY_NONLOCALIZED
 _IN_TRANSACTION = pq.TransactionStatus.INTRANS
 
 
@@ -285,8 +286,12 @@ class Walled(_Cursor):
         answers: list[list[PGresult]] = []
         try:
             yield from send(self._pgconn)
-            for _ in range(number):
+            for _ in range(number - 1):
                 answers.append((yield from fetch_many(self._pgconn)))
+            first = yield from fetch(self._pgconn)
+            if first.status == pq.ExecStatus.FATAL_ERROR and first.error_field(_SEVERITY) != b"ERROR":
+                raise error_from_result(first)  # the session has ended, and to read on would hide why
+            answers.append([first, *(yield from fetch_many(self._pgconn))])
             end = yield from fetch_many(self._pgconn)
             if end[0].status == pq.ExecStatus.FATAL_ERROR:
                 answers[-1] += end
