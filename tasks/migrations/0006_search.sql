@@ -359,6 +359,7 @@ LANGUAGE sql STABLE SECURITY DEFINER AS $$
         AND (of_user = current_setting('app.user_id', true)
             OR current_setting('role') <> ('calls_of_' || current_database())::name::text)
 $$;
+REVOKE EXECUTE ON FUNCTION tasks_found FROM PUBLIC;
 
 -- The same for operators, over all users and states, the highest id first.
 CREATE OR REPLACE FUNCTION tasks_found_anywhere(

@@ -222,6 +222,7 @@ async def test_a_filter_selects_and_pages_follow_each_other(provider: Provider, 
         await provider.ok("POST", "/Users", user)
     page = await provider.ok("GET", "/Users", startIndex=4, count=3)
     assert page["totalResults"] == 5 and [user["id"] for user in page["Resources"]] == ["user-3", "user-4"]
+    assert (await provider.ok("GET", "/Users", startIndex=10**30))["totalResults"] == 5
     for text in ('emails.value eq "3@EXAMPLE.com"', f'{USER}:userName eq "user-3"', 'id eq "user-3"'):
         found = await provider.ok("GET", "/Users", filter=text)
         assert [user["id"] for user in found["Resources"]] == ["user-3"], text

@@ -258,6 +258,17 @@ def test_the_search_finds_tasks_of_the_roles_user_only(bobs: Bobs, charlie: User
         as_role("bob", "SELECT tasks_found_anywhere('{Bobs}')")
 
 
+def test_another_login_cannot_search(bobs: Bobs) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE reports")
+        try:
+            cursor.execute("SET ROLE reports")
+            with pytest.raises(DatabaseError, match="permission denied"):
+                cursor.execute("SELECT * FROM tasks_found('bob', '{Bobs}')")
+        finally:
+            cursor.execute("RESET ROLE; DROP ROLE reports")
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -305,6 +316,8 @@ def test_each_table_with_a_users_id_has_a_policy_or_belongs_to_no_operation() ->
     assert {table for grant in _GRANTS for table in re.findall(r"\w+", grant.split(" ON ")[1])} == {
         *OWNERS,
         "oauth2_provider_accesstoken",
+        "FUNCTION",
+        "tasks_found",
     }
 
 
@@ -336,6 +349,35 @@ def test_a_transaction_around_an_operation_goes_on_as_the_login(bobs: Bobs) -> N
             assert not Task.objects.filter(pk=bobs.task).exists()
         assert who()[0] == "none"
         assert Task.objects.filter(pk=bobs.task).exists()
+
+
+def test_if_the_role_cannot_be_asked_for_the_next_statement_asks_again(
+    bobs: Bobs, charlie: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection stays open, and no statement runs without the wall."""
+    connection.connection.role = None
+    with monkeypatch.context() as patch:
+        patch.setattr(wall, "role_of", lambda asked: asked.execute("SELECT 1/0"))
+        with pytest.raises(DatabaseError):
+            as_role("charlie", "SELECT id FROM tasks")
+    assert as_role("charlie", "SELECT id FROM tasks") == []
+
+
+def test_open_connections_use_a_wall_that_a_migration_raises(
+    bobs: Bobs, charlie: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.ROW_LEVEL_SECURITY = False
+    wall.raise_wall()
+    settings.ROW_LEVEL_SECURITY = True
+    try:
+        assert as_role("charlie", "SELECT count(*) > 0 FROM tasks") == [(True,)]
+        without_wall = connection.connection.role
+    finally:
+        wall.raise_wall()
+    connection.connection.role = without_wall  # as in another process than the migration's
+    assert as_role("charlie", "SELECT count(*) > 0 FROM tasks") == [(True,)]
+    monkeypatch.setattr(connection.connection, "role_until", 0.0)
+    assert as_role("charlie", "SELECT count(*) > 0 FROM tasks") == [(False,)]
 
 
 def test_one_statement_at_a_time_runs_behind_the_wall(bobs: Bobs) -> None:
@@ -385,7 +427,7 @@ def test_a_connection_that_is_lost_during_a_statement_is_closed(prepare: bool, b
     with psycopg.connect(connection.connection.info.dsn, autocommit=True) as other:
         end = Timer(0.3, other.execute, ["SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid]])
         end.start()
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(psycopg.errors.AdminShutdown):
             compiled("SELECT pg_sleep(%s)", 20, prepare=prepare)
         end.join()
     assert connection.connection.closed
@@ -453,6 +495,20 @@ def test_an_owner_that_may_not_create_roles_starts_without_the_wall_and_is_told_
     assert wall.MISSING not in output_of("check", url=owner)
     said = output_of("check", url=owner, ROW_LEVEL_SECURITY="off")
     assert wall.MISSING in said and "ROW_LEVEL_SECURITY is off" in said
+
+
+def test_a_role_that_an_earlier_owner_left_needs_a_superuser_too(owner: str) -> None:
+    """From PostgreSQL 16 on, CREATEROLE alone is not enough to take a role that exists."""
+    if connection.connection.info.server_version < 160000:
+        pytest.skip("the owner may grant itself any role")
+    role = f"calls_of_{connection.settings_dict['NAME']}_owned"
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER ROLE wall_owner CREATEROLE; CREATE ROLE {role}")
+    assert f'As a superuser, run GRANT "{role}" TO "wall_owner".' in output_of("migrate", url=owner).replace("\\", "")
+    with connection.cursor() as cursor:
+        cursor.execute(f"GRANT {role} TO wall_owner")
+    assert "Run `manage.py migrate`" in output_of("check", url=owner)
+    assert wall.MISSING not in output_of("migrate", url=owner)
 
 
 def test_with_the_setting_off_a_migration_removes_the_policies(owner: str) -> None:

@@ -43,6 +43,7 @@ class Connection(psycopg.Connection[Any]):
 
     bare_cursor_class: type[psycopg.Cursor[Any]] = Walled
     role: bytes | None = None  # of ``postgres.wall``; empty if there is no wall, None if that is not known yet
+    role_until = 0.0  # when to ask again whether there is a wall
     _watched: int | None = None  # the duplicate
     _waiting: Work | None = None
     _poll: "select.poll | None" = None

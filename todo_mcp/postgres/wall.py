@@ -8,6 +8,7 @@ PostgreSQL applies a policy before anything else in a statement. So a statement 
 Both statements go in one message: one round trip and one transaction. Then a pooled session is the login again.
 """
 
+import time
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -18,8 +19,8 @@ from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 from psycopg import pq
 from psycopg._preparing import Prepare
 from psycopg.abc import PQGen
-from psycopg.errors import InsufficientPrivilege
-from psycopg.generators import fetch_many, send
+from psycopg.errors import InsufficientPrivilege, error_from_result
+from psycopg.generators import fetch, fetch_many, send
 from psycopg.pq.abc import PGresult
 
 from todo_mcp.postgres.upkeep.migrating import execute_when_free
@@ -33,10 +34,12 @@ _GRANTS = (
     # What a statement reads to check the token and the user. A call may also set the user's time zone.
     "SELECT (id, is_active, time_zone), UPDATE (time_zone) ON users",
     f"SELECT (id, token_checksum, expires, scope, resource, user_id) ON {_TOKENS}",
+    "EXECUTE ON FUNCTION tasks_found",
 )
 
 MISSING = "The database does not keep users apart: row-level security is not in force."
 
+ASK_AGAIN = 5.0  # seconds; a migration may raise the wall under a running server
 # Roles belong to the whole cluster, so the name contains the database's. The search of tasks knows this name too.
 _ROLE = "('calls_of_' || current_database())::name"
 _TAKE_ROLE = b"SELECT set_config('role', $1, true), set_config('app.user_id', $2, true)"
@@ -72,19 +75,24 @@ def problem() -> str:
     connection.ensure_connection()
     if role_of(connection.connection):
         return ""
+    privilege = _privilege_to_set(connection.connection)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT {_ROLE}::text, (SELECT count(*) FROM pg_roles WHERE rolname = {_ROLE}), current_user::text,
-                rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user
-            """  # noqa: S608 (a constant)
+            SELECT {_ROLE}::text, role.oid IS NOT NULL, login.rolname::text, login.rolsuper OR CASE
+                WHEN role.oid IS NULL THEN login.rolcreaterole
+                ELSE pg_has_role(role.oid, %s) OR pg_has_role(role.oid, 'MEMBER WITH ADMIN OPTION')
+                    OR (login.rolcreaterole AND %s) END
+            FROM pg_roles login LEFT JOIN pg_roles role ON role.rolname = {_ROLE} WHERE login.rolname = current_user
+            """,  # noqa: S608 (a constant)
+            [privilege, privilege == "MEMBER"],  # before PostgreSQL 16, who may create roles may grant any
         )
-        role, exists, login, can_create = cursor.fetchone()
-    if can_create:
+        role, exists, login, can_migrate = cursor.fetchone()
+    if can_migrate:
         return "Run `manage.py migrate`."
     create = "" if exists else f'CREATE ROLE "{role}"; '
     return (
-        f'The login "{login}" may not create roles. As a superuser, run {create}GRANT "{role}" TO "{login}". '
+        f'The login "{login}" may not take the role of calls. As a superuser, run {create}GRANT "{role}" TO "{login}". '
         "Then run `manage.py migrate`."
     )
 
@@ -198,6 +206,7 @@ class behind_wall:
 
 
 _user_id: ContextVar[str | None] = ContextVar("behind_wall", default=None)
+_SEVERITY = pq.DiagnosticField.SEVERITY_NONLOCALIZED
 _IN_TRANSACTION = pq.TransactionStatus.INTRANS
 
 
@@ -206,8 +215,9 @@ def _role_and_user(connection: Any) -> list[bytes] | None:
     user_id = _user_id.get()
     if user_id is None or connection.pgconn.transaction_status == pq.TransactionStatus.INERROR:
         return None  # after an error, only the end of the transaction can follow
-    if connection.role is None:
+    if connection.role is None or (not connection.role and time.monotonic() >= connection.role_until):
         connection.role = (role_of(connection) or "").encode()
+        connection.role_until = time.monotonic() + ASK_AGAIN
     return [connection.role, user_id.encode()] if connection.role else None
 
 
@@ -273,8 +283,12 @@ class Walled(_Cursor):
         answers: list[list[PGresult]] = []
         try:
             yield from send(self._pgconn)
-            for _ in range(number):
+            for _ in range(number - 1):
                 answers.append((yield from fetch_many(self._pgconn)))
+            first = yield from fetch(self._pgconn)
+            if first.status == pq.ExecStatus.FATAL_ERROR and first.error_field(_SEVERITY) != b"ERROR":
+                raise error_from_result(first)  # the session has ended, and to read on would hide why
+            answers.append([first, *(yield from fetch_many(self._pgconn))])
             end = yield from fetch_many(self._pgconn)
             if end[0].status == pq.ExecStatus.FATAL_ERROR:
                 answers[-1] += end

@@ -18,6 +18,7 @@ from tests.support.caller import Caller
 from tests.support.mcp_messages import MODERN
 from todo_mcp.auth.models import UsedAssertion
 from todo_mcp.auth.tokens import revoke_all
+from todo_mcp.operators.user_data import delete_user
 from todo_mcp.users.models import User
 from todo_mcp.users.services import set_active
 
@@ -81,6 +82,18 @@ async def test_unknown_people_are_created_or_refused_as_the_provider_is_configur
     for impossible in ("me", " x", "x" * 256):
         refusal = await assistant.exchange(assistant.id_jag(sub=impossible))
         assert refusal.json()["error"] == "invalid_grant"
+
+
+async def test_a_refused_request_creates_nobody(assistant: CompanyClient, configure: Configure, orm: Orm) -> None:
+    configure(**ANY, unknown_subjects="create")
+    person = User.objects.filter(pk="new-person")
+    refusal = await assistant.exchange(assistant.id_jag(sub="new-person", scope="tasks:read"), scope="tasks:write")
+    assert refusal.json()["error"] == "invalid_scope" and not await orm(person.exists)
+    assertion = assistant.id_jag(sub="new-person")
+    assert (await assistant.exchange(assertion)).status_code == 200
+    await orm(lambda: delete_user(user_id="new-person"))
+    replay = await assistant.exchange(assertion)
+    assert "jwt_replayed" in replay.json()["error_description"] and not await orm(person.exists)
 
 
 async def test_a_deactivated_person_gets_no_token_and_a_token_in_use_stops(

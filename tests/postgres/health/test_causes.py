@@ -5,7 +5,7 @@ import re
 
 import psycopg
 import pytest
-from django.db import InternalError, OperationalError, ProgrammingError, connection
+from django.db import DataError, InternalError, OperationalError, ProgrammingError, connection
 from psycopg import errors
 
 from tests.support.server_process import ROOT
@@ -88,6 +88,13 @@ def test_a_row_of_another_user_is_a_defect() -> None:
     error = ProgrammingError('new row violates row-level security policy for table "tasks"')
     error.__cause__ = errors.InsufficientPrivilege()
     assert cause_of(error) is None
+
+
+@pytest.mark.django_db
+def test_a_wall_whose_role_is_gone_is_a_fault_of_access() -> None:
+    with pytest.raises(DataError) as refused, connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('role', 'calls_of_nothing', true)")
+    assert cause_of(refused.value) == "access" and proves_nothing_done(refused.value)
 
 
 @pytest.mark.django_db

@@ -45,14 +45,16 @@ class AssertionGrant(ClientCredentialsGrant):  # type: ignore[misc] # the librar
         try:
             has_secret = request.client.client_type == Application.CLIENT_CONFIDENTIAL
             assertion = verify_assertion(token, client_id=request.client.client_id, has_secret=has_secret)
+            request.scopes = _granted(assertion, request.scope)
+            if not request.scopes:
+                raise errors.InvalidScopeError(request=request)
+            if UsedAssertion.objects.filter(pk=assertion.checksum).exists():  # a replay must not create an erased user
+                raise Unauthenticated(TokenRule.JWT_REPLAYED, issuer=assertion.issuer.issuer)
             admit(assertion.subject, assertion.issuer, assertion.time_zone)
         except Unauthenticated as error:
             raise refusal(error, request) from error
         request.user = User.objects.get(pk=assertion.subject)
         request.identity, request.extra_credentials = assertion, {"resource": resource.identifier()}
-        request.scopes = _granted(assertion, request.scope)
-        if not request.scopes:
-            raise errors.InvalidScopeError(request=request)
 
 
 def _granted(assertion: Assertion, requested: str | None) -> list[str]:

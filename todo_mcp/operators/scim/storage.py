@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 FILTERS = {"username": "id", "id": "id", "emails.value": "email__iexact", "emails": "email__iexact"}
 FILTERS |= {"active": "is_active", "displayname": "name"}
 UNADDRESSABLE = re.compile(r"[/\\;]|^\.{1,2}$")  # transports/http/paths.py refuses them in a path
+START_MAX = 2**31  # PostgreSQL takes no number above 2⁶³
 TAKEN = "There is a user with this userName."
 ATTRIBUTES = {"id": "userName", "name": "displayName", "email": "emails"}  # of fields, for errors
 
@@ -51,7 +52,7 @@ class UserStorage(ScimStorage):
         self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None
     ) -> SearchPage:
         found = _matching(search_request)
-        first = search_request.start_index_0 or 0
+        first = min(search_request.start_index_0 or 0, START_MAX)
         page = found[first : first + (search_request.count or 0)]
         return SearchPage(found.count(), [_to_scim(user) for user in page])
 

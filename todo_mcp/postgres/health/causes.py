@@ -66,6 +66,8 @@ def cause_of(error: BaseException) -> DatabaseCause | None:
     state = sqlstate_of(error)
     if state == "42501" and "row-level security" in str(error):
         return None  # a statement wrote a row of another user
+    if state == "22023" and "calls_of_" in str(error):  # invalid_parameter_value
+        return DatabaseCause.ACCESS  # the role of ``postgres.wall`` is gone
     cause = _BY_SQLSTATE.get(state) or _BY_CLASS.get(state[:2])
     if cause or not isinstance(error, (InterfaceError, OperationalError)):
         return cause
