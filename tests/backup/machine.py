@@ -25,9 +25,11 @@ make_run.migrate()
 make_run.ensure_access()
 from conversations.services import create_conversation
 from tasks.services import add_task
+from todo_mcp.idempotency.services import run_once
 create_conversation(user_id="alice")
 for n in range(20):
     add_task(user_id="alice", title=f"Täsk {n}\\t\\\\N\\n\\\\.\\n☃", tags=["a", "b"], checklist=["x"])
+run_once(user_id="alice", operation="add_task", key="bytes", arguments={}, work=dict)
 """
 
 
@@ -104,10 +106,12 @@ class Machine:
         return self.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
 
     def checksums(self, tables: Iterable[str] = ()) -> dict[str, str]:
-        """A checksum of all rows of each table."""
-        names = tables or [
-            name for (name,) in self.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        ]
+        """A checksum of all rows of each table that a crash keeps."""
+        logged = (
+            "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
+            "AND relpersistence = 'p'"
+        )
+        names = tables or [name for (name,) in self.query(logged)]
         digests = "string_agg(md5(t::text), '' ORDER BY md5(t::text))"
         union = " UNION ALL ".join(f"SELECT '{name}', md5({digests}) FROM public.{name} t" for name in names)
         return dict(self.query(union))

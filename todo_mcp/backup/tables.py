@@ -29,6 +29,11 @@ _NO_LIMITS = """
     SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN
         ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
 """
+# How rows become text, whatever the server, the database and the role say.
+_AS_TEXT = """
+    SELECT set_config(name, setting, true) FROM (VALUES ('TimeZone', 'UTC'), ('DateStyle', 'ISO'),
+        ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')) AS of_text (name, setting)
+"""
 Checksums = dict[str, list[Any]]  # table → number of rows, checksum
 
 
@@ -43,7 +48,8 @@ def table_names(connection: "psycopg.Connection[Any]", persistence: str = "p") -
 
 
 def checksums(connection: "psycopg.Connection[Any]", schema: str) -> Checksums:
-    """The number of rows and the checksum of each logged table."""
+    """The number of rows and the checksum of each logged table. The transaction keeps the settings for them."""
+    connection.execute(_AS_TEXT)
     return {
         name: list(connection.execute(sql.SQL(_CHECKSUM).format(sql.Identifier(schema, name))).fetchall()[0])
         for name in table_names(connection)
