@@ -31,6 +31,12 @@ for n in range(20):
     add_task(user_id="alice", title=f"Täsk {n}\\t\\\\N\\n\\\\.\\n☃", tags=["a", "b"], checklist=["x"])
 run_once(user_id="alice", operation="add_task", key="bytes", arguments={}, work=dict)
 """
+HEX = "-c bytea_output=hex"  # some databases of the tests have another default
+STATE = """
+from todo_mcp.auth.tokens import find_token
+from todo_mcp.postgres import wall
+print([wall.problem(), find_token(open("{token}").read().strip()).user_id])
+"""
 
 
 class Machine:
@@ -85,7 +91,7 @@ class Machine:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a query. The server is started for it if it does not run."""
-        with self.running() as url, psycopg.connect(url, autocommit=True) as connection:
+        with self.running() as url, psycopg.connect(url, autocommit=True, options=HEX) as connection:
             cursor = connection.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -122,6 +128,11 @@ class Machine:
     def clean_up(self) -> None:
         if (self.pgdata / "postmaster.pid").exists():
             Cluster(self.pgdata).stop()
+
+
+def state(machine: Machine) -> str:
+    """What keeps users from being apart, and the user of the token."""
+    return machine.manage("shell", "--no-imports", "-c", STATE.format(token=machine.data / "token")).strip()
 
 
 def members(path: Path) -> dict[str, bytes]:

@@ -57,9 +57,14 @@ def checksums(connection: "psycopg.Connection[Any]", schema: str) -> Checksums:
 
 
 def tables_with_rows(connection: "psycopg.Connection[Any]") -> list[str]:
-    """The tables that keep the database from being empty: they have rows, or they are another program's."""
+    """The tables that keep the database from being empty: they have rows, or they are another program's.
+
+    Until the end of the transaction nobody else can use ours, so they stay empty.
+    """
     tables = table_names(connection, "pu")
     known = {model._meta.db_table for model in apps.get_models(include_auto_created=True)} | OF_MIGRATIONS
+    if ours := [sql.Identifier(name) for name in tables if name in known]:
+        connection.execute(sql.SQL("LOCK {} IN ACCESS EXCLUSIVE MODE").format(sql.SQL(", ").join(ours)))
     query = sql.SQL("SELECT EXISTS (SELECT FROM {})")
 
     def has_rows(name: str) -> bool:
