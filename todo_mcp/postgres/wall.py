@@ -69,7 +69,9 @@ def problem() -> str:
         return "ROW_LEVEL_SECURITY is off."
     connection = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
-    if role_of(connection.connection):
+    with connection.wrap_database_errors:
+        role = role_of(connection.connection)
+    if role:
         return ""
     with connection.cursor() as cursor:
         cursor.execute(
