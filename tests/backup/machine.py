@@ -31,6 +31,10 @@ for n in range(20):
     add_task(user_id="alice", title=f"Täsk {n}\\t\\\\N\\n\\\\.\\n☃", tags=["a", "b"], checklist=["x"])
 run_once(user_id="alice", operation="add_task", key="bytes", arguments={}, work=dict)
 """
+BOB = """
+    INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at)
+    VALUES ('bob', '', '', '', true, false, false, now())
+"""
 HEX = "-c bytea_output=hex"  # some databases of the tests have another default
 STATE = """
 from todo_mcp.auth.tokens import find_token
