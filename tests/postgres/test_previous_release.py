@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,7 @@ class OldDatabase(Database):
         self._users, self.service_token = iter(cast["users"].items()), cast["service"]
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 @pytest.mark.parametrize(
     ("checkout", "missing"),
     [

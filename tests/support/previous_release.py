@@ -34,7 +34,9 @@ def name(root: Path = ROOT) -> str:
 def check_out(directory: Path, root: Path = ROOT) -> Path:
     """Its files, without its history. The test is skipped if the history does not have it."""
     if not is_repository(root):
-        pytest.skip(f"{root} is no git repository, so the release before is not here: run the tests in a clone")
+        pytest.skip(
+            f"{root} is no git repository, or git is not installed; the release before is in the history of a clone"
+        )
     release = name(root)
     try:
         content = _git("archive", "--format=tar", release, root=root)
