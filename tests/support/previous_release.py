@@ -35,7 +35,7 @@ def check_out(directory: Path, root: Path = ROOT) -> Path:
     """Its files, without its history. The test is skipped if the history does not have it."""
     if not is_repository(root):
         pytest.skip(
-            f"{root} is no git repository, or git is not installed; the release before is in the history of a clone"
+            f"{root} is no git repository, or git is missing; a clone has the release before"
         )
     release = name(root)
     try:
