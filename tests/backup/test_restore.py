@@ -72,7 +72,7 @@ def create_owned(url: str, name: str, owner: str, options: str = "") -> str:
     return re.sub("//[^@]*@/[^?]*", f"//{owner}@/{quote(name)}", url)
 
 
-@pytest.mark.parametrize("version", ["15", "16", "18"] if ALL else ["15", "18"])
+@pytest.mark.parametrize("version", ["15", "16", "18"] if ALL else ["15"])
 def test_own_postgresql_of_each_version_is_restored_and_backed_up(
     filled: Machine, backup_file: Path, fresh: Machine, directory: Path, version: str
 ) -> None:

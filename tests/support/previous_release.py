@@ -34,9 +34,7 @@ def name(root: Path = ROOT) -> str:
 def check_out(directory: Path, root: Path = ROOT) -> Path:
     """Its files, without its history. The test is skipped if the history does not have it."""
     if not is_repository(root):
-        pytest.skip(
-            f"{root} is no git repository, or git is missing; a clone has the release before"
-        )
+        pytest.skip(f"{root} is no git repository, or git is missing; a clone has the release before")
     release = name(root)
     try:
         content = _git("archive", "--format=tar", release, root=root)
