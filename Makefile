@@ -64,8 +64,8 @@ faults: install ## Cause every fault of the database under writers, and check wh
 migrate-busy: install ## Migrate a million tasks forward and back while the release before writes
 	@$(VENV_PYTHON) -W ignore -m tests.postgres.busy_migration 1000000 1.0
 
-operating: install ## Run every line of docs/operating.md: two minutes
-	@TODO_TEST_OPERATING=all $(VENV_PYTHON) -m pytest tests/documents/test_operating.py $(ARGS)
+operating: install ## Run every line of docs/operating.md and every test of backups: four minutes
+	@TODO_TEST_OPERATING=all $(VENV_PYTHON) -m pytest tests/documents/test_operating.py tests/backup $(ARGS)
 
 cluster: install ## Rehearse failures of two hosts, a pooler and a replica; needs root, HAProxy and PgBouncer
 	@$(VENV_PYTHON) -m tests.cluster

@@ -23,15 +23,18 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def create_database() -> Iterator[Callable[[], str]]:
-    """Creates an empty database on the tests' PostgreSQL. Returns its URL."""
+def create_database() -> Iterator[Callable[..., str]]:
+    """Creates a database on the tests' PostgreSQL, empty or like another one. Returns its URL."""
     address = os.environ["DATABASE_URL"]
     names = []
 
-    def create() -> str:
+    def create(like: str = "template1") -> str:
         names.append(f"backup_{os.getpid()}_{next(_numbers)}")
         with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[-1])))
+            ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+            connection.execute(ended, [like])  # the end of a process and of its session are not one moment
+            both = map(sql.Identifier, (names[-1], like))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*both))
         parts = conninfo_to_dict(address, dbname=names[-1])
         user = f"{parts.pop('user', 'postgres')}:{parts.pop('password', '')}"
         rest = "&".join(f"{name}={value}" for name, value in parts.items() if name != "dbname")
@@ -44,9 +47,25 @@ def create_database() -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture
-def fresh(directory: Path, create_database: Callable[[], str]) -> Machine:
+def fresh(directory: Path, create_database: Callable[..., str]) -> Machine:
     """A machine with an empty data directory and an empty database."""
     return Machine(directory / "fresh", create_database())
+
+
+@pytest.fixture(scope="session")
+def migrated_name(create_database: Callable[..., str]) -> str:
+    """The name of a migrated database without rows."""
+    with scratch() as directory:
+        machine = Machine(directory / "migrated", create_database())
+        machine.manage("migrate", "-v0")
+        ((name,),) = machine.query("SELECT current_database()")
+        return str(name)
+
+
+@pytest.fixture
+def migrated(directory: Path, create_database: Callable[..., str], migrated_name: str) -> Machine:
+    """A machine with an empty data directory and a migrated database without rows."""
+    return Machine(directory / "migrated", create_database(migrated_name))
 
 
 @pytest.fixture

@@ -25,9 +25,21 @@ make_run.migrate()
 make_run.ensure_access()
 from conversations.services import create_conversation
 from tasks.services import add_task
+from todo_mcp.idempotency.services import run_once
 create_conversation(user_id="alice")
 for n in range(20):
     add_task(user_id="alice", title=f"Täsk {n}\\t\\\\N\\n\\\\.\\n☃", tags=["a", "b"], checklist=["x"])
+run_once(user_id="alice", operation="add_task", key="bytes", arguments={}, work=dict)
+"""
+BOB = """
+    INSERT INTO users (id, password, name, email, is_active, is_staff, is_superuser, created_at)
+    VALUES ('bob', '', '', '', true, false, false, now())
+"""
+HEX = "-c bytea_output=hex"  # some databases of the tests have another default
+STATE = """
+from todo_mcp.auth.tokens import find_token
+from todo_mcp.postgres import wall
+print([wall.problem(), find_token(open("{token}").read().strip()).user_id])
 """
 
 
@@ -83,7 +95,7 @@ class Machine:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a query. The server is started for it if it does not run."""
-        with self.running() as url, psycopg.connect(url, autocommit=True) as connection:
+        with self.running() as url, psycopg.connect(url, autocommit=True, options=HEX) as connection:
             cursor = connection.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -104,10 +116,12 @@ class Machine:
         return self.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
 
     def checksums(self, tables: Iterable[str] = ()) -> dict[str, str]:
-        """A checksum of all rows of each table."""
-        names = tables or [
-            name for (name,) in self.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        ]
+        """A checksum of all rows of each table that a crash keeps."""
+        logged = (
+            "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
+            "AND relpersistence = 'p'"
+        )
+        names = tables or [name for (name,) in self.query(logged)]
         digests = "string_agg(md5(t::text), '' ORDER BY md5(t::text))"
         union = " UNION ALL ".join(f"SELECT '{name}', md5({digests}) FROM public.{name} t" for name in names)
         return dict(self.query(union))
@@ -118,6 +132,11 @@ class Machine:
     def clean_up(self) -> None:
         if (self.pgdata / "postmaster.pid").exists():
             Cluster(self.pgdata).stop()
+
+
+def state(machine: Machine) -> str:
+    """What keeps users from being apart, and the user of the token."""
+    return machine.manage("shell", "--no-imports", "-c", STATE.format(token=machine.data / "token")).strip()
 
 
 def members(path: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backup.machine import Machine
+from tests.backup.machine import Machine, state
 from tests.support.processes import eventually
 from todo_mcp.postgres.embedded import cluster
 from todo_mcp.postgres.embedded.cluster import Cluster, upgraded
@@ -36,39 +36,38 @@ def old(
     yield embedded, checksums
 
 
-def test_the_start_names_the_command(old: tuple[Machine, dict[str, str]]) -> None:
-    machine, _ = old
+def test_the_start_names_the_command(embedded: Machine) -> None:
+    (embedded.pgdata / "global").mkdir(parents=True)
+    (embedded.pgdata / "global/pg_control").touch()
+    (embedded.pgdata / "PG_VERSION").write_text(f"{OTHER}\n")
     for command in ("run_local", "migrate"):
-        refusal = machine.refusal(command)
+        refusal = embedded.refusal(command)
         assert f"holds data of PostgreSQL {OTHER}, which the embedded PostgreSQL {MAJOR} cannot read" in refusal
         assert "Run `manage.py upgrade_postgres`" in refusal
 
 
-def test_every_row_is_in_the_new_directory_and_the_old_one_is_kept(
+def test_after_a_killed_and_a_second_upgrade_every_row_is_in_the_new_directory_and_the_old_one_is_kept(
     filled: Machine, old: tuple[Machine, dict[str, str]]
 ) -> None:
-    machine, before = old
-    assert f"from PostgreSQL {OTHER} to {MAJOR}" in machine.manage("upgrade_postgres")
-    assert (machine.pgdata / "PG_VERSION").read_text() == f"{MAJOR}\n"
-    kept = machine.data / f"postgres-{OTHER}"
-    assert (kept / "PG_VERSION").read_text() == f"{OTHER}\n"
-    assert machine.checksums() == before == filled.checksums()
-    assert machine.secrets() == filled.secrets()
-    names = {path.name for path in machine.data.iterdir() if not path.name.startswith("postgres.")}
-    assert names == {"postgres", kept.name, "secret_key", "token"}
-    assert "nothing to do" in machine.manage("upgrade_postgres")
-
-
-def test_a_killed_upgrade_can_be_repeated(filled: Machine, old: tuple[Machine, dict[str, str]]) -> None:
     machine, before = old
     process = machine.popen("upgrade_postgres")
     eventually(lambda: machine.pgdata.with_name("postgres.upgrading").exists(), "the new directory")
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    machine.manage("upgrade_postgres")
-    assert machine.checksums() == before
+    assert (machine.pgdata / "PG_VERSION").read_text() == f"{OTHER}\n"
+    assert f"from PostgreSQL {OTHER} to {MAJOR}" in machine.manage("upgrade_postgres")
+    assert (machine.pgdata / "PG_VERSION").read_text() == f"{MAJOR}\n"
+    kept = machine.data / f"postgres-{OTHER}"
+    assert (kept / "PG_VERSION").read_text() == f"{OTHER}\n"
+    with machine.running():
+        assert machine.checksums() == before == filled.checksums()
+        assert state(machine) == "['', 'alice']"
+    assert machine.secrets() == filled.secrets()
+    names = {path.name for path in machine.data.iterdir() if not path.name.startswith("postgres.")}
+    assert names == {"postgres", kept.name, "secret_key", "token"}
     assert not machine.pgdata.with_name("postgres.upgrading").exists()
+    assert "nothing to do" in machine.manage("upgrade_postgres")
 
 
 def test_an_upgrade_that_was_killed_before_its_last_step_is_completed_by_the_next_start(embedded: Machine) -> None:

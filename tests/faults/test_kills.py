@@ -5,22 +5,27 @@ TODO_TEST_KILLS=20 kills each of the two 20 times.
 
 import asyncio
 import os
+import signal
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from tests.faults.broken_database import PLACES, closed_door, freeze, until_at_work
+from tests.faults.ledger import writing
 from tests.support.acknowledged import Acknowledged
 from tests.support.caller import Caller
+from tests.support.processes import eventually
 from tests.support.server_process import Database, ServerProcess
 
 pytestmark = pytest.mark.anyio
 KILLS = int(os.environ.get("TODO_TEST_KILLS", "2"))
 WRITERS = 8
+DIED = "a worker died and was replaced"
 PROGRESS = 10  # acknowledged completions between two kills
 
 
@@ -105,6 +110,33 @@ async def test_no_write_is_lost_or_doubled_when_the_server_is_killed(
         writers = await _write_meanwhile(Caller(client, token), kill)
     assert writers.unanswered, "the kills interrupt some calls"
     _check(writers, database, user_id)
+
+
+class TwoWorkers(ServerProcess):
+    number_of_workers = 2
+
+
+async def test_no_write_is_lost_or_doubled_when_workers_are_killed_and_the_log_and_a_metric_say_so(
+    database: Database, tmp_path: Path
+) -> None:
+    """The other worker goes on. What callers were told is compared with the database."""
+    user_id, token = database.new_user()
+    server = TwoWorkers(database, tmp_path / "server.log", DATABASE_CONNECTIONS=PLACES, LOG_LEVEL="INFO")
+    try:
+        async with server.client() as client, writing(client, token) as writers:
+            for _ in range(KILLS):
+                await asyncio.to_thread(eventually, lambda: len(server.workers()) == 2, "both workers")
+                await writers.progress()
+                os.kill(min(server.workers()), signal.SIGKILL)
+            await writers.progress()
+            await asyncio.to_thread(eventually, lambda: len(server.workers()) == 2, "both workers")
+            metrics = (await client.get("/metrics")).text
+        assert writers.ledger.complaints(database, user_id) == []
+        assert f"todo_workers_died_total {KILLS}.0" in metrics
+        errors = [line for line in server.log_lines() if line["level"] == "ERROR"]
+        assert [(line["message"], line["signal"]) for line in errors] == [(DIED, "SIGKILL")] * KILLS
+    finally:
+        server.close()
 
 
 async def test_no_write_is_lost_or_doubled_when_the_database_is_killed(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,27 @@ class OldDatabase(Database):
         self._users, self.service_token = iter(cast["users"].items()), cast["service"]
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+@pytest.mark.parametrize(
+    ("checkout", "missing"),
+    [
+        ("git clone -q --depth 1 file://$PWD/origin clone", "the history lacks the release before, .*--unshallow"),
+        ("mkdir origin/clone && ln -s origin/clone clone", "clone is no git repository"),
+        ("mkdir clone", "clone is no git repository"),
+    ],
+    ids=["shallow", "tar ball in another repository", "tar ball"],
+)
+def test_a_checkout_without_the_history_skips_and_names_what_is_missing(
+    tmp_path: Path, checkout: str, missing: str
+) -> None:
+    commit = "git -c user.name=T -c user.email=t@example.com commit -q --allow-empty -m"
+    script = f"git init -q origin && cd origin && {commit} 1 && git tag v0.0.1 && {commit} 2 && cd .. && {checkout}"
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True)
+    with pytest.raises(pytest.skip.Exception, match=missing):
+        previous_release.check_out(tmp_path / "files", tmp_path / "clone")
+    assert previous_release.name(tmp_path / "origin") == "v0.0.1"
+
+
 def columns(database: Database) -> Columns:
     return {name: (kind, strict, table) for name, kind, strict, table in database.query(COLUMNS)}
 
@@ -115,9 +137,7 @@ def test_a_change_of_each_kind_is_judged(
     upgraded: tuple[Database, Columns], change: str, complaint: str | None
 ) -> None:
     database, before = upgraded
-    names = "DROP VIEW IF EXISTS none"
     with psycopg.connect(database.url) as connection:
-        connection.execute(names)
         if "TYPE" in change:  # triggers and constraints name the column
             connection.execute("CREATE TABLE copy (LIKE tasks INCLUDING DEFAULTS INCLUDING IDENTITY)")
             connection.execute("DROP TABLE tasks CASCADE; ALTER TABLE copy RENAME TO tasks")
@@ -154,7 +174,7 @@ async def test_the_release_before_serves_on_the_new_tables_beside_the_new_releas
         old.wait(PATIENCE)
         new.close()
     for text in (log.read_text(), new.log()):
-        assert '"level": "ERROR"' not in text and "Traceback" not in text, text[-2000:]
+        assert '"level":"ERROR"' not in text and "Traceback" not in text, text[-2000:]
     purge = subprocess.run(
         manage_command("purge", root=checkout), cwd=checkout, env=database.environment(), capture_output=True, text=True
     )

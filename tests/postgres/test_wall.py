@@ -442,6 +442,16 @@ def test_a_statement_with_several_answers_ends_the_connection(bobs: Bobs) -> Non
     connection.close()
 
 
+def test_a_connection_that_is_lost_while_the_wall_is_looked_at_is_an_error_of_django(committed: None) -> None:
+    """Then /readyz names the cause."""
+    connection.ensure_connection()
+    with psycopg.connect(connection.connection.info.dsn, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+    with pytest.raises(DatabaseError):
+        wall.problem()
+    connection.close()
+
+
 def test_an_error_of_the_commit_is_reported(bobs: Bobs) -> None:
     """Foreign keys are checked at the commit. It follows the statement's own answer."""
     key = (

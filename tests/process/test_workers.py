@@ -12,6 +12,7 @@ import pytest
 from tests.process.conftest import Start
 from tests.support.manage import Manage
 from tests.support.processes import PATIENCE, eventually
+from tests.support.server_process import workers_of
 
 DIED, HUNG = "a worker died and was replaced", "a worker hung, was killed and replaced"
 
@@ -65,10 +66,7 @@ def _metrics(server: Manage) -> dict[str, float]:
 
 
 def _workers(server: Manage) -> set[int]:
-    """The pids of the living workers, without the resource tracker of multiprocessing."""
-    pid = server.process.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()}
+    return workers_of(server.process.pid)
 
 
 @pytest.mark.parametrize(

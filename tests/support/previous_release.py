@@ -5,24 +5,41 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from tests.support.server_process import ROOT
 
 # While no release has a tag: the last commit before the migrations of this release.
 UNTAGGED = "cb51eb0fe7e1bd5b224133d5af370ed8f24f6785"
 
 
-def _git(*arguments: str) -> bytes:
-    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True).stdout
+def _git(*arguments: str, root: Path) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True).stdout
 
 
-def name() -> str:
+def is_repository(root: Path = ROOT) -> bool:
+    """Whether the directory is a checkout. A tar ball is none, even if it lies inside of another repository."""
+    try:
+        return Path(_git("rev-parse", "--show-toplevel", root=root).decode().strip()) == root.resolve()
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def name(root: Path = ROOT) -> str:
     """The newest tag of a release that is an ancestor of this commit, or ``UNTAGGED``."""
-    tags = _git("tag", "--list", "v[0-9]*", "--merged", "HEAD", "--no-contains", "HEAD", "--sort=-v:refname")
+    tags = _git("tag", "--list", "v[0-9]*", "--merged", "HEAD", "--no-contains", "HEAD", "--sort=-v:refname", root=root)
     return next(iter(tags.decode().split()), UNTAGGED)
 
 
-def check_out(directory: Path) -> Path:
-    """Its files, without its history."""
-    with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", name()))) as tar:
+def check_out(directory: Path, root: Path = ROOT) -> Path:
+    """Its files, without its history. The test is skipped if the history does not have it."""
+    if not is_repository(root):
+        pytest.skip(f"{root} is no git repository, or git is missing; a clone has the release before")
+    release = name(root)
+    try:
+        content = _git("archive", "--format=tar", release, root=root)
+    except subprocess.CalledProcessError:
+        pytest.skip(f"the history lacks the release before, {release}: run `git fetch --unshallow --tags`")
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
         tar.extractall(directory, filter="data")
     return directory

@@ -172,8 +172,16 @@ class Database:
         os.kill(self.processes()[0], signal.SIGKILL)
 
 
+def workers_of(pid: int) -> set[int]:
+    """The pids of the living workers of a server, without the resource tracker of multiprocessing."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()}
+
+
 class ServerProcess:
     """``manage.py serve`` on a free port of this machine."""
+
+    number_of_workers = 0  # the default
 
     def __init__(self, database: Database, log: Path, descriptors: int = 0, /, **settings: object) -> None:
         self._port = free_port()
@@ -185,7 +193,7 @@ class ServerProcess:
         self._process = self._launch()
 
     def _launch(self) -> "subprocess.Popen[bytes]":
-        command = [*self._shell, *serve_command(host="127.0.0.1")]
+        command = [*self._shell, *serve_command(host="127.0.0.1", workers=self.number_of_workers)]
         with self._log.open("ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL, stderr=log)
         self._process = process
@@ -200,6 +208,9 @@ class ServerProcess:
     def probe(self, path: str) -> int | None:
         """The status of a GET, or None if there is no answer."""
         return status_of(f"{self.url}{path}")
+
+    def workers(self) -> set[int]:
+        return workers_of(self._process.pid)
 
     def restart(self) -> None:
         """Start the server again after it ended, with the same port and log."""

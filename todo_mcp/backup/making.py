@@ -15,15 +15,6 @@ from todo_mcp.backup import archive, programs
 from todo_mcp.backup.tables import checksums, lift_limits
 from todo_mcp.process.make_run import DATA_FILES
 
-# Roles without a login that a policy or a grant of our tables names. They are not in a dump of one database.
-_ROLES = """
-    SELECT DISTINCT rolname FROM pg_roles
-    WHERE NOT rolcanlogin AND NOT rolsuper AND rolname NOT LIKE 'pg\\_%%' AND oid IN (
-        SELECT unnest(polroles) FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid WHERE relnamespace = %(schema)s
-        UNION SELECT (aclexplode(relacl)).grantee FROM pg_class WHERE relnamespace = %(schema)s)
-    ORDER BY rolname
-"""
-
 
 @dataclass(frozen=True)
 class Made:
@@ -63,7 +54,6 @@ def _manifest(source: "psycopg.Connection[Any]", schema: str) -> dict[str, Any]:
     tables = checksums(source, schema)
     if not {"django_migrations", "tasks"} <= tables.keys():
         raise CommandError("The database has no tables of todo-mcp. Check DATABASE_URL and TODO_DATA_DIR.")
-    parameters = {"schema": _oid_of_schema(source)}
     migrations = source.execute("SELECT app, name FROM django_migrations ORDER BY id").fetchall()
     return {
         "format": archive.FORMAT,
@@ -73,14 +63,9 @@ def _manifest(source: "psycopg.Connection[Any]", schema: str) -> dict[str, Any]:
         "pg_dump": programs.dump_version(),
         "database": source.info.dbname,
         "schema": schema,
-        "roles": [name for (name,) in source.execute(_ROLES, parameters).fetchall()],
         "migrations": [list(row) for row in migrations],
         "tables": tables,
     }
-
-
-def _oid_of_schema(source: "psycopg.Connection[Any]") -> int:
-    return int(source.execute("SELECT quote_ident(current_schema())::regnamespace::oid::int8").fetchall()[0][0])
 
 
 def require_own_session() -> None:

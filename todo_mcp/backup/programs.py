@@ -46,9 +46,9 @@ def dump_version() -> int:
 
 @contextmanager
 def section(name: str, dump_file: IO[bytes], made_by: int) -> Iterator[IO[bytes]]:
-    """The SQL of a section (pre-data, data, post-data) of a dump. No owner is set."""
+    """The SQL of a section (pre-data, data, post-data) of a dump, without owners and grants."""
     program = _newest("pg_restore", made_by, "The dump was made by")
-    arguments = ["--file=-", f"--section={name}", "--no-owner"]
+    arguments = ["--file=-", f"--section={name}", "--no-owner", "--no-privileges"]
     with _running(program, *arguments, stdin=subprocess.PIPE) as process:
         assert process.stdin and process.stdout
         feeder = Thread(target=_feed, args=(dump_file, process.stdin), daemon=True)

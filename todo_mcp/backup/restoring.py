@@ -14,7 +14,6 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, transaction
 from django.db.migrations.loader import MigrationLoader
-from psycopg import sql
 
 from todo_mcp import __version__
 from todo_mcp.backup import archive, programs
@@ -31,7 +30,10 @@ _SESSIONS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
         AND application_name = current_setting('application_name')
 """
-_GRANTEE = re.compile(r"(?:GRANT|REVOKE) .* (?:TO|FROM) (.+?)(?: WITH GRANT OPTION)?;")
+_NAME = r'(?:"(?:[^"]|"")*"|\w+)'
+_POLICY_OF_ROLES = re.compile(
+    rf"^CREATE POLICY {_NAME} ON {_NAME}\.{_NAME}(?: AS \w+)?(?: FOR \w+)? TO .*?(?=^--$|\Z)", re.MULTILINE | re.DOTALL
+)
 # A newer pg_restore writes this for servers that do not know it.
 _SINCE_17 = "SET transaction_timeout = 0;"
 
@@ -66,15 +68,12 @@ def load(target: "psycopg.Connection[Any]", manifest: dict[str, Any], open_dump:
         CommandError: a checksum differs. The caller rolls back.
     """
     lift_limits(target)
-    roles = {name: name.replace(manifest["database"], target.info.dbname) for name in manifest["roles"]}
-    for role in roles.values():
-        _ensure_role(target, role)
     for name in ("pre-data", "data", "post-data"):
         with programs.section(name, open_dump(), manifest["pg_dump"]) as lines:
             if name == "data":
                 _load_rows(target, lines)
             else:
-                target.execute(_adapted(lines.read().decode(), target, roles).encode())
+                target.execute(_adapted(lines.read().decode(), target).encode())
     target.execute("RESET ALL")  # the dump has set the search path, among others
     lift_limits(target)
     if differing := _differing(checksums(target, manifest["schema"]), manifest["tables"]):
@@ -96,41 +95,18 @@ def _load_rows(target: "psycopg.Connection[Any]", lines: IO[bytes]) -> None:
             target.execute(line)
 
 
-def _adapted(script: str, target: "psycopg.Connection[Any]", roles: dict[str, str]) -> str:
-    """The SQL of a dump, for psycopg instead of psql, for this server and for these roles.
+def _adapted(script: str, target: "psycopg.Connection[Any]") -> str:
+    """The SQL of a dump, for psycopg instead of psql, and for this server. The schema exists already.
 
-    Other roles may not exist here, so their grants are left out. The schema exists already.
+    The roles of other policies may not exist here. Without such a policy, its role sees no rows.
     """
-    for name, new in roles.items():
-        script = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", lambda _, new=new: new, script)  # type: ignore[misc]
-    kept = {"PUBLIC", *roles.values(), *(f'"{name}"' for name in roles.values())}
 
     def is_wanted(line: str) -> bool:
-        if line.startswith(("\\", "CREATE SCHEMA ", "SET SESSION AUTHORIZATION", "RESET SESSION AUTHORIZATION")):
-            return False
         if line == _SINCE_17:
             return target.info.server_version >= 170000
-        grant = _GRANTEE.fullmatch(line)
-        return grant is None or grant[1] in kept
+        return not line.startswith(("\\", "CREATE SCHEMA "))
 
-    return "\n".join(filter(is_wanted, script.splitlines()))
-
-
-def _ensure_role(target: "psycopg.Connection[Any]", name: str) -> None:
-    """Create the role without a login that the dump's policies and grants name."""
-    if target.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).rowcount:
-        return
-    try:
-        with target.transaction():
-            target.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
-            options = " WITH INHERIT FALSE, SET TRUE" if target.info.server_version >= 160000 else ""
-            grant = sql.SQL("GRANT {} TO CURRENT_USER" + options)
-            target.execute(grant.format(sql.Identifier(name)))
-    except psycopg.errors.InsufficientPrivilege:
-        raise CommandError(
-            f"The backup needs the role {name}, which this user cannot create. As a superuser, run: "
-            f'CREATE ROLE "{name}" NOLOGIN; GRANT "{name}" TO "{target.info.user}". Then restore again.'
-        ) from None
+    return "\n".join(filter(is_wanted, _POLICY_OF_ROLES.sub("", script).splitlines()))
 
 
 def _require_known_version(manifest: dict[str, Any]) -> None:

@@ -29,6 +29,11 @@ _NO_LIMITS = """
     SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN
         ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
 """
+# How rows become text, whatever the server, the database and the role say.
+_AS_TEXT = """
+    SELECT set_config(name, setting, true) FROM (VALUES ('TimeZone', 'UTC'), ('DateStyle', 'ISO'),
+        ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')) AS of_text (name, setting)
+"""
 Checksums = dict[str, list[Any]]  # table → number of rows, checksum
 
 
@@ -43,7 +48,8 @@ def table_names(connection: "psycopg.Connection[Any]", persistence: str = "p") -
 
 
 def checksums(connection: "psycopg.Connection[Any]", schema: str) -> Checksums:
-    """The number of rows and the checksum of each logged table."""
+    """The number of rows and the checksum of each logged table. The transaction keeps the settings for them."""
+    connection.execute(_AS_TEXT)
     return {
         name: list(connection.execute(sql.SQL(_CHECKSUM).format(sql.Identifier(schema, name))).fetchall()[0])
         for name in table_names(connection)
@@ -51,9 +57,14 @@ def checksums(connection: "psycopg.Connection[Any]", schema: str) -> Checksums:
 
 
 def tables_with_rows(connection: "psycopg.Connection[Any]") -> list[str]:
-    """The tables that keep the database from being empty: they have rows, or they are another program's."""
+    """The tables that keep the database from being empty: they have rows, or they are another program's.
+
+    Until the end of the transaction nobody else can use ours, so they stay empty.
+    """
     tables = table_names(connection, "pu")
     known = {model._meta.db_table for model in apps.get_models(include_auto_created=True)} | OF_MIGRATIONS
+    if ours := [sql.Identifier(name) for name in tables if name in known]:
+        connection.execute(sql.SQL("LOCK {} IN ACCESS EXCLUSIVE MODE").format(sql.SQL(", ").join(ours)))
     query = sql.SQL("SELECT EXISTS (SELECT FROM {})")
 
     def has_rows(name: str) -> bool:

@@ -73,7 +73,9 @@ def problem() -> str:
         return "ROW_LEVEL_SECURITY is off."
     connection = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
-    if role_of(connection.connection):
+    with connection.wrap_database_errors:
+        role = role_of(connection.connection)
+    if role:
         return ""
     privilege = _privilege_to_set(connection.connection)
     with connection.cursor() as cursor:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import psycopg
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
@@ -71,9 +72,10 @@ def database_errors() -> Iterator[None]:
     """Turn a database error into a ``CommandError`` of one sentence."""
     try:
         yield
-    except Error as error:
+    except (Error, psycopg.Error) as error:
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]
-        raise CommandError(database_problem(error) or f"The database reports an error: {escaped(first)}.") from None
+        problem = database_problem(error) if isinstance(error, Error) else ""
+        raise CommandError(problem or f"The database reports an error: {escaped(first)}.") from None
 
 
 def duration(text: str) -> timedelta:

@@ -17,6 +17,7 @@ from django.core.management.base import CommandError
 
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import UserNotFound
+from todo_mcp.postgres import wall
 from todo_mcp.process import startup
 from todo_mcp.process.commands import database_errors, escaped
 from todo_mcp.users.services import create_user
@@ -42,11 +43,13 @@ def reuse_secret_key() -> None:
 
 
 def migrate() -> int:
-    """Apply the missing migrations. Returns their number."""
+    """Apply the missing migrations, and let the database keep users apart. Returns the number of migrations."""
     with database_errors():
         missing = startup.unapplied_migrations()
         if missing:
             call_command("migrate", verbosity=0, interactive=False)
+        elif wall.problem():  # such as after a restore that was killed before its last step
+            wall.raise_wall()
     return len(missing)
 
 

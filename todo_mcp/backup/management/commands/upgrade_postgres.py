@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from todo_mcp.backup.upgrading import upgrade
@@ -31,6 +32,7 @@ class Command(BaseCommand):
                 f"There is nothing to do: the data directory has no data of another PostgreSQL than {MAJOR}."
             )
             return
+        call_command("migrate", verbosity=0, interactive=False)  # it also creates the role, which is not in a dump
         self.stdout.write(
             f"Copied {done.rows:,} rows from PostgreSQL {done.before} to {MAJOR}. The old directory is {done.kept}. "
             "Settings in its configuration files were not copied. Remove it when you no longer need it."
