@@ -17,7 +17,7 @@ PLACES = 4  # of the gate, and so connections of the server
 FAULTS = """
 CREATE TABLE test_door (open boolean);
 CREATE SEQUENCE test_attempts;
-CREATE FUNCTION test_fault() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION test_fault() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE word text := split_part(NEW.title, ' ', 1);
 BEGIN
     IF word = 'hold' THEN  -- until a test opens the door
