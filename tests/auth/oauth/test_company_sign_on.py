@@ -17,6 +17,7 @@ from tests.support.auth.oauth_client import BASIC, RESOURCE, Browser, OAuthClien
 from tests.support.caller import Caller
 from tests.support.mcp_messages import MODERN
 from todo_mcp.auth.models import UsedAssertion
+from todo_mcp.auth.oauth import assertion_grant
 from todo_mcp.auth.tokens import revoke_all
 from todo_mcp.operators.user_data import delete_user
 from todo_mcp.users.models import User
@@ -94,6 +95,14 @@ async def test_a_refused_request_creates_nobody(assistant: CompanyClient, config
     await orm(lambda: delete_user(user_id="new-person"))
     replay = await assistant.exchange(assertion)
     assert "jwt_replayed" in replay.json()["error_description"] and not await orm(person.exists)
+
+
+async def test_a_person_who_is_erased_during_the_exchange_gets_no_token(
+    assistant: CompanyClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assertion_grant, "admit", lambda *arguments: None)  # as if it had found or created the person
+    refusal = await assistant.exchange(assistant.id_jag(sub="erased"))
+    assert refusal.status_code == 400 and "user_unknown" in refusal.json()["error_description"]
 
 
 async def test_a_deactivated_person_gets_no_token_and_a_token_in_use_stops(

@@ -77,7 +77,7 @@ def verify_assertion(token: str, *, client_id: str, has_secret: bool) -> Asserti
         if claims["aud"] not in (settings.PUBLIC_URL, [settings.PUBLIC_URL]):  # no second audience
             raise Unauthenticated(TokenRule.JWT_AUDIENCE)
         check_lifetime(claims, min(issuer.max_lifetime, LIFETIME_MAX))
-        if UNSUPPORTED & claims.keys() or claims.get("tenant", "") != issuer.id_jag_tenant:
+        if UNSUPPORTED & claims.keys() or claims.get("tenant") != (issuer.id_jag_tenant or None):
             raise Unauthenticated(TokenRule.JWT_CLAIMS)
         if not isinstance(claims.get("jti"), str) or not claims["jti"]:
             raise Unauthenticated(TokenRule.JWT_CLAIMS)

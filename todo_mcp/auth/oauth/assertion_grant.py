@@ -51,9 +51,11 @@ class AssertionGrant(ClientCredentialsGrant):  # type: ignore[misc] # the librar
             if UsedAssertion.objects.filter(pk=assertion.checksum).exists():  # a replay must not create an erased user
                 raise Unauthenticated(TokenRule.JWT_REPLAYED, issuer=assertion.issuer.issuer)
             admit(assertion.subject, assertion.issuer, assertion.time_zone)
+            request.user = User.objects.filter(pk=assertion.subject).first()
+            if request.user is None:  # erased since then
+                raise Unauthenticated(TokenRule.USER_UNKNOWN, issuer=assertion.issuer.issuer)
         except Unauthenticated as error:
             raise refusal(error, request) from error
-        request.user = User.objects.get(pk=assertion.subject)
         request.identity, request.extra_credentials = assertion, {"resource": resource.identifier()}
 
 
