@@ -52,8 +52,9 @@ async def test_the_gate_logs_how_long_work_waited_and_what_it_refused(server: Se
     await asyncio.sleep(0.3)  # it has the only place now
     await caller.call("http", "list_tasks")
     await sleeping
-    (refused,) = lines(server, "the gate refused work")
-    assert int(str(refused["waited_ms"])) >= 900 and refused["request_id"]
+    # The server's own work in the background may be refused too.
+    [refused] = [line for line in lines(server, "the gate refused work") if line["request_id"]]
+    assert int(str(refused["waited_ms"])) >= 900
 
 
 async def test_a_retry_is_logged_with_its_reason(server: ServerProcess, caller: Caller, database: Database) -> None:

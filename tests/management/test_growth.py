@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from tasks.models import Task
 from tests.operators.user_rows import counts, fill, tables
-from todo_mcp.auth.models import RateCount, UsedCode
+from todo_mcp.auth.models import RateCount, UsedAssertion, UsedCode
 from todo_mcp.management.commands.purge import BOUNDS, PURGES
 from todo_mcp.postgres.upkeep.purging import Purge
 from todo_mcp.statistics.models import CallStatistics
@@ -54,6 +54,7 @@ def rows_of_all_tables(committed: None, alice: User, operator: User) -> None:
     AccessToken.objects.update(expires=timezone.now() + timedelta(days=1))
     Application.objects.update(registration_source=Application.RegistrationSource.DCR)
     UsedCode.objects.create(checksum="x")
+    UsedAssertion.objects.create(checksum="x", issuer="https://idp.example.com", kept_until=timezone.now())
     RateCount.objects.create(worker=1, round=1, key=1, calls=1, at=timezone.now())
     numbers: dict[str, Any] = {"calls": 1, "milliseconds_total": 1.0, "milliseconds_max": 1.0}
     CallStatistics.objects.create(hour=timezone.now(), tool="add_task", outcome="success", transport="mcp", **numbers)

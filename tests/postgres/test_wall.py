@@ -1,7 +1,6 @@
 """Row-level security: a query that forgets its user filter finds no row of another user."""
 
 import re
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from threading import Timer
 from typing import Any, NamedTuple
@@ -18,8 +17,6 @@ from conversations.services import append_messages, create_conversation
 from tasks.models import Task
 from tasks.services import add_task, complete_task, delete_task
 from tests.core.test_operation_rules import OPERATIONS, call
-from tests.support.processes import PATIENCE
-from tests.support.server_process import environment_with, manage_command
 from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.remembered_tokens import remembered_tokens
 from todo_mcp.auth.tokens import issue_token
@@ -260,13 +257,14 @@ def test_the_search_finds_tasks_of_the_roles_user_only(bobs: Bobs, charlie: User
 
 def test_another_login_cannot_search(bobs: Bobs) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("CREATE ROLE reports")
+        login = f"{connection.settings_dict['NAME']}_reports"
+        cursor.execute(f"CREATE ROLE {login}")
         try:
-            cursor.execute("SET ROLE reports")
+            cursor.execute(f"SET ROLE {login}")
             with pytest.raises(DatabaseError, match="permission denied"):
                 cursor.execute("SELECT * FROM tasks_found('bob', '{Bobs}')")
         finally:
-            cursor.execute("RESET ROLE; DROP ROLE reports")
+            cursor.execute(f"RESET ROLE; DROP ROLE {login}")
 
 
 @pytest.mark.parametrize(
@@ -357,7 +355,7 @@ def test_if_the_role_cannot_be_asked_for_the_next_statement_asks_again(
     """The connection stays open, and no statement runs without the wall."""
     connection.connection.role = None
     with monkeypatch.context() as patch:
-        patch.setattr(wall, "role_of", lambda asked: asked.execute("SELECT 1/0"))
+        patch.setattr(wall, "role_of", lambda asked: psycopg.Cursor(asked).execute("SELECT 1/0"))
         with pytest.raises(DatabaseError):
             as_role("charlie", "SELECT id FROM tasks")
     assert as_role("charlie", "SELECT id FROM tasks") == []
@@ -467,65 +465,3 @@ def test_an_error_of_the_commit_is_reported(bobs: Bobs) -> None:
             assert who() == NOBODY
     finally:
         User.objects.create(id="bob", name="Bob")
-
-
-@pytest.fixture
-def owner(committed: None) -> Iterator[str]:
-    """A fresh database without tables, whose owner may not create roles. Returns the address for that owner."""
-    admin = connection.settings_dict
-    name = f"{admin['NAME']}_owned"
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP DATABASE IF EXISTS {name}; ")
-        cursor.execute("CREATE ROLE wall_owner LOGIN")
-        cursor.execute(f"CREATE DATABASE {name} OWNER wall_owner")
-    yield f"postgresql://wall_owner@/{name}?host={admin['HOST']}&port={admin['PORT']}"
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP DATABASE {name}")
-        cursor.execute(f"DROP ROLE IF EXISTS calls_of_{name}")
-        cursor.execute("DROP ROLE wall_owner")
-
-
-def output_of(*arguments: str, url: str, **settings: object) -> str:
-    """What a command prints to both streams."""
-    environment = environment_with({"DATABASE_URL": url, **settings})
-    result = subprocess.run(
-        manage_command(*arguments), env=environment, capture_output=True, text=True, timeout=PATIENCE, check=True
-    )
-    return result.stdout + result.stderr
-
-
-def test_an_owner_that_may_not_create_roles_starts_without_the_wall_and_is_told_what_to_do(owner: str) -> None:
-    said = output_of("migrate", url=owner)
-    assert wall.MISSING in said
-    [sql] = re.findall(r"As a superuser, run (.*?)\. Then run `manage.py migrate`", said)
-    assert sql.replace("\\", "") in output_of("check", url=owner)
-    with connection.cursor() as cursor:
-        cursor.execute(sql.replace("\\", ""))
-    assert wall.MISSING not in output_of("migrate", url=owner)
-    assert wall.MISSING not in output_of("check", url=owner)
-    said = output_of("check", url=owner, ROW_LEVEL_SECURITY="off")
-    assert wall.MISSING in said and "ROW_LEVEL_SECURITY is off" in said
-
-
-def test_a_role_that_an_earlier_owner_left_needs_a_superuser_too(owner: str) -> None:
-    """From PostgreSQL 16 on, CREATEROLE alone is not enough to take a role that exists."""
-    if connection.connection.info.server_version < 160000:
-        pytest.skip("the owner may grant itself any role")
-    role = f"calls_of_{connection.settings_dict['NAME']}_owned"
-    with connection.cursor() as cursor:
-        cursor.execute(f"ALTER ROLE wall_owner CREATEROLE; CREATE ROLE {role}")
-    assert f'As a superuser, run GRANT "{role}" TO "wall_owner".' in output_of("migrate", url=owner).replace("\\", "")
-    with connection.cursor() as cursor:
-        cursor.execute(f"GRANT {role} TO wall_owner")
-    assert "Run `manage.py migrate`" in output_of("check", url=owner)
-    assert wall.MISSING not in output_of("migrate", url=owner)
-
-
-def test_with_the_setting_off_a_migration_removes_the_policies(owner: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER ROLE wall_owner CREATEROLE")
-    count = "SELECT count(*) FILTER (WHERE relrowsecurity), (SELECT count(*) FROM pg_policy) FROM pg_class"
-    with psycopg.connect(owner, autocommit=True) as own:
-        for setting, expected in (("on", len(OWNERS)), ("off", 0), ("on", len(OWNERS)), ("on", len(OWNERS))):
-            output_of("migrate", url=owner, ROW_LEVEL_SECURITY=setting)
-            assert own.execute(count).fetchall() == [(expected, expected)]

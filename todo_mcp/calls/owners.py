@@ -12,7 +12,10 @@ from todo_mcp.auth.authentication import remembered_principal
 from todo_mcp.auth.jwt.decoding import looks_like_jwt
 from todo_mcp.auth.jwt.tokens import claimed_subject
 from todo_mcp.calls.bearer import bearer
+from todo_mcp.calls.retries import TIMED_OUT
+from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.gate import DatabaseGate
+from todo_mcp.postgres.health.causes import sqlstate_of
 from todo_mcp.postgres.places import Owner
 
 # All requests whose token the worker does not know. Strangers send them too, so together they have one share.
@@ -26,13 +29,15 @@ async def owner_of_call(gate: DatabaseGate, token: str, target: Target) -> Owner
 
     Raises:
         Unauthenticated: the token is not valid.
-        Busy: too many unknown tokens are being looked up.
+        Busy: too many unknown tokens are being looked up, or the database takes too long for this one.
     """
     owner = _known_owner(token, target)
     if owner is None and not looks_like_jwt(token):
         try:
             await gate.on_loop(lambda: bearer(token)(None), owner=UNKNOWN)
-        except DatabaseError:
+        except DatabaseError as error:
+            if sqlstate_of(error) in TIMED_OUT:
+                raise Busy from error  # the call would wait as long once more
             return UNKNOWN  # the call meets the same error, and reports it
         owner = _known_owner(token, target)
     return UNKNOWN if owner is None else owner
