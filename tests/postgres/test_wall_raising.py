@@ -17,7 +17,7 @@ from todo_mcp.postgres.wall import OWNERS
 
 @pytest.fixture
 def owner(committed: None) -> Iterator[str]:
-    """The address of a fresh database without tables, for its owner of the same name. The owner may not create roles."""
+    """A fresh database without tables; its owner of the same name may not create roles. Yields the owner's address."""
     admin = connection.settings_dict
     name = f"{admin['NAME']}_owned"
     with connection.cursor() as cursor:
