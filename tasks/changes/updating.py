@@ -233,5 +233,7 @@ def _update_each(given: Given) -> TaskUpdated:
 
 def _set_zone(given: Given) -> TaskUpdated:
     clock = given.clock()
+    if clock.time_zone != given.own_zone:
+        check_quotas(given.user_id, writes=1, size=0)
     set_zone(user_id=given.user_id, time_zone=clock.time_zone)
     return TaskUpdated.of(f"Days and times are read in {clock.time_zone} from now on.", clock.answer())

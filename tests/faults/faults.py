@@ -216,6 +216,32 @@ def locked(world: World) -> Iterator[None]:
         yield
 
 
+def trigger(work: str) -> Callable[[World], AbstractContextManager[None]]:
+    """Each statement that adds a task does this work of PL/pgSQL first."""
+
+    @contextlib.contextmanager
+    def begin(world: World) -> Iterator[None]:
+        world.database.query(
+            f"""
+            CREATE FUNCTION test_work() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {work}; RETURN NEW; END $$;
+            CREATE TRIGGER test_work BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION test_work();
+            """
+        )
+        try:
+            yield
+        finally:
+            world.database.query("DROP FUNCTION test_work CASCADE")
+
+    return begin
+
+
+TOO_LONG = "PERFORM pg_sleep(60)"
+CONFLICT = """
+    IF random() < 0.5 THEN RAISE USING ERRCODE = 'serialization_failure';
+    ELSE RAISE USING ERRCODE = 'deadlock_detected'; END IF
+"""
+
+
 def network(mode: str) -> Callable[[World], AbstractContextManager[None]]:
     return lambda world: world.proxy.failing(mode)
 
@@ -238,5 +264,7 @@ FAULTS = {
     "the address leads to another database": Fault(another_database, "wrong_tables"),
     "the database is gone": Fault(no_database, "no_database"),
     "another session locks the table": Fault(locked, "", unready=False, lists=True, doubts=False),
+    "statements take too long": Fault(trigger(TOO_LONG), "", unready=False, lists=True, doubts=False),
+    "transactions conflict": Fault(trigger(CONFLICT), "", unready=False, lists=True, doubts=False),
 }
 NEEDS_ROOT = {"the disk is full"} if os.geteuid() or not shutil.which("mount") else set[str]()

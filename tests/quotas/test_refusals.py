@@ -143,6 +143,17 @@ async def test_each_kind_of_change_is_refused_beyond_the_quota_and_changes_nothi
     assert await orm(lambda: Task.objects.values().get()) == before
 
 
+async def test_a_new_time_zone_is_a_write_and_the_same_one_gets_its_answer(
+    as_alice: Caller, settings: Settings, orm: Orm
+) -> None:
+    assert (await as_alice.call("http", "update_task", time_zone="Europe/Berlin"))["status"] == "success"
+    settings.QUOTA_WRITES = 1
+    learn(size=1, writes=1)
+    assert refusal_of(await as_alice.call("http", "update_task", time_zone="Asia/Tokyo"))["quota"] == "writes"
+    assert (await as_alice.call("http", "update_task", time_zone="Europe/Berlin"))["status"] == "success"
+    assert (await orm(lambda: User.objects.get(pk="alice"))).time_zone == "Europe/Berlin"
+
+
 @pytest.mark.parametrize("change", [{"title": "Milk"}, {"title": "Milk", "description": "Oat"}, {"priority": "none"}])
 async def test_a_change_that_changes_nothing_gets_its_answer_beyond_every_quota(
     as_alice: Caller, task: Task, settings: Settings, change: dict[str, str]
