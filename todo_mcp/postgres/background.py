@@ -1,9 +1,10 @@
 """Background work of a worker, which is repeated later if it fails."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from django.db import DatabaseError, InterfaceError
 
@@ -13,6 +14,39 @@ from todo_mcp.telemetry.logs import describe_error
 
 logger = logging.getLogger(__name__)
 _logged_at: dict[str, float] = {}  # by work: the time of its last warning
+
+
+@asynccontextmanager
+async def repeated(
+    work: Callable[[], Awaitable[None]],
+    *,
+    pause: Callable[[], float],
+    at_end: float,
+    if_late: Callable[[], object] = lambda: None,
+) -> AsyncIterator[None]:
+    """Do the work regularly within this context, and once at its end.
+
+    Args:
+        pause: the seconds between two times.
+        at_end: the seconds that the last time may take. After them, ``if_late`` is called.
+    """
+    task = asyncio.create_task(_repeat(work, pause))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        try:
+            async with asyncio.timeout(at_end):
+                await work()
+        except TimeoutError:
+            if_late()
+
+
+async def _repeat(work: Callable[[], Awaitable[None]], pause: Callable[[], float]) -> None:
+    while True:
+        await asyncio.sleep(pause())
+        await work()
 
 
 @contextmanager

@@ -1,10 +1,9 @@
 """Exchanges this worker's counts with the database every second and at its end, through the same gate as the calls."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
-from todo_mcp.postgres.background import log_errors
+from todo_mcp.postgres.background import log_errors, repeated
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.quotas.services import exchange
 from todo_mcp.quotas.usage import usages
@@ -17,21 +16,9 @@ AT_END = 2.0  # seconds that a worker waits for the last exchange
 @asynccontextmanager
 async def keeping_usage(gate: DatabaseGate) -> AsyncIterator[None]:
     """Exchange regularly within this context, and once at its end."""
-    task = asyncio.create_task(_regularly(gate))
-    try:
+    # If the last exchange is late, a later count finds what was lost.
+    async with repeated(lambda: _try(gate), pause=lambda: EVERY, at_end=AT_END):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        with suppress(TimeoutError):  # a later count finds what was lost
-            async with asyncio.timeout(AT_END):
-                await _try(gate)
-
-
-async def _regularly(gate: DatabaseGate) -> None:
-    while True:
-        await asyncio.sleep(EVERY)
-        await _try(gate)
 
 
 async def _try(gate: DatabaseGate) -> None:

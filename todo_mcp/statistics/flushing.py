@@ -1,13 +1,12 @@
 """Writes the counts of a worker every 10 seconds and at its end, through the same gate as the calls."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from django.db import transaction
 
-from todo_mcp.postgres.background import log_errors
+from todo_mcp.postgres.background import log_errors, repeated
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.statistics.recorder import Recorder, recorder
 from todo_mcp.statistics.services import add_counts
@@ -40,23 +39,12 @@ def flush(calls: Recorder = recorder, tokens: TokenUses = token_uses) -> None:
 @asynccontextmanager
 async def flushing(gate: DatabaseGate) -> AsyncIterator[None]:
     """Flush regularly within this context, and once at its end."""
-    task = asyncio.create_task(_regularly(gate))
-    try:
+    async with repeated(lambda: _try(gate), pause=lambda: EVERY, at_end=AT_END, if_late=_report_loss):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        try:
-            async with asyncio.timeout(AT_END):
-                await _try(gate)
-        except TimeoutError:
-            logger.warning("statistics lost at the end: the database does not answer")
 
 
-async def _regularly(gate: DatabaseGate) -> None:
-    while True:
-        await asyncio.sleep(EVERY)
-        await _try(gate)
+def _report_loss() -> None:
+    logger.warning("statistics lost at the end: the database does not answer")
 
 
 async def _try(gate: DatabaseGate) -> None:
