@@ -124,7 +124,7 @@ def _plan(rng: random.Random, task: Task, now: datetime) -> None:
     task.tags = TAGS.get(task.title, [])
     task.priority = rng.choice((0, 0, 0, 0, 1, 2, 2, 3))
     task.checklist = [{"text": text, "done": rng.random() < 0.4} for text in CHECKLISTS.get(task.title, [])]
-    day = today + timedelta(days=rng.randint(-3, 12)) if rng.random() < 0.6 else None
+    day = today + timedelta(days=rng.randint(-6, 12)) if rng.random() < 0.6 else None
     if task.title in REPEATS:
         day = Rule.parse(REPEATS[task.title]).first(today)
         task.repeat, task.repeat_on = REPEATS[task.title], day

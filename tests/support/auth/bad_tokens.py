@@ -103,7 +103,7 @@ JWTS: dict[str, dict[str, Make]] = {
         ),
     },
     "jwt_claims": {
-        "exp as text": jws(exp=str(NOW + 600)),
+        "exp as text": jws(exp=str(NOW + 86_400)),
         "no audience in the list": jws(aud=[]),
         "no exp": jws(exp=None),
         "no iat": jws(iat=None),
