@@ -52,11 +52,11 @@ add_task = insert(
     fields=("user", "title", "description", "conversation", "message", "completed", "created_at", "updated_at"),
 )
 complete_task = update(
-    _pending_task, ["title", "version", "updated_at"], completed=True, completed_at=NOW, updated_at=_CHANGED
+    _pending_task, ["title", "version", "updated_at"], completed=True, completed_at=_CHANGED, updated_at=_CHANGED
 )
 get_task = select(lambda user: _task(user).values_list("title", "version", "updated_at", "completed", "repeat"))
 delete_task = update(
-    _task, ["title", "version", "updated_at", "repeat", "completed"], deleted_at=NOW, updated_at=_CHANGED
+    _task, ["title", "version", "updated_at", "repeat", "completed"], deleted_at=_CHANGED, updated_at=_CHANGED
 )
 update_task: dict[tuple[str, ...], Statement] = {
     names: update_changed(_task_with_room, ["title", "version", "updated_at"], names, updated_at=_CHANGED)

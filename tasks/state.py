@@ -48,6 +48,10 @@ class TaskState:
         """A copy to change. Replace its lists; do not change them."""
         return type(self)(*_values(self))
 
+    def changed_at(self, now: datetime) -> datetime:
+        """The time of a change now. Clocks jump back, but a change never seems older than the one before."""
+        return max(now, self.updated_at or now)
+
     def due_in(self, zone: ZoneInfo) -> Due | None:
         """The day, or the moment in this zone."""
         return due_in(self.due_on, self.due_at, zone)

@@ -20,7 +20,8 @@ def complete(user_id: str, states: Sequence[TaskState], clock: CallClock, now: d
         after = state.copy()
         step = Step(state, after)
         if not state.completed:
-            after.completed, after.completed_at, after.updated_at = True, now, now
+            after.completed, after.completed_at = True, state.changed_at(now)
+            after.updated_at = after.completed_at
             if state.repeat:
                 following, due = repeating.next_date(state, clock)
                 if due is not None and following.day is not None:
@@ -40,7 +41,7 @@ def delete(user_id: str, states: Sequence[TaskState], now: datetime) -> list[Ste
     steps = []
     for state in states:
         after = state.copy()
-        after.deleted_at = after.updated_at = now
+        after.deleted_at = after.updated_at = state.changed_at(now)
         steps.append(Step(state, after))
     save_steps(user_id, steps)
     return steps
