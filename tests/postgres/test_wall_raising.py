@@ -71,6 +71,19 @@ def test_a_role_that_an_earlier_owner_left_needs_a_superuser_too(owner: str) -> 
     assert wall.MISSING not in output_of("migrate", url=owner)
 
 
+def test_a_role_that_may_do_too_much_is_no_wall(owner: str) -> None:
+    login = name_in(owner)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER ROLE {login} CREATEROLE")
+        assert wall.MISSING not in output_of("migrate", url=owner)
+        cursor.execute(f"ALTER ROLE calls_of_{login} LOGIN")
+        said = output_of("check", url=owner)
+        assert wall.MISSING in said
+        [sql] = re.findall(r"As a superuser, run (ALTER ROLE .*?)\.", said.replace("\\", ""))
+        cursor.execute(sql)
+    assert wall.MISSING not in output_of("check", url=owner)
+
+
 def test_with_the_setting_off_a_migration_removes_the_policies(owner: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER ROLE {name_in(owner)} CREATEROLE")

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -23,6 +23,7 @@ from todo_mcp.auth.models import RateCount
 from todo_mcp.auth.rate_limit import MINUTE, CallCounts, ToldCalls, calls
 from todo_mcp.core.errors import Busy
 from todo_mcp.postgres.gate import DatabaseGate
+from todo_mcp.postgres.health.diagnosis import diagnose
 from todo_mcp.postgres.upkeep.purging import Purge
 from todo_mcp.telemetry.logs import describe_error
 
@@ -79,7 +80,9 @@ class Exchange:
             with connection.cursor() as cursor:
                 cursor.execute(_EXCHANGE, values)
                 rows = cursor.fetchall()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, (DatabaseError, InterfaceError)):
+                diagnose(error)
             self._failing_since = self._failing_since or started
             if started - self._failing_since < MINUTE:  # older calls count no more
                 self._counts.put_back(own)
@@ -109,7 +112,7 @@ async def _regularly(gate: DatabaseGate, exchange: Exchange, called: asyncio.Eve
         try:
             await gate.in_thread(exchange.run)
         except Exception as error:
-            if not isinstance(error, (Busy, DatabaseError)):
+            if not isinstance(error, (Busy, DatabaseError, InterfaceError)):
                 logger.error("defect", extra=describe_error(error))
             elif not is_alone:
                 logger.warning(

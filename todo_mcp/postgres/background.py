@@ -5,12 +5,16 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
 
 from django.db import DatabaseError, InterfaceError
 
 from todo_mcp.core.errors import Busy
+from todo_mcp.postgres.gate import HANG_UP_AFTER, DatabaseGate
 from todo_mcp.postgres.health.diagnosis import LINE_EVERY, diagnose
 from todo_mcp.telemetry.logs import describe_error
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 _logged_at: dict[str, float] = {}  # by work: the time of its last warning
@@ -49,13 +53,30 @@ async def _repeat(work: Callable[[], Awaitable[None]], pause: Callable[[], float
         await work()
 
 
+async def attempt(
+    gate: DatabaseGate, work: str, function: Callable[[], T], *, patience: float = HANG_UP_AFTER
+) -> T | None:
+    """Call the function through the gate. None if the gate or the database does not allow it: the caller repeats it.
+
+    Args:
+        work: the plural noun that the log uses.
+    """
+
+    def run() -> T | None:
+        with _log_errors(work):  # in the thread, because the search for the cause may ask the database
+            return function()
+        return None
+
+    with _log_errors(work):
+        return await gate.in_thread(run, patience=patience)
+    return None
+
+
 @contextmanager
-def log_errors(work: str) -> Iterator[None]:
-    """Log an error that this context raises, and suppress it: the caller repeats the work later.
+def _log_errors(work: str) -> Iterator[None]:
+    """Log an error that this context raises, and suppress it.
 
     While the database cannot be used, each kind of work logs that once a minute.
-
-    ``work`` is the plural noun that the log uses.
     """
     try:
         yield

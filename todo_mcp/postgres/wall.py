@@ -81,7 +81,8 @@ def problem() -> str:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT {_ROLE}::text, role.oid IS NOT NULL, login.rolname::text, login.rolsuper OR CASE
+            SELECT {_ROLE}::text, role.oid IS NOT NULL, role.rolcanlogin OR role.rolsuper OR role.rolbypassrls,
+                login.rolname::text, login.rolsuper OR CASE
                 WHEN role.oid IS NULL THEN login.rolcreaterole
                 ELSE pg_has_role(role.oid, %s) OR pg_has_role(role.oid, 'MEMBER WITH ADMIN OPTION')
                     OR (login.rolcreaterole AND %s) END
@@ -89,7 +90,10 @@ def problem() -> str:
             """,  # noqa: S608 (a constant)
             [privilege, privilege == "MEMBER"],  # before PostgreSQL 16, who may create roles may grant any
         )
-        role, exists, login, can_migrate = cursor.fetchone()
+        role, exists, is_strong, login, can_migrate = cursor.fetchone()
+    if is_strong:
+        alter = f'ALTER ROLE "{role}" NOLOGIN NOSUPERUSER NOBYPASSRLS'
+        return f"The role of calls may do more than calls. As a superuser, run {alter}."
     if can_migrate:
         return "Run `manage.py migrate`."
     create = "" if exists else f'CREATE ROLE "{role}"; '

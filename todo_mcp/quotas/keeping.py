@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from todo_mcp.postgres.background import log_errors, repeated
+from todo_mcp.postgres.background import attempt, repeated
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.quotas.services import exchange
 from todo_mcp.quotas.usage import usages
@@ -23,5 +23,4 @@ async def keeping_usage(gate: DatabaseGate) -> AsyncIterator[None]:
 
 async def _try(gate: DatabaseGate) -> None:
     """Exchange; if the gate or the database does not allow it, the counts wait."""
-    with log_errors("counts of usage"):
-        await gate.in_thread(lambda: exchange(usages), patience=PATIENCE)
+    await attempt(gate, "counts of usage", lambda: exchange(usages), patience=PATIENCE)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from django.db import transaction
 
-from todo_mcp.postgres.background import log_errors, repeated
+from todo_mcp.postgres.background import attempt, repeated
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.statistics.recorder import Recorder, recorder
 from todo_mcp.statistics.services import add_counts
@@ -49,5 +49,4 @@ def _report_loss() -> None:
 
 async def _try(gate: DatabaseGate) -> None:
     """Flush; if the gate or the database does not allow it, the counts wait."""
-    with log_errors("statistics"):
-        await gate.in_thread(flush)
+    await attempt(gate, "statistics", flush)

@@ -20,7 +20,7 @@ from todo_mcp.auth.account.reset_mail import (
     send,
     warn_given_up,
 )
-from todo_mcp.postgres.background import log_errors
+from todo_mcp.postgres.background import attempt
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry.logs import describe_error
 
@@ -59,29 +59,24 @@ class _Mailer:
     async def run(self) -> None:
         while not self.ending:
             self.wake.clear()
-            await self._try()
+            await self._send_due()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
                     await self.wake.wait()
 
-    async def _try(self) -> None:
-        """Send due mails if the gate has a free place; otherwise they wait for the next round."""
-        with log_errors("mails"):
-            await self._send_due()
-
     async def _send_due(self) -> None:
-        result = ClaimResult(has_more=True)
-        while result.has_more:
-            result = await self._gate.in_thread(self._next)  # one step each time, so that calls get the place between
+        """Send due mails if the gate has a free place; otherwise they wait for the next round."""
+        # One step each time, so that calls get the place between.
+        while (result := await attempt(self._gate, "mails", self._next)) is not None:
             self._finished.clear()
             request = result.request
-            if request is None:
-                continue
-            if await _is_sent(request):
+            if request is not None and await _is_sent(request):
                 self._finished.append(request.pk)
-            elif request.is_last_attempt:
+            elif request is not None and request.is_last_attempt:
                 warn_given_up(request.attempt)
                 self._finished.append(request.pk)
+            if not result.has_more:
+                return
 
     def _next(self) -> ClaimResult:
         return claim_next_request(self._finished, claim=not self.ending)

@@ -60,10 +60,14 @@ class Readiness:
             return "the database does not answer"
         except Busy:
             return "busy"
+
+    def _look(self) -> str:
+        try:
+            return self._seen()
         except (DatabaseError, InterfaceError) as error:
             return _said(diagnose(error) or DatabaseCause.OTHER)
 
-    def _look(self) -> str:
+    def _seen(self) -> str:
         if self._is_read_only():
             connection.close()  # the address may lead to another server by now
             if self._is_read_only():
