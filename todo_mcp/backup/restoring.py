@@ -34,6 +34,9 @@ _NAME = r'(?:"(?:[^"]|"")*"|\w+)'
 _POLICY_OF_ROLES = re.compile(
     rf"^CREATE POLICY {_NAME} ON {_NAME}\.{_NAME}(?: AS \w+)?(?: FOR \w+)? TO .*?(?=^--$|\Z)", re.MULTILINE | re.DOTALL
 )
+# PostgreSQL 15.20 keeps a number of its own in each column's options. An older pg_dump takes it for an option of ours,
+# which other servers refuse.
+_OWN_NUMBER = re.compile(r"ALTER TABLE ONLY .* SET \(pg_attver=\d+\);")
 # A newer pg_restore writes this for servers that do not know it.
 _SINCE_17 = "SET transaction_timeout = 0;"
 
@@ -104,7 +107,7 @@ def _adapted(script: str, target: "psycopg.Connection[Any]") -> str:
     def is_wanted(line: str) -> bool:
         if line == _SINCE_17:
             return target.info.server_version >= 170000
-        return not line.startswith(("\\", "CREATE SCHEMA "))
+        return not line.startswith(("\\", "CREATE SCHEMA ")) and not _OWN_NUMBER.fullmatch(line)
 
     return "\n".join(filter(is_wanted, _POLICY_OF_ROLES.sub("", script).splitlines()))
 
