@@ -73,6 +73,19 @@ async def test_a_fault_loses_and_doubles_nothing_and_names_itself(world: World, 
     assert not [line for line in lines if line["message"] == "defect"]
 
 
+@pytest.mark.skipif("the disk is full" in NEEDS_ROOT, reason="only root can mount a small disk")
+async def test_while_the_disk_is_full_the_server_is_not_ready_even_if_nobody_writes(world: World) -> None:
+    _, token = world.database.new_user()
+    async with world.server.client() as client:
+        with FAULTS["the disk is full"].begin(world):
+            async with writing(client, token) as writers:
+                await writers.more_refusals()
+            for _ in range(7):
+                assert world.server.probe("/readyz") == 503
+                await asyncio.sleep(1)
+        await asyncio.to_thread(_becomes, world, 200)
+
+
 async def _other_answers(client: httpx2.AsyncClient, token: str) -> list[tuple[str, int]]:
     """Pages, OAuth, REST and MCP messages that are no calls: those that answer with an error other than 503."""
     headers = {"Authorization": f"Bearer {token}"}

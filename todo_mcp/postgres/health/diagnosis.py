@@ -8,7 +8,7 @@ import psycopg
 from django.db import DatabaseError, InterfaceError
 
 from todo_mcp.core.database_causes import DatabaseCause
-from todo_mcp.postgres.health.causes import cause_of, cause_of_text, sqlstate_of
+from todo_mcp.postgres.health.causes import CannotConnect, cause_of, cause_of_text, sqlstate_of
 from todo_mcp.postgres.health.tables import tables
 from todo_mcp.telemetry.metrics import DATABASE_FAULTS
 
@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 LINE_EVERY = 60.0  # seconds, for each cause
 REASON_MAX = 500  # characters
 UNREADY_SECONDS = 3.0
-# A statement that only reads does not meet these faults. So for some seconds /readyz believes the calls that met them.
+# A statement that only reads does not meet these faults. So for some seconds /readyz believes the calls that met them;
+# after that it tries to write.
 _OF_WRITES = (DatabaseCause.READ_ONLY, DatabaseCause.DISK_FULL, DatabaseCause.ACCESS)
 # These are errors of one call, not of the database.
 _OF_CALLS = (DatabaseCause.TIMEOUT, DatabaseCause.CONFLICT)
@@ -31,6 +32,7 @@ class Faults:
         self._lock = threading.Lock()
         self._written: dict[tuple[DatabaseCause, bool], float] = {}  # the time of the last line
         self._met: dict[DatabaseCause, float] = {}
+        self.may_last = False  # a fault of writing was met, and no write was tried since
 
     def note(self, cause: DatabaseCause, reason: str = "", sqlstate: str = "") -> None:
         """Count a fault, and log it if its last line is a minute old.
@@ -42,6 +44,7 @@ class Faults:
         now, key = time.monotonic(), (cause, bool(reason))
         with self._lock:
             self._met[cause] = now
+            self.may_last |= cause in _OF_WRITES
             if cause in _OF_CALLS or now - self._written.get(key, -LINE_EVERY) < LINE_EVERY:
                 return
             self._written[key] = now
@@ -71,6 +74,6 @@ def diagnose(error: DatabaseError | InterfaceError) -> DatabaseCause | None:
     cause = cause_of(error)
     if cause is DatabaseCause.WRONG_TABLES and not tables.are_wrong():
         return None
-    if cause:
+    if cause and not isinstance(error.__cause__, CannotConnect):  # noted by ``note_no_connection``
         faults.note(cause, sqlstate=sqlstate_of(error))
     return cause

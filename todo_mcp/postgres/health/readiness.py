@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from todo_mcp.core.database_causes import DatabaseCause
@@ -16,6 +16,7 @@ from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.postgres.health.clocks import clocks
 from todo_mcp.postgres.health.diagnosis import diagnose, faults
 from todo_mcp.postgres.health.tables import tables
+from todo_mcp.telemetry.logs import describe_error
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,11 @@ PATIENCE = 2.0  # seconds until a database that does not answer is given up
 KEEP = 0.5  # seconds for which "ready" is not asked again
 _PROBE = ("probe",)  # strangers may ask too, so probes together have one share of the places
 EVERY = 5.0  # seconds between two looks of a worker
+# More than a page of PostgreSQL holds, so the table grows unless it has free pages.
+_TRY_TO_WRITE = """
+INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at)
+SELECT id, 'x', repeat('x', 900), false, now(), now() FROM (SELECT id FROM users LIMIT 1) u, generate_series(1, 9)
+"""
 
 
 class Readiness:
@@ -32,6 +38,7 @@ class Readiness:
         self._gate = gate
         self._asking: asyncio.Task[str] | None = None
         self._ready_at = -KEEP
+        self._has_wall = False
         self.remark = ""  # for the operator, beside "ready"
 
     async def problem(self) -> str:
@@ -65,7 +72,9 @@ class Readiness:
         try:
             return self._seen()
         except (DatabaseError, InterfaceError) as error:
-            return _said(diagnose(error) or DatabaseCause.OTHER)
+            if (cause := diagnose(error)) is None:
+                logger.error("defect", extra=describe_error(error))
+            return _said(cause or DatabaseCause.OTHER)
 
     def _seen(self) -> str:
         if self._is_read_only():
@@ -76,8 +85,24 @@ class Readiness:
         if lacks := tables.problem():
             faults.note(DatabaseCause.WRONG_TABLES, f"it lacks {lacks}")
             return f"migrations are not applied, or tables are missing: the database lacks {lacks}"
-        self.remark = wall.MISSING if wall.problem() else ""
+        if faults.may_last:
+            self._try_to_write()
+            faults.may_last = False
+        self._look_at_wall()
         return ""
+
+    def _try_to_write(self) -> None:
+        """Add tasks in a transaction that is rolled back."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_TRY_TO_WRITE)
+            transaction.set_rollback(True)
+
+    def _look_at_wall(self) -> None:
+        problem = wall.problem()
+        if problem and self._has_wall:  # a server that starts without it has said so
+            logger.warning("%s %s", wall.MISSING, problem)
+        self._has_wall = not problem
+        self.remark = wall.MISSING if problem else ""
 
     def _is_read_only(self) -> bool:
         with connection.cursor() as cursor:
