@@ -272,6 +272,8 @@ def test_another_login_cannot_search(bobs: Bobs) -> None:
         "SELECT token FROM oauth2_provider_accesstoken",
         "SELECT * FROM django_session",
         "UPDATE users SET is_active = false",
+        "UPDATE task_events SET title = 'Forged'",
+        "DELETE FROM task_events",
         "TRUNCATE tasks",
         "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY",
     ],

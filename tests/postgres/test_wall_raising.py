@@ -84,6 +84,33 @@ def test_a_role_that_may_do_too_much_is_no_wall(owner: str) -> None:
     assert wall.MISSING not in output_of("check", url=owner)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE POLICY reports ON tasks USING (true)",
+        "CREATE POLICY reports ON task_events FOR SELECT TO calls_of_{login} USING (true)",
+        "ALTER POLICY own_rows ON messages USING (true)",
+    ],
+)
+def test_a_policy_that_opens_a_table_to_the_role_is_reported(owner: str, change: str) -> None:
+    login = name_in(owner)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER ROLE {login} CREATEROLE; CREATE ROLE {login}_reports")
+    with psycopg.connect(owner, autocommit=True) as own:
+        output_of("migrate", url=owner)
+        own.execute(f"CREATE POLICY harmless ON tasks FOR SELECT TO {login}_reports USING (true)".encode())
+        assert wall.MISSING not in output_of("check", url=owner)
+        own.execute(change.format(login=login).encode())
+        said = output_of("check", url=owner)
+        assert wall.MISSING in said
+        [sql] = re.findall(r"Run (DROP POLICY .*?), then `manage.py migrate`", said)
+        own.execute(sql.encode())
+        own.execute(b"DROP POLICY harmless ON tasks")
+    assert wall.MISSING not in output_of("migrate", url=owner) + output_of("check", url=owner)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP ROLE {login}_reports")
+
+
 def test_with_the_setting_off_a_migration_removes_the_policies(owner: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER ROLE {name_in(owner)} CREATEROLE")

@@ -25,12 +25,14 @@ from psycopg.pq.abc import PGresult
 
 from todo_mcp.postgres.upkeep.migrating import execute_when_free
 
-_DATA = ("tasks", "task_events", "task_tags", "conversations", "messages", "idempotency_keys")
+_CHANGED = ("tasks", "task_tags", "conversations", "messages", "idempotency_keys")
+_DATA = (*_CHANGED, "task_events")
 OWNERS = {**dict.fromkeys(_DATA, "user_id"), "users": "id"}  # tables, and the column that says whose a row is
 _USER = "current_setting('app.user_id', true)"
 _TOKENS = "oauth2_provider_accesstoken"  # it has no policy: a service token has no user
 _GRANTS = (
-    f"SELECT, INSERT, UPDATE, DELETE ON {', '.join(_DATA)}",
+    f"SELECT, INSERT, UPDATE, DELETE ON {', '.join(_CHANGED)}",
+    "SELECT, INSERT ON task_events",
     # What a statement reads to check the token and the user. A call may also set the user's time zone.
     "SELECT (id, is_active, time_zone), UPDATE (time_zone) ON users",
     f"SELECT (id, token_checksum, expires, scope, resource, user_id) ON {_TOKENS}",
@@ -59,7 +61,7 @@ def role_of(connection: "psycopg.Connection[Any]") -> str | None:
             AND pg_has_role(r.oid, %s)
             AND (SELECT count(*) FROM pg_policy p JOIN pg_class t ON t.oid = p.polrelid
                 WHERE t.oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) name) AND t.relrowsecurity
-                    AND p.polname = 'own_rows' AND has_any_column_privilege(r.oid, t.oid, 'UPDATE')) = %s)
+                    AND p.polname = 'own_rows' AND has_any_column_privilege(r.oid, t.oid, 'SELECT')) = %s)
         """,  # noqa: S608 (a constant)
         [_privilege_to_set(connection), list(OWNERS), len(OWNERS)],
     ).fetchall()
@@ -76,7 +78,7 @@ def problem() -> str:
     with connection.wrap_database_errors:
         role = role_of(connection.connection)
     if role:
-        return ""
+        return _hole(role)
     privilege = _privilege_to_set(connection.connection)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -101,6 +103,24 @@ def problem() -> str:
         f'The login "{login}" may not take the role of calls. As a superuser, run {create}GRANT "{role}" TO "{login}". '
         "Then run `manage.py migrate`."
     )
+
+
+def _hole(role: str) -> str:
+    """What to do about a policy that shows rows of other users to the role. Empty if there is none."""
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT format('DROP POLICY %%I ON %%s', polname, polrelid::regclass)
+            FROM pg_policy p JOIN pg_roles r ON r.rolname = %s
+            WHERE polrelid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) name) AND polpermissive
+                AND polroles && ARRAY[0, r.oid]
+                AND (polname <> 'own_rows' OR pg_get_expr(polqual, polrelid) NOT LIKE '%%app.user_id%%')
+            LIMIT 1
+            """,
+            [role, list(OWNERS)],
+        )
+        found = cursor.fetchone()
+    return f"A policy shows rows of other users. Run {found[0]}, then `manage.py migrate`." if found else ""
 
 
 def binds_login() -> bool:
