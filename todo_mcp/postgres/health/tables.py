@@ -7,10 +7,11 @@ from django.apps import apps
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-ASK_EVERY = 1.0  # seconds; each call that fails for a table asks
+WRONG_FOR = 5.0  # seconds for which tables that were missing count as missing: calls that failed then may ask later
 # Only the catalogs are read. A table without the permission to read it counts as missing.
 _MISSING = """
-SELECT name, column_name, found IS NULL
+SELECT found IS NULL,
+    CASE WHEN found IS NULL THEN 'the table ' || name ELSE 'the column ' || name || '.' || column_name END
 FROM unnest(%s::text[], %s::text[]) AS expected(name, column_name), to_regclass(quote_ident(name)) AS found
 WHERE found IS NULL OR NOT has_table_privilege(found, 'SELECT') OR NOT EXISTS (
     SELECT FROM pg_attribute WHERE attrelid = found AND attname = column_name AND NOT attisdropped
@@ -38,8 +39,7 @@ class Tables:
 
     def __init__(self) -> None:
         self._applied: Migrations = frozenset()  # once all are applied
-        self._asked_at = -ASK_EVERY
-        self._are_wrong = False
+        self._wrong_at = -WRONG_FOR
 
     def problem(self) -> str:
         """What the database lacks of this version, as a noun; empty if it lacks nothing."""
@@ -48,22 +48,24 @@ class Tables:
             if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
                 return _named((plan[0][0].app_label, plan[0][0].name))
             self._applied = _applied()
-        lacks, column, _ = _missing() or ("", "", False)
-        return f"the column {lacks}.{column}" if lacks else self._reverted()
+        _, lacks = _missing()
+        return lacks or self._reverted()
 
     def are_wrong(self) -> bool:
         """Whether this is another database, or its tables are gone: then an error about a table is no defect.
 
-        A single column that is missing is one. This asks the database at most once a second.
+        A single column that is missing is one.
         """
-        if time.monotonic() - self._asked_at >= ASK_EVERY:
-            try:
-                _, _, is_table = _missing() or ("", "", False)
-                self._are_wrong = is_table or bool(self._reverted())
-            except DatabaseError:
-                self._are_wrong = True
-            self._asked_at = time.monotonic()
-        return self._are_wrong
+        if time.monotonic() - self._wrong_at < WRONG_FOR:
+            return True
+        try:
+            is_table, _ = _missing()
+            are_wrong = is_table or bool(self._reverted())
+        except DatabaseError:
+            are_wrong = True
+        if are_wrong:
+            self._wrong_at = time.monotonic()
+        return are_wrong
 
     def _reverted(self) -> str:
         """A migration that was applied and is not any more; empty if there is none."""
@@ -74,11 +76,11 @@ class Tables:
 tables = Tables()  # of this worker
 
 
-def _missing() -> tuple[str, str, bool] | None:
-    """A table and a column that the database lacks, and whether the whole table is missing."""
+def _missing() -> tuple[bool, str]:
+    """Whether the database lacks a table, and the name of that or of a column that it lacks; empty if it lacks none."""
     with connection.cursor() as cursor:
         cursor.execute(_MISSING, _expected())
-        row: tuple[str, str, bool] | None = cursor.fetchone()
+        row: tuple[bool, str] = cursor.fetchone() or (False, "")
         return row
 
 
