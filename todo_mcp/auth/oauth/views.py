@@ -204,6 +204,8 @@ class RegistrationView(DynamicClientRegistrationView):  # type: ignore[misc]
             del registration[name]
         if "client_secret" in registration:
             registration["client_secret_expires_at"] = 0
+            method = client.get("token_endpoint_auth_method", registration["token_endpoint_auth_method"])
+            registration["token_endpoint_auth_method"] = method
         if client.get("grant_types") == [JWT_BEARER]:
             registration |= {"grant_types": [JWT_BEARER], "response_types": []}
         else:
