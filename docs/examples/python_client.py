@@ -8,9 +8,10 @@ from mcp.client.streamable_http import streamable_http_client
 
 async def main() -> None:
     headers = {"Authorization": f"Bearer {os.environ['TODO_TOKEN']}"}
+    address = os.environ.get("TODO_URL", "http://localhost:5000")
     async with (
         httpx2.AsyncClient(headers=headers) as http,
-        Client(streamable_http_client("http://localhost:5000/mcp", http_client=http)) as client,
+        Client(streamable_http_client(f"{address}/mcp", http_client=http)) as client,
     ):
         await client.call_tool("add_task", {"title": "Call the bank", "description": "On Friday"})
         result = await client.call_tool("list_tasks", {"status": "pending"})

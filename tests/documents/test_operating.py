@@ -164,6 +164,7 @@ def test_every_line_of_the_page_does_what_it_says(machine: Path) -> None:
         "/var/tmp/": f"{machine}/tmp/",
         "/moment": f"{machine}/moment",
         "localhost:5000": f"localhost:{port}",
+        "127.0.0.1:5000": f"127.0.0.1:{port}",
         "https://git.example.com/todo-mcp.git": str(machine / "origin"),
     }
     text = script()

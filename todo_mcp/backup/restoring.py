@@ -134,7 +134,8 @@ def _require_no_server() -> None:
     is_used = "EMBEDDED_DATA_DIR" in database and not embedded_server(database["EMBEDDED_DATA_DIR"]).is_only_user()
     if is_used or connection.connection.execute(_SESSIONS).fetchall()[0][0]:
         raise CommandError(
-            "A server or another command of todo-mcp uses this database. Stop it, then restore again. "
+            "A server or another command of todo-mcp uses this database. Stop it, then restore again. After a command "
+            "was killed, PostgreSQL may need some seconds to end its work. "
             "Nothing was changed."
         )
 

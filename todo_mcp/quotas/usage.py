@@ -159,7 +159,7 @@ def _refusal(usage: Usage, writes: int, size: int, tasks: int, day: int) -> Quot
         return QuotaExceeded("tasks", limit, reason, advice, used=count)
     if (limit := settings.QUOTA_BYTES) and usage.bytes + size > limit:
         count = max(0, usage.bytes)
-        reason = f"the quota is {_of(limit, 'stored byte')}, and {count:,} are used"
+        reason = f"the quota is {_of(limit, 'stored byte')}, {count:,} are used, and this call needs about {size:,}"
         advice = (
             "Delete conversations, which frees their bytes within seconds, or tasks, which free theirs when they leave "
             "the trash after 30 days, and call again."

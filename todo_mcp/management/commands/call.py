@@ -21,8 +21,8 @@ from todo_mcp.users.models import User
 
 class Command(BaseCommand):
     help = (
-        "Run a tool for a user, with the same checks as a call over the network, and print the envelope. "
-        "The exit status is 1 if the envelope is an error."
+        "Run a tool for a user, with the same checks as a call over the network but without quotas, and print the "
+        "envelope. The exit status is 1 if the envelope is an error."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
