@@ -1,5 +1,6 @@
 """How migrations raise the wall, as owners with and without CREATEROLE, and take it down."""
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -15,19 +16,32 @@ from todo_mcp.postgres import wall
 from todo_mcp.postgres.wall import OWNERS
 
 
-@pytest.fixture
-def owner(committed: None) -> Iterator[str]:
-    """A fresh database without tables; its owner of the same name may not create roles. Yields the owner's address."""
+@pytest.fixture(scope="module")
+def template(django_db_setup: None) -> Iterator[str]:
+    """The address of a migrated database without a wall. The name of its owner is the database's, without the end."""
     admin = connection.settings_dict
     name = f"{admin['NAME']}_owned"
+    url = f"postgresql://{name}@/{name}_template?host={admin['HOST']}&port={admin['PORT']}"
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
+        other.execute(f"CREATE ROLE {name} LOGIN".encode())
+        other.execute(f"CREATE DATABASE {name}_template OWNER {name}".encode())
+        output_of("migrate", url=url)
+        yield url
+        other.execute(f"DROP DATABASE {name}_template".encode())
+        other.execute(f"DROP ROLE {name}".encode())
+
+
+@pytest.fixture
+def owner(committed: None, template: str) -> Iterator[str]:
+    """A migrated database without a wall; its owner of the same name may not create roles. Yields its address."""
+    name = name_in(template)
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE ROLE {name} LOGIN")
-        cursor.execute(f"CREATE DATABASE {name} OWNER {name}")
-    yield f"postgresql://{name}@/{name}?host={admin['HOST']}&port={admin['PORT']}"
+        cursor.execute(f"CREATE DATABASE {name} OWNER {name} TEMPLATE {name}_template")
+    yield template.replace("_template", "")
     with connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE {name}")
         cursor.execute(f"DROP ROLE IF EXISTS calls_of_{name}")
-        cursor.execute(f"DROP ROLE {name}")
+        cursor.execute(f"ALTER ROLE {name} NOCREATEROLE")
 
 
 def name_in(address: str) -> str:
