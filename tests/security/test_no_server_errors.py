@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 from oauth2_provider.models import AccessToken
@@ -317,7 +318,18 @@ def by_token(anonymous: Sender) -> Sender:
 
 
 @pytest.fixture
-def by_operator(anonymous: Sender, operator: User) -> Sender:
+def kept_groups(committed: None) -> Iterator[None]:
+    """A test may edit the groups of operators, which no fixture empties. They are as before at its end."""
+    permissions = Group.permissions.through.objects
+    groups, granted = list(Group.objects.all()), list(permissions.all())
+    yield
+    Group.objects.all().delete()
+    Group.objects.bulk_create(groups)
+    permissions.bulk_create(granted)
+
+
+@pytest.fixture
+def by_operator(kept_groups: None, anonymous: Sender, operator: User) -> Sender:
     issue_token(user_id="alice")
     sign_in(anonymous, operator)
     return anonymous
