@@ -31,7 +31,7 @@ run: ## Start the server on port 5000, with a database, a first user and a token
 	@$(VENV_PYTHON) manage.py run_local $(ARGS)
 
 test: install ## Run every test against a real PostgreSQL, which the tests start
-	@$(VENV_PYTHON) -m pytest -n auto --dist loadfile $(ARGS)
+	@$(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 attack: install ## Run longer security tests: 50,000 HTTP streams compared with h11, and all fuzz tests
 	@TODO_TEST_FRAMING_ROUNDS=1000 HYPOTHESIS_PROFILE=nightly $(VENV_PYTHON) -m pytest tests/security $(ARGS)
