@@ -3,20 +3,21 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from django.db import connection
 
-from tests.postgres.test_compiled import ask
 from tests.postgres.test_migrations import server
 from tests.support.processes import PATIENCE, eventually
 from tests.support.server_process import ROOT, environment_with, manage_command
 from todo_mcp.postgres.upkeep.turns import MIGRATIONS, turn
 
-WAITS = """
-    SELECT count(*) > 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_try_advisory_xact_lock%'
-        AND datname = current_database()
+# The process that waits has two sessions: one for its work, and one that asks for its turn again and again.
+ASKS = """
+    SELECT state = 'idle', xact_start FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_start > %s AND query = 'ROLLBACK'
 """
 
 
@@ -31,6 +32,12 @@ def begin(url: str, *arguments: str) -> "subprocess.Popen[str]":
         manage_command("migrate", "-v1", *arguments), cwd=ROOT, env=environment_with({"DATABASE_URL": url}),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
+
+
+def execute(cursor: Any, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    cursor.execute(sql, values)
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def finished(process: "subprocess.Popen[str]") -> int:
@@ -60,13 +67,14 @@ def test_both_exit_with_0_and_each_migration_is_applied_once(url: str, before: s
         assert invalid.fetchall() == []
 
 
-def test_a_process_that_waits_holds_no_snapshot(committed: None) -> None:
-    """CREATE INDEX CONCURRENTLY waits for snapshots: a process that waits with one would block it, and both forever."""
+def test_a_process_that_waits_has_no_transaction(committed: None) -> None:
+    """CREATE INDEX CONCURRENTLY waits for the end of transactions that had a snapshot: both would wait forever."""
     with turn(MIGRATIONS), connection.cursor() as cursor:
         name = cursor.connection.info.dbname
+        [(before,)] = execute(cursor, "SELECT clock_timestamp()")
         waiting = begin(os.environ["DATABASE_URL"].replace("/postgres?", f"/{name}?"))
         try:
-            eventually(lambda: ask(WAITS), "the other process to wait")
+            eventually(lambda: execute(cursor, ASKS, before) == [(True, None)], "the other process to wait")
             cursor.execute("SET statement_timeout = '20s'")
             cursor.execute("CREATE INDEX CONCURRENTLY not_blocked ON tasks (title)")
             cursor.execute("DROP INDEX not_blocked")

@@ -20,17 +20,18 @@ _NO_LIMITS = """
 def turn(key: int) -> Iterator[None]:
     """Wait for this process's turn. It ends with this context, or with the process.
 
-    A connection of its own holds the lock, in a transaction, so it works behind a pooler too. It asks again and again:
-    a statement that waits inside PostgreSQL would hold a snapshot. CREATE INDEX CONCURRENTLY of the other process
-    would wait for that snapshot, and both would wait forever.
+    A connection of its own holds the lock, in a transaction, so it works behind a pooler too. It asks again and again,
+    each time in a new transaction. A transaction that waits for its turn could have had a snapshot when the other
+    process began CREATE INDEX CONCURRENTLY. That statement would wait for its end, and both would wait forever.
     """
     with closing(connection.copy()) as other:
         other.set_autocommit(False)
         with other.cursor() as cursor:
-            cursor.execute(_NO_LIMITS)
             while True:
                 cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [key])
                 if cursor.fetchone()[0]:
                     break
+                other.rollback()
                 time.sleep(PAUSE)
+            cursor.execute(_NO_LIMITS)
         yield
