@@ -59,7 +59,7 @@ def test_a_backup_of_the_release_before_is_migrated(fresh: Machine, migrated: Ma
 
 @pytest.mark.django_db
 def test_numbers_that_postgresql_keeps_in_the_options_of_columns_are_left_out() -> None:
-    """PostgreSQL 15.20 keeps them; a pg_dump of 18.4 writes them into the dump, and 16.14 refuses them."""
+    """PostgreSQL 15.20 keeps them; a pg_dump of 18.4 writes them into the dump, and a server of 18.4 refuses them."""
     options = [f"ALTER TABLE ONLY public.tasks ALTER COLUMN id SET ({name}=5);" for name in ("pg_attver", "n_distinct")]
     connection.ensure_connection()
     assert restoring._adapted("\n".join(options), connection.connection) == options[1]
