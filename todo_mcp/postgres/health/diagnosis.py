@@ -32,7 +32,6 @@ class Faults:
         self._lock = threading.Lock()
         self._written: dict[tuple[DatabaseCause, bool], float] = {}  # the time of the last line
         self._met: dict[DatabaseCause, float] = {}
-        self.may_last = False  # a fault of writing was met, and no write was tried since
 
     def note(self, cause: DatabaseCause, reason: str = "", sqlstate: str = "") -> None:
         """Count a fault, and log it if its last line is a minute old.
@@ -44,7 +43,6 @@ class Faults:
         now, key = time.monotonic(), (cause, bool(reason))
         with self._lock:
             self._met[cause] = now
-            self.may_last |= cause in _OF_WRITES
             if cause in _OF_CALLS or now - self._written.get(key, -LINE_EVERY) < LINE_EVERY:
                 return
             self._written[key] = now
@@ -55,7 +53,10 @@ class Faults:
 
     def recent(self) -> DatabaseCause | None:
         """A fault of writing that this worker has just met."""
-        since = time.monotonic() - UNREADY_SECONDS
+        return self.of_writes_since(time.monotonic() - UNREADY_SECONDS)
+
+    def of_writes_since(self, since: float) -> DatabaseCause | None:
+        """A fault of writing that this worker has met since this monotonic time."""
         return next((cause for cause in _OF_WRITES if self._met.get(cause, since) > since), None)
 
 

@@ -38,6 +38,7 @@ class Readiness:
         self._gate = gate
         self._asking: asyncio.Task[str] | None = None
         self._ready_at = -KEEP
+        self._wrote_at = time.monotonic()  # the last write that succeeded began then
         self._has_wall = False
         self.remark = ""  # for the operator, beside "ready"
 
@@ -85,17 +86,18 @@ class Readiness:
         if lacks := tables.problem():
             faults.note(DatabaseCause.WRONG_TABLES, f"it lacks {lacks}")
             return f"migrations are not applied, or tables are missing: the database lacks {lacks}"
-        if faults.may_last:
+        if faults.of_writes_since(self._wrote_at):
             self._try_to_write()
-            faults.may_last = False
         self._look_at_wall()
         return ""
 
     def _try_to_write(self) -> None:
         """Add tasks in a transaction that is rolled back."""
+        began_at = time.monotonic()
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_TRY_TO_WRITE)
             transaction.set_rollback(True)
+        self._wrote_at = began_at
 
     def _look_at_wall(self) -> None:
         problem = wall.problem()
