@@ -34,8 +34,8 @@ _NAME = r'(?:"(?:[^"]|"")*"|\w+)'
 _POLICY_OF_ROLES = re.compile(
     rf"^CREATE POLICY {_NAME} ON {_NAME}\.{_NAME}(?: AS \w+)?(?: FOR \w+)? TO .*?(?=^--$|\Z)", re.MULTILINE | re.DOTALL
 )
-# PostgreSQL 15.20 keeps a number of its own in each column's options. An older pg_dump takes it for an option of ours,
-# which other servers refuse.
+# PostgreSQL 15.20 keeps this number among the options of each column. An older pg_dump writes it into the dump. Other
+# servers refuse it.
 _OWN_NUMBER = re.compile(r"ALTER TABLE ONLY .* SET \(pg_attver=\d+\);")
 # A newer pg_restore writes this for servers that do not know it.
 _SINCE_17 = "SET transaction_timeout = 0;"
@@ -135,8 +135,7 @@ def _require_no_server() -> None:
     if is_used or connection.connection.execute(_SESSIONS).fetchall()[0][0]:
         raise CommandError(
             "A server or another command of todo-mcp uses this database. Stop it, then restore again. After a command "
-            "was killed, PostgreSQL may need some seconds to end its work. "
-            "Nothing was changed."
+            "was killed, PostgreSQL may need some seconds to end its work. Nothing was changed."
         )
 
 
