@@ -14,6 +14,7 @@ from tasks.changes import completing, statements
 from tasks.changes.answers import Step
 from tasks.changes.working import save_steps
 from tasks.models import PRIORITIES, SEEN_FIELDS, TaskEvent
+from tasks.operators.authors import author_in_words, tokens_of_services
 from tasks.operators.words import due_in_words, items_in_words, repeat_in_words
 from tasks.state import TaskState
 from todo_mcp.core.errors import TaskNotFound
@@ -44,7 +45,7 @@ def differences(older: dict[str, Any], newer: dict[str, Any], zone: ZoneInfo) ->
     if bool(older["deleted_at"]) != bool(newer["deleted_at"]):
         yield Change("Deleted" if newer["deleted_at"] else "Restored")
     if older["completed"] != newer["completed"]:
-        yield Change("Completed" if newer["completed"] else "Opened again")
+        yield Change("Completed" if newer["completed"] else "Reopened")
     for name, before, after in _texts(older, newer, zone):
         if before != after:
             yield Change(name, before, after)
@@ -66,7 +67,8 @@ def _texts(older: dict[str, Any], newer: dict[str, Any], zone: ZoneInfo) -> Iter
 
 
 def history(*, user_id: str, task_id: int, zone: ZoneInfo) -> tuple[list[dict[str, Any]], bool]:
-    """The latest entries of a task's history, newest first, and whether older ones exist. Two queries.
+    """The latest entries of a task's history, newest first, and whether older ones exist. Two queries,
+    and one more if the latest entries are of a release that did not record services.
 
     An entry is what one call did, also if it changed the task more than once. ``others`` is the number of further tasks
     that the call changed. An entry is ``revertible`` if a revert to it would change the task.
@@ -74,11 +76,13 @@ def history(*, user_id: str, task_id: int, zone: ZoneInfo) -> tuple[list[dict[st
     rows: list[dict[str, Any]] = list(_versions(task_id).order_by("-pgh_id")[: HISTORY_MAX + 1])
     calls = [call for call in _calls(rows) if call[0] is not rows[-1] or len(rows) <= HISTORY_MAX]
     others = _others(user_id, task_id, [newest for newest, *_ in calls])
+    services = tokens_of_services(newest["pgh_context"] for newest, *_ in calls)
     events = [
         {
             "version": newest["pgh_id"],
             "at": newest["pgh_created_at"],
             "by": newest["pgh_context"] or {},
+            "author": author_in_words(newest["pgh_context"], services),
             "changes": list(changes(older, newest, zone)),
             "others": others[_call_of(newest)],
             "revertible": any(

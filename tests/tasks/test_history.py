@@ -42,6 +42,7 @@ async def test_every_change_is_recorded_with_user_token_client_tool_and_request(
         "user": "alice",
         "token": token_id,
         "token_name": "personal",
+        "service": False,
         "client": "pytest 1" if door == MODERN else "curl/8.0",
         "transport": "http" if door == "http" else "mcp",
         "request_id": REQUEST_ID,
@@ -75,7 +76,7 @@ async def test_a_change_by_a_service_is_recorded_with_the_user_and_the_service(
     as_alice: Caller, as_service: Caller, orm: Orm, door: str
 ) -> None:
     context = await context_of(as_service, orm, door, "add_task", title="From the chat", user_id="alice")
-    assert (context["user"], context["token_name"]) == ("alice", "chat")
+    assert (context["user"], context["token_name"], context["service"]) == ("alice", "chat", True)
 
 
 async def test_a_call_that_changes_nothing_is_not_recorded(

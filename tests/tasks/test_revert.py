@@ -50,7 +50,7 @@ def test_revert_is_offered_for_every_version_that_differs_and_never_by_get(clien
 def test_revert_asks_first_and_shows_what_will_change(client: Client, task: Task) -> None:
     first = versions(task)[0]
     page = client.post(url(task), {"version": first["pgh_id"]}).content.decode()
-    assert "Opened again" in page
+    assert "Reopened" in page
     assert "<del><bdi>Oat milk</bdi></del>" in page and "<ins><bdi>Milk</bdi></ins>" in page
     assert len(versions(task)) == 3
 

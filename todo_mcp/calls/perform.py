@@ -190,6 +190,7 @@ class _CallSteps:
             user=user_id,
             token=principal.token_id,
             token_name=principal.token_name,
+            service=principal.user_id is None,
             client=self.call.client,
             tool=self.call.operation.name,
             compiled=condition is not None,

@@ -28,7 +28,8 @@ def history_context(*, user: str | None, tool: str, compiled: bool = False, **me
         compiled: only compiled statements will change tasks, so pghistory need not know.
         user: who acts; for a service token, the user whom it acts for.
         tool: the operation, the admin's action or the command.
-        metadata: ``token`` (its id), ``token_name``, ``client`` (its own name for itself), ``request_id``, where known.
+        metadata: ``token`` (its id), ``token_name``, ``service`` (whether the token is a service's), ``client``
+            (its own name for itself), ``request_id``, where known.
     """
     values = {"user": user, "tool": tool, **metadata}
     outer = _metadata.set(values)
