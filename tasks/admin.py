@@ -1,32 +1,26 @@
 """Tasks in the admin. Operators find, edit, complete, delete and restore tasks, and revert them to older versions."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.db.models import DateTimeField, QuerySet
 from django.db.models.functions import Cast, Coalesce
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
 
 from tasks import services
 from tasks.clock import clock_in, due_in, zone_of
-from tasks.history import HISTORY_MAX, differences, history, revert_task, version
+from tasks.history import HISTORY_MAX, history
 from tasks.models import PRIORITIES, Task
 from tasks.operators.filters import DueFilter, PriorityFilter, TagFilter, narrowed
 from tasks.operators.form import TaskForm
-from tasks.operators.undo import Preview, preview_undo, refusal, undo_event
+from tasks.operators.taking_back import TakingBackAdmin
 from tasks.operators.words import due_in_words, item_in_words
 from todo_mcp.admin_kit.actions import RowAction
-from todo_mcp.admin_kit.base import BaseAdmin, badge_column, isolated, positive, time_column
+from todo_mcp.admin_kit.base import badge_column, isolated, time_column
 from todo_mcp.admin_kit.filters import UserFilter, by_days
-from todo_mcp.core.errors import TaskNotFound, VersionConflict
 from todo_mcp.dates.zones import show
 
 
@@ -53,7 +47,7 @@ def _of(task: Task) -> dict[str, Any]:
 
 
 @admin.register(Task)
-class TaskAdmin(BaseAdmin):
+class TaskAdmin(TakingBackAdmin):
     form = TaskForm
     list_display = ["shown_title", "owner", "status", "due", "shown_priority", "shown_tags", "created", "updated"]
     list_filter = [StatusFilter, DueFilter, PriorityFilter, TagFilter, UserFilter, by_days("created_at")]
@@ -81,6 +75,7 @@ class TaskAdmin(BaseAdmin):
             done="Completed",
             perform=lambda task: services.complete_task(**_of(task)),
             applies=lambda task: not task.completed and not task.deleted_at,
+            unless="deleted or already completed",
         ),
         RowAction(
             name="reopen_task",
@@ -88,6 +83,7 @@ class TaskAdmin(BaseAdmin):
             done="Reopened",
             perform=lambda task: services.update_task(**_of(task), reopen=True),
             applies=lambda task: task.completed and not task.deleted_at,
+            unless="deleted or not completed",
         ),
         RowAction(
             name="restore_task",
@@ -95,6 +91,7 @@ class TaskAdmin(BaseAdmin):
             done="Restored",
             perform=lambda task: services.update_task(**_of(task), restore=True),
             applies=lambda task: bool(task.deleted_at),
+            unless="not deleted",
         ),
         RowAction(
             name="delete_task",
@@ -104,6 +101,7 @@ class TaskAdmin(BaseAdmin):
             confirm="Users no longer see deleted tasks. You can restore a task for 30 days; then it is removed.",
             perform=lambda task: services.delete_task(**_of(task)),
             applies=lambda task: not task.deleted_at,
+            unless="already deleted",
         ),
     ]
 
@@ -140,97 +138,10 @@ class TaskAdmin(BaseAdmin):
             return [Coalesce("due_at", Cast("due_on", DateTimeField())), "-pk"]
         return super().get_ordering(request)
 
-    def get_urls(self) -> list[URLPattern]:
-        views = {"revert": self.revert_view, "undo": self.undo_view}
-        return [
-            *(
-                path(
-                    f"<path:object_id>/{name}/",
-                    self.admin_site.admin_view(require_POST(view)),
-                    name=f"tasks_task_{name}",
-                )
-                for name, view in views.items()
-            ),
-            *super().get_urls(),
-        ]
-
-    def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask for confirmation, and then revert the task to one of its versions."""
-        task = self.get_object(request, unquote(object_id))
-        if task is None or not self.has_change_permission(request, task):
-            raise PermissionDenied
-        version_id = positive(request.POST.get("version")) or 0
-        try:
-            if "confirmed" not in request.POST:
-                target = version(user_id=task.user_id, task_id=task.pk, version_id=version_id)
-                return self._ask_to_revert(request, task, target)
-            with self.recorded(request, "revert_task"):
-                revert_task(user_id=task.user_id, task_id=task.pk, version_id=version_id)
-        except TaskNotFound as error:  # an outdated page, or a version that no page offers
-            self.message_user(request, error.message, messages.ERROR)
-            return HttpResponseRedirect(self._url("changelist"))
-        self._log(request, [task], CHANGE, "Reverted")
-        self.message_user(request, f"Reverted task {task.pk}.", messages.SUCCESS)
-        return HttpResponseRedirect(self._url("change", str(task.pk)))
-
-    def _ask_to_revert(self, request: HttpRequest, task: Task, target: dict[str, Any]) -> HttpResponse:
-        names = [name for name in target if hasattr(task, name)]
-        current = {name: getattr(task, name) for name in names} | {"deleted_at": target["deleted_at"]}
-        return self.ask(
-            request,
-            label="Revert",
-            question=f"Revert task {task.pk} to its version of {target['pgh_created_at']:%Y-%m-%d %H:%M:%S} UTC?",
-            explanation="All fields and the status return to that version. The history gets a new version.",
-            changes=list(differences(current, target, zone_of(task.user.time_zone))),
-            fields=[("version", target["pgh_id"])],
-            back=self._url("change", str(task.pk)),
-        )
-
-    def undo_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask for confirmation, and then take back the whole call that one entry of the history shows."""
-        task = self.get_object(request, unquote(object_id))
-        if task is None or not super().has_change_permission(request, task):
-            raise PermissionDenied
-        event = {"user_id": task.user_id, "task_id": task.pk, "event_id": positive(request.POST.get("event")) or 0}
-        back = self._url("change", str(task.pk))
-        try:
-            previews = preview_undo(**event, zone=zone_of(task.user.time_zone))
-            if any(preview.deletes for preview in previews) and not request.user.has_perm("tasks.delete_task"):
-                raise PermissionDenied
-            changed = [preview.task_id for preview in previews if preview.has_changed]
-            if "confirmed" not in request.POST and not changed:
-                return self._ask_to_undo(request, previews, event["event_id"], back)
-            if changed:
-                raise VersionConflict(refusal(changed))
-            with self.recorded(request, "undo"):
-                steps = undo_event(**event)
-        except TaskNotFound as error:
-            self.message_user(request, error.message, messages.ERROR)
-            return HttpResponseRedirect(self._url("changelist"))
-        except VersionConflict as error:
-            self.message_user(request, f"Nothing was done. {error.message}", messages.ERROR)
-            return HttpResponseRedirect(back)
-        self._log(request, [Task(pk=step.after.id) for step in steps], CHANGE, "Undone")
-        others = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
-        self.message_user(request, f"Undone, for task {task.pk}{others}.", messages.SUCCESS)
-        return HttpResponseRedirect(back)
-
-    def _ask_to_undo(self, request: HttpRequest, previews: Sequence[Preview], event_id: int, back: str) -> HttpResponse:
-        which = f"{len(previews)} tasks" if len(previews) > 1 else f"task {previews[0].task_id}"
-        return self.ask(
-            request,
-            label="Undo",
-            question=f"Undo this call for {which}?",
-            explanation="This is what changes. The history gets a new entry, which can be undone too.",
-            groups=previews,
-            fields=[("event", event_id)],
-            back=back,
-        )
-
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if task := kwargs.get("obj"):
             context["may_revert"] = self.has_change_permission(request, task)
-            context["may_undo"] = super().has_change_permission(request, task)
+            context["may_undo"] = self.may_undo(request)
             zone = zone_of(task.user.time_zone)
             context["history"], context["history_is_cut"] = history(user_id=task.user_id, task_id=task.pk, zone=zone)
             context["history_max"] = HISTORY_MAX

@@ -17,7 +17,7 @@ from tasks.models import PRIORITIES, SEEN_FIELDS, TaskEvent
 from tasks.operators.authors import author_in_words, tokens_of_services
 from tasks.operators.words import due_in_words, items_in_words, repeat_in_words
 from tasks.state import TaskState
-from todo_mcp.core.errors import TaskNotFound
+from todo_mcp.core.errors import TaskNotFound, VersionConflict
 
 HISTORY_MAX = 100  # latest entries that a task's page shows
 REVERT_FIELDS = tuple(name for name in SEEN_FIELDS if name != "deleted_at")  # the fields that a revert restores
@@ -139,13 +139,14 @@ def version(*, user_id: str, task_id: int, version_id: int) -> dict[str, Any]:
     return row
 
 
-def revert_task(*, user_id: str, task_id: int, version_id: int) -> None:
+def revert_task(*, user_id: str, task_id: int, version_id: int, expected_version: int | None = None) -> None:
     """Set a task's visible fields to those of one of its versions. For operators: it is not a tool.
 
     As when a task is reopened, at most one open task of a series repeats afterwards.
 
     Raises:
         TaskNotFound: this user has no such task, the task is deleted, or it has no such version.
+        VersionConflict: the task no longer has the version that is expected.
     """
     target = version(user_id=user_id, task_id=task_id, version_id=version_id)
     with transaction.atomic():
@@ -154,6 +155,8 @@ def revert_task(*, user_id: str, task_id: int, version_id: int) -> None:
         before = next((one for one in family if one.id == task_id and one.deleted_at is None), None)
         if before is None:
             raise TaskNotFound(task_id)
+        if expected_version not in (None, before.version):
+            raise VersionConflict("The task has changed meanwhile.")
         save_steps(user_id, _reverted(before, target, family))
 
 

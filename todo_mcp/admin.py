@@ -4,7 +4,7 @@ from django.contrib import admin
 from unfold.forms import AuthenticationForm
 
 from todo_mcp.auth.account.pages import BoundedName
-from todo_mcp.operators import tokens_admin, users_admin
+from todo_mcp.operators import log_admin, tokens_admin, users_admin
 
 
 class OperatorSignInForm(BoundedName, AuthenticationForm):  # type: ignore[misc] # the theme publishes no types
@@ -14,4 +14,4 @@ class OperatorSignInForm(BoundedName, AuthenticationForm):  # type: ignore[misc]
 admin.site.index_title = "Overview"
 admin.site.login_form = OperatorSignInForm
 
-__all__ = ["tokens_admin", "users_admin"]
+__all__ = ["log_admin", "tokens_admin", "users_admin"]

@@ -12,7 +12,7 @@ from conversations.models import Conversation
 from tasks import services
 from tasks.models import Task, TaskEvent
 from tests.support.factories import MessageFactory, TaskFactory
-from tests.support.operators import LISTS, act, sign_in
+from tests.support.operators import LISTS, act, question, sign_in
 from todo_mcp.admin_kit import actions
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.users.models import User
@@ -50,6 +50,7 @@ def test_a_get_never_triggers_an_action(client: Client, alice: User) -> None:
     before = row_counts()
     for name, (key, action) in targets.items():
         client.get(LISTS[name], {"action": action, "_selected_action": key, "index": "0", "confirmed": "yes"})
+        assert client.get(question(name, action, key, typed=str(key))).status_code == 200
         assert client.get(f"{LISTS[name]}{key}/delete/").status_code == 403
     assert row_counts() == before
 
@@ -62,8 +63,9 @@ def test_djangos_own_delete_page_refuses_a_post(client: Client, alice: User) -> 
 def test_a_destructive_action_asks_for_confirmation_before_it_runs(client: Client, alice: User) -> None:
     for name, (key, action) in rows().items():
         before = row_counts()
-        confirmation = act(client, name, action, key)
-        assert confirmation.status_code == 200 and 'name="confirmed"' in confirmation.content.decode(), name
+        asked = act(client, name, action, key)
+        assert asked.status_code == 302 and "/confirm/?" in asked.headers["Location"], name
+        assert client.get(asked.headers["Location"]).context["question"], name
         assert row_counts() == before, name
         assert act(client, name, action, key, confirmed=True, typed="alice").status_code == 302
         assert row_counts() < before, name
@@ -91,7 +93,7 @@ def test_an_action_on_many_tasks_skips_those_it_does_not_apply_to(client: Client
     services.complete_task(user_id="alice", task_id=tasks[0].pk)
     page = act(client, "tasks", "complete_task", *[task.pk for task in tasks])
     messages = [str(message) for message in client.get(page.headers["Location"]).context["messages"]]
-    assert messages == ["Completed 2 tasks.", "Skipped 1: “Complete” does not apply."]
+    assert messages == ["Completed 2 tasks.", "1 not changed: it is deleted or already completed."]
 
 
 def test_an_action_refuses_more_rows_than_the_limit(
@@ -99,8 +101,8 @@ def test_an_action_refuses_more_rows_than_the_limit(
 ) -> None:
     monkeypatch.setattr(actions, "ACTION_MAX", 2)
     tasks = [TaskFactory.create(user=alice) for _ in range(3)]
-    act(client, "tasks", "delete_task", tasks[0].pk, confirmed=True, select_across="1")
-    assert not Task.objects.filter(deleted_at__isnull=False).exists()
+    act(client, "tasks", "complete_task", tasks[0].pk, select_across="1")
+    assert not Task.objects.filter(completed=True).exists()
 
 
 def test_an_action_on_a_tasks_page_returns_to_that_page(client: Client, alice: User) -> None:

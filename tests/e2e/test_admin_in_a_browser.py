@@ -91,7 +91,7 @@ def test_a_conversation_is_found_by_a_word_in_it_and_leads_to_its_task_and_back(
 
 def test_a_task_is_reverted_after_a_question(page: Page, customer: Customer) -> None:
     page.goto(f"/admin/tasks/task/{customer.task}/change/")
-    page.get_by_role("button", name="Revert to this version…").click()
+    page.get_by_role("link", name="Revert to this version…").click()
     expect(page.locator("ins")).to_have_text("Rhubarb")
     page.get_by_role("button", name="Revert", exact=True).click()
     expect(page.get_by_text(f"Reverted task {customer.task}.")).to_be_visible()

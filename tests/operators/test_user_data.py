@@ -28,6 +28,7 @@ SECTIONS: dict[str, Callable[[Any], list[Any]]] = {
     "conversations": lambda export: export["conversations"],
     "messages": lambda export: [message for entry in export["conversations"] for message in entry["messages"]],
     "oauth2_provider_accesstoken": lambda export: export["tokens"],
+    "log_subjects": lambda export: export["administration"],
     "reset_requests": lambda export: export["reset_requests"],
 }
 

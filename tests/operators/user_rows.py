@@ -22,7 +22,7 @@ from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.history import history_context
 from todo_mcp.quotas.models import UserUsage
 from todo_mcp.statistics.token_use import write_uses
-from todo_mcp.users.models import User
+from todo_mcp.users.models import LogSubject, User
 
 LATER = timezone.now() + timedelta(days=1)
 # No row belongs to a user: tables of Django and its migrations, call counts, and rows that depend on another table.
@@ -102,9 +102,10 @@ def _add_tokens(user: User) -> None:
 
 def _add_log_entry(user: User, row: Any, name: str) -> None:
     kind = ContentType.objects.get_for_model(row)
-    LogEntry.objects.create(
+    entry = LogEntry.objects.create(
         user=user, content_type=kind, object_id=str(row.pk), object_repr=name, action_flag=CHANGE, change_message=name
     )
+    LogSubject.objects.create(entry=entry, user_id=getattr(row, "user_id", row.pk))
 
 
 def tables() -> list[str]:

@@ -1,6 +1,7 @@
 """Operators of the admin, and the paths of its lists."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.models import Permission
 from django.test import Client
@@ -30,6 +31,13 @@ def staff_with(*permissions: str) -> Client:
 
 
 def act(client: Client, name: str, action: str, *keys: Any, confirmed: bool = False, **more: str) -> Any:
-    """Send an action on rows as the list's form does, or, if ``confirmed``, as the confirmation page does."""
-    data = {"action": action, "_selected_action": [str(key) for key in keys], **more}
-    return client.post(LISTS[name], data | ({"confirmed": "yes"} if confirmed else {"index": "0"}))
+    """Send an action on rows as the list's form does, or, if ``confirmed``, as the page does that asks."""
+    if confirmed:
+        return client.post(question(name, action, *keys), more)
+    data = {"action": action, "_selected_action": [str(key) for key in keys], "index": "0", **more}
+    return client.post(LISTS[name], data)
+
+
+def question(name: str, action: str, *keys: Any, **more: str) -> str:
+    """The address of the page that asks whether to act on these rows."""
+    return f"{LISTS[name]}confirm/?{urlencode({'action': action, 'row': keys, **more}, doseq=True)}"

@@ -1,70 +1,36 @@
 """Admin actions on rows. Each one is a POST, runs through a service, and is recorded.
 
-A destructive action asks for confirmation first. Task changes appear in the task's history. Every action appears in
-Django's admin log, which never contains the text of a task.
+A destructive action asks for confirmation first, on a page of its own. Task changes appear in the task's history. Every
+action appears in the operators' log, which never contains the text of a task. Every POST redirects, so going back or
+reloading repeats nothing.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
-from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
 
+from todo_mcp.admin_kit.parameters import next_url, positive
+from todo_mcp.admin_kit.recording import RecordingAdmin
+from todo_mcp.admin_kit.row_action import GONE, left_in_words
+from todo_mcp.admin_kit.row_action import RowAction as RowAction
 from todo_mcp.core.errors import TodoError
-from todo_mcp.postgres.history import history_context
-from todo_mcp.telemetry.logs import request_id
-
-if TYPE_CHECKING:  # unfold publishes no types; its ModelAdmin has the same signatures as Django's
-    from django.contrib.admin import ModelAdmin as DjangoModelAdmin
-
-    UnfoldModelAdmin = DjangoModelAdmin[Any]
-else:
-    from unfold.admin import ModelAdmin as UnfoldModelAdmin
 
 ACTION_MAX = 100  # rows that one action may change
 CONFIRM_SHOWN = 10  # rows that the confirmation page lists
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowAction:
-    """An action on a row, offered on the list and on the row's page.
-
-    Args:
-        name: the value of ``action`` in the POST, and the ``tool`` in the task's history.
-        done: the past tense, for the message: "Completed" 3 tasks.
-        perform: the service call that does it; it may raise a ``TodoError``.
-        permission: the Django permission that it needs: ``change`` or ``delete``.
-        confirm: what it destroys. If this is set, the operator must confirm first.
-        typed: the operator confirms by typing the row's key, so the action works on one row at a time.
-        removes: the row no longer exists afterwards.
-        applies: whether the action makes sense for a row in its current state.
-    """
-
-    name: str
-    label: str
-    done: str
-    perform: Callable[[Any], object]
-    permission: str = "change"
-    confirm: str = ""
-    typed: bool = False
-    removes: bool = False
-    applies: Callable[[Any], bool] = lambda row: True
-
-    @property
-    def style(self) -> str:
-        """The CSS class of the button."""
-        return "todo-destroys" if self.confirm else ""
+ADDRESS_MAX = 8000  # characters of a confirmation page's address, which names the rows
 
 
 @dataclass(frozen=True)
@@ -81,7 +47,7 @@ class _Heading:
         return self.name
 
 
-class RowActionsAdmin(UnfoldModelAdmin):
+class RowActionsAdmin(RecordingAdmin):
     """An admin page with ``row_actions``."""
 
     row_actions: ClassVar[Sequence[RowAction]] = ()
@@ -96,9 +62,15 @@ class RowActionsAdmin(UnfoldModelAdmin):
         """Whether this operator, who has permission for the table, may also act on this row."""
         return True
 
+    may_act_unless: ClassVar[str] = "not yours to change"  # what a row is on which the operator may not act
+
     def describe(self, row: Any) -> str:
         """The row's name on a confirmation page."""
         return str(row)
+
+    def consequences(self, row: Any) -> dict[str, int]:
+        """How much of each kind an action with a receipt would remove."""
+        return {}
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return {
@@ -135,88 +107,115 @@ class RowActionsAdmin(UnfoldModelAdmin):
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         return super().response_change(request, _Heading(obj, str(obj.pk)))
 
-    def recorded(self, request: HttpRequest, tool: str) -> Any:
-        """The context in which the history records a service's changes as this operator's."""
-        return history_context(user=str(request.user.pk), tool=tool, client="admin", request_id=request_id.get())
-
-    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> LogEntry:
-        return self._log(request, [obj], ADDITION, json.dumps(message))[0]
-
-    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> LogEntry:
-        return self._log(request, [obj], CHANGE, json.dumps(message))[0]
-
-    def _log(self, request: HttpRequest, rows: Sequence[Model], flag: int, message: str) -> list[LogEntry]:
-        kind = ContentType.objects.get_for_model(self.model)
-        return LogEntry.objects.bulk_create(
-            LogEntry(
-                user_id=str(request.user.pk),
-                content_type=kind,
-                object_id=str(row.pk),
-                object_repr=self._plain_name(row),
-                action_flag=flag,
-                change_message=message,
-            )
-            for row in rows
-        )
-
-    def _plain_name(self, row: Model) -> str:
-        return f"{self.opts.verbose_name} {row.pk}"[:200]
-
     def _handler(self, action: RowAction) -> Callable[..., HttpResponse | None]:
         def handle(_: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
             return self._act(request, queryset, action)
 
         return handle
 
-    def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: RowAction) -> HttpResponse | None:
-        """Ask for confirmation, or act and report. None makes Django return to the list with its filters."""
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_confirm"
+        return [path("confirm/", self.admin_site.admin_view(self.confirm_view), name=name), *super().get_urls()]
+
+    def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: RowAction) -> HttpResponse:
+        """Act and report, or go to the page that asks for confirmation."""
         selected = list(queryset[: ACTION_MAX + 1])
+        url = self._origin(request, selected)
+        question = self._url("confirm") + "?" + self._question(action, [row.pk for row in selected], url)
         if len(selected) > ACTION_MAX:
             self.message_user(request, f"Nothing was done. Select at most {ACTION_MAX} at a time.", messages.ERROR)
-            return None
-        rows = [row for row in selected if action.applies(row) and self.may_act(request, row)]
-        if action.typed and len(rows) > 1:
+        elif action.typed and len(selected) > 1:
             self.message_user(request, f"Nothing was done. Select one row for “{action.label}”.", messages.ERROR)
-            return None
-        if rows and action.confirm and not self._is_confirmed(request, rows, action):
-            return self._confirmation_page(request, rows, action)
-        changed = [row for row in rows if self._perform(request, row, action)]
-        self._log(request, changed, CHANGE, action.done)
-        self._report(request, action, changed=len(changed), skipped=len(selected) - len(changed))
-        if next_url := self._next_url(request):
-            return HttpResponseRedirect(next_url)
-        if "from_row" in request.POST and not action.removes and selected:
-            return HttpResponseRedirect(self._url("change", quote(selected[0].pk)))
-        return None
+        elif not action.confirm:
+            self._run(request, selected, action, Counter())
+        elif not self._split(request, selected, action)[0]:
+            self._report(request, action, 0, self._split(request, selected, action)[1])
+        elif len(question) > ADDRESS_MAX:
+            self.message_user(request, "Nothing was done. Select fewer at a time.", messages.ERROR)
+        else:
+            url = question
+        return HttpResponseRedirect(url)
 
-    def _next_url(self, request: HttpRequest) -> str:
-        """The page that the form was on, if it is neither the list nor the row's page. Other sites are ignored."""
-        url = request.POST.get("next", "")
-        return url if url_has_allowed_host_and_scheme(url, allowed_hosts=None) else ""
+    def confirm_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask before an action runs on the rows that the address names. A POST confirms and goes on to ``next``."""
+        action = next((a for a in self.row_actions if a.name == request.GET.get("action")), None)
+        if action is None or action.name not in self.get_actions(request):
+            raise PermissionDenied
+        keys = self._keys(request)[: 1 if action.typed else ACTION_MAX]
+        selected = list(self.get_queryset(request).filter(pk__in=keys)[:ACTION_MAX])
+        rows, left = self._split(request, selected, action)
+        left[GONE] += len(keys) - len(selected)
+        url = next_url(request) or self._url("changelist")
+        if rows and request.method != "POST":
+            return self._confirmation_page(request, rows, left, action, url)
+        if rows and action.typed and request.POST.get("typed") != str(rows[0].pk):
+            return HttpResponseRedirect(f"?{self._question(action, keys, url)}&mistyped=yes")
+        entries = self._run(request, rows, action, left)
+        if action.receipt and entries:
+            return HttpResponseRedirect(reverse(f"{self.admin_site.name}:admin_logentry_change", args=[entries[0].pk]))
+        is_gone = action.removes and any(url.startswith(self._url("change", quote(row.pk))) for row in rows)
+        return HttpResponseRedirect(self._url("changelist") if is_gone else url)
 
-    def _perform(self, request: HttpRequest, row: Model, action: RowAction) -> bool:
+    def _keys(self, request: HttpRequest) -> list[Any]:
+        """The keys of rows in the address, without what cannot be one."""
+        given = list(dict.fromkeys(request.GET.getlist("row")))
+        if self.opts.pk.get_internal_type() == "BigAutoField":
+            return [key for text in given if (key := positive(text))]
+        return given
+
+    def _question(self, action: RowAction, keys: Sequence[Any], url: str) -> str:
+        """The parameters of the page that asks for confirmation."""
+        return urlencode({"action": action.name, "row": [str(key) for key in keys], "next": url}, doseq=True)
+
+    def _origin(self, request: HttpRequest, selected: Sequence[Any]) -> str:
+        """The page that the form was on: the one that it names, the row's page, or the list with its filters."""
+        if "from_row" in request.POST and selected:
+            return next_url(request) or self._url("change", quote(selected[0].pk))
+        return next_url(request) or request.get_full_path()
+
+    def _split(
+        self, request: HttpRequest, selected: Sequence[Any], action: RowAction
+    ) -> tuple[list[Any], Counter[str]]:
+        """The rows that the action may change, and for the others how many there are of each reason."""
+        rows, left = [], Counter[str]()
+        for row in selected:
+            if not action.applies(row):
+                left[action.unless] += 1
+            elif not self.may_act(request, row):
+                left[self.may_act_unless] += 1
+            else:
+                rows.append(row)
+        return rows, left
+
+    def _run(
+        self, request: HttpRequest, selected: Sequence[Any], action: RowAction, left: Counter[str]
+    ) -> list[LogEntry]:
+        """Act on the rows that the action may change, record it and report. ``left`` are rows left out before."""
+        rows, left_now = self._split(request, selected, action)
+        entries = [entry for row in rows for entry in self._perform(request, row, action)]
+        self._report(request, action, len(entries), left + left_now)
+        return entries
+
+    def _perform(self, request: HttpRequest, row: Model, action: RowAction) -> list[LogEntry]:
+        """Act on one row and record it. No entry if the service refused."""
         try:
             with self.recorded(request, action.name):
-                action.perform(row)
+                removed = action.perform(row)
         except TodoError as error:  # the row changed since it was listed
             self.message_user(request, error.message, messages.ERROR)
-            return False
-        return True
+            return []
+        return self._log(request, [row], CHANGE, json.dumps({action.done: removed}) if action.receipt else action.done)
 
-    def _report(self, request: HttpRequest, action: RowAction, *, changed: int, skipped: int) -> None:
+    def _report(self, request: HttpRequest, action: RowAction, changed: int, left: Counter[str]) -> None:
         if changed:
             name = self.opts.verbose_name if changed == 1 else self.opts.verbose_name_plural
             self.message_user(request, f"{action.done} {changed} {name}.", messages.SUCCESS)
-        if skipped:
-            self.message_user(request, f"Skipped {skipped}: “{action.label}” does not apply.", messages.WARNING)
+        for text in left_in_words(left):
+            self.message_user(request, text, messages.WARNING)
 
-    def _is_confirmed(self, request: HttpRequest, rows: list[Any], action: RowAction) -> bool:
-        is_typed = not action.typed or request.POST.get("typed") == str(rows[0].pk)
-        return "confirmed" in request.POST and is_typed
-
-    def _confirmation_page(self, request: HttpRequest, rows: list[Any], action: RowAction) -> TemplateResponse:
-        origin = [(name, request.POST[name]) for name in ("from_row", "next") if name in request.POST]
-        back = self._url("change", quote(rows[0].pk)) if "from_row" in request.POST else request.get_full_path()
+    def _confirmation_page(
+        self, request: HttpRequest, rows: list[Any], left: Counter[str], action: RowAction, back: str
+    ) -> TemplateResponse:
         name = self.opts.verbose_name if len(rows) == 1 else self.opts.verbose_name_plural
         return self.ask(
             request,
@@ -225,14 +224,15 @@ class RowActionsAdmin(UnfoldModelAdmin):
             explanation=action.confirm,
             rows=[self.describe(row) for row in rows[:CONFIRM_SHOWN]],
             more=len(rows[CONFIRM_SHOWN:]),
-            fields=[*((ACTION_CHECKBOX_NAME, row.pk) for row in rows), ("action", action.name), *origin],
+            left=left_in_words(left, will_be=True),
+            counts=self.consequences(rows[0]) if action.receipt else {},
             typed=rows[0].pk if action.typed else None,
-            mistyped="confirmed" in request.POST,
-            back=self._next_url(request) or back,
+            mistyped="mistyped" in request.GET,
+            back=back,
         )
 
     def ask(self, request: HttpRequest, *, label: str, **context: Any) -> TemplateResponse:
-        """A confirmation page. Its form posts ``fields`` again, together with ``confirmed``."""
+        """A page that asks for confirmation. Its form posts ``fields`` to the address of the page."""
         context |= {"label": label, "title": label, "opts": self.opts}
         return TemplateResponse(
             request, "admin/confirm_action.html", {**self.admin_site.each_context(request), **context}

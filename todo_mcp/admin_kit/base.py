@@ -23,10 +23,10 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from todo_mcp.admin_kit.actions import RowActionsAdmin
+from todo_mcp.admin_kit.parameters import positive as positive
 
 COUNT_MAX = 10_000  # rows that a list counts; paging stops there too
 WORDS_MAX = 10  # words that a search uses; the rest are ignored
-ID_DIGITS = 18  # any number of 18 digits fits PostgreSQL's bigint
 
 
 def isolated(text: object) -> SafeString:
@@ -146,11 +146,6 @@ class BaseAdmin(SafeLookups, RowActionsAdmin):
     @admin.display(description="user")
     def owner(self, row: Any) -> SafeString | str:
         return user_link(row.user_id)
-
-
-def positive(text: str | None) -> int | None:
-    """Parse an id from user input. None if the text is not a number of at most ID_DIGITS digits."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= ID_DIGITS else None
 
 
 def _unquoted(word: str) -> str:

@@ -30,7 +30,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("todo_mcp/icon.svg")},
     ],
-    "STYLES": [lambda request: static("todo_mcp/admin.css")],
+    "STYLES": [
+        lambda request: static("todo_mcp/admin.css"),
+        lambda request: static("todo_mcp/admin_people.css"),
+    ],
     "COLORS": {
         "primary": {
             "50": "#eefdf6",
@@ -64,6 +67,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Users", "person", "users.user"),
                     _item("Groups", "group", "auth.group") | {"permission": lambda request: request.user.is_superuser},
                     _item("Tokens", "key", "oauth2_provider.accesstoken"),
+                    _item("Operators' log", "history_edu", "admin.logentry"),
                 ],
             },
         ],

@@ -20,6 +20,7 @@ from psycopg import sql
 from conversations.models import Conversation, Message
 from tasks.models import Task
 from todo_mcp.admin_kit.site import may_view
+from todo_mcp.operators.log import latest_of
 from todo_mcp.statistics.services import calls_by_tool, clients_seen, slowest_calls
 from todo_mcp.users.models import User
 
@@ -94,6 +95,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     }
     context["tiles"] = tiles(request)
     context["plots"] = [chart for model, charts in plots.items() if may_view(model)(request) for chart in charts()]
+    context["recent"] = latest_of(request)
     context["days"], context["call_days"] = DAYS, CALL_DAYS
     if may_view("statistics.callstatistics")(request):
         context |= {

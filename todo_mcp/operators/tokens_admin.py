@@ -163,6 +163,7 @@ class TokenAdmin(BaseAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.issued_now = form.issue()
         obj.pk = getattr(find_token(obj.issued_now), "pk", None)
+        obj.user_id = form.cleaned_data["user_id"] or None  # for the operators' log
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """Show the token on this page only. It is never in a message, a log or a cache."""

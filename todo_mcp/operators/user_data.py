@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
-from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import Model, Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Model, Q, QuerySet
 from oauth2_provider.models import AccessToken
 
+from conversations.models import Conversation, Message
 from conversations.retention import erase_conversations, export_conversations
+from tasks.models import Task, TaskEvent
 from tasks.retention import erase_tasks, export_tasks, forget_operator
 from todo_mcp.auth.account.reset_mail import reset_requests_of
 from todo_mcp.core.errors import UserNotFound
@@ -54,7 +53,7 @@ def export_user(*, user_id: str) -> dict[str, Any]:
 def delete_user(*, user_id: str) -> dict[str, int]:
     """Erase a user and all their data, history included, in one transaction.
 
-    Returns the numbers of ``tasks`` and ``conversations`` that were erased.
+    Returns how much of each kind was erased, as ``count_user`` does.
 
     Raises:
         UserNotFound: there is no such user.
@@ -62,13 +61,32 @@ def delete_user(*, user_id: str) -> dict[str, int]:
     user = User.objects.select_for_update().filter(pk=user_id).first()
     if user is None:
         raise UserNotFound(user_id)
+    erased = count_user(user_id=user_id)
     if user.is_staff or LogEntry.objects.filter(user_id=user_id).exists():
         forget_operator(user_id=user_id)
     for rows in (_log_entries(user_id), *_sign_ins(user_id), *_sessions(user), reset_requests_of(user)):
         rows.delete()
-    erased = {"tasks": erase_tasks(user_id=user_id), "conversations": erase_conversations(user_id=user_id)}
+    erase_tasks(user_id=user_id)
+    erase_conversations(user_id=user_id)
     user.delete()  # cascades to the tokens, and to the user's own actions in the admin log
     return erased
+
+
+def count_user(*, user_id: str) -> dict[str, int]:
+    """How much an erasure of this user removes, of each kind that a person knows. One query for each."""
+    connected = AccessToken.objects.filter(user_id=user_id).exclude(application__user_id=user_id)
+    rows: dict[str, QuerySet[Any]] = {
+        "tasks": Task.objects.filter(user_id=user_id),
+        "versions of tasks": TaskEvent.objects.filter(user_id=user_id),
+        "conversations": Conversation.objects.filter(user_id=user_id),
+        "messages": Message.objects.filter(user_id=user_id),
+        "tokens": AccessToken.objects.filter(user_id=user_id),
+        "connected apps": connected.order_by().values("application").distinct(),
+        "entries of the operators' log about the user": _log_entries(user_id),
+        "what the user did as an operator": LogEntry.objects.filter(user_id=user_id),
+    }
+    signed_in = sum(sign_ins.count() for sign_ins in _sign_ins(user_id))
+    return {**{kind: found.count() for kind, found in rows.items()}, "records of sign-ins": signed_in}
 
 
 def _tokens(user_id: str) -> list[dict[str, Any]]:
@@ -87,15 +105,9 @@ def _sign_ins(user_id: str) -> list[QuerySet[Any]]:
 
 
 def _log_entries(user_id: str) -> QuerySet[LogEntry]:
-    """Log entries of any operator about the user or the user's rows. The log has no foreign keys to them."""
-    admin.autodiscover()  # a management command has not yet loaded the admin modules
-    about_user = Q(content_type=_type(User), object_id=user_id)
-    about_user |= Q(content_type=_type(AccessToken), object_repr__startswith=f"{user_id}: ")  # revoked ones too
-    for _, rows in _user_rows(user_id, also=EXPORTED_SEPARATELY):
-        if admin.site.is_registered(rows.model):
-            ids = rows.annotate(text=Cast("pk", TextField())).values("text")
-            about_user |= Q(content_type=_type(rows.model), object_id__in=ids)
-    return LogEntry.objects.filter(about_user)
+    """Log entries of any operator about the user or the user's rows."""
+    about_user = Q(content_type__app_label="users", content_type__model="user", object_id=user_id)  # of an old worker
+    return LogEntry.objects.filter(about_user | Q(subject__user_id=user_id))
 
 
 def _sessions(user: User) -> Iterator[QuerySet[Session]]:
@@ -105,11 +117,8 @@ def _sessions(user: User) -> Iterator[QuerySet[Session]]:
             yield Session.objects.filter(pk=session.pk)
 
 
-def _user_rows(user_id: str, also: set[str] | frozenset[str] = frozenset()) -> Iterator[tuple[str, QuerySet[Any]]]:
-    """The user's rows in each table that has a foreign key to users.
-
-    The tables in EXPORTED_SEPARATELY are left out, except those in ``also``.
-    """
+def _user_rows(user_id: str) -> Iterator[tuple[str, QuerySet[Any]]]:
+    """The user's rows in each table that has a foreign key to users, except those in EXPORTED_SEPARATELY."""
     for relation in User._meta.get_fields(include_hidden=True):
         model: type[Model] = relation.related_model  # type: ignore[assignment]
         if relation.concrete or not relation.auto_created:
@@ -117,7 +126,7 @@ def _user_rows(user_id: str, also: set[str] | frozenset[str] = frozenset()) -> I
         if model._meta.proxy or not model._meta.managed:  # it has no table of its own
             continue
         table = model._meta.db_table
-        if table not in EXPORTED_SEPARATELY - also:
+        if table not in EXPORTED_SEPARATELY:
             yield table, model._base_manager.filter(**{relation.field.name: user_id})  # type: ignore[union-attr]
 
 
@@ -125,7 +134,3 @@ def _plain(rows: QuerySet[Any]) -> list[dict[str, Any]]:
     """The rows as dictionaries, without secret fields."""
     fields = [field.attname for field in rows.model._meta.concrete_fields if field.name not in SECRETS]
     return list(rows.order_by("pk").values(*fields))
-
-
-def _type(model: type[Model]) -> ContentType:
-    return ContentType.objects.get_for_model(model)

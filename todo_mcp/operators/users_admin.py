@@ -22,7 +22,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, SafeLookups, badge_column, isolated, time_column
 from todo_mcp.admin_kit.zone_field import ZoneField
-from todo_mcp.operators.user_data import delete_user, export_user
+from todo_mcp.operators.user_data import count_user, delete_user, export_user
 from todo_mcp.operators.user_page import links, may_export, overview
 from todo_mcp.users import services
 from todo_mcp.users.models import User
@@ -88,6 +88,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
             done="Activated",
             perform=lambda user: services.set_active(user_id=user.pk, active=True),
             applies=lambda user: not user.is_active,
+            unless="already active",
         ),
         RowAction(
             name="deactivate_user",
@@ -96,6 +97,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
             confirm="Their tokens and sign-ins are refused from the next call on. Nothing is deleted.",
             perform=lambda user: services.set_active(user_id=user.pk, active=False),
             applies=lambda user: user.is_active,
+            unless="already deactivated",
         ),
         RowAction(
             name="delete_user",
@@ -105,12 +107,21 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
             confirm="The user's tasks, task history, conversations and tokens are erased now. This cannot be undone.",
             typed=True,
             removes=True,
+            receipt=True,
             perform=lambda user: delete_user(user_id=user.pk),
         ),
     ]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_change_permission(request, obj) and (obj is None or self._may_change_account(request, obj))
+
+    may_act_unless = "your own account, or an operator's, which only a superuser may change"
+
+    def subject(self, row: User) -> str:
+        return row.pk
+
+    def consequences(self, row: User) -> dict[str, int]:
+        return count_user(user_id=row.pk)
 
     def may_act(self, request: HttpRequest, row: User) -> bool:
         return self._may_change_account(request, row) and row.pk != request.user.pk  # do not lock yourself out

@@ -103,3 +103,17 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_full_name(self) -> str:
         return self.name or self.id
+
+
+class LogSubject(models.Model):
+    """The user whom an entry of the operators' log is about. The entry of an erasure outlives its user."""
+
+    entry = models.OneToOneField("admin.LogEntry", models.CASCADE, primary_key=True, related_name="subject")
+    user_id = models.CharField(max_length=ID_MAX, db_collation="C")
+
+    class Meta:
+        db_table = "log_subjects"
+        indexes = [models.Index(fields=["user_id", "-entry"], name="log_subjects_user")]
+
+    def __str__(self) -> str:
+        return f"{self.entry_id}: {self.user_id}"

@@ -54,6 +54,7 @@ BOUNDS = {
     "user_usage": "one row for each user",
     "reset_requests": "1,000 rows",
     "django_admin_log": "operators write it, by hand",
+    "log_subjects": "at most one row for each of django_admin_log",
     "users_groups": "operators write it, by hand",
     "users_user_permissions": "operators write it, by hand",
     "auth_group": "operators write it, by hand",
