@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.test import Client
 from oauth2_provider.models import AccessToken, Application, set_token_value
@@ -12,6 +14,7 @@ from tests.support.factories import TaskFactory, UserFactory
 from tests.support.operators import LISTS, act, sign_in, staff_with
 from todo_mcp.auth.models import UsedAssertion
 from todo_mcp.auth.tokens import NEVER, find_token, issue_token
+from todo_mcp.operators import password_link
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -50,13 +53,41 @@ def test_no_token_is_issued_for_an_unknown_user_or_without_allowed_scopes(
     assert not AccessToken.objects.exists()
 
 
-def test_a_user_is_added_with_or_without_a_password(client: Client) -> None:
-    url, password = f"{LISTS['users']}add/", "a long enough pass phrase"
-    client.post(url, {"id": "erin", "name": "Erin", "usable_password": "false"})
-    client.post(url, {"id": "frank", "usable_password": "true", "password1": password, "password2": password})
+def test_a_user_is_added_without_a_password_and_the_page_offers_a_token(client: Client) -> None:
+    url = f"{LISTS['users']}add/"
+    assert 'type="password"' not in client.get(url).content.decode()
+    added = client.post(url, {"id": "erin", "name": "Erin"})
+    assert added.headers["Location"] == f"{LISTS['users']}erin/change/"
     assert not User.objects.get(pk="erin").has_usable_password()
-    assert User.objects.get(pk="frank").check_password(password)
-    assert client.post(url, {"id": "me", "usable_password": "false"}).status_code == 200
+    assert "?user_id=erin" in client.get(added.headers["Location"]).content.decode()
+    assert client.post(url, {"id": "me"}).status_code == 200
+
+
+def test_a_new_person_chooses_the_password_with_a_link_that_works_once(client: Client) -> None:
+    added = client.post(f"{LISTS['users']}add/", {"id": "erin", "signs_in": "on"})
+    page = client.get(added.headers["Location"])
+    assert "no-store" in page.headers["Cache-Control"]
+    person, link = Client(), page.context["link"].removeprefix(settings.PUBLIC_URL)
+    form, password = person.get(link).headers["Location"], "a long enough pass phrase"
+    assert person.post(form, {"new_password1": password, "new_password2": password}).status_code == 302
+    assert User.objects.get(pk="erin").check_password(password)
+    assert "This link is used up" in Client().get(link, follow=True).content.decode()
+    assert [entry.change_message for entry in LogEntry.objects.order_by("pk")][1:] == ["Made a password link"]
+
+
+def test_a_link_for_an_existing_user_is_made_by_post_and_only_shown_to_its_maker(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{LISTS['users']}alice/password/"
+    assert not client.get(url).context["link"] and not LogEntry.objects.exists()
+    assert client.post(url).headers["Location"] == url
+    assert client.get(url).context["link"]
+    assert not sign_in(User.objects.create_superuser("other", "x")).get(url).context["link"]
+    monkeypatch.setattr(password_link, "SHOWN_FOR", 0)
+    assert not client.get(url).context["link"]
+    User.objects.filter(pk="alice").update(is_active=False)
+    assert client.post(url).status_code == 403
+    assert staff_with("view_user").post(url).status_code == 403
 
 
 def test_operators_can_rename_and_deactivate_users_but_not_lock_themselves_out(client: Client, alice: User) -> None:

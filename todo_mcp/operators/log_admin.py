@@ -46,6 +46,7 @@ _ACTIONS = {
     "restored": ("Restored", Q(change_message="Restored")),
     "reverted": ("Reverted", Q(change_message="Reverted")),
     "undone": ("Undone", Q(change_message="Undone")),
+    "linked": ("Made a password link", Q(change_message="Made a password link")),
     "activated": ("Activated or deactivated", Q(change_message__in=["Activated", "Deactivated"])),
 }
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE
 from django.contrib.admin.utils import quote, unquote
@@ -16,12 +17,12 @@ from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserCreationForm
-from unfold.widgets import UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, SafeLookups, badge_column, isolated, time_column
 from todo_mcp.admin_kit.zone_field import ZoneField
+from todo_mcp.operators.password_link import PasswordLinkAdmin
 from todo_mcp.operators.user_data import count_user, delete_user, export_user
 from todo_mcp.operators.user_page import links, may_export, overview
 from todo_mcp.users import services
@@ -30,20 +31,21 @@ from todo_mcp.users.models import User
 SUPERUSER_FIELDS = ("is_staff", "is_superuser", "groups")
 
 
-class AddUserForm(UserCreationForm):  # type: ignore[misc] # unfold publishes no types
-    """The form for a new user. Most users have only tokens, so a password is optional."""
+class AddUserForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type checker only
+    """The form for a new user. Most users have only tokens. Who signs in gets a link to choose a password."""
 
     time_zone = ZoneField(widget=UnfoldAdminSelectWidget, help_text="In which the person's days and times are read.")
+    signs_in = forms.BooleanField(
+        label="Signs in with a password",
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="For operators of this admin, and for people who connect apps with OAuth. "
+        "You get a link to hand over, with which the person chooses the password.",
+    )
 
     class Meta:
         model = User
         fields = ("id", "name", "email", "time_zone")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        password = self.fields["usable_password"]
-        password.label, password.initial = "Sign-in with a password", "false"
-        password.help_text = "Only operators of this admin and users who connect clients with OAuth need a password."
 
 
 class EditUserForm(UserChangeForm):  # type: ignore[type-arg] # generic to the type checker only
@@ -55,10 +57,10 @@ class EditUserForm(UserChangeForm):  # type: ignore[type-arg] # generic to the t
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic to the type checker only
+class UserAdmin(PasswordLinkAdmin, DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic to the type checker only
     form = EditUserForm
     add_form = AddUserForm
-    change_password_form = AdminPasswordChangeForm
+    add_form_template = BaseAdmin.change_form_template
     change_form_template = BaseAdmin.change_form_template
     change_form_outer_after_template = "admin/user_overview.html"
     shows_log = True
@@ -70,17 +72,15 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
     ordering = ["id"]
     sortable_by = ()
     filter_horizontal = ["groups"]
-    readonly_fields = ["active", "created", "signed_in"]
+    readonly_fields = ["active", "created", "signed_in", "has_password"]
     fieldsets = [
         (None, {"fields": ["id", "name", "email", "time_zone", ("active", "created"), "signed_in"]}),
         (
             "Sign-in and permissions",
-            {"classes": ["collapse"], "fields": ["password", "is_staff", "is_superuser", "groups"]},
+            {"classes": ["collapse"], "fields": ["has_password", "is_staff", "is_superuser", "groups"]},
         ),
     ]
-    add_fieldsets = [
-        (None, {"fields": ["id", "name", "email", "time_zone", "usable_password", "password1", "password2"]})
-    ]
+    add_fieldsets = [(None, {"fields": ["id", "name", "email", "time_zone", "signs_in"]})]
     row_actions = [
         RowAction(
             name="activate_user",
@@ -137,15 +137,19 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return BaseAdmin.lookup_allowed(self, lookup, value, request)
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             obj.save(update_fields=[name for name in form.changed_data if name != "groups"])
             return
-        data = form.cleaned_data
-        password = data["password1"] if data.get("set_usable_password") else None
         names = ("name", "email", "time_zone")
-        services.create_user(user_id=obj.pk, password=password, **{name: data[name] for name in names})
+        services.create_user(user_id=obj.pk, **{name: form.cleaned_data[name] for name in names})
         obj.refresh_from_db()
+        obj.signs_in = form.cleaned_data["signs_in"]
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """Go on with the link for a person who signs in, otherwise with the user's page, which offers a token."""
+        response = super().response_add(request, obj, post_url_continue)
+        return self.make_link(request, obj) if obj.signs_in and self.may_link(request, obj) else response
 
     def get_urls(self) -> list[URLPattern]:
         export = self.admin_site.admin_view(require_POST(self.export_view))
@@ -164,7 +168,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if user := kwargs.get("obj"):
-            password = [("Set password", "../password/")] if self.has_change_permission(request, user) else []
+            password = [("Link to choose a password…", "../password/")] if self.may_link(request, user) else []
             context["row_links"] = links(request, user.pk) + password
             context["row_posts"] = [("Export", self._url("export", quote(user.pk)))] if may_export(request) else []
             context["overview"] = overview(request, user.pk, user.time_zone)
@@ -172,7 +176,11 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic
             context["may_issue"] = request.user.has_perm("oauth2_provider.add_accesstoken")
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @admin.display(description="id")
+    @admin.display(description="password", boolean=True)
+    def has_password(self, user: User) -> bool:
+        return user.has_usable_password()
+
+    @admin.display(description="user id")
     def shown_id(self, user: User) -> SafeString:
         return isolated(user.pk)
 

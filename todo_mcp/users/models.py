@@ -61,7 +61,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A user. The operator or the identity provider chooses the id. Ids compare byte for byte."""
 
-    id = models.CharField(primary_key=True, max_length=ID_MAX, db_collation="C", validators=[validate_id])
+    id = models.CharField("user id", primary_key=True, max_length=ID_MAX, db_collation="C", validators=[validate_id])
     name = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)
     is_active = models.BooleanField(

@@ -21,6 +21,7 @@ from django.core import mail
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
@@ -166,13 +167,15 @@ def _mails(email: str) -> list[mail.EmailMessage]:
     return [_mail(user) for user in PasswordResetForm().get_users(email)]
 
 
+def link_to_choose_password(user: User) -> str:
+    """The address of a page where the user chooses a password. It works once, within ``PASSWORD_RESET_TIMEOUT``."""
+    uid = urlsafe_base64_encode(force_bytes(user.pk))
+    path = reverse("account:new_password", args=[uid, default_token_generator.make_token(user)])
+    return f"{settings.PUBLIC_URL}{path}"  # not the Host header: a stranger can choose it
+
+
 def _mail(user: User) -> mail.EmailMessage:
-    context = {
-        "user": user,
-        "uid": urlsafe_base64_encode(force_bytes(user.pk)),
-        "token": default_token_generator.make_token(user),
-        "public_url": settings.PUBLIC_URL,  # not the Host header: a stranger can choose it
-    }
+    context = {"user": user, "public_url": settings.PUBLIC_URL, "link": link_to_choose_password(user)}
     subject = render_to_string("account/reset_subject.txt").strip()
     return mail.EmailMessage(subject, render_to_string("account/reset_email.txt", context), to=[user.email])
 

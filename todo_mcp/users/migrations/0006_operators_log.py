@@ -3,6 +3,8 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+import todo_mcp.users.models
+
 READERS = ("Read-only operators", "Operators")
 # Whose row each older entry is about: a user's own, or one that is still there. The release before wrote a token's user
 # into its name.
@@ -44,6 +46,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterField(
+            model_name='user',
+            name='id',
+            field=models.CharField(db_collation='C', max_length=255, primary_key=True, serialize=False, validators=[todo_mcp.users.models.validate_id], verbose_name='user id'),
+        ),
         migrations.CreateModel(
             name='LogSubject',
             fields=[
