@@ -120,7 +120,7 @@ class TaskAdmin(TakingBackAdmin):
     def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
         if form.arguments:
             with self.recorded(request, "edit"):
-                services.update_task(**_of(obj), **form.arguments)
+                services.update_task(**_of(obj), **form.arguments, expected_version=form.seen_version)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
         tasks: QuerySet[Task] = super().get_queryset(request)

@@ -13,5 +13,6 @@ class OperatorSignInForm(BoundedName, AuthenticationForm):  # type: ignore[misc]
 
 admin.site.index_title = "Overview"
 admin.site.login_form = OperatorSignInForm
+admin.site.login_template = "admin/sign_in.html"
 
 __all__ = ["log_admin", "tokens_admin", "users_admin"]

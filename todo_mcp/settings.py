@@ -118,6 +118,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "todo_mcp.admin_kit.given_back.GiveBack",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "todo_mcp.admin_kit.page_security.ContentSecurityPolicy",
     "axes.middleware.AxesMiddleware",
@@ -228,6 +229,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": ["'self'"],
     }
 }
+CSRF_FAILURE_VIEW = "todo_mcp.admin_kit.given_back.csrf_failure"
 SESSION_COOKIE_AGE = 12 * 3600  # from sign-in; activity does not extend it
 SESSION_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]

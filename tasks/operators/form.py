@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from tasks.changes.editing import edit, with_clear
@@ -12,6 +13,7 @@ from tasks.models import PRIORITIES, REPEAT_MAX, Task
 from tasks.operators.words import due_in_words
 from tasks.schemas import PHRASE_MAX
 from tasks.state import COLUMNS, TaskState
+from todo_mcp.admin_kit.base import isolated
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.dates.zones import show
@@ -21,6 +23,11 @@ def _text(maximum: int, **attributes: str) -> Any:
     """A field whose change is detected against the value that the operator saw."""
     widget = UnfoldAdminTextInputWidget(attrs={"dir": "auto", "autocomplete": "off", **attributes})
     return forms.CharField(required=False, max_length=maximum, show_hidden_initial=True, widget=widget)
+
+
+def _line_ends(text: str | None) -> str:
+    """The text as it is stored: browsers send CR LF, and forms strip spaces."""
+    return (text or "").replace("\r\n", "\n").strip()
 
 
 class TaskForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type checker only
@@ -70,6 +77,9 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         self.arguments: dict[str, Any] = {}
+        self.seen_version = self.instance.version
+        if self._has_conflicts():
+            return data
         sent = {name: data[name] for name in self.changed_data if name in data}
         if "tags" in sent:
             sent["tags"] = [tag.strip() for tag in sent["tags"].split(",") if tag.strip()]
@@ -85,6 +95,24 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type
         else:
             self.arguments = arguments
         return data
+
+    def _has_conflicts(self) -> bool:
+        """Refuse each field that the operator edited while somebody else changed it. The next save is deliberate."""
+        conflicts = [name for name in self.changed_data if self._is_conflict(name)]
+        data: Any = self.data
+        self.data = data = data.copy()
+        for name in conflicts:
+            current = self.initial[name]
+            data[self.add_initial_prefix(name)] = current
+            now = isolated(current or "(empty)")
+            self.add_error(name, format_html("Changed meanwhile. It is now: {}. Save again to replace it.", now))
+        return bool(conflicts)
+
+    def _is_conflict(self, name: str) -> bool:
+        """Whether a field is no longer as the operator saw it, nor as the operator typed it."""
+        seen, typed = (_line_ends(self.data.get(key)) for key in (self.add_initial_prefix(name), self.add_prefix(name)))
+        current = _line_ends(self.initial[name])
+        return current not in (seen, typed)
 
     def _arguments(self, sent: dict[str, Any]) -> dict[str, Any]:
         """The arguments of ``update_task``."""

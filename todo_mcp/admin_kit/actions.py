@@ -22,11 +22,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 
+from todo_mcp.admin_kit.given_back import GivesBackAdmin
 from todo_mcp.admin_kit.parameters import next_url, positive
 from todo_mcp.admin_kit.recording import RecordingAdmin
 from todo_mcp.admin_kit.row_action import GONE, left_in_words
 from todo_mcp.admin_kit.row_action import RowAction as RowAction
-from todo_mcp.core.errors import TodoError
+from todo_mcp.core.errors import TodoError, VersionConflict
 
 ACTION_MAX = 100  # rows that one action may change
 CONFIRM_SHOWN = 10  # rows that the confirmation page lists
@@ -47,7 +48,7 @@ class _Heading:
         return self.name
 
 
-class RowActionsAdmin(RecordingAdmin):
+class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
     """An admin page with ``row_actions``."""
 
     row_actions: ClassVar[Sequence[RowAction]] = ()
@@ -97,9 +98,11 @@ class RowActionsAdmin(RecordingAdmin):
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except TodoError as error:  # the row changed between the form's check and the service
-            self.message_user(request, error.message, messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
+        except VersionConflict:  # the row changed between the form's check and the service: check it again
+            return super().changeform_view(request, *args, **kwargs)
+        except TodoError as error:
+            request.refusal = error.message  # type: ignore[attr-defined]  # the form comes back with it
+            return super().changeform_view(request, *args, **kwargs)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         return super().response_add(request, _Heading(obj, str(obj.pk)), post_url_continue)
@@ -161,7 +164,7 @@ class RowActionsAdmin(RecordingAdmin):
         given = list(dict.fromkeys(request.GET.getlist("row")))
         if self.opts.pk.get_internal_type() == "BigAutoField":
             return [key for text in given if (key := positive(text))]
-        return given
+        return [key for key in given if "\0" not in key]
 
     def _question(self, action: RowAction, keys: Sequence[Any], url: str) -> str:
         """The parameters of the page that asks for confirmation."""

@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, SafeLookups, badge_column, isolated, time_column
+from todo_mcp.admin_kit.given_back import GivesBackAdmin
 from todo_mcp.admin_kit.zone_field import ZoneField
 from todo_mcp.operators.password_link import PasswordLinkAdmin
 from todo_mcp.operators.user_data import count_user, delete_user, export_user
@@ -57,7 +58,7 @@ class EditUserForm(UserChangeForm):  # type: ignore[type-arg] # generic to the t
 
 
 @admin.register(User)
-class UserAdmin(PasswordLinkAdmin, DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg] # generic to the type checker only
+class UserAdmin(PasswordLinkAdmin, DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg, misc] # generic to the type checker only
     form = EditUserForm
     add_form = AddUserForm
     add_form_template = BaseAdmin.change_form_template
@@ -212,7 +213,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(SafeLookups, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc] # unfold publishes no types
+class GroupAdmin(SafeLookups, GivesBackAdmin, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc] # unfold publishes no types
     """Groups of operators. Only a superuser may edit a group: an editor could give it every permission."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

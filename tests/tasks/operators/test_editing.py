@@ -112,6 +112,39 @@ def test_what_the_tool_refuses_is_refused_beside_its_field(client: Client, task:
     assert TaskEvent.objects.count() == before
 
 
+def opened(client: Client, task: Task) -> dict[str, Any]:
+    """The values that the form sends if the operator changes nothing."""
+    form = page(client, task).context["adminform"].form
+    return {name: field.value() or "" for field in form for name in (field.html_name, f"initial-{field.html_name}")}
+
+
+@pytest.mark.parametrize(
+    ("field", "theirs", "mine"),
+    [("title", "Theirs", "Mine"), ("due", "2026-11-29T09:00+01:00", "2026-11-30"), ("tags", "Work", "Bank")],
+)
+def test_a_field_that_somebody_changed_meanwhile_is_shown_and_saved_only_deliberately(
+    client: Client, task: Task, field: str, theirs: str, mine: str
+) -> None:
+    url, form = f"{LISTS['tasks']}{task.pk}/change/", opened(client, task)
+    save(client, task, **{field: theirs})
+    before = TaskEvent.objects.count()
+    refused = client.post(url, form | {field: mine})
+    shown = refused.context["adminform"].form
+    assert refused.status_code == 200 and list(shown.errors) == [field]
+    assert f"It is now: <bdi>{theirs}</bdi>" in refused.content.decode().replace("&#x2B;", "+")
+    assert shown[field].value() == mine and TaskEvent.objects.count() == before
+    again = {name: shown.data[name] for name in form}
+    assert client.post(url, again).status_code == 302 and TaskEvent.objects.count() == before + 1
+
+
+def test_another_field_that_somebody_changed_meanwhile_is_no_conflict(client: Client, task: Task) -> None:
+    form = opened(client, task)
+    save(client, task, title="Theirs", description="Two\r\nlines")
+    assert client.post(f"{LISTS['tasks']}{task.pk}/change/", form | {"priority": "low"}).status_code == 302
+    task.refresh_from_db()
+    assert (task.title, task.description, task.priority) == ("Theirs", "Two\nlines", 1)
+
+
 def test_the_end_of_a_due_date_ends_the_repeat(client: Client, task: Task) -> None:
     save(client, task, repeat="every friday")
     assert save(client, task, due="").status_code == 302

@@ -1,0 +1,53 @@
+"""What an operator typed into a form that was not accepted: which fields can be carried, and which are shown.
+
+Passwords and tokens are never carried. Only the operator's own browser gets the text, in the answer to its request.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+
+from django.http import HttpRequest
+
+GIVEN_BACK = "_given_back"  # in a POST: show the form with these values, and save nothing
+CARRIED = "carried"  # in the POST of a sign-in: the fields to give back afterwards
+CARRIED_MAX = 64 * 1024  # characters of all names and values, as JSON
+_SECRET_NAME = re.compile("password|token|secret", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"\s*(?:todo_|eyJ|Bearer\s)")  # our tokens, and JWTs
+_OF_THE_PAGE = re.compile("_|initial-|action$|index$|next$|select_across$|seen$|carried$")
+
+Fields = list[tuple[str, str]]
+
+
+def carried(request: HttpRequest) -> Fields:
+    """The fields of this POST that may go back into the form. None if they are too long."""
+    pairs = [(name, value) for name, values in request.POST.lists() for value in values if _is_open(name, value)]
+    pairs = [(name, value) for name, value in pairs if name not in (GIVEN_BACK, CARRIED)]
+    return pairs if len(packed(pairs)) <= CARRIED_MAX else []
+
+
+def packed(fields: Fields) -> str:
+    return json.dumps(fields)
+
+
+def unpacked(text: str) -> Fields:
+    """The fields that a sign-in carried. None if the text is not from ``packed``."""
+    try:
+        pairs = json.loads(text[:CARRIED_MAX])
+        return [(str(name), str(value)) for name, value in pairs if _is_open(str(name), str(value))]
+    except (ValueError, TypeError, RecursionError):
+        return []
+
+
+def shown(fields: Iterable[tuple[str, str]]) -> Fields:
+    """The fields that a person typed or chose, with their names in words."""
+    before = {name.removeprefix("initial-"): value for name, value in fields if name.startswith("initial-")}
+    return [
+        (name.replace("_", " ").capitalize(), value)
+        for name, value in fields
+        if value.strip() and not _OF_THE_PAGE.match(name) and before.get(name) != value
+    ]
+
+
+def _is_open(name: str, value: str) -> bool:
+    return name != "csrfmiddlewaretoken" and not _SECRET_NAME.search(name) and not _SECRET_VALUE.match(value)
