@@ -1,6 +1,5 @@
 import logging
 import sys
-import uuid
 from argparse import ArgumentParser
 from typing import Any
 
@@ -14,6 +13,7 @@ from todo_mcp.core.arguments import is_empty
 from todo_mcp.core.envelope import Envelope, failure, to_json
 from todo_mcp.core.errors import UnknownTool
 from todo_mcp.core.operations import REGISTRY
+from todo_mcp.core.request_ids import new_request_id
 from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.process.commands import database_errors, escaped
 from todo_mcp.users.models import User
@@ -52,7 +52,7 @@ class Command(BaseCommand):
             arguments=arguments,
             transport="command",
             client="manage.py",
-            request_id=uuid.uuid4().hex,
+            request_id=new_request_id(),
         )
         envelope, failed = perform(call, lambda target: local_principal(options["user"]))
         self._end(envelope, has_failed=failed is not None)

@@ -5,7 +5,6 @@ docs/architecture.md has the numbers. Each refusal has the HTTP status for its r
 
 import logging
 import re
-import uuid
 
 from django.conf import settings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +15,7 @@ from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.calls.bearer import authenticate_alone
 from todo_mcp.calls.owners import owner_of_token
 from todo_mcp.core.errors import InternalError, InvalidArguments, TodoError, Unauthenticated
+from todo_mcp.core.request_ids import new_request_id
 from todo_mcp.core.strict_json import BadJson, parse
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.telemetry import logs
@@ -52,7 +52,7 @@ class RequestChecks:
             return
         headers = RequestHeaders(scope["headers"])
         own_id = headers.one(b"x-request-id")
-        request_id = own_id if _REQUEST_ID.fullmatch(own_id) else uuid.uuid4().hex
+        request_id = own_id if _REQUEST_ID.fullmatch(own_id) else new_request_id()
         put_request(scope, CheckedRequest(request_id))
         outer = logs.request_id.set(request_id)
         try:
