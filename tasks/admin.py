@@ -13,15 +13,18 @@ from django.utils.safestring import SafeString
 from tasks import services
 from tasks.clock import clock_in, due_in, zone_of
 from tasks.history import HISTORY_MAX, history
-from tasks.models import PRIORITIES, Task
+from tasks.models import PRIORITIES, Task, TaskEvent
+from tasks.operators.activity_admin import ActivityAdmin
 from tasks.operators.filters import DueFilter, PriorityFilter, TagFilter, narrowed
 from tasks.operators.form import TaskForm
-from tasks.operators.taking_back import TakingBackAdmin
+from tasks.operators.reverting import RevertingAdmin
 from tasks.operators.words import due_in_words, item_in_words
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import badge_column, isolated, time_column
 from todo_mcp.admin_kit.filters import UserFilter, by_days
 from todo_mcp.dates.zones import show
+
+admin.site.register(TaskEvent, ActivityAdmin)
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -47,7 +50,7 @@ def _of(task: Task) -> dict[str, Any]:
 
 
 @admin.register(Task)
-class TaskAdmin(TakingBackAdmin):
+class TaskAdmin(RevertingAdmin):
     form = TaskForm
     list_display = ["shown_title", "owner", "status", "due", "shown_priority", "shown_tags", "created", "updated"]
     list_filter = [StatusFilter, DueFilter, PriorityFilter, TagFilter, UserFilter, by_days("created_at")]
@@ -141,7 +144,7 @@ class TaskAdmin(TakingBackAdmin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if task := kwargs.get("obj"):
             context["may_revert"] = self.has_change_permission(request, task)
-            context["may_undo"] = self.may_undo(request)
+            context["may_undo"] = request.user.has_perm("tasks.change_task")
             zone = zone_of(task.user.time_zone)
             context["history"], context["history_is_cut"] = history(user_id=task.user_id, task_id=task.pk, zone=zone)
             context["history_max"] = HISTORY_MAX

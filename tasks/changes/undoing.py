@@ -4,7 +4,7 @@ An undo is a call too, and has a name of its own. Undoing it brings back every f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -50,25 +50,7 @@ class Change:
 
 
 def _write(user: UserId) -> Sql:
-    """The events of the call that gave a task this version."""
-    of_user, params = statements.user_sql(user)
-    named = f"""
-        pgh_obj_id = %s AND version = %s AND user_id = {of_user} AND pgh_label <> 'delete'
-        AND pgh_created_at > %s AND pgh_context ->> 'transport' IS NOT NULL
-    """
-    values = [Parameter("task_id"), Parameter("version"), *params, Parameter("since")]
-    return _of_call(named, values, f"later.pgh_context ->> '{UNDOES}' = %s", [Parameter("call")], user)
-
-
-def _write_by_event(user: UserId) -> Sql:
-    """The events of the call that wrote this event, whoever made it and however long ago."""
-    of_user, params = statements.user_sql(user)
-    named = f"pgh_id = %s AND user_id = {of_user} AND pgh_label <> 'delete'"
-    return _of_call(named, [Parameter("event_id"), *params], "false", [], user)
-
-
-def _of_call(named: str, values: list[Any], later: str, later_values: list[Any], user: UserId) -> Sql:
-    """The events of one call, each with the event before it, and whether the task has such a later event.
+    """The events of the call that gave a task this version, each with the event before it, and whether it is undone.
 
     The events of one transaction have one time, and the same author.
     """
@@ -76,12 +58,15 @@ def _of_call(named: str, values: list[Any], later: str, later_values: list[Any],
     fields = ", ".join(f"{table}.{name}" for table in ("older", "task_events") for name in SEEN_FIELDS)
     sql = f"""
         WITH named AS (
-            SELECT pgh_created_at, pgh_context FROM task_events WHERE {named} ORDER BY pgh_id DESC LIMIT 1
+            SELECT pgh_created_at, pgh_context FROM task_events
+            WHERE pgh_obj_id = %s AND version = %s AND user_id = {of_user} AND pgh_label <> 'delete'
+                AND pgh_created_at > %s AND pgh_context ->> 'transport' IS NOT NULL
+            ORDER BY pgh_id DESC LIMIT 1
         )
         SELECT task_events.pgh_obj_id, task_events.version, task_events.pgh_label, EXISTS (
             SELECT FROM task_events later
             WHERE later.pgh_obj_id = task_events.pgh_obj_id AND later.pgh_id > task_events.pgh_id
-                AND {later}
+                AND later.pgh_context ->> '{UNDOES}' = %s
         ), older.version, {fields}
         FROM named JOIN task_events ON task_events.pgh_created_at = named.pgh_created_at
             AND task_events.pgh_context IS NOT DISTINCT FROM named.pgh_context AND task_events.pgh_label <> 'delete'
@@ -93,11 +78,11 @@ def _of_call(named: str, values: list[Any], later: str, later_values: list[Any],
         WHERE task_events.user_id = {of_user}
         ORDER BY task_events.pgh_id
     """  # noqa: S608 (names of columns)
-    return sql, [*values, *later_values, *params]
+    named = [Parameter("task_id"), Parameter("version"), *params, Parameter("since")]
+    return sql, [*named, Parameter("call"), *params]
 
 
 _changes_of = Statement(_write)
-_changes_of_event = Statement(_write_by_event)
 
 
 def changes_of(user_id: str, name: str, now: datetime) -> list[Change]:
@@ -113,22 +98,10 @@ def changes_of(user_id: str, name: str, now: datetime) -> list[Change]:
     rows = _changes_of(user_id=user_id, task_id=task_id, version=version, since=now - undo_names.WINDOW, call=name)
     if not rows:
         raise InvalidArguments({"undo": _UNKNOWN})
-    return [_change(*row) for row in rows]
+    return [change_of_row(*row) for row in rows]
 
 
-def changes_of_event(user_id: str, event_id: int) -> list[Change]:
-    """What the call did that wrote this event of the history; for operators. Empty if there is no such event."""
-    changes: dict[int, Change] = {}
-    for row in _changes_of_event(user_id=user_id, event_id=event_id):
-        change = _change(*row)
-        first = changes.get(change.task_id)  # the call may have changed a task more than once
-        if first:
-            change = replace(change, before=first.before, is_thinned=first.is_thinned)
-        changes[change.task_id] = change
-    return list(changes.values())
-
-
-def _change(task_id: int, version: int, label: str, is_undone: bool, older: int | None, *fields: Any) -> Change:
+def change_of_row(task_id: int, version: int, label: str, is_undone: bool, older: int | None, *fields: Any) -> Change:
     """A change from its row: the version before it, the fields before it, then those after it."""
     before, after = (
         dict(zip(SEEN_FIELDS, part, strict=True)) for part in (fields[: len(SEEN_FIELDS)], fields[len(SEEN_FIELDS) :])
@@ -161,20 +134,19 @@ def undo(user_id: str, changes: Sequence[Change], states: dict[int, TaskState], 
             "send undo with their task_ids.",
             conflicts=[_conflict(change.task_id, states.get(change.task_id)) for change in conflicts],
         )
-    steps = []
-    for change in changes:
-        before = states[change.task_id]
-        after = before.copy()
-        if change.before is None:
-            after.deleted_at = now
-        else:
-            for field, value in change.before.items():
-                setattr(after, field, value)
-        after.updated_at = now
-        steps.append(Step(before, after))
+    steps = [Step(states[one.task_id], taken_back(one, states[one.task_id], now)) for one in changes]
     _keep_one_of_each_series(user_id, steps)
     save_steps(user_id, steps)
     return steps
+
+
+def taken_back(change: Change, state: TaskState, now: datetime) -> TaskState:
+    """The task without this change: as it was before the call, or deleted if the call added it."""
+    after = state.copy()
+    for field, value in ({"deleted_at": now} if change.before is None else change.before).items():
+        setattr(after, field, value)
+    after.updated_at = now
+    return after
 
 
 def _keep_one_of_each_series(user_id: str, steps: Sequence[Step]) -> None:

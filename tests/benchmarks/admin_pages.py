@@ -7,6 +7,7 @@ import os
 import statistics
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import django
 
@@ -38,11 +39,19 @@ def prepare() -> None:
 def pages() -> dict[str, str]:
     """The measured pages, by name."""
     tasks, conversations = "/admin/tasks/task/", "/admin/conversations/conversation/"
+    half_a_year_ago = datetime.now(UTC) - timedelta(days=182)
+    activity = "/admin/tasks/taskevent/"
     return {
         "first page": "/admin/",
         "task list": tasks,
         "task list of a user": f"{tasks}?user=user-7",
         "task": f"{tasks}77/change/",
+        "activity": activity,
+        "activity of a user": f"{activity}?user=user-7",
+        "activity of a client that is rare": f"{activity}?client=rare",
+        "activity of a client, half a year ago": f"{activity}?client=client-7&to={half_a_year_ago:%Y-%m-%dT%H:%M}",
+        "activity, changed titles, of which there are none": f"{activity}?change=title",
+        "undo, 100 calls of a user": f"{activity}undo/?user=user-7&all=yes",
         "conversation list": conversations,
         "search, a rare word": f"{conversations}?q=xylophone",
         "search, the commonest word": f"{conversations}?q=balin",

@@ -52,10 +52,15 @@ TASK_COLUMNS = (
     "user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at, conversation_id"
 )
 EVENT_COLUMNS = (
-    "pgh_created_at, pgh_label, pgh_obj_id, id, user_id, title, description, completed, created_at, updated_at"
+    "pgh_created_at, pgh_label, pgh_obj_id, id, user_id, title, description, completed, created_at, updated_at, "
+    "pgh_context"
 )
 FIRST_VERSIONS = """
-    SELECT created_at, 'insert', id, id, user_id, title, description, false, created_at, created_at FROM tasks
+    SELECT created_at, 'insert', id, id, user_id, title, description, false, created_at, created_at, jsonb_build_object(
+        'user', user_id, 'tool', 'add_task', 'token', id % 10000, 'token_name', 'laptop', 'service', false,
+        'client', CASE WHEN id % 100000 = 99 THEN 'rare' ELSE 'client-' || id % 20 END,
+        'transport', 'mcp', 'request_id', md5(id::text)
+    ) FROM tasks
 """
 
 CALLS = """

@@ -11,6 +11,7 @@ from todo_mcp.users.models import User
 
 LISTS = {
     "tasks": "/admin/tasks/task/",
+    "activity": "/admin/tasks/taskevent/",
     "conversations": "/admin/conversations/conversation/",
     "users": "/admin/users/user/",
     "tokens": "/admin/oauth2_provider/accesstoken/",

@@ -14,9 +14,10 @@ def may_view(model: str) -> Callable[[HttpRequest], bool]:
     return lambda request: any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
 
 
-def _item(title: str, icon: str, model: str) -> dict[str, Any]:
+def _item(title: str, icon: str, model: str, *, viewers_of: str = "") -> dict[str, Any]:
+    """An entry of the sidebar. Whoever may view ``viewers_of``, by default the model itself, sees it."""
     link = reverse_lazy(f"admin:{model.replace('.', '_')}_changelist")
-    return {"title": title, "icon": icon, "link": link, "permission": may_view(model)}
+    return {"title": title, "icon": icon, "link": link, "permission": may_view(viewers_of or model)}
 
 
 UNFOLD: dict[str, Any] = {
@@ -33,6 +34,7 @@ UNFOLD: dict[str, Any] = {
     "STYLES": [
         lambda request: static("todo_mcp/admin.css"),
         lambda request: static("todo_mcp/admin_people.css"),
+        lambda request: static("todo_mcp/admin_activity.css"),
     ],
     "COLORS": {
         "primary": {
@@ -56,6 +58,7 @@ UNFOLD: dict[str, Any] = {
             {
                 "items": [
                     {"title": "Overview", "icon": "monitoring", "link": reverse_lazy("admin:index")},
+                    _item("Activity", "history", "tasks.taskevent", viewers_of="tasks.task"),
                     _item("Tasks", "task_alt", "tasks.task"),
                     _item("Conversations", "forum", "conversations.conversation"),
                 ],
