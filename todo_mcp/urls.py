@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
+from todo_mcp.operators.find_page import find
 from todo_mcp.operators.scim.view import scim
 from todo_mcp.transports.http.resources import ReadOnly, UnknownView
 
@@ -24,6 +25,7 @@ class DocsView(ReadOnly, SpectacularSwaggerSplitView):
 urlpatterns = [
     # Use our password page, which counts wrong attempts at the old password. Django's page does not.
     path("admin/password_change/", RedirectView.as_view(pattern_name="account:password")),
+    path("admin/find/", admin.site.admin_view(find), name="find"),
     path("admin/", admin.site.urls),
     path("api/", include("conversations.api")),
     path("api/", include("tasks.reminders.api")),

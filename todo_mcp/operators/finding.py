@@ -1,0 +1,178 @@
+"""Find anything: what one line of text may name, in all that operators may view.
+
+The text is a user's id, name or e-mail; the number of a task or a conversation; the id of a request; or words of a task
+or of a message. The value of a token is looked up by its hash and is never part of an address.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.contrib.admin.utils import quote
+from django.db.models import Case, Q, Value, When
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from conversations.models import Conversation
+from conversations.search import find_excerpts, search_words
+from tasks.models import Task
+from tasks.operators.activity import Filters, find_calls
+from tasks.operators.finding import tasks_with_words
+from todo_mcp.admin_kit.base import isolated, positive
+from todo_mcp.admin_kit.site import may_view
+from todo_mcp.auth.tokens import PREFIX
+from todo_mcp.core.request_ids import time_of
+from todo_mcp.statistics.refused_calls import refused_calls_of_request
+from todo_mcp.users.models import User
+
+SHOWN = 10  # results of each kind
+_AROUND = timedelta(minutes=10)  # between the start of a request and its change, and between the clocks of two servers
+_REQUEST_ID = re.compile(r"(?=.*[0-9])[A-Za-z0-9._-]{8,64}")
+_SECRET = re.compile(r"(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9])[A-Za-z0-9._~+/=-]{40,}")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line: its name and its address, and a note."""
+
+    name: SafeString
+    url: str
+    note: SafeString | str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """The results of one kind. ``more_url`` is a page that finds more."""
+
+    title: str
+    results: Sequence[Result]
+    more_url: str = ""
+
+
+def looks_secret(text: str) -> bool:
+    """Whether the text may be the value of a token, so that no address may have it."""
+    return PREFIX in text or text.lower().startswith(("bearer ", "authorization")) or bool(_SECRET.search(text))
+
+
+def looks_like_request(text: str) -> bool:
+    """Whether the text may be the id of a request."""
+    return bool(_REQUEST_ID.fullmatch(text))
+
+
+def find_anything(request: HttpRequest, text: str, *, words: bool) -> list[Section]:
+    """What the text names, of what this operator may view. Kinds without a result are left out.
+
+    Args:
+        words: search in the words of tasks and messages too.
+    """
+    finders: list[tuple[str, Callable[[str], Section]]] = [
+        ("users.user", _users),
+        ("tasks.task", _task),
+        ("conversations.conversation", _conversation),
+    ]
+    if looks_like_request(text):
+        finders += [("tasks.task", _changes), ("statistics.callstatistics", _refused)]
+    if words:
+        finders += [("tasks.task", _tasks), ("conversations.conversation", _messages)]
+    sections = [find(text) for model, find in finders if may_view(model)(request)]
+    return [section for section in sections if section.results]
+
+
+def _users(text: str) -> Section:
+    fits = Q(pk__startswith=text) | Q(name__icontains=text) | Q(email__icontains=text)
+    exact_first = Case(When(Q(pk=text) | Q(email__iexact=text), then=Value(0)), default=Value(1))
+    rows = list(User.objects.filter(fits).order_by(exact_first, "pk")[: SHOWN + 1])
+    results = [
+        Result(isolated(row.pk), _page("users_user", row.pk), isolated(" · ".join(filter(None, (row.name, row.email)))))
+        for row in rows
+    ]
+    return _section("Users", results, _list("users_user", q=text))
+
+
+def _task(text: str) -> Section:
+    rows = Task.objects.filter(pk=positive(text)) if positive(text) else Task.objects.none()
+    return Section("Task by number", [_task_result(row) for row in rows])
+
+
+def _conversation(text: str) -> Section:
+    rows = Conversation.objects.filter(pk=positive(text)) if positive(text) else Conversation.objects.none()
+    return Section(
+        "Conversation by number",
+        [
+            Result(
+                SafeString(row),
+                _page("conversations_conversation", row.pk),
+                format_html("of {}", isolated(row.user_id)),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _changes(text: str) -> Section:
+    """The calls of this request that changed tasks. The id of a client has no time: then the latest changes count."""
+    at = time_of(text)
+    filters = Filters(request=text, since=at and at - _AROUND, until=at and at + _AROUND)
+    found = find_calls(filters, limit=1)
+    url = _list(
+        "tasks_taskevent", request=text, **({"from": f"{filters.since:%Y-%m-%dT%H:%M}"} if filters.since else {})
+    )
+    name = SafeString("What this request changed")
+    return Section("Request", [Result(name, url, f"{place.at:%Y-%m-%d %H:%M:%S} UTC") for place in found.places])
+
+
+def _refused(text: str) -> Section:
+    results = [
+        Result(
+            format_html("{} refused: {}", row.tool, row.outcome),
+            _list("statistics_callstatistics", request=text),
+            format_html("{} UTC, {}", f"{row.at:%Y-%m-%d %H:%M:%S}", isolated(row.user_id or "no user")),
+        )
+        for row in refused_calls_of_request(text)[:SHOWN]
+    ]
+    return Section("Refused calls", results)
+
+
+def _tasks(text: str) -> Section:
+    rows, more = tasks_with_words(text, SHOWN)
+    return Section("Tasks", [_task_result(row) for row in rows], _list("tasks_task", q=text) if more else "")
+
+
+def _messages(text: str) -> Section:
+    found, more = find_excerpts(search_words(text), SHOWN)
+    results = [
+        Result(
+            one.text,
+            one.url,
+            format_html(
+                "{} in a conversation of {}, {} UTC",
+                one.role,
+                isolated(one.user_id),
+                f"{one.created_at:%Y-%m-%d %H:%M}",
+            ),
+        )
+        for one in found
+    ]
+    return Section("Messages", results, _list("conversations_conversation", q=text) if more else "")
+
+
+def _task_result(task: Task) -> Result:
+    state = "deleted" if task.deleted_at else "completed" if task.completed else "pending"
+    return Result(
+        isolated(task.title), _page("tasks_task", task.pk), format_html("{}, of {}", state, isolated(task.user_id))
+    )
+
+
+def _section(title: str, results: Sequence[Result], more_url: str) -> Section:
+    return Section(title, results[:SHOWN], more_url if len(results) > SHOWN else "")
+
+
+def _page(name: str, key: object) -> str:
+    return reverse(f"admin:{name}_change", args=[quote(key)])
+
+
+def _list(name: str, **query: str) -> str:
+    return reverse(f"admin:{name}_changelist", query=query)
