@@ -17,7 +17,7 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test attack e2e kills faults migrate-busy operating cluster bench bench-mechanisms bench-admin flat \
-	soak \
+	soak pictures \
 	lint ruff mypy imports django lock shell
 
 help: ## List the targets
@@ -69,6 +69,9 @@ operating: install ## Run every line of docs/operating.md and every test of back
 
 cluster: install ## Rehearse failures of two hosts, a pooler and a replica; needs root, HAProxy and PgBouncer
 	@$(VENV_PYTHON) -m tests.cluster
+
+pictures: install ## Take the pictures of docs/images anew, of a server with demo data; needs Chromium
+	@$(VENV_PYTHON) -m tests.documents.pictures
 
 bench: install ## Compare the speed with a plain design on one PostgreSQL; needs wrk; make bench ARGS="--workers 1"
 	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.run $(ARGS)

@@ -1,0 +1,75 @@
+"""``make pictures``: takes the pictures of docs/images anew, of a server with demo data. Needs Chromium."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.e2e.conftest import FLAGS, chromium
+from tests.support.server_process import ROOT, ServerProcess, environment_with, run_manage
+
+IMAGES = ROOT / "docs" / "images"
+SIZE = {"width": 1440, "height": 900}
+OPERATOR, PASSWORD = "operator", "correct horse battery staple"
+_OPERATOR = f"""
+from todo_mcp.users.services import create_user
+create_user(user_id={OPERATOR!r}, password={PASSWORD!r}, is_superuser=True)
+"""
+
+
+class DemoDatabase:
+    """The PostgreSQL of a data directory, with an operator and demo data."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        for command in (["migrate"], ["shell", "--no-imports", "-c", _OPERATOR], ["seed_demo"]):
+            run_manage(*command, environment=self.environment())
+
+    def environment(self, **settings: object) -> dict[str, str]:
+        return environment_with({"DATABASE_URL": "", "TODO_DATA_DIR": self._directory} | settings)
+
+
+@contextmanager
+def demo_page() -> Iterator[Page]:
+    """The overview of the admin in Chromium, signed in."""
+    with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
+        server = ServerProcess(DemoDatabase(Path(directory)), Path(directory) / "server.log")
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        page = browser.new_page(base_url=server.url, viewport=SIZE)
+        page.goto("/admin/")
+        page.locator("#id_username").fill(OPERATOR)
+        page.locator("#id_password").fill(PASSWORD)
+        page.locator("#id_password").press("Enter")
+        page.wait_for_url("**/admin/")
+        yield page
+        browser.close()
+        server.close()
+
+
+def take_pictures(page: Page) -> None:
+    """One picture of each page that the documents show."""
+
+    def take(name: str) -> None:
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=IMAGES / f"admin-{name}.png")
+        print(f"docs/images/admin-{name}.png")
+
+    take("overview")
+    page.goto("/admin/tasks/taskevent/?change=title")
+    take("activity")
+    page.locator(".todo-activity h3 a").first.click()
+    page.wait_for_load_state()
+    take("task")
+    page.goto("/admin/statistics/callstatistics/?outcome=errors")
+    take("calls")
+    page.goto("/admin/conversations/conversation/")
+    page.locator("#result_list tbody a").first.click()
+    page.wait_for_load_state()
+    take("conversation")
+
+
+if __name__ == "__main__":
+    with demo_page() as demo:
+        take_pictures(demo)
