@@ -1,5 +1,7 @@
 """The Activity page: what was done to all tasks, call by call; and its undo, for one call or up to 1,000."""
 
+import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -9,19 +11,18 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 
-from tasks.models import Task
 from tasks.operators.activity import Found, find_calls
 from tasks.operators.activity_form import ActivityForm
 from tasks.operators.activity_lines import lines_of
 from tasks.operators.undo import CALLS_MAX, Outcome, preview, undo_calls
-from todo_mcp.admin_kit.actions import RowActionsAdmin
-from todo_mcp.admin_kit.base import positive
+from todo_mcp.admin_kit.parameters import next_url, positive
+from todo_mcp.admin_kit.recording import RecordingAdmin
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.statistics.services import clients_seen
 from todo_mcp.telemetry.logs import request_id
+from todo_mcp.users.models import User
 
 LINES = 50  # calls on a page
 CLIENTS_PROPOSED = 50
@@ -30,7 +31,7 @@ ALL_LOOKED_AT = 2_000_000  # events that are looked at for everything that the f
 OPERATORS_TOOLS = ("edit", "undo", "revert_task", "reopen_task", "restore_task")
 
 
-class ActivityAdmin(RowActionsAdmin):
+class ActivityAdmin(RecordingAdmin):
     """Whoever may view tasks may view this. Whoever may change tasks may undo."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -43,6 +44,9 @@ class ActivityAdmin(RowActionsAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def get_urls(self) -> list[URLPattern]:
@@ -87,7 +91,7 @@ class ActivityAdmin(RowActionsAdmin):
             with self.recorded(request, "undo"):
                 outcome = undo_calls(event_ids, may_delete=may_delete)
             self._report_undo(request, outcome)
-            return HttpResponseRedirect(self._back(request) or f"{self._list()}?request={request_id.get()}")
+            return HttpResponseRedirect(next_url(request) or f"{self._list()}?request={request_id.get()}")
         outcome, previews = preview(event_ids, may_delete=may_delete)
         return self._page(
             request,
@@ -99,7 +103,7 @@ class ActivityAdmin(RowActionsAdmin):
             left_out_more=len(outcome.left_out[LEFT_OUT_SHOWN:]),
             cut=cut,
             calls_max=CALLS_MAX,
-            back=self._back(request) or self._list() + ActivityForm(request.GET).address(),
+            back=next_url(request) or self._list() + ActivityForm(request.GET).address(),
         )
 
     def _may_undo(self, request: HttpRequest) -> bool:
@@ -117,9 +121,12 @@ class ActivityAdmin(RowActionsAdmin):
         return found.event_ids, found.more or found.looked_to is not None
 
     def _report_undo(self, request: HttpRequest, outcome: Outcome) -> None:
-        for user_id in dict.fromkeys(outcome.task_ids.values()):
-            tasks = [Task(pk=one, user_id=user_id) for one, owner in outcome.task_ids.items() if owner == user_id]
-            self._log(request, tasks, CHANGE, "Undone")
+        by_message: dict[str, list[User]] = {}
+        for user_id, tasks in Counter(outcome.task_ids.values()).items():
+            message = json.dumps({"Undone": {"tasks": tasks}})
+            by_message.setdefault(message, []).append(User(pk=user_id))
+        for message, users in by_message.items():
+            self._log(request, users, CHANGE, message)
         if outcome.calls:
             self.message_user(request, f"Undone: {outcome.in_words()}.", messages.SUCCESS)
         if outcome.left_out:
@@ -127,11 +134,6 @@ class ActivityAdmin(RowActionsAdmin):
             self.message_user(request, text, messages.WARNING)
         if not outcome.calls and not outcome.left_out:
             self.message_user(request, "Nothing was done: there is no such call.", messages.ERROR)
-
-    def _back(self, request: HttpRequest) -> str:
-        """The page that asked for the undo, if it is not this list. Other sites are ignored."""
-        url = request.GET.get("next", "")
-        return url if url_has_allowed_host_and_scheme(url, allowed_hosts=None) else ""
 
     def _list(self) -> str:
         return reverse("admin:tasks_taskevent_changelist")

@@ -49,7 +49,7 @@ def test_revoking_issuing_exporting_editing_and_taking_back_name_the_user(client
     form = {"title": "Hidden", "initial-title": "Secret", "description": "", "initial-description": ""}
     client.post(f"{LISTS['tasks']}{task.pk}/change/", form)
     event = TaskEvent.objects.latest("pgh_id").pk
-    client.post(f"{LISTS['tasks']}{task.pk}/undo/?event={event}")
+    client.post(f"{LISTS['activity']}undo/?call={event}")
     first = TaskEvent.objects.earliest("pgh_id").pk
     act(client, "tasks", "complete_task", task.pk)
     seen = Task.objects.get().version

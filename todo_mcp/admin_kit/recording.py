@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 from todo_mcp.postgres.history import history_context
 from todo_mcp.telemetry.logs import request_id
-from todo_mcp.users.models import LogSubject
+from todo_mcp.users.models import LogSubject, User
 
 if TYPE_CHECKING:  # unfold publishes no types; its ModelAdmin has the same signatures as Django's
     from django.contrib.admin import ModelAdmin as DjangoModelAdmin
@@ -34,7 +34,7 @@ class RecordingAdmin(UnfoldModelAdmin):
 
     def subject(self, row: Any) -> str | None:
         """The id of the user to whom the row belongs. None if it belongs to nobody."""
-        return getattr(row, "user_id", None)
+        return row.pk if isinstance(row, User) else getattr(row, "user_id", None)
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> LogEntry:
         return self._log(request, [obj], ADDITION, json.dumps(message))[0]
@@ -45,11 +45,10 @@ class RecordingAdmin(UnfoldModelAdmin):
     @transaction.atomic
     def _log(self, request: HttpRequest, rows: Sequence[Model], flag: int, message: str) -> list[LogEntry]:
         """Add an entry to the operators' log for each row. Two statements for any number of rows."""
-        kind = ContentType.objects.get_for_model(self.model)
         entries = LogEntry.objects.bulk_create(
             LogEntry(
                 user_id=str(request.user.pk),
-                content_type=kind,
+                content_type=ContentType.objects.get_for_model(row),
                 object_id=str(row.pk),
                 object_repr=self._plain_name(row),
                 action_flag=flag,
@@ -62,4 +61,4 @@ class RecordingAdmin(UnfoldModelAdmin):
         return entries
 
     def _plain_name(self, row: Model) -> str:
-        return f"{self.opts.verbose_name} {row.pk}"[:200]
+        return f"{row._meta.verbose_name} {row.pk}"[:200]

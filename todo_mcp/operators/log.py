@@ -38,7 +38,7 @@ def did(entry: LogEntry) -> str:
 
 
 def counts(entry: LogEntry) -> dict[str, int]:
-    """The receipt of the entry: how much was erased of each kind. Empty if it has none."""
+    """How much of each kind was erased or undone. Empty if the entry does not say it."""
     if not entry.change_message.startswith("{"):
         return {}
     [receipt] = json.loads(entry.change_message).values()

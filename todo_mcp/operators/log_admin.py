@@ -45,7 +45,7 @@ _ACTIONS = {
     "deleted": ("Deleted", Q(change_message="Deleted")),
     "restored": ("Restored", Q(change_message="Restored")),
     "reverted": ("Reverted", Q(change_message="Reverted")),
-    "undone": ("Undone", Q(change_message="Undone")),
+    "undone": ("Undone", Q(change_message__startswith='{"Undone"')),
     "linked": ("Made a password link", Q(change_message="Made a password link")),
     "activated": ("Activated or deactivated", Q(change_message__in=["Activated", "Deactivated"])),
 }
@@ -104,7 +104,7 @@ class LogAdmin(BaseAdmin):
         return entry
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
-        context["receipt"] = counts(kwargs["obj"])
+        context["receipt"], context["done"] = counts(kwargs["obj"]), did(kwargs["obj"])
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _person(self, entry: Any, user_id: str) -> SafeString:

@@ -118,9 +118,6 @@ class UserAdmin(PasswordLinkAdmin, DjangoUserAdmin, BaseAdmin):  # type: ignore[
 
     may_act_unless = "your own account, or an operator's, which only a superuser may change"
 
-    def subject(self, row: User) -> str:
-        return row.pk
-
     def consequences(self, row: User) -> dict[str, int]:
         return count_user(user_id=row.pk)
 
