@@ -20,7 +20,7 @@ from tasks.operators.form import TaskForm
 from tasks.operators.reverting import RevertingAdmin
 from tasks.operators.words import due_in_words, item_in_words
 from todo_mcp.admin_kit.actions import RowAction
-from todo_mcp.admin_kit.base import badge_column, isolated, time_column
+from todo_mcp.admin_kit.base import EMPTY, badge_column, isolated, time_column
 from todo_mcp.admin_kit.filters import UserFilter, by_days
 from todo_mcp.dates.zones import show
 
@@ -52,7 +52,7 @@ def _of(task: Task) -> dict[str, Any]:
 @admin.register(Task)
 class TaskAdmin(RevertingAdmin):
     form = TaskForm
-    list_display = ["shown_title", "owner", "status", "due", "shown_priority", "shown_tags", "created", "updated"]
+    list_display = ["shown_title", "owner", "status", "due", "shown_priority", "shown_tags", "created"]
     list_filter = [StatusFilter, DueFilter, PriorityFilter, TagFilter, UserFilter, by_days("created_at")]
     search_fields = ["title__icontains"]
     search_help_text = "Words of a title, an id, or user:ID"
@@ -165,7 +165,7 @@ class TaskAdmin(RevertingAdmin):
         zone = zone_of(task.user.time_zone)
         due = due_in(task.due_on, task.due_at, zone)
         if due is None:
-            return "—"
+            return EMPTY
         is_over = not (task.completed or task.deleted_at) and clock_in(zone).is_past(due)
         text = f"{due:%Y-%m-%d %H:%M}" if task.due_at else f"{due:%Y-%m-%d}"
         return format_html(
@@ -179,16 +179,16 @@ class TaskAdmin(RevertingAdmin):
 
     @admin.display(description="priority")
     def shown_priority(self, task: Task) -> str:
-        return PRIORITIES[task.priority] if task.priority else "—"
+        return PRIORITIES[task.priority] if task.priority else EMPTY
 
     @admin.display(description="tags")
     def shown_tags(self, task: Task) -> SafeString | str:
-        return format_html_join(" ", '<bdi class="todo-tag">{}</bdi>', ((tag,) for tag in task.tags)) or "—"
+        return format_html_join(" ", '<bdi class="todo-tag" title="{}">{}</bdi>', ((tag, tag) for tag in task.tags)) or EMPTY
 
     @admin.display(description="checklist")
     def shown_checklist(self, task: Task) -> SafeString | str:
         items = format_html_join("", "<li><bdi>{}</bdi></li>", ((item_in_words(item),) for item in task.checklist))
-        return format_html('<ul class="todo-checklist">{}</ul>', items) if items else "—"
+        return format_html('<ul class="todo-checklist">{}</ul>', items) if items else EMPTY
 
     @badge_column("status", {"pending": "info", "completed": "success", "deleted": "danger"})
     def status(self, task: Task) -> str:
@@ -197,7 +197,7 @@ class TaskAdmin(RevertingAdmin):
     @admin.display(description="origin")
     def origin(self, task: Task) -> SafeString | str:
         if task.conversation_id is None:
-            return "—"
+            return EMPTY
         url = reverse("admin:conversations_conversation_change", args=[task.conversation_id])
         if task.message_id is None:
             return format_html('<a class="text-link" href="{}">Conversation {}</a>', url, task.conversation_id)

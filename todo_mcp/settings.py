@@ -129,17 +129,24 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "todo_mcp" / "templates"],
-        "APP_DIRS": True,
         "OPTIONS": {
+            "loaders": [
+                (
+                    "django.template.loaders.cached.Loader",
+                    ["django.template.loaders.filesystem.Loader", "todo_mcp.admin_kit.theme_templates.Loader"],
+                )
+            ],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "todo_mcp.admin_kit.plain_pages.request_number",
             ]
         },
     }
 ]
 STATIC_URL = "/static/"
+STORAGES = {"staticfiles": {"BACKEND": "todo_mcp.admin_kit.static_files.HashedNames"}}
 _pooler = "transaction" if _database and _database.is_pooled else "none"
 DATABASE_POOLER = env.choice("DATABASE_POOLER", _pooler, ("none", "transaction"))
 ROW_LEVEL_SECURITY = env.choice("ROW_LEVEL_SECURITY", "on", ("on", "off")) == "on"  # see postgres/wall.py
@@ -151,6 +158,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "todo_mcp.admin_kit.formats"
 
 # Authentication
 AUTH_USER_MODEL = "users.User"

@@ -3,7 +3,6 @@
 A click is a press of the mouse; typing and Enter are none. The last confirmation is one.
 """
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -30,6 +30,7 @@ from todo_mcp.admin_kit.row_action import RowAction as RowAction
 from todo_mcp.core.errors import TodoError, VersionConflict
 
 ACTION_MAX = 100  # rows that one action may change
+_NO_DIRECTION = dict.fromkeys([0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 CONFIRM_SHOWN = 10  # rows that the confirmation page lists
 ADDRESS_MAX = 8000  # characters of a confirmation page's address, which names the rows
 
@@ -46,6 +47,11 @@ class _Heading:
 
     def __str__(self) -> str:
         return self.name
+
+
+def window_title(text: str) -> str:
+    """A user's text for the title of a window, where HTML cannot isolate its direction. At most 80 characters."""
+    return f"\u2068{text.translate(_NO_DIRECTION)[:80]}\u2069"  # UAX 9: first strong isolate … pop directional isolate
 
 
 class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
@@ -86,7 +92,7 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
         context["show_history"] = self.shows_log
         allowed = self.get_actions(request) if row and self.may_act(request, row) else {}
         context["row_actions"] = [a for a in self.row_actions if a.name in allowed and a.applies(row)]
-        context["subtitle"] = None  # a browser title cannot isolate the direction of a user's text
+        context["row_title"] = window_title(self.describe(row)) if row is not None else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:

@@ -8,13 +8,14 @@ from datetime import datetime
 from functools import cached_property, reduce
 from operator import or_
 from typing import Any, ClassVar, cast
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import quote
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,21 +24,30 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from todo_mcp.admin_kit.actions import RowActionsAdmin
+from todo_mcp.admin_kit.filters import FilterForm
 from todo_mcp.admin_kit.parameters import positive as positive
 
 COUNT_MAX = 10_000  # rows that a list counts; paging stops there too
 WORDS_MAX = 10  # words that a search uses; the rest are ignored
+WHOLE = 16  # characters that every column of a list has room for, however wide they are
+EMPTY = format_html('<span class="todo-empty">{}</span>', "—")  # lists leave it out on a telephone
 
 
 def isolated(text: object) -> SafeString:
-    """Escape the text and isolate it, so that right-to-left text cannot reorder its surroundings."""
-    return format_html("<bdi>{}</bdi>", text)
+    """Escape the text and isolate it, so that right-to-left text cannot reorder its surroundings.
+
+    A list may cut a text of more than WHOLE characters. Its tooltip shows the whole text.
+    """
+    shown = format_html("<bdi>{}</bdi>", text)
+    if len(str(text)) <= WHOLE:
+        return shown
+    return format_html('<span class="todo-cut" title="{}">{}</span>', text, shown)
 
 
 def moment(when: datetime | None) -> SafeString | str:
     """A time in UTC, to the minute. The tooltip also shows the seconds."""
     if when is None:
-        return "—"
+        return EMPTY
     return format_html('<time title="{} UTC">{}</time>', f"{when:%Y-%m-%d %H:%M:%S}", f"{when:%Y-%m-%d %H:%M}")
 
 
@@ -80,7 +90,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg] # generic to the ty
         return self.count >= COUNT_MAX
 
 
-class BoundedChangeList(ChangeList):  # type: ignore[misc] # unfold publishes no types
+class BoundedChangeList(FilterForm, ChangeList):  # type: ignore[misc] # unfold publishes no types
     result_list: Any
 
     def get_results(self, request: HttpRequest) -> None:
@@ -122,6 +132,14 @@ class BaseAdmin(SafeLookups, RowActionsAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
         return BoundedChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The list. Its form also sends empty fields; the address without them is shorter, and means the same."""
+        sent = [(name, value) for name, values in request.GET.lists() for value in values]
+        used = [(name, value) for name, value in sent if value]
+        if request.method == "GET" and len(used) < len(sent):
+            return HttpResponseRedirect(f"{request.path}?{urlencode(used)}" if used else request.path)
+        return super().changelist_view(request, extra_context)
 
     def prepare_rows(self, request: HttpRequest, rows: list[Any]) -> None:
         """A hook that runs once for the rows of a list page. It may add values from other tables."""

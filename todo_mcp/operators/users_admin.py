@@ -11,13 +11,18 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
+from django.db.models import ManyToManyField
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path
 from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, SafeLookups, badge_column, isolated, time_column
@@ -29,6 +34,8 @@ from todo_mcp.operators.user_page import links, may_export, overview
 from todo_mcp.users import services
 from todo_mcp.users.models import User
 
+# Django's pair of lists needs a script, is wider than a telephone, and a screen reader cannot tell the lists apart.
+CHECKBOXES: dict[Any, Any] = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
 SUPERUSER_FIELDS = ("is_staff", "is_superuser", "groups")
 
 
@@ -72,7 +79,8 @@ class UserAdmin(PasswordLinkAdmin, DjangoUserAdmin, BaseAdmin):  # type: ignore[
     search_user = "pk"
     ordering = ["id"]
     sortable_by = ()
-    filter_horizontal = ["groups"]
+    filter_horizontal = ()
+    formfield_overrides = CHECKBOXES
     readonly_fields = ["active", "created", "signed_in", "has_password"]
     fieldsets = [
         (None, {"fields": ["id", "name", "email", "time_zone", ("active", "created"), "signed_in"]}),
@@ -218,6 +226,9 @@ class GroupAdmin(SafeLookups, GivesBackAdmin, DjangoGroupAdmin, ModelAdmin):  # 
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
+
+    filter_horizontal = ()
+    formfield_overrides = CHECKBOXES
 
     has_add_permission = has_module_permission
     has_change_permission = has_view_permission

@@ -4,26 +4,25 @@ Django's ASGI handler would use a thread, and so a database connection, for ever
 goes through the gate: connections stay within the limit, and a flood of pages cannot exhaust PostgreSQL.
 """
 
-import mimetypes
 import re
 import time
-from functools import cache, partial
+from functools import partial
 from io import BytesIO
-from pathlib import Path
 from urllib.parse import parse_qsl
 
 from django.conf import settings
-from django.contrib.staticfiles import finders
 from django.core import signals
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from todo_mcp.admin_kit.static_files import find_static
 from todo_mcp.auth.account.slots import RequestSource, request_source
 from todo_mcp.auth.rate_limit import site_of
 from todo_mcp.calls.owners import owner_of_call, owner_of_site
@@ -33,13 +32,14 @@ from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.postgres.places import Owner
 from todo_mcp.telemetry.metrics import PAGES
 from todo_mcp.transports.http.checked_request import address_of, checked_request
-from todo_mcp.transports.http.paths import speaks_oauth, speaks_rpc
-from todo_mcp.transports.http.refusals import EnvelopeResponse, body_of_status, refuse_with
+from todo_mcp.transports.http.paths import is_rest, speaks_oauth, speaks_rpc
+from todo_mcp.transports.http.refusals import EnvelopeResponse, ErrorPage, body_of_status, reads_pages, refuse_with
 
 PAGE_SECONDS = 30  # a page may make many statements, such as an action on many rows
 _JSON = "application/json"
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")  # a query holds these bytes percent-encoded (RFC 3986, section 2.1)
-STATIC_SECONDS = 3600  # how long a browser keeps the admin's style sheets and scripts
+CACHE_FOREVER = "public, max-age=31536000, immutable"  # a name with the digest of its content
+CACHE_SHORTLY = "public, max-age=3600"
 # Computed from the content, or decided by transports/browsers.py: the library lets every page read the metadata.
 _REPLACED = frozenset({b"content-length", b"access-control-allow-origin"})
 
@@ -67,7 +67,7 @@ class DjangoApp(BaseHandler):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = (await receive()).get("body", b"")  # RequestChecks has read the whole body
         started = time.perf_counter()
-        kind = "rest" if _is_rest(scope["path"]) else "page"
+        kind = "rest" if is_rest(scope["path"]) else "page"
         try:
             owner = await self._owner(scope)
             work = partial(self._respond, scope, body)
@@ -76,7 +76,7 @@ class DjangoApp(BaseHandler):
             response = refuse_with(scope, refusal)
         except Busy as busy:
             response = refuse_with(scope, busy)
-            if kind == "page" and not speaks_oauth(scope["path"]):  # a person reads it
+            if kind == "page" and not speaks_oauth(scope["path"]) and not reads_pages(scope):
                 headers = {"Retry-After": response.headers["Retry-After"]}
                 response = PlainTextResponse(busy.message, busy.code, headers=headers)
         PAGES.labels(kind, response.status_code).observe(time.perf_counter() - started)
@@ -95,7 +95,7 @@ class DjangoApp(BaseHandler):
         query = _BEYOND_ASCII.sub(lambda match: b"%%%02X" % match[0][0], scope["query_string"])
         response = self.get_response(_Request({**scope, "query_string": query}, BytesIO(body)))
         try:
-            return _with_reason(scope["path"], _to_starlette(response))
+            return _with_reason(scope, _to_starlette(response))
         finally:
             response.close()  # sends request_finished
 
@@ -117,38 +117,33 @@ def _to_starlette(page: HttpResponseBase) -> Response:
     return response
 
 
-def _is_rest(path: str) -> bool:
-    return path == "/api" or path.startswith("/api/")
-
-
-def _with_reason(path: str, response: Response) -> Response:
+def _with_reason(scope: Scope, response: Response) -> Response:
     """Django refuses some requests with an empty body, or with a page where a program expects JSON. Replace these."""
-    is_for_programs = _is_rest(path) or speaks_oauth(path) or speaks_rpc(path)
-    is_explained = response.body and not (is_for_programs and _JSON not in response.headers.get("content-type", ""))
-    if response.status_code < 400 or is_explained:
+    path, status = scope["path"], response.status_code
+    is_for_api = is_rest(path) or speaks_oauth(path) or speaks_rpc(path)
+    is_explained = response.body and not (is_for_api and _JSON not in response.headers.get("content-type", ""))
+    if status < 400 or is_explained:
         return response
-    explained = EnvelopeResponse(body_of_status(path, response.status_code), response.status_code)
-    kept = [pair for pair in response.raw_headers if pair[0] not in (b"content-type", b"content-length")]
+    explained = ErrorPage(status) if reads_pages(scope) else EnvelopeResponse(body_of_status(path, status), status)
+    replaced = {b"content-type", b"content-length", *(name for name, _ in explained.raw_headers)}
+    kept = [pair for pair in response.raw_headers if pair[0] not in replaced]
     explained.raw_headers += kept
     return explained
 
 
 async def static_file(request: Request) -> Response:
-    """A static file of an installed app, found by Django's finders. There is no `collectstatic` step to forget."""
-    try:
-        file = finders.find(request.path_params["path"])
-    except SuspiciousFileOperation:
-        file = None
-    if not isinstance(file, str) or not Path(file).is_file():
+    """A static file of an installed app, compressed if the browser accepts gzip."""
+    try:  # in a thread, because the first request of a file reads and compresses it
+        file, is_current = await run_in_threadpool(find_static, request.path_params["path"])
+    except (FileNotFoundError, SuspiciousFileOperation):
         return PlainTextResponse("Not found", 404)
-    headers = {"Cache-Control": f"public, max-age={STATIC_SECONDS}"}
-    return Response(_content(file), media_type=mimetypes.guess_type(file)[0], headers=headers)
-
-
-@cache
-def _content(file: str) -> bytes:
-    """Cached, so that slow clients share one copy and hold no file open. All files together have 15 MB."""
-    return Path(file).read_bytes()
+    headers = {"Cache-Control": CACHE_FOREVER if is_current else CACHE_SHORTLY}
+    if file.compressed is not None:
+        headers["Vary"] = "Accept-Encoding"
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            return Response(file.compressed, media_type=file.media_type, headers=headers)
+    return Response(file.content, media_type=file.media_type, headers=headers)
 
 
 STATIC_PATH = f"{settings.STATIC_URL}{{path:path}}"

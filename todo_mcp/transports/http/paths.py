@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 # The path of RFC 3986, section 3.3, without ";". No segment is empty, "." or "..".
 _SEGMENTS = re.compile(rb"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9\-._~!$&'()*+,=:@]++|%[0-9A-Fa-f]{2})++)*+/?")
+_PROGRAMS = ("/scim/", "/static/", "/healthz", "/readyz", "/metrics")
 CACHED_MAX = 256  # bytes; longer paths are not cached
 _ESCAPE = re.compile(rb"%(..)")
 _FOR_OAUTH_CLIENTS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/register"})
@@ -61,6 +62,15 @@ def is_conversation(path: str) -> bool:
 def speaks_oauth(path: str) -> bool:
     """Whether OAuth clients read the answers at this path. People read the other pages below ``/oauth``."""
     return path in _FOR_OAUTH_CLIENTS or path.startswith(("/oauth/register/", "/.well-known/"))
+
+
+def is_for_programs(path: str) -> bool:
+    """Whether only programs read the answers at this path, so that a refusal is never a page for people."""
+    return is_rest(path) or speaks_oauth(path) or speaks_rpc(path) or path.startswith(_PROGRAMS)
+
+
+def is_rest(path: str) -> bool:
+    return path == "/api" or path.startswith("/api/")
 
 
 def takes_calls(path: str) -> bool:

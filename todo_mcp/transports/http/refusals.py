@@ -1,14 +1,19 @@
 """The answers that refuse a request, in the form that the path's callers read.
 
-That is JSON-RPC's form on /mcp, OAuth's form at the endpoints for OAuth clients, and the envelope elsewhere.
+That is JSON-RPC's form on /mcp, OAuth's form at the endpoints for OAuth clients, and the envelope elsewhere. A browser
+that opens a page gets a page.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
+from todo_mcp.admin_kit.page_security import POLICY
+from todo_mcp.admin_kit.plain_pages import asks_for_page, error_page
 from todo_mcp.auth.resource import challenge
 from todo_mcp.core.envelope import Envelope, failure, to_json
 from todo_mcp.core.errors import ScopeMissing, TodoError, Unauthenticated
@@ -16,7 +21,7 @@ from todo_mcp.statistics.recorder import recorder
 from todo_mcp.telemetry.metrics import REFUSED
 from todo_mcp.telemetry.refused_tokens import record_refusal
 from todo_mcp.transports.http.checked_request import checked_request
-from todo_mcp.transports.http.paths import canonical_path, is_mcp, speaks_oauth, speaks_rpc
+from todo_mcp.transports.http.paths import canonical_path, is_for_programs, is_mcp, speaks_oauth, speaks_rpc
 from todo_mcp.transports.http.request_body import INVALID_REQUEST
 
 PARSE_ERROR = -32700  # JSON-RPC 2.0, section 5.1
@@ -34,6 +39,19 @@ class EnvelopeResponse(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         return to_json(content)
+
+
+class ErrorPage(HTMLResponse):
+    """A page that says what happened, what to do, and the request's id."""
+
+    def __init__(self, status: int, message: str = "", headers: Mapping[str, str] | None = None) -> None:
+        content = error_page(status, message)
+        super().__init__(content, status, {**(headers or {}), "Content-Security-Policy": POLICY, "Vary": "Accept"})
+
+
+def reads_pages(scope: Scope) -> bool:
+    """Whether a person reads the answer, in a browser."""
+    return not is_for_programs(scope["path"]) and asks_for_page(Headers(scope=scope).get("accept", ""))
 
 
 def refuse(
@@ -112,4 +130,6 @@ def _response(
     path = scope["path"]
     if not is_counted:
         count_refusal(status, "mcp" if is_mcp(path) else "http")
+    if reads_pages(scope):
+        return ErrorPage(status, envelope["message"], headers)
     return EnvelopeResponse(refusal_body(path, envelope, code, checked_request(scope).rpc_id), status, headers)
