@@ -183,7 +183,8 @@ class TaskAdmin(RevertingAdmin):
 
     @admin.display(description="tags")
     def shown_tags(self, task: Task) -> SafeString | str:
-        return format_html_join(" ", '<bdi class="todo-tag" title="{}">{}</bdi>', ((tag, tag) for tag in task.tags)) or EMPTY
+        tags = format_html_join(" ", '<bdi class="todo-tag" title="{}">{}</bdi>', ((tag, tag) for tag in task.tags))
+        return tags or EMPTY
 
     @admin.display(description="checklist")
     def shown_checklist(self, task: Task) -> SafeString | str:

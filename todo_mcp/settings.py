@@ -141,7 +141,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "todo_mcp.admin_kit.plain_pages.request_number",
-            ]
+            ],
         },
     }
 ]

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from tasks.operators.activity import Found, find_calls
+from tasks.operators.activity import LOOKED_AT, Found, find_calls
 from tasks.operators.activity_form import ActivityForm
 from tasks.operators.activity_lines import lines_of
 from tasks.operators.undo import CALLS_MAX, Outcome, preview, undo_calls
@@ -78,7 +78,7 @@ class ActivityAdmin(RecordingAdmin):
             may_undo=self._may_undo(request),
             clients=[one.client for one in clients_seen(days=30, limit=CLIENTS_PROPOSED)],
             tools=[*sorted(name for name, one in REGISTRY.items() if not one.read_only), *OPERATORS_TOOLS],
-            calls_max=CALLS_MAX,
+            looked_at=LOOKED_AT,
         )
 
     def undo_view(self, request: HttpRequest) -> HttpResponse:

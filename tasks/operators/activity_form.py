@@ -8,7 +8,8 @@ from django.utils.http import urlencode
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from tasks.operators.activity import CHANGES, Filters, Place
-from todo_mcp.admin_kit.base import positive
+from todo_mcp.admin_kit.filters import ActiveFilter
+from todo_mcp.admin_kit.parameters import positive
 
 _TEXT_MAX = 255
 
@@ -69,10 +70,9 @@ class ActivityForm(forms.Form):
         """The filters that the address has, as they are written there."""
         return {name: self.data[name] for name in self.fields if self.data.get(name)}
 
-    def active(self) -> list[tuple[str, str, str]]:
-        """The label and the value of each filter that is set, and the address without it."""
+    def active(self) -> list[ActiveFilter]:
         return [
-            (str(self.fields[name].label), _shown(self.fields[name], value), self.address(**{name: None}))
+            ActiveFilter(str(self.fields[name].label), _shown(self.fields[name], value), self.address(**{name: None}))
             for name, value in self.given.items()
         ]
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from tests.e2e.conftest import FLAGS, chromium
-from tests.support.server_process import ROOT, ServerProcess, environment_with, run_manage
+from tests.support.server_process import ROOT, Database, ServerProcess, environment_with, run_manage
 
 IMAGES = ROOT / "docs" / "images"
-SIZE = {"width": 1440, "height": 900}
 OPERATOR, PASSWORD = "operator", "correct horse battery staple"
 _OPERATOR = f"""
 from todo_mcp.users.services import create_user
@@ -19,16 +18,16 @@ create_user(user_id={OPERATOR!r}, password={PASSWORD!r}, is_superuser=True)
 """
 
 
-class DemoDatabase:
+class DemoDatabase(Database):
     """The PostgreSQL of a data directory, with an operator and demo data."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         for command in (["migrate"], ["shell", "--no-imports", "-c", _OPERATOR], ["seed_demo"]):
             run_manage(*command, environment=self.environment())
 
     def environment(self, **settings: object) -> dict[str, str]:
-        return environment_with({"DATABASE_URL": "", "TODO_DATA_DIR": self._directory} | settings)
+        return environment_with({"DATABASE_URL": "", "TODO_DATA_DIR": self.directory} | settings)
 
 
 @contextmanager
@@ -37,7 +36,7 @@ def demo_page() -> Iterator[Page]:
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
         server = ServerProcess(DemoDatabase(Path(directory)), Path(directory) / "server.log")
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(base_url=server.url, viewport=SIZE)
+        page = browser.new_page(base_url=server.url, viewport={"width": 1440, "height": 900})
         page.goto("/admin/")
         page.locator("#id_username").fill(OPERATOR)
         page.locator("#id_password").fill(PASSWORD)

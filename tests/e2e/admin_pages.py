@@ -33,7 +33,14 @@ Task.objects.filter(pk=task.pk).update(conversation=chat)
 issue_token(user_id=user.pk, name={LONG!r})
 """
 ACCOUNT_PAGES = ["/", "/oauth/connections", "/oauth/time-zone", "/oauth/password", "/api/docs"]
-OPEN_PAGES = ["/admin/login/", "/oauth/sign-in", "/oauth/password/reset", "/nothing", "/admin/nothing/", "/oauth/authorize"]
+OPEN_PAGES = [
+    "/admin/login/",
+    "/oauth/sign-in",
+    "/oauth/password/reset",
+    "/nothing",
+    "/admin/nothing/",
+    "/oauth/authorize",
+]
 
 
 def add_rows(database: Database) -> None:

@@ -169,9 +169,7 @@ def test_everything_is_reached_with_the_keyboard(browser: Browser, site: str) ->
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_pages_work_without_scripts(browser: Browser, site: str, pages: list[str], width: int) -> None:
-    context = browser.new_context(
-        base_url=site, java_script_enabled=False, viewport={"width": width, "height": 900}
-    )
+    context = browser.new_context(base_url=site, java_script_enabled=False, viewport={"width": width, "height": 900})
     page = sign_in(context)
     for path in pages:
         page.goto(path)

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.admin_pages import OPERATOR, add_operators, sign_in
+from tests.e2e.admin_pages import OPERATOR, add_rows, sign_in
 from tests.support.server_process import Database, ServerProcess
 
 CLICKS_MAX = 6
@@ -24,7 +24,7 @@ addEventListener("mousedown", () => {
 
 @pytest.fixture(scope="module")
 def site(database: Database, server: ServerProcess) -> str:
-    add_operators(database)
+    add_rows(database)
     return server.url
 
 

@@ -84,7 +84,8 @@ def test_words_find_tasks_and_messages_in_any_state(client: Client, alice: User)
 def test_a_text_like_a_requests_id_is_searched_for_as_words_on_demand(client: Client, alice: User) -> None:
     TaskFactory.create(user=alice, title="Pay invoice-2026-11")
     assert found(client, "invoice-2026-11") == {}
-    [url] = re.findall(r'href="(/admin/find/\?[^"]*words=yes)"', client.get(FIND, {"q": "invoice-2026-11"}).content.decode())
+    page = client.get(FIND, {"q": "invoice-2026-11"}).content.decode()
+    [url] = re.findall(r'href="(/admin/find/\?[^"]*words=yes)"', page)
     assert "Pay invoice-2026-11" in client.get(url.replace("&amp;", "&")).content.decode()
 
 
@@ -108,7 +109,7 @@ def test_an_unknown_token_is_neither_in_an_address_nor_on_the_page(client: Clien
         assert "No token has this value" in page and value not in page
 
 
-@pytest.mark.parametrize("text", ["buy milk", "alice@example.com", new_request_id(), "Donaudampfschifffahrtsgesellschaft"])
+@pytest.mark.parametrize("text", ["buy milk", "alice@example.com", new_request_id(), "Donaudampfschifffahrt"])
 def test_what_is_no_token_goes_on_to_a_page_with_an_address(client: Client, text: str) -> None:
     assert not looks_secret(text)
     answer = client.post(FIND, {"q": text}, follow=True)

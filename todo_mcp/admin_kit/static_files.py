@@ -90,6 +90,10 @@ def _with_hashed_references(css: bytes, directory: str) -> bytes:
     def hashed(reference: re.Match[bytes]) -> bytes:
         relative = reference[2].decode()
         target = hashed_name(normpath(join(directory, relative)))
-        return b"url(%b%b%b)" % (reference[1], join(dirname(relative), PurePosixPath(target).name).encode(), reference[3])
+        return b"url(%b%b%b)" % (
+            reference[1],
+            join(dirname(relative), PurePosixPath(target).name).encode(),
+            reference[3],
+        )
 
     return _REFERENCE.sub(hashed, css)

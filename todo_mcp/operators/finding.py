@@ -93,12 +93,10 @@ def _users(text: str) -> Section:
 
 
 def _task(text: str) -> Section:
-    rows = Task.objects.filter(pk=positive(text)) if positive(text) else Task.objects.none()
-    return Section("Task by number", [_task_result(row) for row in rows])
+    return Section("Task by number", [_task_result(row) for row in Task.objects.filter(pk=positive(text) or 0)])
 
 
 def _conversation(text: str) -> Section:
-    rows = Conversation.objects.filter(pk=positive(text)) if positive(text) else Conversation.objects.none()
     return Section(
         "Conversation by number",
         [
@@ -107,7 +105,7 @@ def _conversation(text: str) -> Section:
                 _page("conversations_conversation", row.pk),
                 format_html("of {}", isolated(row.user_id)),
             )
-            for row in rows
+            for row in Conversation.objects.filter(pk=positive(text) or 0)
         ],
     )
 
@@ -170,7 +168,7 @@ def _section(title: str, results: Sequence[Result], more_url: str) -> Section:
     return Section(title, results[:SHOWN], more_url if len(results) > SHOWN else "")
 
 
-def _page(name: str, key: object) -> str:
+def _page(name: str, key: int | str) -> str:
     return reverse(f"admin:{name}_change", args=[quote(key)])
 
 

@@ -37,7 +37,7 @@ def call(tool: str, user: str = "alice", *, by: dict[str, Any] | None = None, **
         return getattr(services, tool)(user_id=user, own_zone="Europe/Berlin", **arguments)
 
 
-def page(client: Client, /, **filters: object) -> str:
+def page(client: Client, /, **filters: str | int) -> str:
     answer = client.get(LISTS["activity"], filters)
     assert answer.status_code == 200
     return answer.content.decode()
@@ -83,7 +83,7 @@ def test_each_filter_narrows(client: Client) -> None:
     moment = TaskEvent.objects.latest("pgh_id").pgh_created_at
     TaskEvent.objects.filter(pgh_obj_id=milk).update(pgh_created_at=moment - timedelta(days=1))
     at = f"{moment - timedelta(minutes=1):%Y-%m-%dT%H:%M}"
-    for filters, count in (
+    cases: list[tuple[dict[str, Any], int]] = [
         ({}, 3),
         ({"user": "bob"}, 2),
         ({"user": "nobody"}, 0),
@@ -98,7 +98,8 @@ def test_each_filter_narrows(client: Client) -> None:
         ({"change": "completed"}, 1),
         ({"from": at}, 2),
         ({"to": at}, 1),
-    ):
+    ]
+    for filters, count in cases:
         assert len(lines(page(client, **filters))) == count, filters
 
 
