@@ -4,7 +4,9 @@ from django.contrib import admin
 from unfold.forms import AuthenticationForm
 
 from todo_mcp.auth.account.pages import BoundedName
-from todo_mcp.operators import log_admin, tokens_admin, users_admin
+from todo_mcp.operators import log_admin, users_admin
+from todo_mcp.operators.tokens import admin as tokens
+from todo_mcp.operators.tokens import clients, revoked
 
 
 class OperatorSignInForm(BoundedName, AuthenticationForm):  # type: ignore[misc] # the theme publishes no types
@@ -15,4 +17,4 @@ admin.site.index_title = "Overview"
 admin.site.login_form = OperatorSignInForm
 admin.site.login_template = "admin/sign_in.html"
 
-__all__ = ["log_admin", "tokens_admin", "users_admin"]
+__all__ = ["clients", "log_admin", "revoked", "tokens", "users_admin"]

@@ -95,8 +95,9 @@ def test_a_list_makes_few_queries_even_with_many_rows(
 @pytest.mark.parametrize(
     ("name", "queries"),
     # session, operator, row, what the page lists; for a task also what its calls did to other tasks; for a user also
-    # the group choices, tokens and their last use, what operators did, and the usage, which three more count here
-    [("tasks", 5), ("conversations", 5), ("users", 16), ("tokens", 4)],
+    # the group choices, tokens and their last use, connected apps, what operators did, and the usage, which three more
+    # count here
+    [("tasks", 5), ("conversations", 5), ("users", 17), ("tokens", 5)],
 )
 def test_a_page_makes_few_queries_even_with_many_rows(
     client: Client,
@@ -229,6 +230,8 @@ def test_the_admin_does_not_show_the_tables_of_the_sign_in_flows() -> None:
         "auth.Group",
         "oauth2_provider.AccessToken",
         "admin.LogEntry",
+        "oauth2_provider.Application",
+        "access.RevokedToken",
     }
 
 

@@ -19,6 +19,7 @@ from tests.support.factories import TaskFactory
 from tests.support.tool_calls import everything_of
 from todo_mcp.auth.authentication import authenticate, recall_principal
 from todo_mcp.auth.remembered_tokens import remembered_tokens
+from todo_mcp.auth.revocation import By, Cause
 from todo_mcp.auth.tokens import issue_token, revoke_all, revoke_token
 from todo_mcp.calls.call import Call
 from todo_mcp.calls.perform import perform_for
@@ -84,8 +85,10 @@ def test_from_the_second_call_on_one_statement_checks_the_token_and_does_the_ope
 @pytest.mark.parametrize(
     "end",
     [
-        lambda token: revoke_token(token_id=authenticate(token).token_id or 0),
-        lambda token: revoke_all(user_id="alice") or revoke_all(service="chat"),
+        lambda token: revoke_token(token_id=authenticate(token).token_id or 0, cause=Cause(By.COMMAND)),
+        lambda token: (
+            revoke_all(user_id="alice", cause=Cause(By.COMMAND)) or revoke_all(service="chat", cause=Cause(By.COMMAND))
+        ),
         lambda token: AccessToken.objects.update(expires="2000-01-01T00:00:00Z"),
         lambda token: AccessToken.objects.all().delete(),
     ],
@@ -184,7 +187,7 @@ def test_an_ended_token_uses_up_at_most_one_call_of_its_user_and_records_no_use(
     ended_token, valid_token = issue_token(user_id="alice"), issue_token(user_id="alice")
     principal = authenticate(ended_token)
     token_uses.take()
-    revoke_token(token_id=principal.token_id or 0)
+    revoke_token(token_id=principal.token_id or 0, cause=Cause(By.COMMAND))
     token_uses._recorded.clear()
     for _ in range(9):
         with pytest.raises(Unauthenticated):
@@ -249,7 +252,7 @@ def test_no_compiled_statement_gives_a_row_or_changes_one_under_a_false_conditio
     authenticate(token)
     recalled = recall_principal(token)
     assert recalled is not None
-    revoke_token(token_id=recalled[0].token_id or 0)
+    revoke_token(token_id=recalled[0].token_id or 0, cause=Cause(By.COMMAND))
     before = everything_of("alice")
     for statement in statements:
         with suppress(Unmet), OperationRun(recalled[1]):

@@ -16,6 +16,7 @@ from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
 from tests.support.tool_calls import TOOLS, arguments_of, refused, send
 from todo_mcp.auth.authentication import authenticate
+from todo_mcp.auth.revocation import By, Cause
 from todo_mcp.auth.tokens import find_token, issue_token, list_tokens, revoke_token
 from todo_mcp.core.errors import Unauthenticated, UserNotFound
 from todo_mcp.operators.user_data import delete_user
@@ -124,8 +125,8 @@ def test_revoking_a_token_leaves_other_tokens_valid(alice: User) -> None:
     valid_token, revoked_token = issue_token(user_id="alice"), issue_token(user_id="alice")
     record = find_token(revoked_token)
     assert record is not None
-    assert revoke_token(token_id=record.pk)
-    assert not revoke_token(token_id=record.pk)
+    assert revoke_token(token_id=record.pk, cause=Cause(By.COMMAND))
+    assert not revoke_token(token_id=record.pk, cause=Cause(By.COMMAND))
     assert find_token(revoked_token) is None
     assert authenticate(valid_token).user_id == "alice"
 
@@ -136,7 +137,7 @@ def expire() -> None:
 
 def revoke() -> None:
     for record in AccessToken.objects.all():
-        assert revoke_token(token_id=record.pk)
+        assert revoke_token(token_id=record.pk, cause=Cause(By.COMMAND))
 
 
 @pytest.mark.anyio

@@ -15,6 +15,7 @@ from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
 from tests.support.factories import TaskFactory, UserFactory
 from tests.support.tool_calls import Answer, arguments_of, everything_of, send
+from todo_mcp.auth.revocation import By, Cause
 from todo_mcp.auth.tokens import issue_token, revoke_token
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.users.models import User
@@ -100,7 +101,7 @@ def make_token(kind: str) -> str:
     if kind == "expired":
         AccessToken.objects.update(expires=timezone.now())
     if kind == "revoked":
-        assert revoke_token(token_id=AccessToken.objects.get().pk)
+        assert revoke_token(token_id=AccessToken.objects.get().pk, cause=Cause(By.COMMAND))
     if kind == "deactivated user's":
         set_active(user_id="bob", active=False)
     return token

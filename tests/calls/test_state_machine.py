@@ -19,6 +19,7 @@ from tests.calls.model import ALL_SCOPES, Model, Refused, Token
 from tests.support.application import Application
 from tests.support.caller import DOORS
 from tests.support.mcp_messages import as_asgi, mcp_headers, tool_call
+from todo_mcp.auth.revocation import By, Cause
 from todo_mcp.auth.tokens import find_token, issue_token, revoke_token
 from todo_mcp.core.errors import TaskNotFound
 from todo_mcp.users.services import create_user, set_active
@@ -89,7 +90,7 @@ class World(RuleBasedStateMachine):
         if record and by_time:
             AccessToken.objects.filter(pk=record.pk).update(expires=timezone.now())
         elif record:
-            assert revoke_token(token_id=record.pk)
+            assert revoke_token(token_id=record.pk, cause=Cause(By.COMMAND))
         if record:
             self.model.tokens[token].is_valid = False
 

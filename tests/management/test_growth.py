@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from tasks.models import Task
 from tests.operators.user_rows import counts, fill, tables
-from todo_mcp.auth.models import RateCount, UsedAssertion, UsedCode
+from todo_mcp.auth.models import RateCount, RevokedToken, UsedAssertion, UsedCode
 from todo_mcp.management.commands.purge import BOUNDS, PURGES
 from todo_mcp.postgres.upkeep.purging import Purge
 from todo_mcp.statistics.models import CallStatistics
@@ -53,6 +53,7 @@ def rows_of_all_tables(committed: None, alice: User, operator: User) -> None:
     Task.objects.update(deleted_at=timezone.now())
     AccessToken.objects.update(expires=timezone.now() + timedelta(days=1))
     Application.objects.update(registration_source=Application.RegistrationSource.DCR)
+    RevokedToken.objects.update(revoked_at=timezone.now() - timedelta(days=1))
     UsedCode.objects.create(checksum="x")
     UsedAssertion.objects.create(checksum="x", issuer="https://idp.example.com", kept_until=timezone.now())
     RateCount.objects.create(worker=1, round=1, key=1, calls=1, at=timezone.now())

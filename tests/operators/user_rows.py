@@ -17,10 +17,11 @@ from conversations.schemas import MessageIn
 from conversations.services import append_messages, create_conversation
 from tasks.models import Task
 from tasks.services import add_task, complete_task, delete_task
-from todo_mcp.auth.models import ResetRequest, Successor
+from todo_mcp.auth.models import ResetRequest, RevokedToken, Successor
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.history import history_context
 from todo_mcp.quotas.models import UserUsage
+from todo_mcp.statistics.models import TokenDay
 from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import LogSubject, User
 
@@ -39,6 +40,7 @@ def fill(user: User, operator: User) -> None:
     _add_usage(user)
     _add_sign_ins(user)
     _add_tokens(user)
+    _add_what_stays_of_a_token(user, operator)
     for row in (user, Task.objects.filter(user=user)[0], AccessToken.objects.filter(user=user)[0]):
         _add_log_entry(operator, row, f"{user.pk}: {row.pk}")
     _add_log_entry(operator, Conversation.objects.filter(user=user)[0], "Conversation")
@@ -97,6 +99,22 @@ def _add_tokens(user: User) -> None:
     IDToken.objects.create(**fields)
     DeviceGrant.objects.create(
         user=user, device_code=f"d-{user.pk}", user_code=user.pk[:8], client_id=application.client_id, expires=LATER
+    )
+
+
+def _add_what_stays_of_a_token(user: User, operator: User) -> None:
+    token = AccessToken.objects.select_related("application").get(user=user)
+    columns = ("user_id", "application_id", "scope", "created", "expires")
+    RevokedToken.objects.create(
+        token_id=token.pk + 1000,
+        token_checksum=f"checksum-{user.pk}",
+        source="consent",
+        revoked_by=RevokedToken.By.OPERATOR,
+        operator=operator,
+        **{name: getattr(token, name) for name in columns},
+    )
+    TokenDay.objects.create(
+        token_id=token.pk, user=user, day=timezone.now().date(), client="curl", reads=1, writes=2, refused=3, failed=4
     )
 
 

@@ -310,6 +310,8 @@ def test_each_table_with_a_users_id_has_a_policy_or_belongs_to_no_operation() ->
         "log_subjects",
         "reset_requests",
         "user_usage",
+        "revoked_tokens",
+        "token_days",
     }
     assert with_user - without_policy == set(DATA)
     assert {table for grant in _GRANTS for table in re.findall(r"\w+", grant.split(" ON ")[1])} == {

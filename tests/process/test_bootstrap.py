@@ -16,6 +16,7 @@ from pytest_django.fixtures import Settings
 
 from tests.support.manage import Manage
 from tests.support.processes import eventually, scratch
+from todo_mcp.auth.revocation import By, Cause
 from todo_mcp.auth.tokens import issue_token, list_tokens, revoke_token
 from todo_mcp.postgres.embedded.cluster import Cluster
 from todo_mcp.process import make_run
@@ -151,7 +152,7 @@ def test_a_revoked_token_is_replaced(process_data_dir: Path) -> None:
     assert first.password is not None
     assert make_run.ensure_access() == make_run.Access("zoe", first.token, password=None)
     (record,) = list_tokens(user_id="zoe")
-    revoke_token(token_id=record.pk)
+    revoke_token(token_id=record.pk, cause=Cause(By.COMMAND))
     second = make_run.ensure_access()
     assert second.user_id == "zoe"
     assert second.token != first.token

@@ -1,6 +1,7 @@
 import pytest
 
 from todo_mcp.statistics.recorder import recorder
+from todo_mcp.statistics.token_days import token_days
 from todo_mcp.statistics.token_use import token_uses
 
 
@@ -11,3 +12,4 @@ def empty_recorders() -> None:
     recorder._clients.clear()
     token_uses.take()
     token_uses._recorded.clear()
+    token_days.take()

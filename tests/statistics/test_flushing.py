@@ -23,8 +23,9 @@ from todo_mcp.calls.perform import perform
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.statistics.flushing import flush, flushing
-from todo_mcp.statistics.models import CallStatistics
+from todo_mcp.statistics.models import CallStatistics, TokenDay
 from todo_mcp.statistics.recorder import Recorder, recorder
+from todo_mcp.statistics.token_days import TokenDays
 from todo_mcp.statistics.token_use import TokenUses
 from todo_mcp.telemetry.metrics import GATE_REFUSED
 from todo_mcp.users.models import User
@@ -71,19 +72,20 @@ def test_counting_costs_a_call_no_statement(
     assert [value.calls for value in recorder.take().values()] == [1]
 
 
-def test_flushing_is_two_statements_for_any_number_of_counts(
+def test_flushing_is_three_statements_for_any_number_of_counts(
     committed: None, alice: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    calls, uses = Recorder(), TokenUses()
+    calls, uses, days = Recorder(), TokenUses(), TokenDays()
     for client in "abcdef":
         count(calls, client=client)
     for token_id in range(1, 4):
         issue_token(user_id="alice")
         uses.touch(token_id)
-    with django_assert_num_queries(4):  # BEGIN; the counts; the uses; COMMIT
-        flush(calls, uses)
+        days.count(token_id, "alice", "curl", None, read_only=True)
+    with django_assert_num_queries(5):  # BEGIN; the counts; the uses; the days; COMMIT
+        flush(calls, uses, days)
     with django_assert_num_queries(0):
-        flush(calls, uses)
+        flush(calls, uses, days)
 
 
 async def test_concurrent_calls_add_up(as_alice: Caller, orm: Orm) -> None:
@@ -121,17 +123,19 @@ def test_two_workers_add_up_while_both_flush(committed: None) -> None:
 
 def test_a_failed_flush_loses_nothing(committed: None, alice: User) -> None:
     issue_token(user_id="alice")
-    calls, uses = Recorder(), TokenUses()
+    calls, uses, days = Recorder(), TokenUses(), TokenDays()
     count(calls, 3)
     uses.touch(1)
+    days.count(1, "alice", "curl", None, read_only=False)
     with broken_table():
         with pytest.raises(DatabaseError):
-            flush(calls, uses)
+            flush(calls, uses, days)
         count(calls, 2)
-    flush(calls, uses)
+        days.count(1, "alice", "curl", None, read_only=False)
+    flush(calls, uses, days)
     assert [row["calls"] for row in rows()] == [5]
-    assert not calls.take()
-    assert not uses.take()
+    assert TokenDay.objects.get().writes == 2
+    assert not (calls.take() or uses.take() or days.take())
 
 
 async def test_calls_go_on_while_the_statistics_cannot_be_written(as_alice: Caller, orm: Orm) -> None:

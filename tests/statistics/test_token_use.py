@@ -9,6 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from tests.support.application import Orm
 from tests.support.caller import DOORS, Caller
 from tests.support.statistics import another_session
+from todo_mcp.auth.revocation import By, Cause
 from todo_mcp.auth.tokens import find_token, issue_token, list_tokens, revoke_token
 from todo_mcp.statistics.flushing import flush
 from todo_mcp.statistics.models import TokenUse
@@ -71,7 +72,7 @@ def test_the_latest_use_wins_in_any_order_of_writing(committed: None, alice: Use
 def test_a_token_deleted_meanwhile_does_not_make_the_flush_fail(committed: None, alice: User) -> None:
     deleted_id, other_id = new_token_id(), new_token_id()
     uses = uses_of(deleted_id, other_id)
-    revoke_token(token_id=deleted_id)
+    revoke_token(token_id=deleted_id, cause=Cause(By.COMMAND))
     flush(Recorder(), uses)
     assert list(last_used([deleted_id, other_id])) == [other_id]
 
@@ -87,7 +88,7 @@ async def test_a_flush_does_not_wait_for_a_token_that_is_being_revoked(alice: Us
 def test_revoking_a_token_or_erasing_its_user_deletes_its_use(committed: None, alice: User) -> None:
     first, second = new_token_id(), new_token_id()
     flush(Recorder(), uses_of(first, second))
-    revoke_token(token_id=first)
+    revoke_token(token_id=first, cause=Cause(By.COMMAND))
     assert list(TokenUse.objects.values_list("pk", flat=True)) == [second]
     alice.delete()
     assert not TokenUse.objects.exists()

@@ -83,15 +83,23 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
         return {
             action.name: (self._handler(action), action.name, action.label)
             for action in self.row_actions
-            if request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename(action.permission, self.opts)}")
+            if request.user.has_perm(self._permission(action))
         }
+
+    def _permission(self, action: RowAction) -> str:
+        if "." in action.permission:
+            return action.permission
+        return f"{self.opts.app_label}.{get_permission_codename(action.permission, self.opts)}"
+
+    def _offers(self, request: HttpRequest, action: RowAction, row: Any) -> bool:
+        return action.applies(row) and (action.on_any_row or self.may_act(request, row))
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if (row := kwargs.get("obj")) is not None:
             context["original"] = _Heading(row, self._plain_name(row))
         context["show_history"] = self.shows_log
-        allowed = self.get_actions(request) if row and self.may_act(request, row) else {}
-        context["row_actions"] = [a for a in self.row_actions if a.name in allowed and a.applies(row)]
+        allowed = self.get_actions(request) if row else {}
+        context["row_actions"] = [a for a in self.row_actions if a.name in allowed and self._offers(request, a, row)]
         context["row_title"] = window_title(self.describe(row)) if row is not None else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -190,7 +198,7 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
         for row in selected:
             if not action.applies(row):
                 left[action.unless] += 1
-            elif not self.may_act(request, row):
+            elif not self._offers(request, action, row):
                 left[self.may_act_unless] += 1
             else:
                 rows.append(row)
@@ -207,13 +215,16 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
 
     def _perform(self, request: HttpRequest, row: Model, action: RowAction) -> list[LogEntry]:
         """Act on one row and record it. No entry if the service refused."""
+        reason = request.POST.get("reason", "").strip()
+        given = {"by": str(request.user.pk), "reason": reason} if action.asks_reason else {}
         try:
             with self.recorded(request, action.name):
-                removed = action.perform(row)
+                removed = action.perform(row, **given)
         except TodoError as error:  # the row changed since it was listed
             self.message_user(request, error.message, messages.ERROR)
             return []
-        return self._log(request, [row], CHANGE, json.dumps({action.done: removed}) if action.receipt else action.done)
+        done = action.done.removesuffix(" of")
+        return self._log(request, [row], CHANGE, json.dumps({done: removed}) if action.receipt else done)
 
     def _report(self, request: HttpRequest, action: RowAction, changed: int, left: Counter[str]) -> None:
         if changed:
@@ -235,6 +246,7 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
             more=len(rows[CONFIRM_SHOWN:]),
             left=left_in_words(left, will_be=True),
             counts=self.consequences(rows[0]) if action.receipt else {},
+            asks_reason=action.asks_reason,
             typed=rows[0].pk if action.typed else None,
             mistyped="mistyped" in request.GET,
             back=back,

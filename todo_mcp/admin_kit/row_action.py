@@ -15,10 +15,13 @@ class RowAction:
     Args:
         name: the value of ``action`` in the POST, and the ``tool`` in the task's history.
         done: the past tense, for the message: "Completed" 3 tasks.
-        perform: the service call that does it; it may raise a ``TodoError``.
-        permission: the Django permission that it needs: ``change`` or ``delete``.
+        perform: the service call that does it; it may raise a ``TodoError``. With ``asks_reason`` it also gets ``by``,
+            the operator's id, and ``reason``.
+        permission: the Django permission that it needs: ``change``, ``delete``, or a complete name of another one.
         confirm: what it destroys. If this is set, the operator must confirm first.
         typed: the operator confirms by typing the row's key, so the action works on one row at a time.
+        asks_reason: the confirmation page has a field for a reason.
+        on_any_row: the operator may also do it to rows that ``may_act`` keeps from other actions.
         removes: the row no longer exists afterwards.
         receipt: ``perform`` returns how much of each kind it removed. The log keeps that, and the operator sees it.
         applies: whether the action makes sense for a row in its current state.
@@ -28,10 +31,12 @@ class RowAction:
     name: str
     label: str
     done: str
-    perform: Callable[[Any], object]
+    perform: Callable[..., object]
     permission: str = "change"
     confirm: str = ""
     typed: bool = False
+    asks_reason: bool = False
+    on_any_row: bool = False
     removes: bool = False
     receipt: bool = False
     applies: Callable[[Any], bool] = lambda row: True

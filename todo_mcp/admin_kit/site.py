@@ -20,6 +20,8 @@ def _item(title: str, icon: str, model: str, *, viewers_of: str = "") -> dict[st
     return {"title": title, "icon": icon, "link": link, "permission": may_view(viewers_of or model)}
 
 
+TOKENS = "oauth2_provider.accesstoken"
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "todo-mcp",
     "SITE_HEADER": "todo-mcp",
@@ -35,6 +37,7 @@ UNFOLD: dict[str, Any] = {
         lambda request: static("todo_mcp/admin.css"),
         lambda request: static("todo_mcp/admin_people.css"),
         lambda request: static("todo_mcp/admin_activity.css"),
+        lambda request: static("todo_mcp/admin_tokens.css"),
     ],
     "COLORS": {
         "primary": {
@@ -69,7 +72,9 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Users", "person", "users.user"),
                     _item("Groups", "group", "auth.group") | {"permission": lambda request: request.user.is_superuser},
-                    _item("Tokens", "key", "oauth2_provider.accesstoken"),
+                    _item("Tokens", "key", TOKENS),
+                    _item("Revoked tokens", "key_off", "access.revokedtoken", viewers_of=TOKENS),
+                    _item("OAuth clients", "apps", "oauth2_provider.application", viewers_of=TOKENS),
                     _item("Operators' log", "history_edu", "admin.logentry"),
                 ],
             },

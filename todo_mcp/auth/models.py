@@ -1,5 +1,6 @@
 """Tables for sign-in, in addition to those of django-oauth-toolkit."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -63,6 +64,48 @@ class UsedAssertion(models.Model):
 
     def __str__(self) -> str:
         return self.checksum
+
+
+class RevokedToken(models.Model):
+    """What stays known of an access token that was revoked before it ended. It is erased with its user.
+
+    The checksums find a leaked value later. The other columns are those of the token when it was revoked.
+    """
+
+    class By(models.TextChoices):
+        OPERATOR = "admin", "an operator"
+        PERSON = "person", "the user, on the page of connected apps"
+        CLIENT = "client", "the app itself"
+        SERVER = "server", "the server"
+        COMMAND = "command", "a command"
+
+    REASON_MAX = 200  # characters
+
+    token_id = models.BigIntegerField(primary_key=True, help_text="The id that the access token had.")
+    token_checksum = models.CharField(max_length=64, unique=True, help_text="Hexadecimal SHA-256 of the token.")
+    refresh_checksum = models.CharField(max_length=64, blank=True, db_index=True, help_text="Of its refresh token.")
+    token_family = models.UUIDField(null=True, db_index=True, help_text="The family of its refresh token.")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+")
+    application = models.ForeignKey(
+        "oauth2_provider.Application", on_delete=models.SET_NULL, null=True, related_name="+", swappable=False
+    )
+    name = models.CharField(max_length=255, blank=True)
+    scope = models.TextField(blank=True)
+    source = models.TextField()
+    created = models.DateTimeField()
+    expires = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(default=timezone.now, db_index=True)
+    revoked_by = models.CharField(max_length=10, choices=By.choices)
+    operator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    reason = models.CharField(max_length=REASON_MAX, blank=True)
+
+    class Meta:
+        db_table = "revoked_tokens"
+        default_permissions = ()  # who may see tokens may see these
+
+    def __str__(self) -> str:
+        return str(self.token_id)
 
 
 class ResetRequest(models.Model):

@@ -5,17 +5,20 @@ A personal token belongs to a user. A service token belongs to no user; its appl
 
 import hashlib
 import secrets
+import string
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken, revoke_access_token, set_token_value
 
-from todo_mcp.auth.models import Successor
+from todo_mcp.auth.models import RevokedToken
 from todo_mcp.auth.oauth.families import end_family
+from todo_mcp.auth.revocation import Cause, is_usable, record_revocation
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.users.models import User
 
@@ -24,6 +27,7 @@ NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 ACT_AS = "tasks:act_as"
 PERSONAL_NAME = "personal"
 TOKEN_MAX = 8 * 1024  # bytes; for every kind of token, JWTs too
+_AROUND = string.whitespace + "\"'`,;:"  # what may stand around a value that somebody pastes
 
 
 def issue_token(
@@ -76,41 +80,71 @@ def find_token(token: str) -> AccessToken | None:
     return record if record and (record.user is None or record.user.is_active) else None
 
 
-def is_usable() -> Q:
-    """A filter for access tokens that are valid, and for the last ones that a client can still renew."""
-    was_renewed = Exists(Successor.objects.filter(predecessor__access_token=OuterRef("pk")))
-    renewable = Q(refresh_token__isnull=False, refresh_token__revoked=None) & Q(~was_renewed)
-    return Q(expires__gt=timezone.now()) | renewable
+def token_by_value(value: str) -> int | None:
+    """The id of the token with this value, also if it has expired or was revoked. None if it is unknown.
+
+    The value of an app's refresh token finds its access token. Spaces, quotes and ``Authorization: Bearer`` around the
+    value do not matter.
+    """
+    text = value.strip(_AROUND)
+    for word in ("authorization", "bearer"):
+        if text[: len(word)].lower() == word:
+            text = text[len(word) :].strip(_AROUND)
+    if not text or len(text) > TOKEN_MAX or not text.isascii():
+        return None
+    hashed = checksum(text)
+    family = RefreshToken.objects.filter(token_checksum=hashed).values_list("token_family", flat=True).first()
+    ways: list[tuple[Any, Q]] = [
+        (AccessToken, Q(token_checksum=hashed)),
+        (AccessToken, Q(refresh_token__token_checksum=hashed)),
+        (RevokedToken, Q(token_checksum=hashed) | Q(refresh_checksum=hashed)),
+    ]
+    if family:  # the app has used this refresh token since
+        ways += [(AccessToken, Q(refresh_token__token_family=family)), (RevokedToken, Q(token_family=family))]
+    for model, condition in ways:
+        token_id = model.objects.filter(condition).order_by("-pk").values_list("pk", flat=True).first()
+        if token_id is not None:
+            return int(token_id)
+    return None
 
 
-def list_tokens(*, user_id: str | None = None, service: str | None = None) -> QuerySet[Any]:
-    """All tokens that are valid or can be renewed, newest first. Optionally only those of one user or one service."""
+def list_tokens(
+    *, user_id: str | None = None, service: str | None = None, application_id: int | None = None
+) -> QuerySet[Any]:
+    """All tokens that are valid or can be renewed, newest first: of one user, service or OAuth client, or all."""
     tokens: QuerySet[Any] = AccessToken.objects.select_related("application").filter(is_usable()).order_by("-id")
     if user_id is not None:
         tokens = tokens.filter(user_id=user_id)
     if service is not None:
         tokens = tokens.filter(user=None, application__name=service)
+    if application_id is not None:
+        tokens = tokens.filter(application_id=application_id)
     return tokens
 
 
-def revoke_token(*, token_id: int) -> bool:
+def revoke_token(*, token_id: int, cause: Cause) -> bool:
     """Revoke a token and all tokens of its family, from the next call on. False if the id is unknown."""
     records = AccessToken.objects.filter(pk=token_id)
     if not records.exists():
         return False
     for family in list(RefreshToken.objects.filter(access_token=token_id).values_list("token_family", flat=True)):
-        end_family(family)
-    for record in records:  # a token without a family
-        revoke_access_token(record)
+        end_family(family, cause)
+    with transaction.atomic():
+        record_revocation(records, cause)
+        for record in records:  # a token without a family
+            revoke_access_token(record)
     return True
 
 
-def revoke_all(*, user_id: str | None = None, service: str | None = None) -> int:
-    """Revoke all tokens of a user or of a service, and a user's unused codes. Returns the number of tokens."""
-    if user_id is not None:
-        Grant.objects.filter(user_id=user_id).delete()
-    ids = list(list_tokens(user_id=user_id, service=service).values_list("pk", flat=True))
-    return sum(revoke_token(token_id=token_id) for token_id in ids)
+def revoke_all(
+    *, cause: Cause, user_id: str | None = None, service: str | None = None, application_id: int | None = None
+) -> int:
+    """Revoke all tokens of a user, a service or an OAuth client, and unused codes. Returns the number of tokens."""
+    for column, owner in (("user_id", user_id), ("application_id", application_id)):
+        if owner is not None:
+            Grant.objects.filter(**{column: owner}).delete()
+    tokens = list_tokens(user_id=user_id, service=service, application_id=application_id)
+    return sum(revoke_token(token_id=token_id, cause=cause) for token_id in list(tokens.values_list("pk", flat=True)))
 
 
 def checksum(token: str) -> str:

@@ -37,6 +37,7 @@ from todo_mcp.postgres.operation_run import Condition, OperationRun, Unmet
 from todo_mcp.postgres.wall import behind_wall
 from todo_mcp.quotas.usage import usages
 from todo_mcp.statistics.recorder import recorder
+from todo_mcp.statistics.token_days import token_days
 from todo_mcp.telemetry.logs import describe_error
 from todo_mcp.telemetry.metrics import count_call
 
@@ -71,6 +72,8 @@ def perform(call: Call, identify: Identify, recall: Recall = lambda target: None
     if error:
         envelope = failure(error)
     task_id = steps.task_id or envelope["data"].get("task_id")
+    if caller := steps.caller:
+        token_days.count(caller.token_id, caller.user_id, call.client, error, read_only=call.operation.read_only)
     _record(call, steps.user_id, task_id, error, time.perf_counter() - started)
     return envelope, error
 
@@ -84,11 +87,13 @@ class _CallSteps:
     """The steps of one call: first the arguments are validated, then the caller is identified.
 
     ``user_id`` is the user whose data the call is about, once the caller is known. ``task_id`` is a valid argument.
+    ``caller`` is who calls, once known.
     """
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.user_id: str | None = None
+        self.caller: Principal | None = None
         self._is_counted = False
         self._over_limit: RateLimited | None = None
         self._is_valid = True
@@ -146,6 +151,7 @@ class _CallSteps:
         After a token has ended, the first call with it still counts for its user. The worker then forgets the token,
         so further calls do not count.
         """
+        self.caller = principal
         if self._is_counted:
             return
         self._is_counted = True

@@ -7,7 +7,7 @@ from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import Model, Q, QuerySet
+from django.db.models import SET_NULL, Model, Q, QuerySet
 from oauth2_provider.models import AccessToken
 
 from conversations.models import Conversation, Message
@@ -21,7 +21,7 @@ from todo_mcp.users.models import User
 
 # Fields that hold secrets or their hashes. They have no use in an export.
 SECRETS = {"token", "token_checksum", "code", "code_challenge", "client_secret", "device_code", "user_code"}
-SECRETS |= {"fingerprint", "session_hash", "password"}
+SECRETS |= {"refresh_checksum", "fingerprint", "session_hash", "password"}
 # Tables with their own export function. All other tables with a foreign key to the user are exported as they are.
 EXPORTED_SEPARATELY = {"tasks", "task_events", "conversations", "messages", "oauth2_provider_accesstoken"}
 
@@ -126,6 +126,8 @@ def _user_rows(user_id: str) -> Iterator[tuple[str, QuerySet[Any]]]:
         if model._meta.proxy or not model._meta.managed:  # it has no table of its own
             continue
         table = model._meta.db_table
+        if getattr(relation, "on_delete", None) is SET_NULL:
+            continue  # its rows only name the user
         if table not in EXPORTED_SEPARATELY:
             yield table, model._base_manager.filter(**{relation.field.name: user_id})  # type: ignore[union-attr]
 

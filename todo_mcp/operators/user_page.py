@@ -13,9 +13,11 @@ from conversations.models import Conversation
 from tasks.clock import clock_in, due_in, zone_of
 from tasks.models import PRIORITIES, Task
 from todo_mcp.admin_kit.site import may_view
+from todo_mcp.auth.oauth.connected_apps import list_connections
 from todo_mcp.auth.tokens import NEVER, list_tokens
 from todo_mcp.dates.zones import at, show_in_words
 from todo_mcp.operators.log import latest_about
+from todo_mcp.operators.tokens.connections import connection_rows
 from todo_mcp.quotas.services import usage_of
 from todo_mcp.quotas.usage import today
 from todo_mcp.statistics.token_use import last_used
@@ -47,8 +49,8 @@ def may_export(request: HttpRequest) -> bool:
 def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, Any]:
     """The template's data: usage, tokens, tasks and conversations; None for a list that the operator may not see.
 
-    One query for the usage, for the operators' log and for each list, two for what is due next, and one for the last
-    use of the tokens. The usage is counted, by three more, if the user has never written.
+    One query for the usage, for the operators' log and for each list, two for what is due next. The last uses of tokens
+    and of connected apps take one each. The usage is counted, by three more, if the user has never written.
     """
     visible = {label: may_view(model)(request) for label, model in LISTS}
     tasks = Task.objects.filter(user_id=user_id, deleted_at=None).order_by("-created_at", "-id")
@@ -57,6 +59,7 @@ def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, An
         "log": latest_about(user_id) if may_view("admin.logentry")(request) else None,
         "usage": _usage(user_id),
         "tokens": _tokens(user_id) if visible["Tokens"] else None,
+        "apps": connection_rows(list_connections(user_id=user_id)) if visible["Tokens"] else None,
         "tasks": list(tasks.values("pk", "title", "completed", "created_at")[:LATEST]) if visible["Tasks"] else None,
         "due_links": DUE_LINKS,
         "due": _due(user_id, time_zone) if visible["Tasks"] else None,

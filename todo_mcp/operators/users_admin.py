@@ -28,7 +28,10 @@ from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, SafeLookups, badge_column, isolated, time_column
 from todo_mcp.admin_kit.given_back import GivesBackAdmin
 from todo_mcp.admin_kit.zone_field import ZoneField
+from todo_mcp.auth.revocation import by_operator
+from todo_mcp.auth.tokens import revoke_all
 from todo_mcp.operators.password_link import PasswordLinkAdmin
+from todo_mcp.operators.tokens.access import REVOKE
 from todo_mcp.operators.user_data import count_user, delete_user, export_user
 from todo_mcp.operators.user_page import links, may_export, overview
 from todo_mcp.users import services
@@ -109,6 +112,17 @@ class UserAdmin(PasswordLinkAdmin, DjangoUserAdmin, BaseAdmin):  # type: ignore[
             unless="already deactivated",
         ),
         RowAction(
+            name="revoke_all_tokens",
+            label="Revoke all tokens",
+            done="Revoked all tokens of",
+            permission=REVOKE,
+            confirm="Every client and script of the user is refused from the next call on, and each connected app is "
+            "disconnected. They need new tokens.",
+            asks_reason=True,
+            on_any_row=True,
+            perform=lambda user, by, reason: revoke_all(user_id=user.pk, cause=by_operator(by, reason)),
+        ),
+        RowAction(
             name="delete_user",
             label="Erase",
             done="Erased",
@@ -178,7 +192,7 @@ class UserAdmin(PasswordLinkAdmin, DjangoUserAdmin, BaseAdmin):  # type: ignore[
             context["row_links"] = links(request, user.pk) + password
             context["row_posts"] = [("Export", self._url("export", quote(user.pk)))] if may_export(request) else []
             context["overview"] = overview(request, user.pk, user.time_zone)
-            context["may_revoke"] = request.user.has_perm("oauth2_provider.delete_accesstoken")
+            context["may_revoke"] = request.user.has_perm(REVOKE)
             context["may_issue"] = request.user.has_perm("oauth2_provider.add_accesstoken")
         return super().render_change_form(request, context, *args, **kwargs)
 

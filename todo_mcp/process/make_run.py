@@ -2,7 +2,6 @@
 
 import contextlib
 import getpass
-import json
 import os
 import re
 import secrets
@@ -19,6 +18,7 @@ from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.postgres import wall
 from todo_mcp.process import startup
+from todo_mcp.process.client_lines import client_lines
 from todo_mcp.process.commands import database_errors, escaped
 from todo_mcp.users.services import create_user
 
@@ -78,29 +78,15 @@ def ensure_access() -> Access:
 def instructions(access: Access) -> str:
     """The text that `make run` prints: addresses, token, and lines to paste into clients."""
     url = settings.PUBLIC_URL
-    bearer = f"Bearer {access.token}"
-    server = {"url": f"{url}/mcp", "headers": {"Authorization": bearer}}
-    vs_code = {"servers": {"todo": {"type": "http", **server}}}
-    cursor = {"mcpServers": {"todo": server}}
     user_id = escaped(access.user_id)
     sign_in = user_id if access.password is None else f"{user_id} / {access.password}"
     lines = [f"MCP: {url}/mcp", f"Token: {access.token}", f"Admin: {url}/admin/ ({sign_in})"]
     if access.password is None:
         lines += [f"  To set a new password: .venv/bin/python manage.py changepassword {user_id}"]
-    lines += [
-        "",
-        "Call a tool:",
-        f"  curl {url}/api/tools/add_task -H 'Authorization: {bearer}' "
-        "-H 'Content-Type: application/json' -d '{\"title\": \"Buy milk\"}'",
-        "Claude Code:",
-        f'  claude mcp add --transport http todo {url}/mcp --header "Authorization: {bearer}"',
-        "VS Code, in .vscode/mcp.json:",
-        f"  {json.dumps(vs_code)}",
-        "Cursor, in .cursor/mcp.json; most other clients use the same format:",
-        f"  {json.dumps(cursor)}",
-        "",
-    ]
-    return "\n".join(lines)
+    lines += [""]
+    for client in client_lines(access.token):
+        lines += [f"{client.label}:", f"  {client.text}"]
+    return "\n".join([*lines, ""])
 
 
 def _login_name() -> str:

@@ -1,8 +1,9 @@
-"""Call statistics and the last use of each token.
+"""Call statistics, and the last use and the calls of each token.
 
 Call statistics contain no user, no argument and no token. A client's name is self-reported.
 """
 
+from django.conf import settings
 from django.db import models
 
 
@@ -55,3 +56,25 @@ class TokenUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.token_id}: {self.last_used_at}"
+
+
+class TokenDay(models.Model):
+    """The calls with one token on one day (UTC) from one client. It outlives the token, but not its user."""
+
+    id = models.BigAutoField(primary_key=True)
+    token_id = models.BigIntegerField()
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+")
+    day = models.DateField(db_index=True)
+    client = models.CharField(max_length=100, blank=True)
+    reads = models.BigIntegerField()
+    writes = models.BigIntegerField()
+    refused = models.BigIntegerField()
+    failed = models.BigIntegerField()
+
+    class Meta:
+        db_table = "token_days"
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["token_id", "day", "client"], name="token_days_key")]
+
+    def __str__(self) -> str:
+        return f"{self.token_id} on {self.day}"

@@ -18,6 +18,7 @@ from tests.support.caller import Caller
 from tests.support.mcp_messages import MODERN
 from todo_mcp.auth.models import UsedAssertion
 from todo_mcp.auth.oauth import assertion_grant
+from todo_mcp.auth.revocation import By, Cause
 from todo_mcp.auth.tokens import revoke_all
 from todo_mcp.operators.user_data import delete_user
 from todo_mcp.users.models import User
@@ -161,7 +162,7 @@ async def test_an_assertion_works_once_even_at_the_same_time_and_after_a_revocat
     answers = await at_once(lambda: assistant.exchange(assertion), 8)
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
     assert await orm(AccessToken.objects.count) == 1
-    assert await orm(lambda: revoke_all(user_id="alice")) == 1
+    assert await orm(lambda: revoke_all(user_id="alice", cause=Cause(By.COMMAND))) == 1
     replay = await assistant.exchange(assertion)
     assert replay.json()["error"] == "invalid_grant" and "jwt_replayed" in replay.json()["error_description"]
 

@@ -18,6 +18,7 @@ from tests.support.caller import Caller
 from todo_mcp.auth.models import Successor
 from todo_mcp.auth.oauth import families
 from todo_mcp.auth.oauth.connected_apps import disconnect, list_connected_apps
+from todo_mcp.auth.revocation import By, Cause
 from todo_mcp.auth.tokens import checksum, list_tokens
 from todo_mcp.users.services import set_active
 
@@ -209,7 +210,7 @@ async def test_disconnecting_ends_all_tokens_of_a_family_even_during_a_refresh(
         async with anyio.create_task_group() as group:
             group.start_soon(refresh_often)
             application = await orm(lambda: AccessToken.objects.latest("pk").application_id)
-            assert await orm(lambda: disconnect(user_id="alice", application_id=application))  # noqa: B023
+            assert await orm(lambda: disconnect(user_id="alice", application_id=application, cause=Cause(By.COMMAND)))  # noqa: B023
         for pair in pairs:
             assert not await works(http, pair["access_token"])
         assert await orm(lambda: RefreshToken.objects.count() + AccessToken.objects.count()) == 0
@@ -221,7 +222,9 @@ async def test_lists_show_a_connection_once(browser: Browser, app: OAuthClient, 
     await refreshed(app, first)
     await refreshed(app, first)
     assert await orm(lambda: list_tokens(user_id="alice").count()) == 3  # all three are valid
-    await orm(lambda: disconnect(user_id="alice", application_id=list_tokens()[0].application_id))
+    await orm(
+        lambda: disconnect(user_id="alice", application_id=list_tokens()[0].application_id, cause=Cause(By.COMMAND))
+    )
     tokens = await connected(browser, app)
     for _ in range(3):
         tokens = await refreshed(app, tokens)

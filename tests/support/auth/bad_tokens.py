@@ -11,6 +11,7 @@ from typing import Any
 from oauth2_provider.models import AccessToken
 
 from tests.support.auth.issuers import AUDIENCE, EC, ISSUER, OTHER_RSA, PEM, claims, raw, signed
+from todo_mcp.auth.revocation import By, Cause
 from todo_mcp.auth.tokens import checksum, issue_token, revoke_token
 
 Make = Callable[[], str]
@@ -221,7 +222,7 @@ HEADERS = ("Bearer", "Bearer ", "Basic YWxpY2U6eA==", "Token x", "bearer\tx", "D
 
 def revoked_token() -> str:
     token = issue_token(user_id="alice")
-    revoke_token(token_id=AccessToken.objects.get(token_checksum=checksum(token)).pk)
+    revoke_token(token_id=AccessToken.objects.get(token_checksum=checksum(token)).pk, cause=Cause(By.COMMAND))
     return token
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, RefreshToken
 
 from todo_mcp.auth.models import Successor
+from todo_mcp.auth.revocation import Cause, record_revocation
 
 LIVE_MAX = 1000  # live tokens of a family; a further one removes the oldest unused one
 
@@ -47,6 +48,7 @@ def add_successor(successor: RefreshToken, *, of: RefreshToken) -> None:
     """
     RefreshToken.objects.filter(successors__refresh_token=of, revoked=None).update(revoked=timezone.now())
     Successor.objects.create(refresh_token=successor, predecessor=of)
+    RefreshToken.objects.filter(pk=successor.pk).update(created=of.created)  # the time of the consent
     live = RefreshToken.objects.filter(token_family=of.token_family, revoked=None)
     if live.count() > LIVE_MAX:
         pk, access_token = live.filter(successors=None).order_by("pk").values_list("pk", "access_token")[0]
@@ -55,10 +57,14 @@ def add_successor(successor: RefreshToken, *, of: RefreshToken) -> None:
         AccessToken.objects.filter(pk=access_token).delete()
 
 
-def end_family(family: UUID | None) -> None:
-    """Revoke all refresh tokens of the family and delete its access tokens, with effect from the next call."""
+def end_family(family: UUID | None, cause: Cause) -> None:
+    """Revoke all refresh tokens of the family and delete its access tokens, with effect from the next call.
+
+    A record of each usable access token stays.
+    """
     if family is None:
         return
     with transaction.atomic():
         lock_family(family)
+        record_revocation(AccessToken.objects.filter(refresh_token__token_family=family), cause)
         RefreshToken.revoke_family(family)

@@ -4,9 +4,10 @@ import re
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from oauth2_provider.models import Grant, RefreshToken
+from oauth2_provider.models import AccessToken, Grant, RefreshToken
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749 import errors
 
@@ -18,8 +19,12 @@ from todo_mcp.auth.oauth.clients import GRANT_TYPES, ID_MAX, JWT_BEARER, documen
 from todo_mcp.auth.oauth.errors import CHALLENGE_MESSAGE, OTHER_REDIRECT_MESSAGE, REUSED_MESSAGE, invalid_target
 from todo_mcp.auth.oauth.redirects import is_registered
 from todo_mcp.auth.oauth.scopes import granted_scopes, known_scopes
+from todo_mcp.auth.revocation import By, Cause, record_revocation
 from todo_mcp.auth.tokens import checksum
 
+BY_CLIENT = Cause(By.CLIENT)
+REPLAY = Cause(By.SERVER, "A refresh token was used again after its successor was used.")
+CODE_REUSED = Cause(By.SERVER, "An authorization code was used again.")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -138,7 +143,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
             _revoke_tokens_of_reused_code(request.code, request.client)
             raise
         except _RefreshTokenReused:
-            families.end_family(request.refresh_token_instance.token_family)
+            families.end_family(request.refresh_token_instance.token_family, REPLAY)
             raise
 
     # Refresh tokens (RFC 6749, section 6; RFC 9700, section 4.14.2); families.py has the rules
@@ -149,7 +154,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
         if record is None:
             return False
         if record.revoked:
-            families.end_family(record.token_family)
+            families.end_family(record.token_family, REPLAY)
             raise _RefreshTokenReused(description=REUSED_MESSAGE, request=request)
         request.user, request.refresh_token, request.refresh_token_instance = record.user, refresh_token, record
         request.scope = " ".join(known_scopes(request.scope))  # an empty one stands for all that was granted
@@ -188,13 +193,16 @@ class Validator(OAuth2Validator):  # type: ignore[misc] # the library publishes 
         records = RefreshToken.objects.filter(matches, application=request.client)
         token_families = list(records.values_list("token_family", flat=True))
         for family in token_families:
-            families.end_family(family)
+            families.end_family(family, BY_CLIENT)
         if not token_families:
-            super().revoke_token(token, token_type_hint, request, *args, **kwargs)
+            with transaction.atomic():
+                own = AccessToken.objects.filter(token_checksum=checksum(token), application=request.client)
+                record_revocation(own, BY_CLIENT)
+                super().revoke_token(token, token_type_hint, request, *args, **kwargs)
 
 
 def _revoke_tokens_of_reused_code(code: str, client: Any) -> None:
     """Revoke every token of a code that this client redeemed before: one of the two senders stole the code."""
     used_code = UsedCode.objects.filter(checksum=checksum(code)).first()
     if used_code and RefreshToken.objects.filter(token_family=used_code.token_family, application=client).exists():
-        families.end_family(used_code.token_family)
+        families.end_family(used_code.token_family, CODE_REUSED)

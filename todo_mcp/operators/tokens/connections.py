@@ -1,0 +1,95 @@
+"""The page of a connection: what one OAuth client may do for one user. An operator disconnects it here."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from todo_mcp.admin_kit.base import BaseAdmin
+from todo_mcp.auth.oauth.connected_apps import ConnectedApp, disconnect, last_uses, list_connections
+from todo_mcp.auth.revocation import by_operator
+from todo_mcp.auth.tokens import list_tokens
+from todo_mcp.operators.tokens.access import REVOKE
+from todo_mcp.operators.tokens.page import connection_url
+from todo_mcp.users.models import User
+
+
+def connection_rows(apps: list[ConnectedApp]) -> list[dict[str, Any]]:
+    """The template's rows of these connections, with their last use. One query."""
+    uses = last_uses(apps)
+    return [
+        {
+            "app": app,
+            "last_used": uses.get((app.user_id, app.application_id)),
+            "url": connection_url(app.application_id, app.user_id),
+        }
+        for app in apps
+    ]
+
+
+class ConnectionPages(BaseAdmin):
+    """Mixin for the admin of clients: adds the page of a connection."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.connection_view)
+        name = "oauth2_provider_application_connection"
+        return [path("<int:application_id>/users/<str:user_id>/", view, name=name), *super().get_urls()]
+
+    def connection_view(self, request: HttpRequest, application_id: int, user_id: str) -> HttpResponse:
+        """Show the connection, also after it has ended. A POST disconnects it, once it is confirmed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        client, user = self.get_object(request, str(application_id)), _find_user(unquote(user_id))
+        if client is None or user is None:
+            raise Http404
+        if request.method == "POST":
+            return self._disconnect(request, client, user)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Connection of client {client.pk}",
+            "opts": self.opts,
+            "client": client,
+            "client_name": self.describe(client),
+            "user_id": user.pk,
+            "connection": next(iter(self._rows(client, user)), None),
+            "tokens": list_tokens(user_id=user.pk, application_id=client.pk)[:50],
+            "may_disconnect": request.user.has_perm(REVOKE),
+            "revoked_url": reverse(
+                "admin:access_revokedtoken_changelist", query={"user": user.pk, "client": client.pk}
+            ),
+        }
+        return TemplateResponse(request, "admin/connection.html", context)
+
+    def _rows(self, client: Any, user: User) -> list[dict[str, Any]]:
+        return connection_rows(list_connections(user_id=user.pk, application_id=client.pk))
+
+    def _disconnect(self, request: HttpRequest, client: Any, user: User) -> HttpResponse:
+        if not request.user.has_perm(REVOKE):
+            raise PermissionDenied
+        if "confirmed" not in request.POST:
+            return self.ask(
+                request,
+                label="Disconnect",
+                question="Disconnect this app from this user?",
+                explanation="The app is refused from the next call on. The user must connect it again.",
+                rows=[f"{user.pk}: {self.describe(client)}"],
+                asks_reason=True,
+                back=request.path,
+            )
+        cause = by_operator(str(request.user.pk), request.POST.get("reason", "").strip())
+        if disconnect(user_id=user.pk, application_id=client.pk, cause=cause):
+            users: Any = self.admin_site.get_model_admin(User)  # the log of the user has it
+            users._log(request, [user], CHANGE, f"Disconnected client {client.pk}")
+            self.message_user(request, "Disconnected.", messages.SUCCESS)
+        else:
+            self.message_user(request, "Nothing was done: the app was not connected.", messages.WARNING)
+        return HttpResponseRedirect(connection_url(client.pk, user.pk))
+
+
+def _find_user(user_id: str) -> User | None:
+    return None if "\0" in user_id else User.objects.filter(pk=user_id).first()
