@@ -1,7 +1,7 @@
 """Who made a change of a task, in words: a person, a service that acts for a person, or an operator.
 
 The context that the history records has ``service`` since it says whether the token is a service's. For an older
-context, the token says it, while it exists.
+context, the token says it, or the record that a revoked one leaves.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from oauth2_provider.models import AccessToken
 
 from todo_mcp.admin_kit.base import isolated
+from todo_mcp.auth.models import RevokedToken
 
 Context = Mapping[str, Any]
 
@@ -38,7 +39,11 @@ def tokens_of_services(contexts: Iterable[Context | None]) -> frozenset[int]:
     }
     if not unknown:
         return frozenset()
-    return frozenset(AccessToken.objects.filter(pk__in=unknown, user=None).values_list("pk", flat=True))
+    there, revoked = (
+        model._default_manager.filter(pk__in=unknown, user=None).values_list("pk", flat=True)
+        for model in (AccessToken, RevokedToken)
+    )
+    return frozenset(there.union(revoked))
 
 
 def _is_of_admin(context: Context) -> bool:

@@ -10,6 +10,7 @@ from tasks.models import Task
 from tasks.operators.authors import author_in_words, tokens_of_services
 from tests.support.factories import TaskFactory
 from tests.support.operators import sign_in
+from todo_mcp.auth.revocation import By, Cause
 from todo_mcp.auth.tokens import issue_token, revoke_all
 from todo_mcp.dates.zones import find_zone
 from todo_mcp.postgres.history import history_context
@@ -34,14 +35,14 @@ def test_an_author_is_a_person_a_service_for_a_person_or_an_operator(context: An
     assert author_in_words(context) == words
 
 
-def test_an_older_entry_is_a_services_if_its_token_is_until_that_is_revoked(bob: User) -> None:
+def test_an_older_entry_is_a_services_if_its_token_is_or_was(bob: User) -> None:
     issue_token(user_id="bob"), issue_token(service="chat")
     own, services = AccessToken.objects.order_by("pk").values_list("pk", flat=True)
     older = [CALL | {"token": own}, CALL | {"token": services}, None]
     assert tokens_of_services(older) == {services}
     assert "service" in author_in_words(older[1], tokens_of_services(older))
-    revoke_all(service="chat")
-    assert tokens_of_services(older) == set()
+    revoke_all(service="chat", cause=Cause(By.COMMAND))
+    assert tokens_of_services(older) == {services}
 
 
 def test_a_newer_entry_needs_no_query_and_survives_the_revocation(bob: User, django_assert_num_queries: Any) -> None:
