@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from tasks.models import Task, TaskEvent
 from tests.support.factories import MessageFactory, TaskFactory, UserFactory
-from tests.support.operators import LISTS, act, sign_in, staff_with
+from tests.support.operators import ACTIVITY, LISTS, act, sign_in, staff_with
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.operators.user_data import delete_user
 from todo_mcp.users.models import LogSubject, User
@@ -49,7 +49,7 @@ def test_revoking_issuing_exporting_editing_and_taking_back_name_the_user(client
     form = {"title": "Hidden", "initial-title": "Secret", "description": "", "initial-description": ""}
     client.post(f"{LISTS['tasks']}{task.pk}/change/", form)
     event = TaskEvent.objects.latest("pgh_id").pk
-    client.post(f"{LISTS['activity']}undo/?call={event}")
+    client.post(f"{ACTIVITY}undo/?call={event}")
     first = TaskEvent.objects.earliest("pgh_id").pk
     act(client, "tasks", "complete_task", task.pk)
     seen = Task.objects.get().version

@@ -11,11 +11,12 @@ from todo_mcp.users.models import User
 
 LISTS = {
     "tasks": "/admin/tasks/task/",
-    "activity": "/admin/tasks/taskevent/",
     "conversations": "/admin/conversations/conversation/",
     "users": "/admin/users/user/",
     "tokens": "/admin/oauth2_provider/accesstoken/",
 }
+
+ACTIVITY = "/admin/tasks/taskevent/"
 
 
 def sign_in(user: User) -> Client:

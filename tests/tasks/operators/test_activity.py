@@ -12,7 +12,7 @@ from tasks import services
 from tasks.models import Task, TaskEvent
 from tasks.operators import activity_admin
 from tasks.operators.activity import CHANGES, Filters, Place, find_calls
-from tests.support.operators import LISTS, sign_in, staff_with
+from tests.support.operators import ACTIVITY, sign_in, staff_with
 from todo_mcp.postgres.history import history_context
 from todo_mcp.telemetry.logs import request_id
 from todo_mcp.users.models import User
@@ -38,7 +38,7 @@ def call(tool: str, user: str = "alice", *, by: dict[str, Any] | None = None, **
 
 
 def page(client: Client, /, **filters: str | int) -> str:
-    answer = client.get(LISTS["activity"], filters)
+    answer = client.get(ACTIVITY, filters)
     assert answer.status_code == 200
     return answer.content.decode()
 
@@ -134,7 +134,7 @@ def test_a_filter_that_is_not_valid_finds_nothing_and_says_why(client: Client, w
     call("add_task", title="Milk")
     text = page(client, **wrong)
     assert 'role="alert"' in text and lines(text) == []
-    assert "Nothing to undo" in client.get(f"{LISTS['activity']}undo/", wrong | {"all": "yes"}).content.decode()
+    assert "Nothing to undo" in client.get(f"{ACTIVITY}undo/", wrong | {"all": "yes"}).content.decode()
 
 
 @pytest.mark.parametrize("place", ["x", "-", "1-", "-1", "9" * 18 + "-1", "1-" + "9" * 19, "\u0661-\u0661"])
@@ -154,7 +154,7 @@ def test_pages_show_every_call_once_in_order(client: Client, monkeypatch: pytest
         if not following:
             break
         call("add_task", title="Task 9")  # newer calls do not move the pages
-        text = client.get(LISTS["activity"] + following[1].replace("&amp;", "&")).content.decode()
+        text = client.get(ACTIVITY + following[1].replace("&amp;", "&")).content.decode()
     assert seen == [f"Task {n}" for n in range(6, -1, -1)]
 
 
@@ -187,23 +187,23 @@ def test_a_change_without_an_author_and_a_removal_for_good_are_lines_too(client:
 
 
 def test_whoever_may_view_tasks_may_view_it_and_nobody_else() -> None:
-    assert Client().get(LISTS["activity"]).status_code == 302
+    assert Client().get(ACTIVITY).status_code == 302
     viewer = staff_with("view_task")
-    assert viewer.get(LISTS["activity"]).status_code == 200
+    assert viewer.get(ACTIVITY).status_code == 200
     assert "Undo selected" not in page(viewer)
     User.objects.get(pk="dave").user_permissions.clear()
-    assert viewer.get(LISTS["activity"]).status_code == 403
+    assert viewer.get(ACTIVITY).status_code == 403
 
 
 def test_the_number_of_queries_does_not_grow_with_the_lines(client: Client, django_assert_num_queries: Any) -> None:
     for user in ("alice", "bob"):
         ids = [call("add_task", user, title=f"Task {n}").task_id for n in range(8)]
         call("complete_task", user, task_ids=ids)
-    client.get(LISTS["activity"])
+    client.get(ACTIVITY)
     with django_assert_num_queries(6):
-        client.get(LISTS["activity"])
+        client.get(ACTIVITY)
     with django_assert_num_queries(6):
-        client.get(f"{LISTS['activity']}undo/", {"all": "yes"})
+        client.get(f"{ACTIVITY}undo/", {"all": "yes"})
 
 
 class TestUndoOfManyCalls:
@@ -223,7 +223,7 @@ class TestUndoOfManyCalls:
     def test_it_takes_back_everything_that_the_filters_find_and_nothing_else(
         self, client: Client, renamed: list[int]
     ) -> None:
-        address = f"{LISTS['activity']}undo/?client=Wild&change=title&all=yes"
+        address = f"{ACTIVITY}undo/?client=Wild&change=title&all=yes"
         question = client.get(address).content.decode()
         assert "Undo 19 calls, for 19 tasks?" in question and "changed since this call" in question  # one is completed
         reset = request_id.set("r-undo")  # as the server gives one to each request
@@ -236,20 +236,20 @@ class TestUndoOfManyCalls:
         assert self.titles(renamed) == ["TASK 0!"] + [f"Task {n}" for n in range(1, 20)]
         assert len(lines(answer.content.decode())) == 19  # the page shows the undos, each a line of its own
         one = TaskEvent.objects.filter(pgh_obj_id=renamed[5]).latest("pgh_id").pk
-        client.post(f"{LISTS['activity']}undo/?call={one}")
+        client.post(f"{ACTIVITY}undo/?call={one}")
         assert self.titles(renamed[5:6]) == ["TASK 5!"]
 
     def test_calls_after_the_page_was_shown_are_not_undone(self, client: Client, renamed: list[int]) -> None:
         [upto] = re.findall(r'name="upto" value="([^"]*)"', page(client, client="Wild", change="title"))
         call("update_task", task_id=renamed[3], title="Later", by={"client": "Wild"})
-        client.post(f"{LISTS['activity']}undo/?client=Wild&change=title&all=yes&upto={upto}")
+        client.post(f"{ACTIVITY}undo/?client=Wild&change=title&all=yes&upto={upto}")
         assert self.titles(renamed[3:5]) == ["Later", "Task 4"]
 
     def test_at_most_so_many_calls_are_undone_at_once_and_the_page_says_so(
         self, client: Client, renamed: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(activity_admin, "CALLS_MAX", 4)
-        address = f"{LISTS['activity']}undo/?client=Wild&change=title&all=yes"
+        address = f"{ACTIVITY}undo/?client=Wild&change=title&all=yes"
         assert "these are the newest 4 calls" in client.get(address).content.decode()
         client.post(address)
         assert self.titles(renamed)[15:] == ["TASK 15!", "Task 16", "Task 17", "Task 18", "Task 19"]

@@ -11,14 +11,14 @@ from django.test import Client
 
 from tasks import services, undo_names
 from tasks.models import Task, TaskEvent
-from tests.support.operators import LISTS, sign_in, staff_with
+from tests.support.operators import ACTIVITY, LISTS, sign_in, staff_with
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.postgres.history import history_context
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.usefixtures("committed")  # each call is a transaction of its own, as in the server
 
-UNDO = f"{LISTS['activity']}undo/"
+UNDO = f"{ACTIVITY}undo/"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 from tasks.history import history
 from tasks.models import Task, TaskEvent
 from tasks.quotas.thinning import OLD_VERSIONS
-from tests.support.operators import LISTS, sign_in
+from tests.support.operators import ACTIVITY, sign_in
 from tests.support.tool_user import ToolUser
 from todo_mcp.users.models import User
 
@@ -124,7 +124,7 @@ def test_the_history_shows_what_is_left_and_offers_no_undo_over_a_gap(me: ToolUs
     client = sign_in(operator)
     event = TaskEvent.objects.get(pgh_obj_id=task_id, version=3)
     Task.objects.filter(pk=task_id).update(title="Task 3")  # as that call had left it
-    answer = client.post(f"{LISTS['activity']}undo/?call={event.pk}", follow=True)
+    answer = client.post(f"{ACTIVITY}undo/?call={event.pk}", follow=True)
     assert ["thinned out" in str(message) for message in answer.context["messages"]] == [True]
     assert Task.objects.get(pk=task_id).title == "Task 3"
 
@@ -134,7 +134,7 @@ def test_an_operator_undoes_an_old_call_whose_version_before_is_there(me: ToolUs
     thin()
     client = sign_in(operator)
     event = TaskEvent.objects.get(pgh_obj_id=task_id, version=2)
-    client.post(f"{LISTS['activity']}undo/?call={event.pk}")
+    client.post(f"{ACTIVITY}undo/?call={event.pk}")
     assert Task.objects.get(pk=task_id).title == "Task 1"
 
 
