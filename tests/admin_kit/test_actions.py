@@ -11,7 +11,7 @@ from oauth2_provider.models import AccessToken
 from conversations.models import Conversation
 from tasks import services
 from tasks.models import Task, TaskEvent
-from tests.support.factories import MessageFactory, TaskFactory
+from tests.support.factories import MessageFactory, TaskFactory, UserFactory
 from tests.support.operators import LISTS, act, question, sign_in
 from todo_mcp.admin_kit import actions
 from todo_mcp.auth.tokens import find_token, issue_token
@@ -103,6 +103,37 @@ def test_an_action_refuses_more_rows_than_the_limit(
     tasks = [TaskFactory.create(user=alice) for _ in range(3)]
     act(client, "tasks", "complete_task", tasks[0].pk, select_across="1")
     assert not Task.objects.filter(completed=True).exists()
+
+
+def test_a_question_about_too_many_long_ids_is_refused_with_a_reason(client: Client) -> None:
+    ids = [UserFactory.create(id=f"{number}{'ü' * 200}").pk for number in range(8)]
+    answer = client.get(act(client, "users", "deactivate_user", *ids).headers["Location"])
+    assert [str(message) for message in answer.context["messages"]] == ["Nothing was done. Select fewer at a time."]
+    assert not User.objects.filter(is_active=False).exists()
+
+
+def test_a_question_names_what_it_leaves_out_and_ignores_what_is_no_key(client: Client, alice: User) -> None:
+    tasks = [TaskFactory.create(user=alice) for _ in range(2)]
+    services.delete_task(user_id="alice", task_id=tasks[0].pk)
+    page = client.get(question("tasks", "delete_task", *[task.pk for task in tasks], "x", "\0", "9" * 30, 10**17))
+    assert page.context["left"] == [
+        "1 will not be changed: it is already deleted.",
+        "1 will not be changed: it is no longer there.",
+    ]
+    assert client.get(question("users", "deactivate_user", "\0", "nobody")).status_code == 302
+
+
+def test_an_unknown_action_is_refused(client: Client) -> None:
+    assert client.get(question("tasks", "purge_task", 1)).status_code == 403
+    assert client.get(f"{LISTS['tasks']}confirm/").status_code == 403
+
+
+def test_an_erased_users_question_leads_to_the_list(client: Client, alice: User) -> None:
+    page = f"{LISTS['users']}alice/change/"
+    asked = act(client, "users", "delete_user", "alice", from_row="yes").headers["Location"]
+    assert client.get(asked).context["back"] == page
+    client.post(asked, {"typed": "alice"})
+    assert client.get(asked).headers["Location"] == LISTS["users"]
 
 
 def test_an_action_on_a_tasks_page_returns_to_that_page(client: Client, alice: User) -> None:

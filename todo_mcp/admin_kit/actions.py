@@ -58,7 +58,6 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
     """An admin page with ``row_actions``."""
 
     row_actions: ClassVar[Sequence[RowAction]] = ()
-    shows_log: ClassVar[bool] = False  # whether to link to Django's log of the row, which is empty for other models
     history_anchor: ClassVar[str] = ""  # the fragment of the row's own history on its page, if it has one
     change_form_template = "admin/change_form_with_actions.html"
 
@@ -97,16 +96,14 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if (row := kwargs.get("obj")) is not None:
             context["original"] = _Heading(row, self._plain_name(row))
-        context["show_history"] = self.shows_log
+        context["show_history"] = False
         allowed = self.get_actions(request) if row else {}
         context["row_actions"] = [a for a in self.row_actions if a.name in allowed and self._offers(request, a, row)]
         context["row_title"] = window_title(self.describe(row)) if row is not None else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Django's log of the row. Without one, go to the row's page, which has all that is known of its past."""
-        if self.shows_log:
-            return super().history_view(request, object_id, extra_context)
+        """Go to the row's page, which has all that is known of its past."""
         return HttpResponseRedirect(self._url("change", quote(unquote(object_id))) + self.history_anchor)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -170,7 +167,7 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
         entries = self._run(request, rows, action, left)
         if action.receipt and entries:
             return HttpResponseRedirect(reverse(f"{self.admin_site.name}:admin_logentry_change", args=[entries[0].pk]))
-        is_gone = action.removes and any(url.startswith(self._url("change", quote(row.pk))) for row in rows)
+        is_gone = action.removes and any(url.startswith(self._url("change", quote(key))) for key in keys)
         return HttpResponseRedirect(self._url("changelist") if is_gone else url)
 
     def _keys(self, request: HttpRequest) -> list[Any]:

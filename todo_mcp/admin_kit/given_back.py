@@ -64,12 +64,14 @@ class GiveBack:
         if request.path_info == sign_in:
             fields = unpacked(request.POST.get(CARRIED, "")) if response.status_code == 302 else []
             return _page(request, *SIGNED_IN, fields, goes_to) if fields else response
-        fields = carried(request)
-        if response.status_code == 302 and goes_to.startswith(f"{sign_in}?") and shown(fields):
+        is_signed_out = response.status_code == 302 and goes_to.startswith(f"{sign_in}?")
+        is_refused = response.status_code == 403 and not hasattr(request, "is_given_back")
+        fields = carried(request) if is_signed_out or is_refused else []
+        if not shown(fields):
+            return response
+        if is_signed_out:
             return _sign_in_again(request, fields)
-        if response.status_code == 403 and shown(fields) and not hasattr(request, "is_given_back"):
-            return _page(request, *REFUSED, fields, request.get_full_path(), may_repeat=False)
-        return response
+        return _page(request, *REFUSED, fields, request.get_full_path(), may_repeat=False)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

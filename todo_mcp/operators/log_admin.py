@@ -12,9 +12,10 @@ from django.utils.safestring import SafeString
 from todo_mcp.admin_kit.base import BaseAdmin, isolated, time_column, user_link
 from todo_mcp.admin_kit.filters import UserFilter, by_days
 from todo_mcp.operators.log import add_links, counts, did, entries, whom
+from todo_mcp.operators.password_link import DONE
 from todo_mcp.users.models import User
 
-LogEntry._meta.verbose_name, LogEntry._meta.verbose_name_plural = "entry", "operators' log"
+LogEntry._meta.verbose_name, LogEntry._meta.verbose_name_plural = "operators' log entry", "operators' log entries"
 
 
 class OperatorFilter(UserFilter):
@@ -46,7 +47,7 @@ _ACTIONS = {
     "restored": ("Restored", Q(change_message="Restored")),
     "reverted": ("Reverted", Q(change_message="Reverted")),
     "undone": ("Undone", Q(change_message__startswith='{"Undone"')),
-    "linked": ("Made a password link", Q(change_message="Made a password link")),
+    "linked": ("Made a password link", Q(change_message=DONE)),
     "activated": ("Activated or deactivated", Q(change_message__in=["Activated", "Deactivated"])),
 }
 
@@ -65,14 +66,14 @@ class ActionFilter(admin.SimpleListFilter):
 
 @admin.register(LogEntry)
 class LogAdmin(BaseAdmin):
-    list_display = ["when", "operator", "did", "object", "whom"]
+    list_display = ["when", "operator", "what", "whom"]
     list_filter = [OperatorFilter, SubjectFilter, ActionFilter, by_days("action_time")]
     search_fields = ["user_id", "subject__user_id"]
     search_help_text = "A user id: of the operator, or of the user"
     search_user = "subject__user_id"
     ordering = ["-id"]
     sortable_by = ()
-    fields = ("when", "operator", "did", "object", "whom")
+    fields = ("when", "operator", "what", "whom")
     readonly_fields = fields
     change_form_outer_after_template = "admin/receipt.html"
 
@@ -114,14 +115,11 @@ class LogAdmin(BaseAdmin):
     def operator(self, entry: Any) -> SafeString:
         return self._person(entry, entry.user_id)
 
-    @admin.display(description="did")
-    def did(self, entry: Any) -> SafeString:
-        return isolated(did(entry))
-
     @admin.display(description="what")
-    def object(self, entry: Any) -> SafeString:
+    def what(self, entry: Any) -> SafeString:
         name = isolated(entry.object_repr)
-        return format_html('<a class="text-link" href="{}">{}</a>', entry.link, name) if entry.link else name
+        link = format_html('<a class="text-link" href="{}">{}</a>', entry.link, name) if entry.link else name
+        return format_html("{} {}", isolated(did(entry)), link)
 
     @admin.display(description="to whom")
     def whom(self, entry: Any) -> SafeString | str:

@@ -10,6 +10,7 @@ from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 
 from todo_mcp.admin_kit.base import BaseAdmin
@@ -17,6 +18,7 @@ from todo_mcp.auth.account.reset_mail import link_to_choose_password
 from todo_mcp.users.models import User
 
 SHOWN_FOR = 300  # seconds in which the operator may open the page with the link again
+DONE = "Made a password link for"  # in the operators' log
 _KEY = "password_link"  # in the operator's session: for whom a link was made, and when. Never the link itself
 
 
@@ -44,7 +46,7 @@ class PasswordLinkAdmin(BaseAdmin):
             "link": link_to_choose_password(user) if is_made else "",
             "until": timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT),
             "minutes": settings.PASSWORD_RESET_TIMEOUT // 60,
-            "may_issue": request.user.has_perm("oauth2_provider.add_accesstoken"),
+            "issue_url": self._issue_url(request, user),
         }
         response = TemplateResponse(request, "admin/password_link.html", context)
         response.headers["Cache-Control"] = "no-store"
@@ -53,6 +55,12 @@ class PasswordLinkAdmin(BaseAdmin):
     def make_link(self, request: HttpRequest, user: User) -> HttpResponse:
         """Record that a link is made, and go to the page that shows it."""
         request.session[_KEY] = (user.pk, timezone.now().timestamp())
-        self._log(request, [user], CHANGE, "Made a password link")
-        self.message_user(request, "The link is made. You cannot see it again after a few minutes.", messages.SUCCESS)
+        self._log(request, [user], CHANGE, DONE)
+        self.message_user(request, f"You can see this link here for {SHOWN_FOR // 60} minutes.", messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", quote(user.pk)).removesuffix("change/") + "password/")
+
+    def _issue_url(self, request: HttpRequest, user: User) -> str:
+        """The form that issues a token for the user. Empty if the operator may not."""
+        may = request.user.has_perm("oauth2_provider.add_accesstoken")
+        form = f"{self.admin_site.name}:oauth2_provider_accesstoken_add"
+        return reverse(form, query={"user_id": user.pk}) if may else ""

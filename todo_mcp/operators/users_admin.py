@@ -74,7 +74,7 @@ class UserAdmin(PasswordLinkAdmin, DjangoUserAdmin, BaseAdmin):  # type: ignore[
     add_form_template = BaseAdmin.change_form_template
     change_form_template = BaseAdmin.change_form_template
     change_form_outer_after_template = "admin/user_overview.html"
-    shows_log = True
+    history_anchor = "#log-title"
     list_display = ["shown_id", "shown_name", "shown_email", "zone", "active", "role", "created"]
     list_filter = ["is_active", "is_staff"]
     search_fields = ["id__startswith", "name__icontains", "email__icontains"]
