@@ -49,8 +49,8 @@ def may_export(request: HttpRequest) -> bool:
 def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, Any]:
     """The template's data: usage, tokens, tasks and conversations; None for a list that the operator may not see.
 
-    One query for the usage, for the operators' log and for each list, two for what is due next. The last uses of tokens
-    and of connected apps take one each. The usage is counted, by three more, if the user has never written.
+    One query for the usage, for the operators' log and for each list. Two for what is due next, and one each for the last
+    uses of tokens and of connected apps. The usage is counted, by three more, if the user has never written.
     """
     visible = {label: may_view(model)(request) for label, model in LISTS}
     tasks = Task.objects.filter(user_id=user_id, deleted_at=None).order_by("-created_at", "-id")
