@@ -19,7 +19,7 @@ from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from tests.benchmarks.fill import fill  # noqa: E402
+from tests.benchmarks.fill import FIRST_REVOKED, fill  # noqa: E402
 from todo_mcp.users.models import User  # noqa: E402
 
 ROUNDS = 15
@@ -41,6 +41,7 @@ def pages() -> dict[str, str]:
     tasks, conversations = "/admin/tasks/task/", "/admin/conversations/conversation/"
     half_a_year_ago = datetime.now(UTC) - timedelta(days=182)
     activity = "/admin/tasks/taskevent/"
+    tokens, clients = "/admin/oauth2_provider/accesstoken/", "/admin/oauth2_provider/application/"
     return {
         "first page": "/admin/",
         "task list": tasks,
@@ -61,7 +62,15 @@ def pages() -> dict[str, str]:
         "transcript, an earlier page": f"{conversations}1/change/?before=500000",
         "user": "/admin/users/user/user-7/change/",
         "user list": "/admin/users/user/",
-        "token list": "/admin/oauth2_provider/accesstoken/",
+        "token list": f"{tokens}",
+        "token list, valid": f"{tokens}?state=valid",
+        "token list of a client": f"{tokens}?client=1",
+        "token": f"{tokens}1/change/",
+        "revoked token": f"{tokens}{FIRST_REVOKED}/change/",
+        "revoked token list": "/admin/access/revokedtoken/",
+        "OAuth client list": clients,
+        "OAuth client, 10,000 users": f"{clients}1/change/",
+        "connection": f"{clients}1/users/user-7/",
     }
 
 

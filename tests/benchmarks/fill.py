@@ -36,6 +36,8 @@ def fill(report: Report) -> None:
             report(f"{table}: filled")
         cursor.execute(f"INSERT INTO task_events ({EVENT_COLUMNS}) {FIRST_VERSIONS}")
         cursor.execute(CALLS)
+        for statement in TOKENS:
+            cursor.execute(statement)
         cursor.execute("SET session_replication_role = DEFAULT")
         cursor.execute("VACUUM ANALYZE")
         report("vacuumed and analysed")
@@ -73,6 +75,54 @@ CALLS = """
     FROM generate_series(0, 24 * 90) n, generate_series(1, 20) client,
         unnest(ARRAY['add_task', 'list_tasks', 'complete_task', 'update_task', 'delete_task']) tool
 """  # 20 clients that call every tool in every hour of the stored statistics
+
+# 20 OAuth clients, of which each user has connected two, each with 4 tokens. The first client has all users.
+FIRST_REVOKED = 1_000_000
+_SCOPE = "'tasks:read tasks:write'"
+TOKENS = (
+    """
+    INSERT INTO oauth2_provider_application (
+        client_id, redirect_uris, post_logout_redirect_uris, client_type, authorization_grant_type, client_secret,
+        hash_client_secret, name, skip_authorization, created, updated, algorithm, allowed_origins, registration_source
+    )
+    SELECT 'client-' || n, 'https://example.com/', '', 'public', 'authorization-code', '', true, 'Client ' || n, false,
+        now(), now(), '', '', 'dcr'
+    FROM generate_series(1, 20) n
+    """,
+    f"""
+    INSERT INTO oauth2_provider_accesstoken (
+        token, token_checksum, expires, scope, application_id, user_id, created, updated, resource
+    )
+    SELECT '', md5(n || '-' || u) || md5(n || '+' || u), now() + n * interval '10 years', {_SCOPE},
+        CASE WHEN n < 4 THEN 1 ELSE 2 + u % 19 END, 'user-' || u, now() - n * interval '1 hour', now(), '[]'
+    FROM generate_series(0, 9999) u, generate_series(0, 7) n
+    """,
+    """
+    INSERT INTO oauth2_provider_refreshtoken (
+        token, token_checksum, application_id, access_token_id, user_id, created, updated, token_family, resource
+    )
+    SELECT '', token_checksum, application_id, id, user_id, created, created,
+        md5(application_id || user_id)::uuid, '[]'
+    FROM oauth2_provider_accesstoken
+    """,
+    "INSERT INTO token_uses SELECT id, now() FROM oauth2_provider_accesstoken",
+    """
+    INSERT INTO token_days (token_id, user_id, day, client, reads, writes, refused, failed)
+    SELECT token.id, user_id, now()::date - n, 'client-' || client, 9, 9, 1, 0
+    FROM (SELECT * FROM oauth2_provider_accesstoken ORDER BY id LIMIT 500) token,
+        generate_series(0, 89) n, generate_series(1, 20) client
+    """,
+    f"""
+    INSERT INTO revoked_tokens (
+        token_id, token_checksum, refresh_checksum, token_family, user_id, application_id, name, scope, source, created,
+        expires, revoked_at, revoked_by, reason
+    )
+    SELECT {FIRST_REVOKED} + n, md5(n || '') || md5(n || 'x'), md5(n || '') || md5(n || 'y'), md5(n || '')::uuid,
+        'user-' || n % 10000, 1 + n % 20, 'Client', {_SCOPE}, 'consent', now(), now(),
+        now() - n * interval '3 minutes', 'person', ''
+    FROM generate_series(0, 99999) n
+    """,
+)  # 80,000 tokens; 500 of them with 90 days of 20 clients; 100,000 revoked ones
 
 
 def users(now: datetime) -> Iterator[tuple[Any, ...]]:

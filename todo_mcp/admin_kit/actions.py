@@ -220,13 +220,12 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
         except TodoError as error:  # the row changed since it was listed
             self.message_user(request, error.message, messages.ERROR)
             return []
-        done = action.done.removesuffix(" of")
-        return self._log(request, [row], CHANGE, json.dumps({done: removed}) if action.receipt else done)
+        return self._log(request, [row], CHANGE, json.dumps({action.done: removed}) if action.receipt else action.done)
 
     def _report(self, request: HttpRequest, action: RowAction, changed: int, left: Counter[str]) -> None:
         if changed:
             name = self.opts.verbose_name if changed == 1 else self.opts.verbose_name_plural
-            self.message_user(request, f"{action.done} {changed} {name}.", messages.SUCCESS)
+            self.message_user(request, f"{action.done}{action.of} {changed} {name}.", messages.SUCCESS)
         for text in left_in_words(left):
             self.message_user(request, text, messages.WARNING)
 
@@ -237,7 +236,7 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
         return self.ask(
             request,
             label=action.label,
-            question=f"{action.label} {len(rows)} {name}?",
+            question=f"{action.label}{action.of} {len(rows)} {name}?",
             explanation=action.confirm,
             rows=[self.describe(row) for row in rows[:CONFIRM_SHOWN]],
             more=len(rows[CONFIRM_SHOWN:]),

@@ -15,6 +15,7 @@ class RowAction:
     Args:
         name: the value of ``action`` in the POST, and the ``tool`` in the task's history.
         done: the past tense, for the message: "Completed" 3 tasks.
+        of: what stands between the label and the rows, such as " of" in "Revoke all tokens" of 3 users.
         perform: the service call that does it; it may raise a ``TodoError``. With ``asks_reason`` it also gets ``by``,
             the operator's id, and ``reason``.
         permission: the Django permission that it needs: ``change``, ``delete``, or a complete name of another one.
@@ -35,6 +36,7 @@ class RowAction:
     permission: str = "change"
     confirm: str = ""
     typed: bool = False
+    of: str = ""
     asks_reason: bool = False
     on_any_row: bool = False
     removes: bool = False

@@ -74,7 +74,7 @@ class RevokedToken(models.Model):
 
     class By(models.TextChoices):
         OPERATOR = "admin", "an operator"
-        PERSON = "person", "the user, on the page of connected apps"
+        PERSON = "person", "the user"
         CLIENT = "client", "the app itself"
         SERVER = "server", "the server"
         COMMAND = "command", "a command"

@@ -31,6 +31,7 @@ from todo_mcp.operators.demo_texts import (
 )
 from todo_mcp.postgres.history import history_context
 from todo_mcp.statistics.models import CallStatistics
+from todo_mcp.statistics.token_days import DAY, Counts, write_days
 from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import User
 from todo_mcp.users.services import create_user
@@ -65,6 +66,7 @@ def seed_demo(*, seed: int) -> dict[str, int]:
         record = find_token(issue_token(user_id=user_id, name="laptop", expires_in=timedelta(days=90)))
         assert record is not None
         write_uses({record.pk: now - timedelta(hours=30) * rng.random()})
+        write_days(_token_days(rng, record.pk, user_id, now))
     messages = _add_conversations(rng, now)
     tasks = _add_tasks(rng, now, messages)
     if not CallStatistics.objects.exists():  # do not mix demo data with a server's real counts
@@ -198,6 +200,17 @@ def _add_calls(rng: random.Random, now: datetime) -> None:
                     if count > 0:
                         rows.append(_statistics_row(rng, hour, tool, outcome, client, count, milliseconds))
     CallStatistics.objects.bulk_create(rows)
+
+
+def _token_days(rng: random.Random, token_id: int, user_id: str, now: datetime) -> Counts:
+    """A week of calls with a token."""
+    today = int(now.timestamp()) // DAY
+    return {
+        (token_id, user_id, today - n): {
+            client: [rng.randint(5, 40), rng.randint(0, 12), rng.choice((0, 0, 0, 2)), 0] for client in CLIENTS[:2]
+        }
+        for n in range(CALL_DAYS)
+    }
 
 
 def _statistics_row(

@@ -13,7 +13,7 @@ from conversations.models import Conversation
 from tasks.clock import clock_in, due_in, zone_of
 from tasks.models import PRIORITIES, Task
 from todo_mcp.admin_kit.site import may_view
-from todo_mcp.auth.oauth.connected_apps import list_connections
+from todo_mcp.auth.oauth.connected_apps import connected_apps, is_oauth_client
 from todo_mcp.auth.tokens import NEVER, list_tokens
 from todo_mcp.dates.zones import at, show_in_words
 from todo_mcp.operators.log import latest_about
@@ -49,8 +49,8 @@ def may_export(request: HttpRequest) -> bool:
 def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, Any]:
     """The template's data: usage, tokens, tasks and conversations; None for a list that the operator may not see.
 
-    One query for the usage, for the operators' log and for each list. Two for what is due next, and one each for the last
-    uses of tokens and of connected apps. The usage is counted, by three more, if the user has never written.
+    One query for the usage, for the operators' log and for each list. Two for what is due next, and one for the last
+    use of the tokens. The usage is counted, by three more, if the user has never written.
     """
     visible = {label: may_view(model)(request) for label, model in LISTS}
     tasks = Task.objects.filter(user_id=user_id, deleted_at=None).order_by("-created_at", "-id")
@@ -58,8 +58,7 @@ def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, An
     return {
         "log": latest_about(user_id) if may_view("admin.logentry")(request) else None,
         "usage": _usage(user_id),
-        "tokens": _tokens(user_id) if visible["Tokens"] else None,
-        "apps": connection_rows(list_connections(user_id=user_id)) if visible["Tokens"] else None,
+        **(_tokens(user_id) if visible["Tokens"] else {}),
         "tasks": list(tasks.values("pk", "title", "completed", "created_at")[:LATEST]) if visible["Tasks"] else None,
         "due_links": DUE_LINKS,
         "due": _due(user_id, time_zone) if visible["Tasks"] else None,
@@ -107,10 +106,13 @@ def _due(user_id: str, time_zone: str) -> list[dict[str, Any]]:
     return rows[:LATEST]
 
 
-def _tokens(user_id: str) -> list[dict[str, Any]]:
-    rows = list(list_tokens(user_id=user_id)[:TOKENS_MAX])
-    use_times = last_used(row.pk for row in rows)
-    return [
+def _tokens(user_id: str) -> dict[str, Any]:
+    """The newest usable tokens, and the connected apps that have some of them. Two queries."""
+    rows = list(list_tokens(user_id=user_id).select_related("application", "refresh_token")[: TOKENS_MAX + 1])
+    shown = rows[:TOKENS_MAX]
+    use_times = last_used(row.pk for row in shown)
+    apps = connected_apps(row for row in shown if is_oauth_client(row.application))
+    tokens = [
         {
             "pk": row.pk,
             "name": row.application.name if row.application else "—",
@@ -118,5 +120,6 @@ def _tokens(user_id: str) -> list[dict[str, Any]]:
             "expires": None if row.expires >= NEVER else row.expires,
             "last_used": use_times.get(row.pk),
         }
-        for row in rows
+        for row in shown
     ]
+    return {"tokens": tokens, "apps": connection_rows(apps, use_times), "has_more_tokens": len(rows) > len(shown)}

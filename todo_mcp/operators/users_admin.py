@@ -114,7 +114,8 @@ class UserAdmin(PasswordLinkAdmin, DjangoUserAdmin, BaseAdmin):  # type: ignore[
         RowAction(
             name="revoke_all_tokens",
             label="Revoke all tokens",
-            done="Revoked all tokens of",
+            done="Revoked all tokens",
+            of=" of",
             permission=REVOKE,
             confirm="Every client and script of the user is refused from the next call on, and each connected app is "
             "disconnected. They need new tokens.",

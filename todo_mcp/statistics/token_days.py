@@ -33,7 +33,9 @@ WITH given AS (
     SELECT id FROM users WHERE id IN (SELECT user_id FROM given) FOR KEY SHARE SKIP LOCKED
 ), placed AS (
     SELECT given.*, stored.id IS NOT NULL AS is_stored,
-        row_number() OVER (PARTITION BY given.token_id, given.day, stored.id IS NULL ORDER BY given.client) + (
+        row_number() OVER (
+            PARTITION BY given.token_id, given.day, stored.id IS NULL, given.client = %s ORDER BY given.client
+        ) + (
             SELECT count(*) FROM token_days AS other
             WHERE other.token_id = given.token_id AND other.day = given.day AND other.client <> %s
         ) AS place
@@ -111,7 +113,7 @@ def write_days(counts: Mapping[Key, dict[str, list[int]]]) -> None:
     if rows:
         columns: list[Any] = [list(column) for column in zip(*rows, strict=True)]
         with connection.cursor() as cursor:
-            cursor.execute(_ADD, [*columns, OTHER, CLIENTS_MAX, OTHER])
+            cursor.execute(_ADD, [*columns, OTHER, OTHER, CLIENTS_MAX, OTHER])
 
 
 def days_of(token_id: int) -> QuerySet[TokenDay]:

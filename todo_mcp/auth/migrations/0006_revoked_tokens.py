@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('expires', models.DateTimeField()),
                 ('last_used_at', models.DateTimeField(null=True)),
                 ('revoked_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ('revoked_by', models.CharField(choices=[('admin', 'an operator'), ('person', 'the user, on the page of connected apps'), ('client', 'the app itself'), ('server', 'the server'), ('command', 'a command')], max_length=10)),
+                ('revoked_by', models.CharField(choices=[('admin', 'an operator'), ('person', 'the user'), ('client', 'the app itself'), ('server', 'the server'), ('command', 'a command')], max_length=10)),
                 ('reason', models.CharField(blank=True, max_length=200)),
                 ('application', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', swappable=False, to='oauth2_provider.application')),
                 ('operator', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),

@@ -3,15 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
 from django.views.generic import TemplateView
@@ -22,7 +20,6 @@ from todo_mcp.auth.oauth.clients import document_host
 from todo_mcp.auth.oauth.families import lock_family
 from todo_mcp.auth.revocation import By, Cause, is_usable, record_revocation
 from todo_mcp.auth.tokens import NEVER
-from todo_mcp.statistics.models import TokenUse
 
 TOKENS_MAX = 200  # that a list of connections reads
 BY_PERSON = Cause(By.PERSON)
@@ -34,9 +31,11 @@ class ConnectedApp:
     """A client that has tokens of one user.
 
     ``host`` is the host that vouches for its name, or empty. ``since`` is the time of the consent, as far as it is
-    known. ``until`` is the end of its token, or None if it renews its tokens itself or they never expire.
+    known. ``token_id`` is its newest token. ``until`` is the end of that token, or None if the client renews its
+    tokens itself or they never expire.
     """
 
+    token_id: int
     user_id: str
     application_id: int
     name: str
@@ -50,7 +49,8 @@ class ConnectedApp:
 
 def list_connected_apps(*, user_id: str) -> list[ConnectedApp]:
     """The apps that can act for the user now, one for each client, the last renewed first."""
-    return _connected_apps(AccessToken.objects.filter(is_usable(), user_id=user_id, application__isnull=False))
+    tokens = AccessToken.objects.filter(is_usable(), user_id=user_id, application__isnull=False)
+    return connected_apps(tokens.select_related("application", "refresh_token").order_by("-id"))
 
 
 def list_connections(*, user_id: str | None = None, application_id: int | None = None) -> list[ConnectedApp]:
@@ -63,8 +63,7 @@ def list_connections(*, user_id: str | None = None, application_id: int | None =
         tokens = tokens.filter(user_id=user_id)
     if application_id is not None:
         tokens = tokens.filter(application_id=application_id)
-    newest = tokens.order_by("-id").values("pk")[:TOKENS_MAX]
-    return _connected_apps(AccessToken.objects.filter(pk__in=newest))
+    return connected_apps(tokens.select_related("application", "refresh_token").order_by("-id")[:TOKENS_MAX])
 
 
 def oauth_clients() -> QuerySet[Any]:
@@ -73,21 +72,15 @@ def oauth_clients() -> QuerySet[Any]:
     return clients
 
 
-def last_uses(apps: Iterable[ConnectedApp]) -> dict[tuple[str, int], datetime]:
-    """When each of these connections was last used, by user and client. Unused ones are left out. One query.
-
-    Tokens that have ended count too, until ``purge`` removes them.
-    """
-    owners = [Q(token__user_id=app.user_id, token__application_id=app.application_id) for app in apps]
-    if not owners:
-        return {}
-    uses = TokenUse.objects.filter(reduce(or_, owners)).values_list("token__user_id", "token__application_id")
-    return {(user_id, client): at for user_id, client, at in uses.annotate(at=Max("last_used_at"))}
+def is_oauth_client(application: Application | None) -> bool:
+    """Whether this is one of ``oauth_clients``."""
+    return application is not None and application.registration_source != Application.RegistrationSource.MANUAL
 
 
-def _connected_apps(tokens: QuerySet[Any]) -> list[ConnectedApp]:
+def connected_apps(tokens: Iterable[AccessToken]) -> list[ConnectedApp]:
+    """One app for each user and client of these usable tokens, which begin with the newest."""
     apps: dict[tuple[str, int], ConnectedApp] = {}
-    for token in tokens.select_related("application", "refresh_token").order_by("-id"):
+    for token in tokens:
         key = token.user_id, token.application_id
         if key not in apps:
             apps[key] = _connected_app(token)
@@ -99,6 +92,7 @@ def _connected_app(token: AccessToken) -> ConnectedApp:
     scopes = token.scope.split()
     has_no_end = refresh_token is not None or token.expires >= NEVER
     return ConnectedApp(
+        token_id=token.pk,
         user_id=token.user_id,
         application_id=token.application_id,
         name=token.application.name,

@@ -5,12 +5,14 @@ from typing import Any
 from django.apps import apps
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from oauth2_provider.models import AccessToken, Application
 
 from todo_mcp.admin_kit.base import isolated, user_link
 from todo_mcp.auth.models import RevokedToken
 
+_DEEDS = {"read": "r", "write": "w", "act_as": "act as"}
 VIEW, REVOKE = "oauth2_provider.view_accesstoken", "oauth2_provider.delete_accesstoken"
 
 for model in [model for model in admin.site._registry if model._meta.app_label in ("oauth2_provider", "axes")]:
@@ -43,8 +45,19 @@ def holder_of(token: Any) -> SafeString | str:
     return "any user" if token.user_id is None else user_link(token.user_id)
 
 
-def scopes_of(token: Any) -> str:
-    return ", ".join(token.scope.split())
+def short(text: str) -> SafeString:
+    """A text that may be long, cut by the style sheet. The tooltip has all of it."""
+    return format_html('<bdi class="todo-short" title="{}">{}</bdi>', text, text)
+
+
+def scopes_of(token: Any) -> SafeString:
+    """The scopes in few characters, such as "tasks r/w". The tooltip has their names."""
+    areas: dict[str, list[str]] = {}
+    for scope in token.scope.split():
+        area, _, deed = scope.partition(":")
+        areas.setdefault(area, []).append(_DEEDS.get(deed, deed))
+    names = ", ".join(f"{area} {'/'.join(deeds)}" for area, deeds in areas.items())
+    return format_html('<span title="{}">{}</span>', token.scope, names)
 
 
 def source_shown(source: str) -> SafeString | str:

@@ -12,11 +12,11 @@ from django.utils.safestring import SafeString
 from oauth2_provider.models import AccessToken
 
 from todo_mcp.admin_kit.actions import RowAction
-from todo_mcp.admin_kit.base import BaseAdmin, badge_column, isolated, moment, positive, time_column
+from todo_mcp.admin_kit.base import BaseAdmin, badge_column, moment, positive, time_column
 from todo_mcp.admin_kit.filters import UserFilter
 from todo_mcp.auth.revocation import by_operator, is_usable, source_of
 from todo_mcp.auth.tokens import NEVER, checksum, revoke_token
-from todo_mcp.operators.tokens.access import holder_of, scopes_of, source_shown
+from todo_mcp.operators.tokens.access import holder_of, scopes_of, short, source_shown
 from todo_mcp.operators.tokens.filters import DEACTIVATED, RENEWABLE, ClientFilter, KindFilter, StateFilter
 from todo_mcp.operators.tokens.issuing import IssueForm, hold, lines_for, take
 from todo_mcp.operators.tokens.page import find_revoked, links_of, page_of
@@ -30,7 +30,7 @@ class TokenAdmin(BaseAdmin):
     form = IssueForm
     change_form_template = "admin/token_change.html"
     change_form_outer_after_template = "admin/token_page.html"
-    list_display = ["holder", "name", "scopes", "origin", "issued", "used", "until", "state"]
+    list_display = ["holder", "name", "state", "short_scopes", "origin", "used", "until"]
     list_display_links = ["name"]
     list_filter = [KindFilter, StateFilter, UserFilter, ClientFilter]
     search_fields = ["user__id__startswith", "application__name__icontains"]
@@ -136,10 +136,14 @@ class TokenAdmin(BaseAdmin):
 
     @admin.display(description="name")
     def name(self, token: Any) -> SafeString:
-        return isolated(self._name(token))
+        return short(self._name(token))
 
     @admin.display(description="scopes")
     def scopes(self, token: Any) -> str:
+        return ", ".join(token.scope.split())
+
+    @admin.display(description="scopes")
+    def short_scopes(self, token: Any) -> SafeString:
         return scopes_of(token)
 
     @admin.display(description="source")

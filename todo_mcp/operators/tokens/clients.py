@@ -14,11 +14,11 @@ from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, isolated, moment, time_column
 from todo_mcp.admin_kit.filters import UserFilter
 from todo_mcp.auth.oauth.clients import document_host
-from todo_mcp.auth.oauth.connected_apps import list_connections, oauth_clients
+from todo_mcp.auth.oauth.connected_apps import oauth_clients
 from todo_mcp.auth.revocation import by_operator, is_usable
 from todo_mcp.auth.tokens import revoke_all
-from todo_mcp.operators.tokens.access import REVOKE, SeenWithTokens
-from todo_mcp.operators.tokens.connections import ConnectionPages, connection_rows
+from todo_mcp.operators.tokens.access import REVOKE, SeenWithTokens, short
+from todo_mcp.operators.tokens.connections import ConnectionPages, connections
 from todo_mcp.statistics.models import TokenUse
 
 SOURCES = {
@@ -67,7 +67,8 @@ class ClientAdmin(ConnectionPages, SeenWithTokens, BaseAdmin):
                     "shown_id",
                     "redirects",
                     "registered",
-                    ("users", "tokens", "used"),
+                    ("users", "tokens"),
+                    "used",
                 )
             },
         )
@@ -75,8 +76,9 @@ class ClientAdmin(ConnectionPages, SeenWithTokens, BaseAdmin):
     row_actions = [
         RowAction(
             name="revoke_client",
-            label="Revoke all its tokens",
-            done="Revoked all tokens of",
+            label="Revoke all tokens",
+            done="Revoked all tokens",
+            of=" of",
             permission=REVOKE,
             confirm="The client is refused for every user from the next call on. Each user must connect it again.",
             asks_reason=True,
@@ -110,7 +112,9 @@ class ClientAdmin(ConnectionPages, SeenWithTokens, BaseAdmin):
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if client := kwargs.get("obj"):
-            context["connections"] = connection_rows(list_connections(application_id=client.pk))
+            context["may_revoke"] = request.user.has_perm(REVOKE)
+            context["connections"] = connections(application_id=client.pk)
+            context["has_more"] = client.counts["users"] > len(context["connections"])
             context["row_links"] = [
                 (label, reverse(f"admin:{model}_changelist", query={"client": client.pk})) for label, model in LISTS
             ]
@@ -119,12 +123,9 @@ class ClientAdmin(ConnectionPages, SeenWithTokens, BaseAdmin):
     def matching(self, word: str) -> Q:
         return Q(pk__in=Application.objects.filter(super().matching(word)).values("pk"))  # a client once
 
-    def _name(self, client: Any) -> SafeString:
-        return isolated(client.name or "Without a name")
-
     @admin.display(description="name (self-reported)")
     def shown_name(self, client: Any) -> SafeString:
-        return self._name(client)
+        return short(self.describe(client))
 
     @admin.display(description="vouched for by")
     def host(self, client: Any) -> SafeString | str:

@@ -1,5 +1,6 @@
 """The page of a connection: what one OAuth client may do for one user. An operator disconnects it here."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -11,25 +12,31 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from todo_mcp.admin_kit.base import BaseAdmin
-from todo_mcp.auth.oauth.connected_apps import ConnectedApp, disconnect, last_uses, list_connections
+from todo_mcp.auth.oauth.connected_apps import ConnectedApp, disconnect, list_connections
 from todo_mcp.auth.revocation import by_operator
 from todo_mcp.auth.tokens import list_tokens
 from todo_mcp.operators.tokens.access import REVOKE
 from todo_mcp.operators.tokens.page import connection_url
+from todo_mcp.statistics.token_use import last_used
 from todo_mcp.users.models import User
 
 
-def connection_rows(apps: list[ConnectedApp]) -> list[dict[str, Any]]:
-    """The template's rows of these connections, with their last use. One query."""
-    uses = last_uses(apps)
+def connection_rows(apps: list[ConnectedApp], use_times: dict[int, datetime]) -> list[dict[str, Any]]:
+    """The template's rows of these connections. ``use_times`` has the last use of tokens; to renew one is a use too."""
     return [
         {
             "app": app,
-            "last_used": uses.get((app.user_id, app.application_id)),
+            "last_used": max(app.issued_at, use_times.get(app.token_id, app.issued_at)),
             "url": connection_url(app.application_id, app.user_id),
         }
         for app in apps
     ]
+
+
+def connections(**owner: Any) -> list[dict[str, Any]]:
+    """The rows of ``list_connections`` for this user, client or both. Two queries."""
+    apps = list_connections(**owner)
+    return connection_rows(apps, last_used(app.token_id for app in apps))
 
 
 class ConnectionPages(BaseAdmin):
@@ -56,7 +63,7 @@ class ConnectionPages(BaseAdmin):
             "client": client,
             "client_name": self.describe(client),
             "user_id": user.pk,
-            "connection": next(iter(self._rows(client, user)), None),
+            "connection": next(iter(connections(user_id=user.pk, application_id=client.pk)), None),
             "tokens": list_tokens(user_id=user.pk, application_id=client.pk)[:50],
             "may_disconnect": request.user.has_perm(REVOKE),
             "revoked_url": reverse(
@@ -64,9 +71,6 @@ class ConnectionPages(BaseAdmin):
             ),
         }
         return TemplateResponse(request, "admin/connection.html", context)
-
-    def _rows(self, client: Any, user: User) -> list[dict[str, Any]]:
-        return connection_rows(list_connections(user_id=user.pk, application_id=client.pk))
 
     def _disconnect(self, request: HttpRequest, client: Any, user: User) -> HttpResponse:
         if not request.user.has_perm(REVOKE):

@@ -9,10 +9,11 @@ from django.contrib.admin.utils import quote
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
-from oauth2_provider.models import AccessToken, Application
+from oauth2_provider.models import AccessToken
 
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.models import RevokedToken
+from todo_mcp.auth.oauth.connected_apps import is_oauth_client
 from todo_mcp.operators.tokens.access import REVOKE, revoked_by
 from todo_mcp.statistics.models import TokenDay
 from todo_mcp.statistics.token_days import days_of
@@ -61,7 +62,7 @@ def links_of(request: HttpRequest, token: AccessToken) -> Iterator[Button]:
     if may_view("tasks.task")(request):
         yield "Activity", activity_url(token.pk)
     client = token.application
-    if client and client.registration_source != Application.RegistrationSource.MANUAL:
+    if is_oauth_client(client):
         yield "OAuth client", reverse("admin:oauth2_provider_application_change", args=[client.pk])
         if token.user_id:
             yield "Connection", connection_url(client.pk, token.user_id)

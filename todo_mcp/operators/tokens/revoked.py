@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from todo_mcp.admin_kit.base import BaseAdmin, BoundedChangeList, isolated, moment, positive, time_column
 from todo_mcp.admin_kit.filters import UserFilter, by_days
 from todo_mcp.auth.models import RevokedToken
-from todo_mcp.operators.tokens.access import SeenWithTokens, holder_of, revoked_by, scopes_of, source_shown
+from todo_mcp.operators.tokens.access import SeenWithTokens, holder_of, revoked_by, scopes_of, short
 from todo_mcp.operators.tokens.filters import ClientFilter, KindFilter
 
 
@@ -37,7 +37,7 @@ class ByFilter(admin.SimpleListFilter):
 
 @admin.register(RevokedToken)
 class RevokedTokenAdmin(SeenWithTokens, BaseAdmin):
-    list_display = ["holder", "shown_name", "scopes", "shown_source", "issued", "used", "revoked", "who", "why"]
+    list_display = ["holder", "shown_name", "scopes", "used", "revoked", "who", "why"]
     list_display_links = ["shown_name"]
     list_filter = [ByFilter, KindFilter, UserFilter, ClientFilter, by_days("revoked_at")]
     search_fields = ["user_id__startswith", "name__icontains"]
@@ -58,15 +58,11 @@ class RevokedTokenAdmin(SeenWithTokens, BaseAdmin):
 
     @admin.display(description="name")
     def shown_name(self, record: RevokedToken) -> SafeString:
-        return isolated(record.name or "—")
+        return short(record.name or "—")
 
     @admin.display(description="scopes")
-    def scopes(self, record: RevokedToken) -> str:
+    def scopes(self, record: RevokedToken) -> SafeString:
         return scopes_of(record)
-
-    @admin.display(description="source")
-    def shown_source(self, record: RevokedToken) -> SafeString | str:
-        return source_shown(record.source)
 
     @admin.display(description="last used")
     def used(self, record: RevokedToken) -> SafeString | str:
@@ -80,5 +76,4 @@ class RevokedTokenAdmin(SeenWithTokens, BaseAdmin):
     def why(self, record: RevokedToken) -> SafeString:
         return isolated(record.reason or "—")
 
-    issued = time_column("created", "issued")
     revoked = time_column("revoked_at", "revoked")

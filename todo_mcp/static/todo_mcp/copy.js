@@ -9,7 +9,9 @@ for (const button of document.querySelectorAll("[data-copy]")) {
         try {
             await navigator.clipboard.writeText(source.textContent);
             said.textContent = "Copied.";
-            button.textContent = "Copied";
+            for (const other of document.querySelectorAll("[data-copy]")) {
+                other.textContent = other === button ? "Copied" : "Copy";
+            }
         } catch {  // no permission, or no secure connection
             getSelection().selectAllChildren(source);
             said.textContent = "The text is selected. Copy it with the keyboard.";
