@@ -30,7 +30,7 @@ FILTERS = ("user", "created_at_from", "created_at_to", "updated_at_from", "updat
 class RoleFilter(admin.SimpleListFilter):
     """The author of the message that a search finds. Without a search, the author of the last message."""
 
-    title = "author of match or last message"
+    title = "said by"
     parameter_name = "role"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

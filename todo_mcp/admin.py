@@ -1,16 +1,16 @@
 """Loads the admin modules that are outside an app. Django only looks for an ``admin`` module in each app."""
 
 from django.contrib import admin
-from unfold.forms import AuthenticationForm
+from django.contrib.admin.forms import AdminAuthenticationForm
 
-from todo_mcp.auth.account.pages import BoundedName
+from todo_mcp.auth.account.pages import SignInForm
 from todo_mcp.operators import log_admin, users_admin
 from todo_mcp.operators.tokens import admin as tokens
 from todo_mcp.operators.tokens import clients, revoked
 
 
-class OperatorSignInForm(BoundedName, AuthenticationForm):  # type: ignore[misc] # the theme publishes no types
-    """The theme's sign-in form. It rejects names that no user can have."""
+class OperatorSignInForm(SignInForm, AdminAuthenticationForm):
+    """The sign-in form of the account pages, for operators only."""
 
 
 admin.site.index_title = "Overview"

@@ -93,6 +93,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django.contrib.humanize",
+    "django.forms",  # its templates of widgets, for FORM_RENDERER
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -145,6 +146,7 @@ TEMPLATES = [
         },
     }
 ]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # so that widgets use the loaders above
 STATIC_URL = "/static/"
 STORAGES = {"staticfiles": {"BACKEND": "todo_mcp.admin_kit.static_files.HashedNames"}}
 _pooler = "transaction" if _database and _database.is_pooled else "none"

@@ -1,4 +1,4 @@
-"""Every page of the admin, found by the registry and by following links, with rows whose texts are as long as allowed."""
+"""Every page of the admin, found by the registry and by links, with rows whose texts are as long as allowed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,14 +33,7 @@ Task.objects.filter(pk=task.pk).update(conversation=chat)
 issue_token(user_id=user.pk, name={LONG!r})
 """
 ACCOUNT_PAGES = ["/", "/oauth/connections", "/oauth/time-zone", "/oauth/password", "/api/docs"]
-OPEN_PAGES = [
-    "/admin/login/",
-    "/oauth/sign-in",
-    "/oauth/password/reset",
-    "/nothing",
-    "/admin/nothing/",
-    "/oauth/authorize",
-]
+OPEN_PAGES = ["/admin/login/", "/oauth/sign-in", "/oauth/password/reset", "/oauth/authorize", "/nothing"]
 
 
 def add_rows(database: Database) -> None:
@@ -63,9 +56,9 @@ def find_pages(browser: Browser, site: str) -> list[str]:
     """The overview, each list, what the sidebar links to, each form for a new row, and the pages of some rows."""
     context = browser.new_context(base_url=site)
     page = sign_in(context)
-    sidebar = page.locator("#nav-sidebar a[href^='/admin/']").evaluate_all("links => links.map(a => a.pathname)")
+    sidebar = page.locator("#nav-sidebar-apps a").evaluate_all("links => links.map(a => a.pathname)")
     lists = [_reverse(model, "changelist") for model in admin.site._registry]
-    forms = [_reverse(model, "add") for model, its_admin in admin.site._registry.items()]
+    forms = [_reverse(model, "add") for model in admin.site._registry]
     found = dict.fromkeys([*sidebar, *filter(None, lists), *filter(None, forms)])
     for path in filter(None, lists):
         for query in ("", f"?user={LONG}"):

@@ -49,6 +49,10 @@ class DaysFilter(RangeDateFilter):  # type: ignore[misc] # unfold publishes no t
             queryset = queryset.filter(**{f"{self.field_path}__lt": last + timedelta(days=1)})
         return queryset
 
+    def __init__(self, field: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(field, *args, **kwargs)
+        self.title: str = str(field.verbose_name).removesuffix(" at")  # "created", for the field ``created_at``
+
     def in_words(self) -> str:
         """The range, for the list of active filters."""
         days = {end: self.used_parameters.get(f"{self.field_path}_{end}") for end in ("from", "to")}
@@ -131,7 +135,7 @@ class FilterForm:
             return None
         name = spec.expected_parameters()[0]
         options = [
-            Option(parse_qs(choice["query_string"][1:]).get(name, [""])[-1], choice["display"], choice["selected"])
+            Option(parse_qs(choice["query_string"][1:]).get(name, [""])[-1], str(choice["display"]), choice["selected"])
             for choice in spec.choices(self)
         ]
         return Choice(_title(spec), name, options)

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from todo_mcp.telemetry.logs import request_id
 
 _TOLD = "If it happens again, give the request's number to the people who run this service."
-# For each status: what happened, and what to do. Other statuses say it in the message of their refusal.
+# For each status: what happened, and what to do. Other statuses are described by HTTP.
 _TEXTS = {
     403: ("You may not do this", "Your account has no permission for this page. Ask a superuser for it."),
     404: ("There is no such page", "Check the address, or start from one of the pages below."),
@@ -29,10 +29,11 @@ def error_page(status: int, message: str = "") -> str:
     """The page of a refused or failed request: what happened, what to do, and the request's number.
 
     Args:
-        message: what the refusal itself says.
+        message: the refusal's own advice, instead of the general one.
     """
-    heading, advice = _TEXTS.get(status, (HTTPStatus(status).phrase, ""))
-    context = {"heading": heading, "message": message, "advice": advice, "request_id": request_id.get()}
+    described = HTTPStatus(status)
+    heading, advice = _TEXTS.get(status, (described.phrase, described.description and f"{described.description}."))
+    context = {"heading": heading, "advice": message or advice, "request_id": request_id.get()}
     return render_to_string("account/error.html", context)
 
 

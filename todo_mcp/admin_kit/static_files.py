@@ -89,10 +89,10 @@ def _with_hashed_references(css: bytes, directory: str) -> bytes:
 
     def hashed(reference: re.Match[bytes]) -> bytes:
         relative = reference[2].decode()
-        target = hashed_name(normpath(join(directory, relative)))
+        name = PurePosixPath(hashed_name(normpath(join(directory, relative)))).name
         return b"url(%b%b%b)" % (
             reference[1],
-            join(dirname(relative), PurePosixPath(target).name).encode(),
+            join(dirname(relative), name).encode(),
             reference[3],
         )
 
