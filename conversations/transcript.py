@@ -1,20 +1,30 @@
 """The transcript of a conversation, page by page. A page costs the same whatever the conversation's length."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from heapq import merge
 from itertools import groupby
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Left, Length
 
-from conversations.models import CONTENT_MAX, Message
+from conversations.hits import Hits, find_hits, hits_around
+from conversations.models import CONTENT_MAX, Conversation, Message
 from conversations.queries import list_messages_after, list_messages_before
+from conversations.search import marked_texts
 from todo_mcp.core.arguments import MAX_ID
 
 PAGE = 20  # messages on a page
 TEXT_MAX = 4_000  # characters of a message on a page; a page of one message shows all
 FOLD_LENGTH = 600  # characters that a folded message shows; a message up to a third longer is not folded
-TASKS_MAX = 100  # tasks that the page of a conversation lists
+TASKS_MAX = 100  # tasks that the page lists, and tasks that it shows beside the messages
+
+Row = dict[str, Any]
+# Finds what was done with these tasks of a user, oldest first, and whether some was left out. Each row has ``at``.
+FindCalls = Callable[[str, Sequence[int]], tuple[list[Row], bool]]
+CALLS_OF_TASKS: list[FindCalls] = []  # a room above adds it, because conversations do not know tasks
 
 
 @dataclass(frozen=True)
@@ -29,18 +39,61 @@ class PageRequest:
 
 @dataclass(frozen=True)
 class MessagePage:
-    """Messages in order. ``older`` and ``newer`` are the ids from which to read on, or None at that end."""
+    """Messages in order. ``older`` and ``newer`` are the ids from which to read on, or None at that end.
 
-    messages: list[dict[str, Any]]
+    ``calls`` changed the tasks that were created from these messages. Some tasks or calls may be left out (``…_cut``).
+    """
+
+    messages: list[Row]
     older: int | None = None
     newer: int | None = None
     alone: bool = False
     at: int | None = None
+    tasks_are_cut: bool = False
+    calls: Sequence[Row] = ()
+    calls_are_cut: bool = False
 
     @property
-    def days(self) -> list[tuple[Any, list[dict[str, Any]]]]:
-        """The messages, grouped by day."""
-        return [(day, list(rows)) for day, rows in groupby(self.messages, lambda row: row["created_at"].date())]
+    def days(self) -> Iterator[tuple[date, list[Row]]]:
+        """The messages with the calls between them, grouped by day."""
+        rows = merge(self.messages, self.calls, key=lambda row: row["at"])
+        for day, of_day in groupby(rows, lambda row: row["at"].date()):
+            yield day, list(of_day)
+
+
+def add_hits(conversation: Conversation, page: MessagePage, words: Sequence[str]) -> Hits | None:
+    """Mark the words in the page's messages, and say where the matching messages are. None if it takes too long."""
+    found = find_hits(conversation, words)
+    if found is None:
+        return None
+    ids = set(found[0])
+    texts = {message["pk"]: message["text"] for message in page.messages if message["pk"] in ids}
+    marked = marked_texts(words, texts) if texts else {}
+    for message in page.messages:
+        if message["pk"] in ids:
+            message |= {"is_hit": True, "marked": marked.get(message["pk"], ""), "beginning": ""}
+    at = page.messages[0]["pk"] if page.alone and page.messages else page.at
+    first = page.messages[0]["pk"] if page.messages else 0
+    return hits_around(*found, at=at, first=first)
+
+
+def add_tasks(conversation: Conversation, page: MessagePage) -> MessagePage:
+    """The page with the tasks created from each message, and with what was done with them."""
+    found, are_cut = tasks_of(conversation, message__in=[message["pk"] for message in page.messages])
+    for message in page.messages:
+        message["tasks"] = [task for task in found if task["message_id"] == message["pk"]]
+    page = replace(page, tasks_are_cut=are_cut)
+    for find_calls in CALLS_OF_TASKS if found else ():
+        calls, are_cut = find_calls(conversation.user_id, [task["pk"] for task in found])
+        page = replace(page, calls=calls, calls_are_cut=are_cut)
+    return page
+
+
+def tasks_of(conversation: Any, **conditions: Any) -> tuple[list[Row], bool]:
+    """The first tasks that were created from the conversation, and whether there are more than TASKS_MAX."""
+    columns = ("pk", "title", "message_id", "completed", "deleted_at")
+    rows = list(conversation.tasks.filter(**conditions).order_by("pk").values(*columns)[: TASKS_MAX + 1])
+    return rows[:TASKS_MAX], len(rows) > TASKS_MAX
 
 
 def message_page(conversation_id: int, request: PageRequest) -> MessagePage:
@@ -78,7 +131,7 @@ def _around(conversation_id: int, pk: int) -> MessagePage:
 
 
 def _read(rows: QuerySet[Message], length: int = TEXT_MAX) -> list[dict[str, Any]]:
-    columns = rows.values("pk", "role", "created_at", text=Left("content", length), size=Length("content"))
+    columns = rows.values("pk", "role", at=F("created_at"), text=Left("content", length), size=Length("content"))
     fold_from = FOLD_LENGTH * 4 // 3
     return [
         {

@@ -1,25 +1,30 @@
 """Read the versions of a task, and revert the task to one of them. A revert itself adds a version."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
+from django.db.models import OuterRef
 from django.utils import timezone
 
 from tasks.changes import completing, statements
 from tasks.changes.answers import Step
 from tasks.changes.working import save_steps
-from tasks.models import PRIORITIES, SEEN_FIELDS, TaskEvent
+from tasks.clock import zone_of
+from tasks.models import PRIORITIES, SEEN_FIELDS, Task, TaskEvent
 from tasks.operators.authors import author_in_words, tokens_of_services
 from tasks.operators.words import due_in_words, items_in_words, repeat_in_words
 from tasks.state import TaskState
 from todo_mcp.core.errors import TaskNotFound, VersionConflict
 
 HISTORY_MAX = 100  # latest entries that a task's page shows
+VERSIONS_OF_ONE = 10  # first versions of a task that a transcript shows
+CALLS_MAX = 50  # calls that a page of a transcript shows
 REVERT_FIELDS = tuple(name for name in SEEN_FIELDS if name != "deleted_at")  # the fields that a revert restores
 
 
@@ -93,6 +98,47 @@ def history(*, user_id: str, task_id: int, zone: ZoneInfo) -> tuple[list[dict[st
         for newest, first, older in calls
     ]
     return events, len(rows) > HISTORY_MAX
+
+
+def first_calls(*, user_id: str, task_ids: Sequence[int]) -> tuple[list[dict[str, Any]], bool]:
+    """What the first calls did to each of these tasks, oldest first, and whether later ones exist. Two queries,
+    and one more if a call is of a release that did not record services.
+
+    It reads at most VERSIONS_OF_ONE versions of a task, and returns at most CALLS_MAX calls of all tasks.
+    """
+    tasks, are_cut = _with_versions(user_id, task_ids)
+    calls = [(task, *call) for task in tasks for call in _calls(task["versions"])]
+    calls.sort(key=lambda call: call[1]["pgh_id"])
+    services = tokens_of_services(newest["pgh_context"] for _, newest, *_ in calls[:CALLS_MAX])
+    entries = [
+        {
+            "at": newest["pgh_created_at"],
+            "task_id": task["pk"],
+            "title": task["title"],
+            "by": newest["pgh_context"] or {},
+            "author": author_in_words(newest["pgh_context"], services),
+            "changes": list(changes(older, newest, zone_of(task["user__time_zone"]))),
+        }
+        for task, newest, _, older in calls[:CALLS_MAX]
+    ]
+    return entries, are_cut or len(calls) > CALLS_MAX
+
+
+def _with_versions(user_id: str, task_ids: Sequence[int]) -> tuple[list[dict[str, Any]], bool]:
+    """The tasks with their first ``versions``, newest first, and whether any task has more of them."""
+    first = TaskEvent.objects.filter(pgh_obj_id=OuterRef("pk")).order_by("pgh_id").values("pgh_id")
+    ids = ArraySubquery(first[: VERSIONS_OF_ONE + 1])
+    found = Task.objects.filter(user_id=user_id, pk__in=task_ids).annotate(ids=ids)
+    rows: Any = found.values("pk", "title", "user__time_zone", "ids")
+    tasks: list[dict[str, Any]] = list(rows)
+    wanted = [event_id for task in tasks for event_id in task["ids"][:VERSIONS_OF_ONE]]
+    events = TaskEvent.objects.filter(pgh_id__in=wanted, user_id=user_id).order_by("-pgh_id")
+    versions = defaultdict(list)
+    for event in events.values(*_COLUMNS, "pgh_obj_id"):
+        versions[event["pgh_obj_id"]].append(event)
+    for task in tasks:
+        task["versions"] = versions[task["pk"]]
+    return tasks, any(len(task["ids"]) > VERSIONS_OF_ONE for task in tasks)
 
 
 def _calls(rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]]:

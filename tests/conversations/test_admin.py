@@ -1,6 +1,7 @@
-"""Conversations in the admin: search by words, transcripts page by page, and links to the tasks made from them."""
+"""The list of conversations in the admin: search by words, user, author and days."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
@@ -10,8 +11,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from conversations import search
 from conversations.models import CONTENT_MAX, Message
-from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory
-from tests.support.operators import LISTS, sign_in, staff_with
+from tests.support.factories import ConversationFactory, MessageFactory
+from tests.support.operators import LISTS, sign_in
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +63,7 @@ def search_results(client: Client, query: str) -> set[int]:
         ("q=fridge&role=assistant", {"alice"}),
         ("role=assistant", {"alice", "bob"}),
         ("role=user", set()),
+        ("q=user:bob&role=user", set()),
         ("q=milk&updated_at_from=2001-01-01", {"alice", "bob"}),
         ("q=milk&updated_at_to=2001-01-01", set()),
         ("created_at_from=2001-01-01&created_at_to=2101-01-01", {"alice", "bob"}),
@@ -84,7 +86,60 @@ def test_a_conversation_is_found_by_words_user_role_and_days(
 def test_a_search_shows_the_words_and_leads_to_the_message(client: Client, messages: dict[str, Message]) -> None:
     page = client.get(f"{LISTS['conversations']}?q=fridge").content.decode()
     assert "In the <mark>fridge</mark>, beside" in page
-    assert f"?at={messages['fridge'].pk}#message-{messages['fridge'].pk}" in page
+    assert f"?at={messages['fridge'].pk}&amp;q=fridge#message-{messages['fridge'].pk}" in page
+
+
+def test_a_search_says_who_wrote_the_message_and_when(client: Client, messages: dict[str, Message]) -> None:
+    at = datetime(2026, 3, 1, 12, 30, 7, tzinfo=UTC)
+    Message.objects.filter(pk=messages["fridge"].pk).update(created_at=at)
+    page = client.get(f"{LISTS['conversations']}?q=fridge").content.decode()
+    assert '<small>assistant · <time title="2026-03-01 12:30:07 UTC">2026-03-01 12:30</time> UTC</small>' in page
+
+
+def test_days_together_with_words_are_days_of_the_message(client: Client, messages: dict[str, Message]) -> None:
+    milk = messages["milk"]
+    Message.objects.filter(pk=milk.pk).update(created_at=datetime(2026, 3, 7, 23, 59, tzinfo=UTC))
+    for name in ("updated_at", "created_at"):
+        assert search_results(client, f"q=milk&{name}_from=2026-03-01&{name}_to=2026-03-07") == {milk.conversation_id}
+        assert search_results(client, f"q=user:alice+milk&{name}_to=2026-03-06") == set()
+        assert search_results(client, f"q=fridge&{name}_to=2026-03-07") == set()
+        assert search_results(client, f"{name}_to=2026-03-07") == set()
+    both = "q=milk&updated_at_from=2026-03-01&created_at_to=2026-03-07"
+    assert search_results(client, both) == {milk.conversation_id}
+    page = client.get(f"{LISTS['conversations']}?q=milk").content.decode()
+    assert "Together with words, the days in the filters are days of messages" in page
+
+
+def test_frequent_words_of_past_days_are_those_latest_in_these_days(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"RECENT": 2, "FREQUENT": 2}.items():
+        monkeypatch.setattr(search, name, value)
+    old = [MessageFactory.create(conversation__user=alice, content="milk") for _ in range(3)]
+    Message.objects.update(created_at=datetime(2026, 3, 1, tzinfo=UTC))
+    Message.objects.filter(pk=old[2].pk).update(created_at=datetime(2026, 2, 28, tzinfo=UTC))
+    MessageFactory.create_batch(3, conversation__user=alice, content="milk")
+    found = search_results(client, "q=milk&updated_at_to=2026-03-01")
+    assert found == {message.conversation_id for message in old[:2]}
+
+
+def test_a_search_and_its_filters_make_few_queries(
+    client: Client, messages: dict[str, Message], django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    url = f"{LISTS['conversations']}?q=milk&role=user&user=alice&updated_at_from=2001-01-01"
+    client.get(url)
+    # session, operator, latest ids, their matches, a savepoint, setting, matches, release, count, rows, messages
+    with django_assert_num_queries(11):
+        client.get(url)
+
+
+def test_other_pages_get_one_line_for_each_message_that_a_search_finds(messages: dict[str, Message]) -> None:
+    found, may_have_more = search.find_excerpts(["milk"], 2)
+    assert [(line.user_id, line.role) for line in found] == [("bob", "user"), ("alice", "assistant")] and may_have_more
+    assert found[0].text == "<bdi>We need <mark>milk</mark> and oat flakes</bdi>"
+    assert found[0].url.endswith(f"/change/?at={messages['bob'].pk}&q=milk#message-{messages['bob'].pk}")
+    assert search.find_excerpts(["milk"], 3)[1] is False
+    assert search.find_excerpts([], 3) == ([], False)
 
 
 def test_text_in_search_results_is_escaped(client: Client) -> None:
@@ -130,87 +185,3 @@ def test_the_longest_message_with_the_most_words_can_be_stored_and_found(client:
     letters = [chr(0x20000 + n) for n in range(CONTENT_MAX // 2)]  # each four bytes, and a word
     message = MessageFactory.create(content=" ".join(letters))
     assert search_results(client, f"q={letters[-1]}") == {message.conversation_id}
-
-
-def test_messages_are_read_page_by_page_in_both_directions(client: Client) -> None:
-    conversation = ConversationFactory.create()
-    keys = [MessageFactory.create(conversation=conversation, content=f"Turn {n}.").pk for n in range(45)]
-    url = f"{LISTS['conversations']}{conversation.pk}/change/"
-
-    def turns(query: str) -> list[int]:
-        return [int(n) for n in re.findall(r"Turn (\d+)\.", client.get(url + query).content.decode())]
-
-    assert turns("") == list(range(25, 45))
-    assert turns(f"?before={keys[25]}") == list(range(5, 25))
-    assert turns(f"?before={keys[5]}") == list(range(5))
-    assert turns(f"?after={keys[4]}") == list(range(5, 25))
-    assert turns(f"?after={keys[40]}") == list(range(41, 45))
-    assert turns("?before=x") == list(range(25, 45))
-
-
-def test_a_long_message_is_cut_until_it_is_opened(client: Client) -> None:
-    message = MessageFactory.create(content="a" * 4_000 + "b" * 50)
-    url = f"{LISTS['conversations']}{message.conversation_id}/change/"
-    assert "50 more characters" in (page := client.get(url).content.decode()) and "b" * 50 not in page
-    assert "b" * 50 in client.get(f"{url}?only={message.pk}").content.decode()
-
-
-def test_messages_are_read_from_the_first_one_and_around_any_one(client: Client) -> None:
-    chat = ConversationFactory.create()
-    keys = [MessageFactory.create(conversation=chat, content=f"Turn {n}.").pk for n in range(45)]
-    url = f"{LISTS['conversations']}{chat.pk}/change/"
-
-    def turns(query: str) -> list[int]:
-        return [int(n) for n in re.findall(r"Turn (\d+)\.", client.get(url + query).content.decode())]
-
-    assert turns("?after=0") == list(range(20))
-    assert turns(f"?at={keys[30]}") == list(range(20, 40))
-    assert turns(f"?at={keys[0]}") == list(range(10))
-    assert turns(f"?only={keys[3]}") == [3]
-    page = client.get(f"{url}?at={keys[30]}").content.decode()
-    assert f"?before={keys[20]}" in page and f"?after={keys[39]}" in page and "todo-found" in page
-
-
-def test_a_message_of_another_conversation_is_not_shown(client: Client, messages: dict[str, Message]) -> None:
-    url = f"{LISTS['conversations']}{messages['milk'].conversation_id}/change/"
-    assert "oat flakes" not in client.get(f"{url}?only={messages['bob'].pk}").content.decode()
-
-
-def test_long_text_is_folded(client: Client) -> None:
-    message = MessageFactory.create(content="word " * 500)
-    page = client.get(f"{LISTS['conversations']}{message.conversation_id}/change/").content.decode()
-    assert "<details>" in page.partition("todo-messages")[2]
-
-
-def test_links_lead_from_a_message_to_its_tasks_and_back(client: Client, alice: User) -> None:
-    message = MessageFactory.create(conversation__user=alice)
-    chat = message.conversation_id
-    task = TaskFactory.create(user=alice, title="Milk", conversation_id=chat, message=message)
-    other = TaskFactory.create(user=alice, title="Bread", conversation_id=chat)
-    page = client.get(f"{LISTS['conversations']}{chat}/change/").content.decode()
-    link = f'href="{LISTS["tasks"]}{task.pk}/change/"'
-    assert page.count(link) == 2 and page.count(f'href="{LISTS["tasks"]}{other.pk}/change/"') == 1
-    back = client.get(f"{LISTS['tasks']}{task.pk}/change/").content.decode()
-    assert f"{LISTS['conversations']}{chat}/change/?at={message.pk}#message-{message.pk}" in back
-    whole = client.get(f"{LISTS['tasks']}{other.pk}/change/").content.decode()
-    assert f'{LISTS["conversations"]}{chat}/change/"' in whole
-
-
-def test_an_operator_who_may_not_see_tasks_sees_none_in_a_transcript(alice: User) -> None:
-    message = MessageFactory.create(conversation__user=alice)
-    TaskFactory.create(user=alice, title="Secret", conversation_id=message.conversation_id, message=message)
-    page = staff_with("view_conversation").get(f"{LISTS['conversations']}{message.conversation_id}/change/")
-    assert "Secret" not in page.content.decode()
-
-
-def test_a_transcript_makes_five_queries_however_long_it_is(
-    client: Client, alice: User, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    chat = ConversationFactory.create(user=alice)
-    url = f"{LISTS['conversations']}{chat.pk}/change/"
-    client.get(url)
-    for _ in range(30):
-        message = MessageFactory.create(conversation=chat)
-        TaskFactory.create(user=alice, conversation=chat, message=message)
-    with django_assert_num_queries(5):  # session, operator, conversation, messages, tasks
-        client.get(url)

@@ -59,11 +59,16 @@ class DaysFilter(RangeDateFilter):  # type: ignore[misc] # unfold publishes no t
         return " ".join(f"{end} {day}" for end, day in days.items() if day)
 
     def _day(self, end: str) -> datetime | None:
-        try:
-            day = date.fromisoformat(self.used_parameters.get(f"{self.field_path}_{end}", ""))
-        except ValueError:
-            return None
-        return datetime.combine(day, time.min, UTC) if day < date.max else None
+        return start_of_day(self.used_parameters.get(f"{self.field_path}_{end}", ""))
+
+
+def start_of_day(text: str) -> datetime | None:
+    """The start of the UTC day that a filter names. None if the text is not a day, or if no day follows it."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return datetime.combine(day, time.min, UTC) if day < date.max else None
 
 
 def by_days(field: str) -> tuple[str, type[FieldListFilter]]:

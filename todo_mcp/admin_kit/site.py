@@ -38,6 +38,7 @@ UNFOLD: dict[str, Any] = {
         lambda request: static("todo_mcp/admin_people.css"),
         lambda request: static("todo_mcp/admin_activity.css"),
         lambda request: static("todo_mcp/admin_tokens.css"),
+        lambda request: static("todo_mcp/admin_transcript.css"),
     ],
     "COLORS": {
         "primary": {
