@@ -7,7 +7,7 @@ import os
 import statistics
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import django
 
@@ -18,6 +18,7 @@ from django.core.management import call_command  # noqa: E402 (needs django.setu
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
+from django.utils import timezone  # noqa: E402
 
 from tests.benchmarks.fill import FIRST_REVOKED, fill  # noqa: E402
 from todo_mcp.users.models import User  # noqa: E402
@@ -39,9 +40,11 @@ def prepare() -> None:
 def pages() -> dict[str, str]:
     """The measured pages, by name."""
     tasks, conversations = "/admin/tasks/task/", "/admin/conversations/conversation/"
-    half_a_year_ago = datetime.now(UTC) - timedelta(days=182)
+    half_a_year_ago = timezone.now() - timedelta(days=182)
     activity = "/admin/tasks/taskevent/"
     tokens, clients = "/admin/oauth2_provider/accesstoken/", "/admin/oauth2_provider/application/"
+    first_day = timezone.now().date() - timedelta(days=14)
+    week = f"updated_at_from={first_day}&updated_at_to={first_day + timedelta(days=6)}"
     return {
         "first page": "/admin/",
         "task list": tasks,
@@ -58,8 +61,12 @@ def pages() -> dict[str, str]:
         "search, the commonest word": f"{conversations}?q=balin",
         "search, a middling word": f"{conversations}?q=tus",
         "search, a common word of a user": f"{conversations}?q=balin&user=user-7",
+        "search, a word in messages of a week": f"{conversations}?q=balin&role=assistant&{week}",
         "transcript, 10,000 messages": f"{conversations}1/change/",
         "transcript, an earlier page": f"{conversations}1/change/?before=500000",
+        "transcript, a word in 200 messages": f"{conversations}1/change/?q=tus",
+        "transcript, a word in 9,400 messages": f"{conversations}1/change/?q=balin",
+        "transcript, next match": f"{conversations}1/change/?q=balin&at=500001",
         "user": "/admin/users/user/user-7/change/",
         "user list": "/admin/users/user/",
         "token list": f"{tokens}",
@@ -78,7 +85,7 @@ def measure() -> None:
     """One line for each page."""
     client = Client(headers={"host": "localhost"})
     client.force_login(User.objects.get(pk=OPERATOR), backend="django.contrib.auth.backends.ModelBackend")
-    print(f"{'page':34}{'queries':>8}{'median ms':>11}{'worst ms':>10}")
+    print(f"{'page':40}{'queries':>8}{'median ms':>11}{'worst ms':>10}")
     for name, url in pages().items():
         client.get(url)  # fills the caches of the process
         with CaptureQueriesContext(connection) as queries:
@@ -88,7 +95,7 @@ def measure() -> None:
             started = time.perf_counter()
             client.get(url)
             times.append(1000 * (time.perf_counter() - started))
-        print(f"{name:34}{query_count:8}{statistics.median(times):11.0f}{max(times):10.0f}", flush=True)
+        print(f"{name:40}{query_count:8}{statistics.median(times):11.0f}{max(times):10.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from typing import Any
 
 from django.db import connection
 
+from todo_mcp.quotas.usage import ROW_BYTES
+
 USERS, TASKS, CONVERSATIONS, MESSAGES = 10_000, 1_000_000, 50_000, 1_000_000
 LONG_CHAT = 10_000  # messages of conversation 1
 YEAR = timedelta(days=365)
@@ -34,6 +36,7 @@ def fill(report: Report) -> None:
         ):
             copy(cursor, f"COPY {table} ({columns}) FROM STDIN", rows)
             report(f"{table}: filled")
+        cursor.execute(COUNTS)
         cursor.execute(f"INSERT INTO task_events ({EVENT_COLUMNS}) {FIRST_VERSIONS}")
         cursor.execute(CALLS)
         for statement in TOKENS:
@@ -51,7 +54,8 @@ def copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
 
 USER_COLUMNS = "id, password, is_superuser, name, email, is_active, is_staff, created_at"
 TASK_COLUMNS = (
-    "user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at, conversation_id"
+    "user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at, conversation_id, "
+    "message_id"
 )
 EVENT_COLUMNS = (
     "pgh_created_at, pgh_label, pgh_obj_id, id, user_id, title, description, completed, created_at, updated_at, "
@@ -63,6 +67,14 @@ FIRST_VERSIONS = """
         'client', CASE WHEN id % 100000 = 99 THEN 'rare' ELSE 'client-' || id % 20 END,
         'transport', 'mcp', 'request_id', md5(id::text)
     ) FROM tasks
+"""
+COUNTS = f"""
+    UPDATE conversations SET stored_messages = counted.messages, stored_bytes = counted.bytes
+    FROM (
+        SELECT conversation_id, count(*) AS messages, sum(octet_length(content) + {ROW_BYTES}) AS bytes
+        FROM messages GROUP BY conversation_id
+    ) counted
+    WHERE conversations.id = counted.conversation_id
 """
 
 CALLS = """
@@ -150,7 +162,15 @@ def tasks(chance: random.Random, now: datetime) -> Iterator[tuple[Any, ...]]:
         done_at = min(now, created + timedelta(days=9 * chance.random())) if n % 5 < 3 else None
         deleted = done_at if n % 20 == 1 else None
         title = " ".join(chance.choices(WORDS, k=5))
-        yield user, title, "", done_at is not None, done_at, created, done_at or created, deleted, None
+        yield user, title, "", done_at is not None, done_at, created, done_at or created, deleted, *origin(n)
+
+
+def origin(task: int) -> tuple[int | None, int | None]:
+    """The conversation and the message of a task. Those of one user are from the latest messages of conversation 1."""
+    if task % USERS:
+        return None, None
+    step = MESSAGES // LONG_CHAT  # between the ids of two messages of conversation 1
+    return 1, MESSAGES + 1 - step * (1 + task // USERS % 20)
 
 
 def owner(conversation: int) -> str:
