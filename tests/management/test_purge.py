@@ -28,7 +28,7 @@ from tests.support.factories import ConversationFactory, MessageFactory, TaskFac
 from todo_mcp.auth.models import ResetRequest
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.idempotency.models import IdempotencyKey
-from todo_mcp.statistics.models import CallStatistics
+from todo_mcp.statistics.models import CallStatistics, RefusedCall
 from todo_mcp.users.models import User
 
 
@@ -51,6 +51,8 @@ def due_and_recent_rows(committed: None, alice: User, settings: Settings) -> Non
         call_fields = {"tool": "add_task", "outcome": "success", "transport": "mcp", "calls": 1}
         times = {"milliseconds_total": 1.0, "milliseconds_max": 1.0}
         CallStatistics.objects.create(hour=ago(days=91 if due else 89), client=f"{n}", **call_fields, **times)
+        refused = {"tool": "add_task", "outcome": "busy", "transport": "mcp", "fields": []}
+        RefusedCall.objects.create(user=alice, at=ago(days=8 if due else 6), **refused)
         ResetRequest.objects.create(email=f"{n}@example.com", asked_at=ago(hours=25 if due else 23))
         add_sign_ins(
             f"{n}", failed_at=ago(minutes=24 * 60 + (16 if due else 14)), logged_at=ago(days=91 if due else 89)
@@ -68,7 +70,7 @@ def add_sign_ins(username: str, *, failed_at: datetime, logged_at: datetime) -> 
 
 
 MODELS: tuple[Any, ...] = (Task, Conversation, IdempotencyKey, AccessToken, Session, CallStatistics)
-MODELS += (ResetRequest, AccessAttempt, AccessFailureLog, AccessLog)
+MODELS += (RefusedCall, ResetRequest, AccessAttempt, AccessFailureLog, AccessLog)
 
 
 def counts() -> list[int]:
@@ -83,10 +85,10 @@ def purge(*arguments: str) -> str:
 
 def test_purge_removes_due_rows_and_nothing_else(due_and_recent_rows: None) -> None:
     output = purge()
-    assert counts() == [3] + [2] * 9
+    assert counts() == [3] + [2] * 10
     assert Message.objects.count() == 4
     assert set(TaskEvent.objects.values_list("pgh_obj_id", flat=True)) == set(Task.objects.values_list("pk", flat=True))
-    assert output.count("Removed 3 ") == 10
+    assert output.count("Removed 3 ") == 11
     assert all(line.startswith("Removed 0 ") for line in purge().splitlines())
 
 
@@ -94,7 +96,7 @@ def test_a_dry_run_says_what_it_would_remove_and_removes_nothing(due_and_recent_
     before = counts()
     output = purge("--dry-run")
     assert counts() == before
-    assert output.count("Would remove 3 ") == 10
+    assert output.count("Would remove 3 ") == 11
 
 
 def test_a_locked_name_stays_locked(committed: None) -> None:

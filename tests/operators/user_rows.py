@@ -21,7 +21,7 @@ from todo_mcp.auth.models import ResetRequest, RevokedToken, Successor
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.history import history_context
 from todo_mcp.quotas.models import UserUsage
-from todo_mcp.statistics.models import TokenDay
+from todo_mcp.statistics.models import RefusedCall, TokenDay
 from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import LogSubject, User
 
@@ -67,6 +67,8 @@ def _add_tasks_and_messages(user: User) -> None:
 
 def _add_usage(user: User) -> None:
     UserUsage.objects.create(user=user, tasks=4, bytes=2000, writes=9, day=timezone.now().date())
+    call = {"tool": "add_task", "outcome": "invalid_arguments", "transport": "mcp", "fields": ["due"]}
+    RefusedCall.objects.create(user=user, at=timezone.now(), token_name=f"laptop of {user.pk}", **call)
 
 
 def _add_sign_ins(user: User) -> None:

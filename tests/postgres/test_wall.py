@@ -308,6 +308,7 @@ def test_each_table_with_a_users_id_has_a_policy_or_belongs_to_no_operation() ->
         "oauth2_provider_devicegrant",
         "django_admin_log",
         "log_subjects",
+        "refused_calls",
         "reset_requests",
         "user_usage",
         "revoked_tokens",

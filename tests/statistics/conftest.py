@@ -1,6 +1,7 @@
 import pytest
 
 from todo_mcp.statistics.recorder import recorder
+from todo_mcp.statistics.refused_calls import refused_calls
 from todo_mcp.statistics.token_days import token_days
 from todo_mcp.statistics.token_use import token_uses
 
@@ -13,3 +14,5 @@ def empty_recorders() -> None:
     token_uses.take()
     token_uses._recorded.clear()
     token_days.take()
+    refused_calls.take()
+    refused_calls._kept.clear()

@@ -16,6 +16,7 @@ from todo_mcp.auth.principal import Principal
 from todo_mcp.auth.rate_limit import check_rate
 from todo_mcp.calls.bearer import Identify, bearer
 from todo_mcp.calls.call import Call
+from todo_mcp.calls.refused import keep_refused
 from todo_mcp.calls.retries import RETRIABLE, TIMED_OUT, retrying
 from todo_mcp.core.arguments import named_user
 from todo_mcp.core.database_causes import DatabaseCause
@@ -71,8 +72,9 @@ def perform(call: Call, identify: Identify, recall: Recall = lambda target: None
         error = _defect(defect, call)
     if error:
         envelope = failure(error)
+        keep_refused(call, steps.principal, steps.target, error)
     task_id = steps.task_id or envelope["data"].get("task_id")
-    if caller := steps.caller:
+    if caller := steps.principal:
         token_days.count(caller.token_id, caller.user_id, call.client, error, read_only=call.operation.read_only)
     _record(call, steps.user_id, task_id, error, time.perf_counter() - started)
     return envelope, error
@@ -86,14 +88,14 @@ def perform_for(call: Call, token: str) -> tuple[Envelope, TodoError | None]:
 class _CallSteps:
     """The steps of one call: first the arguments are validated, then the caller is identified.
 
-    ``user_id`` is the user whose data the call is about, once the caller is known. ``task_id`` is a valid argument.
-    ``caller`` is who calls, once known.
+    ``user_id`` is the user whose data the call is about, once the caller, ``principal``, is known. ``target`` is the
+    user whom the call names. ``task_id`` is a valid argument.
     """
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.user_id: str | None = None
-        self.caller: Principal | None = None
+        self.principal: Principal | None = None
         self._is_counted = False
         self._over_limit: RateLimited | None = None
         self._is_valid = True
@@ -101,15 +103,15 @@ class _CallSteps:
         self._last_run: OperationRun | None = None
         try:
             self._arguments = call.operation.validate(call.arguments)
-            self._target: str | None = self._arguments.pop("user_id", None)
+            self.target: str | None = self._arguments.pop("user_id", None)
         except InvalidArguments:
             self._is_valid = False  # reported only to a caller with a valid token
-            self._target = named_user(call.arguments)
+            self.target = named_user(call.arguments)
         self.task_id: int | None = self._arguments.get("task_id")
 
     def do_with_remembered_token(self, recall: Recall) -> Output | None:
         """Run the operation; its statements check the token too. None if that was not possible and nothing was done."""
-        remembered = recall(self._target) if self._is_valid else None
+        remembered = recall(self.target) if self._is_valid else None
         if remembered is None:
             return None
         principal, condition = remembered
@@ -134,8 +136,8 @@ class _CallSteps:
 
     def do_with_token_lookup(self, identify: Identify) -> Output:
         """Look the caller up, then run the operation."""
-        self.user_id = self._last_run = None
-        principal = identify(self._target)
+        self.user_id = self.principal = self._last_run = None
+        principal = identify(self.target)
         self._count(principal)
         if self._over_limit:
             raise self._over_limit
@@ -146,17 +148,17 @@ class _CallSteps:
         return self._operate(principal)
 
     def _count(self, principal: Principal) -> None:
-        """Count the call once, also if it is refused.
+        """The caller is known. Count the call once, also if it is refused.
 
         After a token has ended, the first call with it still counts for its user. The worker then forgets the token,
         so further calls do not count.
         """
-        self.caller = principal
+        self.principal = principal
         if self._is_counted:
             return
         self._is_counted = True
         try:
-            check_rate(principal.user_id or self._target or f"\0{principal.token_name}")  # no user has such an id
+            check_rate(principal.user_id or self.target or f"\0{principal.token_name}")  # no user has such an id
         except RateLimited as error:
             self._over_limit = error
 
@@ -168,7 +170,7 @@ class _CallSteps:
     def _operate(self, principal: Principal, condition: Condition | None = None) -> Output:
         self._admit(principal)
         self.call.operation.check_scopes(self._arguments, principal.scopes)
-        user_id = self.user_id = None if self.call.operation.for_all_users else principal.acting_for(self._target)
+        user_id = self.user_id = None if self.call.operation.for_all_users else principal.acting_for(self.target)
         return retrying(lambda: self._run(user_id, principal, condition))
 
     def _run(self, user_id: str | None, principal: Principal, condition: Condition | None) -> Output:

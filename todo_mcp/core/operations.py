@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from todo_mcp.core.arguments import ADDED_BY_CLIENTS, Id, UserId, is_empty
 from todo_mcp.core.envelope import Output, result_schema
 from todo_mcp.core.errors import InvalidArguments
-from todo_mcp.core.validation import plain_schema, printable, reasons_of, without_none
+from todo_mcp.core.validation import known_field, plain_schema, printable, reasons_of, without_none
 
 _GIVEN = frozenset({"user_id", "own_zone"})  # parameters that are not arguments of callers
 
@@ -87,6 +87,10 @@ class Operation:
             del schema["properties"][name]
         keywords: dict[str, Any] = {key: schema[key] for key in ("properties", "required") if key in schema}
         return {"type": "object", **keywords, "additionalProperties": False}
+
+    def known_field(self, name: str) -> str:
+        """The field that an error names, as ``tasks.due`` for ``tasks.3.due``. A name of the caller's is `unknown`."""
+        return known_field(self.input_schema, name)
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:

@@ -35,6 +35,22 @@ def plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def known_field(schema: dict[str, Any], name: str) -> str:
+    """The part of a field's name in an error that the schema knows, without positions: `tasks.due` for `tasks.3.due`.
+
+    A name that is none of the schema's is `unknown`, because the caller chose it.
+    """
+    known: list[str] = []
+    for part in name.split("."):
+        schema = schema.get("items", schema)
+        if part in (properties := schema.get("properties", {})):
+            known.append(part)
+            schema = properties[part]
+        elif properties and not (known and part.isdigit()):
+            return ".".join([*known, "unknown"])
+    return ".".join(known) or "unknown"
+
+
 def without_none(hint: Any) -> Any:
     """``X`` for ``X | None``: an optional argument may be left out, but is never null."""
     options = [option for option in get_args(hint) if option is not NoneType]

@@ -1,14 +1,16 @@
 """Writes the counts of a worker every 10 seconds and at its end, through the same gate as the calls."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from django.db import transaction
 
 from todo_mcp.postgres.background import attempt, repeated
 from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.statistics.recorder import Recorder, recorder
+from todo_mcp.statistics.refused_calls import RefusedCalls, refused_calls, write_refused
 from todo_mcp.statistics.services import add_counts
 from todo_mcp.statistics.token_days import TokenDays, token_days, write_days
 from todo_mcp.statistics.token_use import TokenUses, token_uses, write_uses
@@ -19,23 +21,32 @@ EVERY = 10.0  # seconds
 AT_END = 2.0  # seconds that a worker waits for the last flush
 
 
-def flush(calls: Recorder = recorder, tokens: TokenUses = token_uses, days: TokenDays = token_days) -> None:
-    """Write all counts in one transaction. Counts that cannot be written stay for the next time.
+def flush(
+    calls: Recorder = recorder,
+    tokens: TokenUses = token_uses,
+    days: TokenDays = token_days,
+    refused: RefusedCalls = refused_calls,
+) -> None:
+    """Write all counts and lines in one transaction. What cannot be written stays for the next time.
 
-    If the connection breaks during the commit, the commit may have succeeded. The counts are then written twice.
+    If the connection breaks during the commit, the commit may have succeeded. All is then written twice.
     """
-    counts, uses, did = calls.take(), tokens.take(), days.take()
-    if not (counts or uses or did):
+    kept: list[tuple[Any, Callable[[Any], None]]] = [
+        (calls, add_counts),
+        (tokens, write_uses),
+        (days, write_days),
+        (refused, write_refused),
+    ]
+    taken = [(kind, write, kind.take()) for kind, write in kept]
+    if not any(values for _, _, values in taken):
         return
     try:
         with transaction.atomic():
-            add_counts(counts)
-            write_uses(uses)
-            write_days(did)
+            for _, write, values in taken:
+                write(values)
     except BaseException:
-        calls.put_back(counts)
-        tokens.put_back(uses)
-        days.put_back(did)
+        for kind, _, values in taken:
+            kind.put_back(values)
         raise
 
 

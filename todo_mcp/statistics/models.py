@@ -1,9 +1,10 @@
-"""Call statistics, and the last use and the calls of each token.
+"""Call statistics, recent refused calls, and the last use and the calls of each token.
 
 Call statistics contain no user, no argument and no token. A client's name is self-reported.
 """
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
@@ -78,3 +79,36 @@ class TokenDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.token_id} on {self.day}"
+
+
+class RefusedCall(models.Model):
+    """A call that was refused or failed after its caller was known. It is kept for 7 days.
+
+    ``user`` is the user whose data the call was about; None if a service named no user who exists. The token may be
+    revoked meanwhile; ``token_id`` is None for a JWT and for a command.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField()
+    user = models.ForeignKey("users.User", on_delete=models.CASCADE, null=True, related_name="+")
+    token_id = models.BigIntegerField(null=True)
+    token_name = models.CharField(max_length=255, blank=True)
+    client = models.CharField(max_length=100, blank=True)
+    tool = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=40, help_text="The name of the error.")
+    transport = models.CharField(max_length=10)
+    fields = ArrayField(
+        models.CharField(max_length=100), help_text='The names of fields that were wrong; "unknown" for any other name.'
+    )
+    request_id = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "refused_calls"
+        default_permissions = ()  # the permission for call statistics shows these calls too
+        indexes = [
+            models.Index(fields=["at"], name="refused_calls_time"),
+            models.Index(fields=["request_id"], name="refused_calls_request"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tool} {self.outcome}: {self.request_id}"

@@ -21,6 +21,7 @@ from todo_mcp.auth.retention import EXPIRED_TOKENS, OLD_ATTEMPTS, OLD_FAILURES, 
 from todo_mcp.auth.revocation import OLD_RECORDS
 from todo_mcp.idempotency.services import EXPIRED_KEYS
 from todo_mcp.postgres.upkeep.purging import Purge
+from todo_mcp.statistics.refused_calls import OLD_REFUSED_CALLS
 from todo_mcp.statistics.services import OLD_STATISTICS
 from todo_mcp.statistics.token_days import OLD_TOKEN_DAYS
 
@@ -41,6 +42,7 @@ PURGES: tuple[Purge | Thinning, ...] = (
     OLD_FAILURES,
     OLD_SIGN_INS,
     OLD_STATISTICS,
+    OLD_REFUSED_CALLS,
     OLD_TOKEN_DAYS,
     OLD_RECORDS,
     OLD_RATE_COUNTS,
@@ -79,9 +81,9 @@ class Command(BaseCommand):
         "CONVERSATION_DAYS (0 keeps them), idempotency keys older than 24 hours, expired tokens and sessions, "
         "records of authorization codes used more than 7 days ago and of identity assertions that have ended, "
         "clients that registered themselves and were not used for 30 days, wrong passwords a day after they stopped "
-        "counting, requests for a new password older than a day, the log of sign-ins and call statistics (in all and "
-        "of each token) older than 90 days, records of tokens that were revoked more than a year ago, and counts of "
-        "calls older than 2 minutes. "
+        "counting, requests for a new password older than a day, lines of refused calls older than 7 days, the log of "
+        "sign-ins and call statistics (in all and of each token) older than 90 days, records of tokens that were revoked "
+        "more than a year ago, and counts of calls older than 2 minutes. "
         "It removes batches of 1,000, so no lock lasts long and the server may run meanwhile. Run it daily."
     )
 
