@@ -5,6 +5,7 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 
 from todo_mcp.auth.account.pages import SignInForm
 from todo_mcp.operators import log_admin, transcript_calls, users_admin
+from todo_mcp.operators.calls import admin as calls
 from todo_mcp.operators.tokens import admin as tokens
 from todo_mcp.operators.tokens import clients, revoked
 
@@ -17,4 +18,4 @@ admin.site.index_title = "Overview"
 admin.site.login_form = OperatorSignInForm
 admin.site.login_template = "admin/sign_in.html"
 
-__all__ = ["clients", "log_admin", "revoked", "tokens", "transcript_calls", "users_admin"]
+__all__ = ["calls", "clients", "log_admin", "revoked", "tokens", "transcript_calls", "users_admin"]

@@ -232,6 +232,7 @@ def test_the_admin_does_not_show_the_tables_of_the_sign_in_flows() -> None:
         "admin.LogEntry",
         "oauth2_provider.Application",
         "access.RevokedToken",
+        "statistics.CallStatistics",
     }
 
 

@@ -45,6 +45,7 @@ def pages() -> dict[str, str]:
     tokens, clients = "/admin/oauth2_provider/accesstoken/", "/admin/oauth2_provider/application/"
     first_day = timezone.now().date() - timedelta(days=14)
     week = f"updated_at_from={first_day}&updated_at_to={first_day + timedelta(days=6)}"
+    calls = "/admin/statistics/callstatistics/"
     return {
         "first page": "/admin/",
         "task list": tasks,
@@ -78,6 +79,12 @@ def pages() -> dict[str, str]:
         "OAuth client list": clients,
         "OAuth client, 10,000 users": f"{clients}1/change/",
         "connection": f"{clients}1/users/user-7/",
+        "calls of today": calls,
+        "calls of 7 days": f"{calls}?span=7d",
+        "calls of 30 days": f"{calls}?span=30d",
+        "calls, the errors of 7 days": f"{calls}?span=7d&outcome=errors",
+        "calls, a wrong field": f"{calls}?span=7d&field=due",
+        "calls, the last lines": f"{calls}?span=7d&page=9999",
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 
 from todo_mcp.quotas.usage import ROW_BYTES
+from todo_mcp.statistics.refused_calls import TABLE_MAX
 
 USERS, TASKS, CONVERSATIONS, MESSAGES = 10_000, 1_000_000, 50_000, 1_000_000
 LONG_CHAT = 10_000  # messages of conversation 1
@@ -41,6 +42,7 @@ def fill(report: Report) -> None:
         cursor.execute(CALLS)
         for statement in TOKENS:
             cursor.execute(statement)
+        cursor.execute(REFUSED_CALLS)
         cursor.execute("SET session_replication_role = DEFAULT")
         cursor.execute("VACUUM ANALYZE")
         report("vacuumed and analysed")
@@ -135,6 +137,17 @@ TOKENS = (
     FROM generate_series(0, 99999) n
     """,
 )  # 80,000 tokens; 500 of them with 90 days of 20 clients; 100,000 revoked ones
+
+REFUSED_CALLS = f"""
+    INSERT INTO refused_calls (
+        at, user_id, token_id, token_name, client, tool, outcome, transport, fields, request_id
+    )
+    SELECT now() - n * interval '1 hour' / {TABLE_MAX}, 'user-' || n * 7 % {USERS}, n % 9000, 'laptop',
+        'client-' || n % 20, (ARRAY['add_task', 'list_tasks', 'complete_task', 'update_task'])[1 + n % 4],
+        (ARRAY['invalid_arguments', 'task_not_found', 'busy'])[1 + n % 3], 'mcp',
+        CASE n % 3 WHEN 0 THEN ARRAY['due', 'tasks.due', 'repeat'] ELSE ARRAY[]::text[] END, md5(n::text)
+    FROM generate_series(0, 24 * 7 * {TABLE_MAX} - 1) n
+"""  # as many as the table can have
 
 
 def users(now: datetime) -> Iterator[tuple[Any, ...]]:

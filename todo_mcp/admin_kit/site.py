@@ -39,6 +39,7 @@ UNFOLD: dict[str, Any] = {
         lambda request: static("todo_mcp/admin_activity.css"),
         lambda request: static("todo_mcp/admin_tokens.css"),
         lambda request: static("todo_mcp/admin_transcript.css"),
+        lambda request: static("todo_mcp/admin_calls.css"),
     ],
     "COLORS": {
         "primary": {
@@ -65,6 +66,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Activity", "history", "tasks.taskevent", viewers_of="tasks.task"),
                     _item("Tasks", "task_alt", "tasks.task"),
                     _item("Conversations", "forum", "conversations.conversation"),
+                    _item("Calls", "bar_chart", "statistics.callstatistics"),
                 ],
             },
             {

@@ -13,6 +13,7 @@ from django.utils import timezone
 from todo_mcp.postgres.upkeep.purging import Purge
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.recorder import Count, Key
+from todo_mcp.statistics.spans import DAY, start_of_day
 
 RETENTION = timedelta(days=90)
 # Outcomes that are the server's fault. All others except success are refusals, which are the caller's fault.
@@ -82,7 +83,7 @@ def add_counts(counts: Mapping[Key, Count]) -> None:
 
 
 def calls_by_tool(days: int) -> list[ToolCalls]:
-    """The calls of each tool in the last ``days`` days, most calls first."""
+    """The calls of each tool in the last ``days`` days in UTC, today included, most calls first."""
     tools = (
         _since(days)
         .values("tool")
@@ -123,7 +124,7 @@ def clients_seen(days: int, limit: int) -> list[Client]:
 
 
 def _since(days: int) -> QuerySet[CallStatistics]:
-    return CallStatistics.objects.filter(hour__gte=timezone.now() - timedelta(days=days)).order_by()
+    return CallStatistics.objects.filter(hour__gte=start_of_day(timezone.now()) - (days - 1) * DAY).order_by()
 
 
 def _old() -> QuerySet[Any]:

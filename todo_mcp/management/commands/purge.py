@@ -82,8 +82,8 @@ class Command(BaseCommand):
         "records of authorization codes used more than 7 days ago and of identity assertions that have ended, "
         "clients that registered themselves and were not used for 30 days, wrong passwords a day after they stopped "
         "counting, requests for a new password older than a day, lines of refused calls older than 7 days, the log of "
-        "sign-ins and call statistics (in all and of each token) older than 90 days, records of tokens that were revoked "
-        "more than a year ago, and counts of calls older than 2 minutes. "
+        "sign-ins and call statistics (in all and of each token) older than 90 days, records of tokens that were "
+        "revoked more than a year ago, and counts of calls older than 2 minutes. "
         "It removes batches of 1,000, so no lock lasts long and the server may run meanwhile. Run it daily."
     )
 
