@@ -53,7 +53,15 @@ def _of(task: Task) -> dict[str, Any]:
 class TaskAdmin(RevertingAdmin):
     form = TaskForm
     list_display = ["shown_title", "owner", "status", "due", "shown_priority", "shown_tags", "created"]
-    list_filter = [StatusFilter, DueFilter, PriorityFilter, TagFilter, UserFilter, by_days("created_at")]
+    list_filter = [
+        StatusFilter,
+        DueFilter,
+        PriorityFilter,
+        TagFilter,
+        UserFilter,
+        by_days("created_at"),
+        by_days("completed_at"),
+    ]
     search_fields = ["title__icontains"]
     search_help_text = "Words of a title, an id, or user:ID"
     ordering = ["-id"]

@@ -1,5 +1,6 @@
 """The admin's first page: what it counts, for whom, and at what cost."""
 
+import html
 import re
 from datetime import timedelta
 
@@ -54,9 +55,76 @@ def test_the_page_shows_calls_refusals_failures_slow_calls_and_clients(client: C
     count_calls("add_task", "invalid_arguments", 30)
     count_calls("add_task", "internal_error", 2, slowest=812)
     page = client.get("/admin/").content.decode()
-    row = re.search(r"<td><code>add_task</code></td>(.*?)</tr>", page, re.DOTALL)
-    assert row and re.findall("<td[^>]*>(.*?)</td>", row[1]) == ["1,232", "30", "2", "2.0", "812"]
+    row = re.search(r"<code>add_task</code></a></td>(.*?)</tr>", page, re.DOTALL)
+    cells = re.findall("<td[^>]*>(.*?)</td>", row[1]) if row else []
+    assert [re.sub("<[^>]*>", "", cell) for cell in cells] == ["1,232", "30", "2", "2.0", "812"]
     assert "abc123" in page and "&lt;b&gt;Inspector" in page and "<b>Inspector" not in page
+
+
+def figures(page: str) -> dict[str, tuple[str, str, str]]:
+    """The figures of today: by label the number, that of yesterday, and the link."""
+    found = re.findall(
+        r'<a href="([^"]*)"><strong[^>]*>([^<]*)</strong> <span>([^<]*)</span> <small>([^<]*) yesterday</small>', page
+    )
+    return {label: (today, yesterday, html.unescape(url)) for url, today, label, yesterday in found}
+
+
+def test_the_page_begins_with_today_against_yesterday_up_to_the_same_time(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now().replace(hour=14, minute=30, second=0, microsecond=0)
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    today = now.replace(hour=0, minute=0)
+    for at in (now, now - timedelta(hours=23), now - timedelta(hours=25), now - timedelta(hours=26)):
+        TaskFactory.create(user=alice, created_at=at, completed=True, completed_at=at)
+    User.objects.update(created_at=now - timedelta(days=3))
+    for at, outcome, client_name in (
+        (today, "success", "a"),
+        (today, "busy", "b"),
+        (today - timedelta(hours=10), "success", "a"),
+        (today - timedelta(hours=9), "success", "c"),
+    ):
+        count_calls("add_task", outcome, 10)
+        CallStatistics.objects.filter(hour__gt=now - timedelta(seconds=1)).update(hour=at, client=client_name)
+    page = client.get("/admin/").content.decode()
+    assert "compared with yesterday until 14:30" in page
+    day, calls, tasks = f"{today:%Y-%m-%d}", "/admin/statistics/callstatistics/?span=today", "/admin/tasks/task/"
+    assert figures(page) == {
+        "Calls": ("20", "5", calls),  # half of the hour from 14:00
+        "Share of errors": ("50.0 %", "0.0 %", f"{calls}&outcome=errors"),
+        "Active clients": ("2", "1", f"{calls}#by-client"),
+        "New tasks": ("1", "2", f"{tasks}?created_at_from={day}&created_at_to={day}"),
+        "Completed tasks": ("1", "2", f"{tasks}?completed_at_from={day}&completed_at_to={day}"),
+        "New conversations": (
+            "0",
+            "0",
+            f"/admin/conversations/conversation/?created_at_from={day}&created_at_to={day}",
+        ),
+        "New users": ("0", "0", f"/admin/users/user/?created_at_from={day}&created_at_to={day}"),
+    }
+
+
+def test_each_figure_leads_to_the_rows_that_it_counts(client: Client, alice: User) -> None:
+    yesterday = timezone.now() - timedelta(days=1)
+    TaskFactory.create(user=alice, title="Of today", completed=True, completed_at=timezone.now())
+    TaskFactory.create(user=alice, title="Of yesterday", created_at=yesterday, completed=True, completed_at=yesterday)
+    for label, (_, _, url) in figures(client.get("/admin/").content.decode()).items():
+        answer = client.get(url)
+        assert answer.status_code == 200, label
+        if label in ("New tasks", "Completed tasks"):
+            assert "Of today" in answer.content.decode() and "Of yesterday" not in answer.content.decode(), label
+
+
+def test_the_figures_of_calls_lead_to_the_page_of_calls(client: Client) -> None:
+    count_calls("add_task", "invalid_arguments", 3)
+    count_calls("", "401", 3)
+    CallStatistics.objects.filter(tool="").update(client="")  # nobody knows who was refused
+    page = client.get("/admin/").content.decode()
+    assert "Refused at sign-in" in page
+    urls = [html.unescape(url) for url in re.findall(r'href="(/admin/statistics/[^"]*span=7d[^"]*)"', page)]
+    assert len(urls) == 10  # four for each tool, the hour of the slowest call, the client
+    for url in urls:
+        assert ">3</strong>" in client.get(url).content.decode(), url
 
 
 def test_the_count_of_a_large_table_is_an_estimate_and_marked_as_one(
@@ -69,7 +137,7 @@ def test_the_count_of_a_large_table_is_an_estimate_and_marked_as_one(
     assert "≈ " in page and "estimate" in page
 
 
-def test_the_page_makes_eleven_queries_whatever_the_amount_of_data(
+def test_the_page_makes_thirteen_queries_whatever_the_amount_of_data(
     client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     client.get("/admin/")
@@ -77,8 +145,8 @@ def test_the_page_makes_eleven_queries_whatever_the_amount_of_data(
         MessageFactory.create()
         TaskFactory.create()
         count_calls(f"tool_{number}", "success", 1)
-    # session, operator, sizes; tasks added, completed, conversations, users by day; three for calls; the log
-    with django_assert_num_queries(11):
+    # session, operator, sizes; tasks added, completed, conversations, users by day; five for calls; the log
+    with django_assert_num_queries(13):
         client.get("/admin/")
 
 

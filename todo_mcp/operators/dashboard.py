@@ -1,17 +1,16 @@
-"""The admin's first page: table sizes, events per day, and call statistics.
+"""The admin's first page: today against yesterday, table sizes, events per day, and call statistics.
 
 It stays fast on large tables. The counts per day read only an index of the time, for the last DAYS days. A table is
 counted up to COUNT_MAX rows. Beyond that, the page shows PostgreSQL's estimate and marks it as one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Model
-from django.db.models.functions import TruncDate
+from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -20,8 +19,11 @@ from psycopg import sql
 from conversations.models import Conversation, Message
 from tasks.models import Task
 from todo_mcp.admin_kit.site import may_view
+from todo_mcp.operators.calls.address import calls_url
 from todo_mcp.operators.log import latest_of
+from todo_mcp.operators.today import Figure, by_day, figure_of_rows, figures_of_calls
 from todo_mcp.statistics.services import calls_by_tool, clients_seen, slowest_calls
+from todo_mcp.statistics.spans import DAY, start_of_day
 from todo_mcp.users.models import User
 
 DAYS = 14  # days that the plots show
@@ -84,25 +86,36 @@ class Plot:
         return [(name, sum(day.counts[n] for day in self.days)) for n, name in enumerate(self.series)]
 
 
+# The counts of rows by day: the figure of today, the model, its time field, the plot and the series in it.
+_ROWS: tuple[tuple[str, type[Model], str, str, str], ...] = (
+    ("New tasks", Task, "created_at", "Tasks", "added"),
+    ("Completed tasks", Task, "completed_at", "Tasks", "completed"),
+    ("New conversations", Conversation, "created_at", "Conversations", "started"),
+    ("New users", User, "created_at", "Users", "new"),
+)
+
+
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add to the first page's context what this operator may see."""
-    plots: dict[str, Callable[[], list[Plot]]] = {
-        "tasks.task": lambda: [
-            plot("Tasks", {"added": by_day(Task, "created_at"), "completed": by_day(Task, "completed_at")})
-        ],
-        "conversations.conversation": lambda: [plot("Conversations", {"started": by_day(Conversation, "created_at")})],
-        "users.user": lambda: [plot("Users", {"new": by_day(User, "created_at")})],
-    }
-    context["tiles"] = tiles(request)
-    context["plots"] = [chart for model, charts in plots.items() if may_view(model)(request) for chart in charts()]
-    context["recent"] = latest_of(request)
-    context["days"], context["call_days"] = DAYS, CALL_DAYS
+    now = timezone.now()
+    figures: list[Figure] = []
+    plots: dict[str, dict[str, Mapping[date, int]]] = {}
     if may_view("statistics.callstatistics")(request):
+        figures += figures_of_calls(now)
         context |= {
             "calls": calls_by_tool(days=CALL_DAYS),
             "slowest": slowest_calls(days=CALL_DAYS, limit=ROWS),
             "clients": clients_seen(days=CALL_DAYS, limit=ROWS),
+            "calls_url": calls_url(span=f"{CALL_DAYS}d"),
         }
+    for label, model, field, title, series in _ROWS:
+        if may_view(model._meta.label_lower)(request):
+            daily = by_day(model, field, _first_day(now), now)
+            figures.append(figure_of_rows(label, model, field, daily, now))
+            plots.setdefault(title, {})[series] = daily.counts
+    context |= {"figures": figures, "yesterday": now - DAY, "tiles": tiles(request), "recent": latest_of(request)}
+    context["plots"] = [plot(title, series, _first_day(now).date()) for title, series in plots.items()]
+    context["days"], context["call_days"] = DAYS, CALL_DAYS
     return context
 
 
@@ -144,15 +157,8 @@ def table_sizes(models: Sequence[type[Model]]) -> dict[str, Size]:
         }
 
 
-def by_day(model: type[Model], field: str) -> dict[date, int]:
-    """The number of rows per UTC day of this time field, for the last DAYS days. One query on an index."""
-    rows = model._default_manager.filter(**{f"{field}__gte": _first_day()}).order_by()
-    return dict(rows.values_list(TruncDate(field)).annotate(n=Count("*")))
-
-
-def plot(title: str, series: dict[str, dict[date, int]]) -> Plot:
-    """Build a plot in which the bars of the series are side by side on each day."""
-    first = _first_day().date()
+def plot(title: str, series: Mapping[str, Mapping[date, int]], first: date) -> Plot:
+    """Build a plot from this day on, in which the bars of the series are side by side on each day."""
     dates = [first + timedelta(days=n) for n in range(DAYS)]
     highest = max((counts.get(day, 0) for counts in series.values() for day in dates), default=0)
     days = []
@@ -166,6 +172,5 @@ def plot(title: str, series: dict[str, dict[date, int]]) -> Plot:
     return Plot(title, list(series), days, highest)
 
 
-def _first_day() -> datetime:
-    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return today - timedelta(days=DAYS - 1)
+def _first_day(now: datetime) -> datetime:
+    return start_of_day(now) - (DAYS - 1) * DAY

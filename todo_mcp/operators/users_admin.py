@@ -26,6 +26,7 @@ from unfold.widgets import (
 
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import BaseAdmin, SafeLookups, badge_column, isolated, time_column
+from todo_mcp.admin_kit.filters import by_days
 from todo_mcp.admin_kit.given_back import GivesBackAdmin
 from todo_mcp.admin_kit.zone_field import ZoneField
 from todo_mcp.auth.revocation import by_operator
@@ -76,7 +77,7 @@ class UserAdmin(PasswordLinkAdmin, DjangoUserAdmin, BaseAdmin):  # type: ignore[
     change_form_outer_after_template = "admin/user_overview.html"
     history_anchor = "#log-title"
     list_display = ["shown_id", "shown_name", "shown_email", "zone", "active", "role", "created"]
-    list_filter = ["is_active", "is_staff"]
+    list_filter = ["is_active", "is_staff", by_days("created_at")]
     search_fields = ["id__startswith", "name__icontains", "email__icontains"]
     search_help_text = "Start of an id, part of a name or email"
     search_user = "pk"
