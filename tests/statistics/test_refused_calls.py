@@ -36,6 +36,7 @@ from todo_mcp.statistics.refused_calls import (
     refused_calls_of_request,
     write_refused,
 )
+from todo_mcp.statistics.token_days import TokenDays
 from todo_mcp.statistics.token_use import TokenUses
 from todo_mcp.users.models import User
 
@@ -170,7 +171,7 @@ def test_a_user_erased_meanwhile_does_not_make_the_flush_fail(committed: None, a
     for user_id in ("alice", "bob", None):
         calls.add(refusal(user_id=user_id))
     alice.delete()
-    flush(Recorder(), TokenUses(), calls)
+    flush(Recorder(), TokenUses(), TokenDays(), calls)
     assert [call.user_id for call in kept()] == ["bob", None]
     bob.delete()
     assert [call.user_id for call in kept()] == [None]
@@ -188,9 +189,9 @@ def test_a_failed_flush_loses_nothing(committed: None, alice: User) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE refused_calls ADD CONSTRAINT broken CHECK (id < 0) NOT VALID")
         with pytest.raises(DatabaseError):
-            flush(Recorder(), TokenUses(), calls)
+            flush(Recorder(), TokenUses(), TokenDays(), calls)
         cursor.execute("ALTER TABLE refused_calls DROP CONSTRAINT broken")
-    flush(Recorder(), TokenUses(), calls)
+    flush(Recorder(), TokenUses(), TokenDays(), calls)
     assert len(kept()) == 1
 
 

@@ -16,8 +16,8 @@ from tasks.models import Task, TaskEvent
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.dates.rules import Rule
 from todo_mcp.dates.zones import at, find_zone
+from todo_mcp.operators.calls.demo import add_demo_calls
 from todo_mcp.operators.demo_texts import (
-    CALLS,
     CHECKLISTS,
     CLIENTS,
     CONVERSATIONS,
@@ -39,7 +39,6 @@ from todo_mcp.users.services import create_user
 AGE = timedelta(weeks=5)  # the greatest age of a task or conversation
 TASKS_EACH = 36
 CONVERSATIONS_EACH = 6
-CALL_DAYS = 7
 EDITED = ["title", "priority", "due_on", "checklist"]  # the fields that an edit may change
 TIMES = (None, None, time(9), time(12, 30), time(18))  # of due dates
 NEW_EACH = timedelta(days=7)  # from the creation of one user to the next
@@ -70,7 +69,7 @@ def seed_demo(*, seed: int) -> dict[str, int]:
     messages = _add_conversations(rng, now)
     tasks = _add_tasks(rng, now, messages)
     if not CallStatistics.objects.exists():  # do not mix demo data with a server's real counts
-        _add_calls(rng, now)
+        add_demo_calls(rng, now)
     return {"users": len(missing), "tasks": tasks, "messages": len(messages)}
 
 
@@ -185,23 +184,6 @@ def _add_conversations(rng: random.Random, now: datetime) -> list[Message]:
     return Message.objects.bulk_create(messages)
 
 
-def _add_calls(rng: random.Random, now: datetime) -> None:
-    """Add a week of call statistics, with more calls by day than at night."""
-    rows = []
-    for hour in (now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=n) for n in range(24 * CALL_DAYS)):
-        load = 1.0 if 7 <= hour.hour < 21 else 0.1
-        for tool, (frequency, milliseconds, outcomes) in CALLS.items():
-            for client in CLIENTS:
-                calls = round(frequency * load * rng.random())
-                others = {
-                    outcome: sum(rng.random() < share for _ in range(calls)) for outcome, share in outcomes.items()
-                }
-                for outcome, count in {"success": calls - sum(others.values()), **others}.items():
-                    if count > 0:
-                        rows.append(_statistics_row(rng, hour, tool, outcome, client, count, milliseconds))
-    CallStatistics.objects.bulk_create(rows)
-
-
 def _token_days(rng: random.Random, token_id: int, user_id: str, now: datetime) -> Counts:
     """A week of calls with a token."""
     today = int(now.timestamp()) // DAY
@@ -209,22 +191,5 @@ def _token_days(rng: random.Random, token_id: int, user_id: str, now: datetime) 
         (token_id, user_id, today - n): {
             client: [rng.randint(5, 40), rng.randint(0, 12), rng.choice((0, 0, 0, 2)), 0] for client in CLIENTS[:2]
         }
-        for n in range(CALL_DAYS)
+        for n in range(7)
     }
-
-
-def _statistics_row(
-    rng: random.Random, hour: datetime, tool: str, outcome: str, client: str, calls: int, milliseconds: float
-) -> CallStatistics:
-    return CallStatistics(
-        hour=hour,
-        tool=tool,
-        outcome=outcome,
-        client=client,
-        revision="2026-07-28",
-        transport="mcp",
-        calls=calls,
-        milliseconds_total=calls * milliseconds * (0.8 + 0.4 * rng.random()),
-        milliseconds_max=milliseconds * (1 + rng.expovariate(0.3)),
-        slowest_request_id=UUID(int=rng.getrandbits(128), version=4).hex,
-    )

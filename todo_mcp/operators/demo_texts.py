@@ -14,6 +14,12 @@ CALLS = {
     "delete_task": (3, 5.0, {"task_not_found": 0.04, "internal_error": 0.01}),
 }
 
+# What invalid arguments were wrong, for the tools that have this outcome.
+WRONG_FIELDS = {
+    "add_task": [["due"], ["tasks.due"], ["repeat"], ["unknown"], ["title", "priority"]],
+    "update_task": [["due"], ["expected_version"], ["unknown"]],
+}
+
 EDITS = [" this week", " before noon", " (ask first)", ", the cheap one", ", once more"]
 
 TASKS = [

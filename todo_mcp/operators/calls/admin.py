@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from todo_mcp.admin_kit.actions import UnfoldModelAdmin
+from todo_mcp.admin_kit.recording import UnfoldModelAdmin
 from todo_mcp.operators.calls.address import NotUnderstood, parse
 from todo_mcp.operators.calls.page import may_see, page_context
 from todo_mcp.statistics.models import CallStatistics
