@@ -97,6 +97,13 @@ def test_the_page_says_with_what_it_compares(client: Client) -> None:
     assert week in text(client.get(f"{URL}?span=7d").content.decode())
 
 
+def test_only_what_the_page_knows_of_the_time_before_is_compared(client: Client, errors_rise: None) -> None:
+    """The lines of the 7 days before are gone."""
+    assert client.get(f"{URL}?outcome=errors").content.decode().count('class="todo-rises"') == 8
+    week = client.get(f"{URL}?span=7d&outcome=errors").content.decode().split('id="by-field"')[1]
+    assert "todo-rises" not in week and "Before" not in week
+
+
 def test_each_number_and_bar_is_a_link_that_opens_what_it_counts(client: Client, errors_rise: None) -> None:
     count(TODAY + 10 * HOUR, "add_task", "busy", "ChatGPT", 4)
     page = client.get(URL).content.decode()
