@@ -16,21 +16,22 @@ from todo_mcp.statistics.spans import HOUR, Span
 _TALLIES = """
 WITH few AS MATERIALIZED (
     SELECT {columns}, hour >= {start} AS is_now,
+        outcome <> 'success' AS is_error, outcome = ANY ({failures}) AS is_failure,
         sum(CASE WHEN hour = {last_hour} AND hour < {before_until} THEN n * {part} ELSE n END::float8) AS n
     FROM ({rows}) AS one
     WHERE hour >= {before} AND hour < {until} AND (hour >= {start} OR hour < {before_until})
-    GROUP BY {columns}, is_now
+    GROUP BY {columns}, is_now, is_error, is_failure
 )
 """
 _ONE_COLUMN = """
 (SELECT {name}, {column},
     coalesce(sum(n) FILTER (WHERE is_now), 0) AS calls,
-    coalesce(sum(n) FILTER (WHERE is_now AND outcome <> 'success' AND outcome <> ALL ({failures})), 0) AS refused,
-    coalesce(sum(n) FILTER (WHERE is_now AND outcome = ANY ({failures})), 0) AS failed,
+    coalesce(sum(n) FILTER (WHERE is_now AND is_error AND NOT is_failure), 0) AS refused,
+    coalesce(sum(n) FILTER (WHERE is_now AND is_failure), 0) AS failed,
     coalesce(sum(n) FILTER (WHERE NOT is_now), 0) AS calls_before,
-    coalesce(sum(n) FILTER (WHERE NOT is_now AND outcome <> 'success'), 0) AS errors_before
+    coalesce(sum(n) FILTER (WHERE NOT is_now AND is_error), 0) AS errors_before
 FROM few GROUP BY {column}
-ORDER BY coalesce(sum(n) FILTER (WHERE is_now AND outcome <> 'success'), 0) DESC, calls DESC, {column}
+ORDER BY coalesce(sum(n) FILTER (WHERE is_now AND is_error), 0) DESC, calls DESC, {column}
 LIMIT {limit})
 """
 
@@ -71,8 +72,7 @@ def tallies(rows: QuerySet[Any], span: Span, columns: Sequence[str], limit: int)
         rows: rows with ``hour``, ``n`` calls, ``outcome`` and the columns.
         limit: for each column. A value without calls in the span comes last.
     """
-    needed = dict.fromkeys([*columns, "outcome"])
-    selected, parameters = rows.values("hour", "n", *needed).query.sql_with_params()
+    selected, parameters = rows.values("hour", "n", *dict.fromkeys([*columns, "outcome"])).query.sql_with_params()
     before, before_until = span.before
     last_hour = before_until.replace(minute=0, second=0, microsecond=0)
     values: dict[str, Any] = {"start": span.start, "until": span.until, "before": before, "before_until": before_until}
@@ -82,7 +82,7 @@ def tallies(rows: QuerySet[Any], span: Span, columns: Sequence[str], limit: int)
         sql.SQL(_ONE_COLUMN).format(name=sql.Literal(column), column=sql.Identifier(column), **literals)
         for column in columns
     ]
-    names = sql.SQL(", ").join(map(sql.Identifier, needed))
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
     statement = sql.SQL(_TALLIES).format(columns=names, rows=sql.SQL(selected), **literals)
     statement += sql.SQL(" UNION ALL ").join(by_columns)
     found: dict[str, list[Tally]] = {column: [] for column in columns}
