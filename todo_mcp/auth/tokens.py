@@ -14,10 +14,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken, revoke_access_token, set_token_value
+from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken, set_token_value
 
 from todo_mcp.auth.models import RevokedToken
-from todo_mcp.auth.oauth.families import end_family
+from todo_mcp.auth.oauth.families import end_families
 from todo_mcp.auth.revocation import Cause, is_usable, record_revocation
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.users.models import User
@@ -26,6 +26,7 @@ PREFIX = "todo_"  # lets people and secret scanners recognise a leaked token
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 ACT_AS = "tasks:act_as"
 PERSONAL_NAME = "personal"
+BATCH = 200  # tokens that one transaction revokes
 TOKEN_MAX = 8 * 1024  # bytes; for every kind of token, JWTs too
 _AROUND = string.whitespace + "\"'`,;:"  # what may stand around a value that somebody pastes
 
@@ -124,15 +125,9 @@ def list_tokens(
 
 def revoke_token(*, token_id: int, cause: Cause) -> bool:
     """Revoke a token and all tokens of its family, from the next call on. False if the id is unknown."""
-    records = AccessToken.objects.filter(pk=token_id)
-    if not records.exists():
+    if not AccessToken.objects.filter(pk=token_id).exists():
         return False
-    for family in list(RefreshToken.objects.filter(access_token=token_id).values_list("token_family", flat=True)):
-        end_family(family, cause)
-    with transaction.atomic():
-        record_revocation(records, cause)
-        for record in records:  # a token without a family
-            revoke_access_token(record)
+    _revoke([token_id], cause)
     return True
 
 
@@ -144,7 +139,22 @@ def revoke_all(
         if owner is not None:
             Grant.objects.filter(**{column: owner}).delete()
     tokens = list_tokens(user_id=user_id, service=service, application_id=application_id)
-    return sum(revoke_token(token_id=token_id, cause=cause) for token_id in list(tokens.values_list("pk", flat=True)))
+    ids = list(tokens.values_list("pk", flat=True))
+    for start in range(0, len(ids), BATCH):
+        _revoke(ids[start : start + BATCH], cause)
+    return len(ids)
+
+
+@transaction.atomic
+def _revoke(token_ids: list[int], cause: Cause) -> None:
+    """Revoke these tokens and all tokens of their families, in one transaction."""
+    tokens = RefreshToken.objects.filter(access_token__in=token_ids)
+    families = tokens.filter(token_family__isnull=False).values_list("token_family", flat=True)
+    end_families(set(families), cause)
+    rest = AccessToken.objects.filter(pk__in=token_ids)  # tokens without a family
+    record_revocation(rest, cause)
+    tokens.filter(revoked=None).update(revoked=timezone.now())
+    rest.delete()
 
 
 def checksum(token: str) -> str:

@@ -8,6 +8,7 @@ A *live* token has ``revoked`` NULL. Whoever changes a family locks it first, so
 is an advisory one of PostgreSQL: locks of the rows could deadlock, because each change touches other rows.
 """
 
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -62,9 +63,17 @@ def end_family(family: UUID | None, cause: Cause) -> None:
 
     A record of each usable access token stays.
     """
-    if family is None:
-        return
+    if family is not None:
+        end_families([family], cause)
+
+
+def end_families(families: Collection[UUID], cause: Cause) -> None:
+    """Do what ``end_family`` does for these families, in one transaction and with few statements."""
     with transaction.atomic():
-        lock_family(family)
-        record_revocation(AccessToken.objects.filter(refresh_token__token_family=family), cause)
-        RefreshToken.revoke_family(family)
+        for family in sorted(families):  # in a fixed order, against deadlocks
+            lock_family(family)
+        tokens = AccessToken.objects.filter(refresh_token__token_family__in=families)
+        record_revocation(tokens, cause)
+        ids, now = list(tokens.values_list("pk", flat=True)), timezone.now()
+        RefreshToken.objects.filter(token_family__in=families, revoked=None).update(revoked=now, updated=now)
+        AccessToken.objects.filter(pk__in=ids).delete()
