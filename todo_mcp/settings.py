@@ -119,10 +119,10 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "todo_mcp.admin_kit.given_back.GiveBack",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "todo_mcp.admin_kit.page_security.ContentSecurityPolicy",
     "axes.middleware.AxesMiddleware",
+    "todo_mcp.admin_kit.given_back.GiveBack",  # within the policies, which its pages need too
     "todo_mcp.transports.http.django_middleware.UnavailableMiddleware",
 ]
 ROOT_URLCONF = "todo_mcp.urls"

@@ -12,7 +12,7 @@ from conversations.models import Conversation
 from tasks import services
 from tasks.models import Task, TaskEvent
 from tests.support.factories import MessageFactory, TaskFactory, UserFactory
-from tests.support.operators import LISTS, act, question, sign_in
+from tests.support.operators import LISTS, act, question, sign_in, staff_with
 from todo_mcp.admin_kit import actions
 from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.users.models import User
@@ -121,6 +121,20 @@ def test_a_question_names_what_it_leaves_out_and_ignores_what_is_no_key(client: 
         "1 will not be changed: it is no longer there.",
     ]
     assert client.get(question("users", "deactivate_user", "\0", "nobody")).status_code == 302
+
+
+def test_a_row_that_left_the_list_meanwhile_is_reported(client: Client, alice: User) -> None:
+    tasks = [TaskFactory.create(user=alice) for _ in range(2)]
+    services.delete_task(user_id="alice", task_id=tasks[0].pk)
+    url, data = f"{LISTS['tasks']}?status=pending", {"index": "0", "_selected_action": [task.pk for task in tasks]}
+    for action, said in (("delete_task", []), ("complete_task", ["Completed 1 task."])):
+        page = client.get(client.post(url, data | {"action": action}).headers["Location"])
+        assert [str(m) for m in page.context["messages"]] == [*said, "1 not changed: it is no longer in this list."]
+
+
+def test_a_question_shows_rows_only_to_who_may_see_them(alice: User) -> None:
+    task = TaskFactory.create(user=alice, title="Secret")
+    assert staff_with("delete_task").get(question("tasks", "delete_task", task.pk)).status_code == 403
 
 
 def test_an_unknown_action_is_refused(client: Client) -> None:

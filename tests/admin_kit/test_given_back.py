@@ -88,8 +88,19 @@ def test_passwords_and_tokens_are_never_given_back(operator: User, alice: User) 
     assert not re.search("pass phrase|todo_abc|eyJhb", expired.content.decode())
 
 
-def test_what_is_too_long_is_not_carried(operator: User, task: Task) -> None:
-    assert strict(operator).post(url(task), {"title": "x" * CARRIED_MAX}).context["typed"] == []
+def test_what_is_too_long_to_be_carried_is_shown_to_be_copied(operator: User, task: Task) -> None:
+    long = {"title": "x" * CARRIED_MAX}
+    expired, signed_out = strict(operator).post(url(task), long), Client().post(url(task), long)
+    assert expired.context["typed"] == signed_out.context["typed"] == [("Title", long["title"])]
+    assert not expired.context["fields"] and not signed_out.context["carried"]
+    assert all("Copy what you" in page.content.decode() for page in (expired, signed_out))
+
+
+@pytest.mark.parametrize("visitor", [Client, lambda: strict(User.objects.create_superuser("root", "x"))])
+def test_the_pages_have_the_policy_of_the_admin_and_are_never_cached(task: Task, visitor: Any) -> None:
+    headers = visitor().post(url(task), EDIT).headers
+    assert "form-action" in headers["Content-Security-Policy"] and headers["X-Frame-Options"] == "DENY"
+    assert "no-store" in headers["Cache-Control"]
 
 
 def test_a_form_of_another_site_is_not_given_back(operator: User, task: Task) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
@@ -25,7 +26,7 @@ from django.utils.http import urlencode
 from todo_mcp.admin_kit.given_back import GivesBackAdmin
 from todo_mcp.admin_kit.parameters import next_url, positive
 from todo_mcp.admin_kit.recording import RecordingAdmin
-from todo_mcp.admin_kit.row_action import GONE, left_in_words
+from todo_mcp.admin_kit.row_action import GONE, NOT_LISTED, left_in_words
 from todo_mcp.admin_kit.row_action import RowAction as RowAction
 from todo_mcp.core.errors import TodoError, VersionConflict
 
@@ -60,6 +61,7 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
     row_actions: ClassVar[Sequence[RowAction]] = ()
     history_anchor: ClassVar[str] = ""  # the fragment of the row's own history on its page, if it has one
     change_form_template = "admin/change_form_with_actions.html"
+    may_act_unless: ClassVar[str] = "not yours to change"  # what a row is on which the operator may not act
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # Django's own delete bypasses the services; use a row action instead
@@ -67,8 +69,6 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
     def may_act(self, request: HttpRequest, row: Any) -> bool:
         """Whether this operator, who has permission for the table, may also act on this row."""
         return True
-
-    may_act_unless: ClassVar[str] = "not yours to change"  # what a row is on which the operator may not act
 
     def describe(self, row: Any) -> str:
         """The row's name on a confirmation page."""
@@ -135,25 +135,28 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
         """Act and report, or go to the page that asks for confirmation."""
         selected = list(queryset[: ACTION_MAX + 1])
         url = self._origin(request, selected)
+        hidden = Counter({NOT_LISTED: len(set(request.POST.getlist(ACTION_CHECKBOX_NAME))) - len(selected)})
         question = self._url("confirm") + "?" + self._question(action, [row.pk for row in selected], url)
         if len(selected) > ACTION_MAX:
             self.message_user(request, f"Nothing was done. Select at most {ACTION_MAX} at a time.", messages.ERROR)
         elif action.typed and len(selected) > 1:
             self.message_user(request, f"Nothing was done. Select one row for “{action.label}”.", messages.ERROR)
         elif not action.confirm:
-            self._run(request, selected, action, Counter())
+            self._run(request, selected, action, hidden)
         elif not self._split(request, selected, action)[0]:
-            self._report(request, action, 0, self._split(request, selected, action)[1])
+            self._report(request, action, 0, hidden + self._split(request, selected, action)[1])
         elif len(question) > ADDRESS_MAX:
             self.message_user(request, "Nothing was done. Select fewer at a time.", messages.ERROR)
         else:
+            self._report(request, action, 0, hidden)
             url = question
         return HttpResponseRedirect(url)
 
     def confirm_view(self, request: HttpRequest) -> HttpResponse:
         """Ask before an action runs on the rows that the address names. A POST confirms and goes on to ``next``."""
         action = next((a for a in self.row_actions if a.name == request.GET.get("action")), None)
-        if action is None or action.name not in self.get_actions(request):
+        may_see = self.has_view_or_change_permission(request)
+        if action is None or not may_see or action.name not in self.get_actions(request):
             raise PermissionDenied
         keys = self._keys(request)[: 1 if action.typed else ACTION_MAX]
         selected = list(self.get_queryset(request).filter(pk__in=keys)[:ACTION_MAX])

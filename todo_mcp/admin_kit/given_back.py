@@ -14,7 +14,7 @@ from django.urls import Resolver404, resolve, reverse
 from django.utils.cache import add_never_cache_headers
 
 from todo_mcp.admin_kit.recording import UnfoldModelAdmin
-from todo_mcp.admin_kit.typed_text import CARRIED, GIVEN_BACK, Fields, carried, packed, shown, unpacked
+from todo_mcp.admin_kit.typed_text import CARRIED, GIVEN_BACK, Fields, packed, shown, typed_fields, unpacked
 
 NOT_SAVED = "Nothing is saved yet. Check what you typed, then save."
 EXPIRED = (
@@ -66,7 +66,7 @@ class GiveBack:
             return _page(request, *SIGNED_IN, fields, goes_to) if fields else response
         is_signed_out = response.status_code == 302 and goes_to.startswith(f"{sign_in}?")
         is_refused = response.status_code == 403 and not hasattr(request, "is_given_back")
-        fields = carried(request) if is_signed_out or is_refused else []
+        fields = typed_fields(request) if is_signed_out or is_refused else []
         if not shown(fields):
             return response
         if is_signed_out:
@@ -78,7 +78,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """The page for an expired form. A form that another site sent is not given back."""
     request.is_given_back = True  # type: ignore[attr-defined]  # see ``GiveBack``
     is_foreign = reason.startswith(FOREIGN)
-    fields = [] if is_foreign else carried(request)
+    fields = [] if is_foreign else typed_fields(request)
     if request.path_info.startswith(reverse("admin:index")):
         return _page(request, *EXPIRED, fields, request.get_full_path())
     context = {"heading": EXPIRED[0], "text": EXPIRED[1], "again": "" if is_foreign else request.get_full_path()}
@@ -90,13 +90,14 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def _page(
     request: HttpRequest, title: str, text: str, fields: Fields, url: str, *, may_repeat: bool = True
 ) -> HttpResponse:
-    """What happened, what was typed, and a button that opens the form with it, if that form can do so."""
+    """What happened, what was typed, and a button that opens the form with it, unless it is too long."""
+    comes_back = may_repeat and _can_come_back(url) and packed(fields)
     context = {
         **admin.site.each_context(request),
         "title": title,
         "text": text,
         "typed": shown(fields),
-        "fields": [*fields, (GIVEN_BACK, "yes")] if may_repeat and _can_come_back(url) else [],
+        "fields": [*fields, (GIVEN_BACK, "yes")] if comes_back else [],
         "url": url,
     }
     response = render(request, "admin/given_back.html", context, status=200 if title == SIGNED_IN[0] else 403)

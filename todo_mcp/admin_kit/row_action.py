@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 GONE = "no longer there"
+NOT_LISTED = "no longer in this list"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,4 +54,4 @@ class RowAction:
 def left_in_words(left: Counter[str], *, will_be: bool = False) -> list[str]:
     """For each reason, how many rows an action does not change, such as "1 not changed: it is already deleted"."""
     verb = "will not be changed" if will_be else "not changed"
-    return [f"{n} {verb}: {'it is' if n == 1 else 'they are'} {why}." for why, n in left.items() if n]
+    return [f"{n} {verb}: {'it is' if n == 1 else 'they are'} {why}." for why, n in left.items() if n > 0]

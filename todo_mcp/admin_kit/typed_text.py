@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 GIVEN_BACK = "_given_back"  # in a POST: show the form with these values, and save nothing
 CARRIED = "carried"  # in the POST of a sign-in: the fields to give back afterwards
-CARRIED_MAX = 64 * 1024  # characters of all names and values, as JSON
+CARRIED_MAX = 32 * 1024  # characters of all names and values, as JSON
 _SECRET_NAME = re.compile("password|token|secret", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"\s*(?:todo_|eyJ|Bearer\s)")  # our tokens, and JWTs
 _OF_THE_PAGE = re.compile("_|initial-|action$|index$|next$|select_across$|seen$|carried$")
@@ -19,15 +19,16 @@ _OF_THE_PAGE = re.compile("_|initial-|action$|index$|next$|select_across$|seen$|
 Fields = list[tuple[str, str]]
 
 
-def carried(request: HttpRequest) -> Fields:
-    """The fields of this POST that may go back into the form. None if they are too long."""
-    pairs = [(name, value) for name, values in request.POST.lists() for value in values if _is_open(name, value)]
-    pairs = [(name, value) for name, value in pairs if name not in (GIVEN_BACK, CARRIED)]
-    return pairs if len(packed(pairs)) <= CARRIED_MAX else []
+def typed_fields(request: HttpRequest) -> Fields:
+    """The fields of this POST, without passwords and tokens."""
+    pairs = [(name, str(value)) for name, values in request.POST.lists() for value in values]
+    return [(name, value) for name, value in pairs if _is_open(name, value)]
 
 
 def packed(fields: Fields) -> str:
-    return json.dumps(fields)
+    """The fields as JSON, to be carried. Empty if they are too long."""
+    text = json.dumps(fields)
+    return text if len(text) <= CARRIED_MAX else ""
 
 
 def unpacked(text: str) -> Fields:
@@ -50,4 +51,5 @@ def shown(fields: Iterable[tuple[str, str]]) -> Fields:
 
 
 def _is_open(name: str, value: str) -> bool:
-    return name != "csrfmiddlewaretoken" and not _SECRET_NAME.search(name) and not _SECRET_VALUE.match(value)
+    is_of_us = name in ("csrfmiddlewaretoken", GIVEN_BACK, CARRIED)
+    return not is_of_us and not _SECRET_NAME.search(name) and not _SECRET_VALUE.match(value)
