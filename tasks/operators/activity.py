@@ -1,7 +1,7 @@
 """Find the calls that changed tasks, newest first, for operators.
 
-The history has indexes by time, by user and by task. All other conditions are checked on the events in their order, so
-one search looks at a bounded number of events and says how far it came.
+The history has indexes by time, by user and by task. All other conditions are checked on each event in this order. So
+one search looks at a bounded number of events, and says how far it came.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ GIVEN_BACK = "_given_back"  # in a POST: show the form with these values, and sa
 CARRIED = "carried"  # in the POST of a sign-in: the fields to give back afterwards
 CARRIED_MAX = 32 * 1024  # characters of all names and values, as JSON
 _SECRET_NAME = re.compile("password|token|secret", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"\s*(?:todo_|eyJ|Bearer\s)")  # our tokens, and JWTs
+_SECRET_VALUE = re.compile(r"[\s\"']*(?:Authorization:\s*)?(?:todo_|eyJ|Bearer\s)")  # our tokens, and JWTs
 _OF_THE_PAGE = re.compile("_|initial-|action$|index$|next$|select_across$|seen$|carried$")
 
 Fields = list[tuple[str, str]]
