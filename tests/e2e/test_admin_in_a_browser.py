@@ -104,7 +104,7 @@ def test_a_token_is_issued_works_and_is_revoked(page: Page, customer: Customer, 
     page.get_by_role("link", name="Issue a token…").click()
     page.locator("#id_name").fill("telephone")
     page.get_by_role("button", name="Save", exact=True).click()
-    token = page.locator("code.todo-token").inner_text()
+    token = page.locator("#token-value").inner_text()
 
     def status() -> int:
         return httpx2.post(
