@@ -129,6 +129,14 @@ def test_an_expired_page_of_an_account_says_what_to_do(alice: User) -> None:
     assert 'href="/oauth/sign-in"' in page.content.decode() and "secret" not in page.content.decode()
 
 
+@pytest.mark.parametrize("path", ["login/", "logout/", "tasks/task/1/change/"])
+def test_a_visitor_without_a_session_and_with_an_expired_form_can_go_on(path: str) -> None:
+    client = Client(enforce_csrf_checks=True)
+    typed = client.post(f"/admin/{path}", {"title": "Mine"}).content.decode()
+    assert ("Mine" in typed) == (path != "login/")
+    assert "This page has expired" in client.post(f"/admin/{path}", {"action": "x"}).content.decode()
+
+
 def test_a_visitor_who_typed_nothing_is_only_asked_to_sign_in() -> None:
     UserFactory.create(id="alice")
     assert Client().post(f"{LISTS['users']}alice/export/").status_code == 302

@@ -79,8 +79,11 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     request.is_given_back = True  # type: ignore[attr-defined]  # see ``GiveBack``
     is_foreign = reason.startswith(FOREIGN)
     fields = [] if is_foreign else typed_fields(request)
-    if request.path_info.startswith(reverse("admin:index")):
-        return _page(request, *EXPIRED, fields, request.get_full_path())
+    if request.path_info.startswith(reverse("admin:index")) and request.path_info != reverse("admin:login"):
+        if admin.site.has_permission(request):
+            return _page(request, *EXPIRED, fields, request.get_full_path())
+        if shown(fields):
+            return _sign_in_again(request, fields)
     context = {"heading": EXPIRED[0], "text": EXPIRED[1], "again": "" if is_foreign else request.get_full_path()}
     response = render(request, "account/form.html", context, status=403)
     add_never_cache_headers(response)
