@@ -153,6 +153,7 @@ class TaskAdmin(RevertingAdmin):
         if task := kwargs.get("obj"):
             context["may_revert"] = self.has_change_permission(request, task)
             context["may_undo"] = request.user.has_perm("tasks.change_task")
+            context["row_links"] = [("Activity", reverse("admin:tasks_taskevent_changelist", query={"task": task.pk}))]
             zone = zone_of(task.user.time_zone)
             context["history"], context["history_is_cut"] = history(user_id=task.user_id, task_id=task.pk, zone=zone)
             context["history_max"] = HISTORY_MAX

@@ -25,6 +25,7 @@ from todo_mcp.admin_kit.base import isolated, positive
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.tokens import PREFIX
 from todo_mcp.core.request_ids import time_of
+from todo_mcp.operators.calls.address import calls_url
 from todo_mcp.statistics.refused_calls import refused_calls_of_request
 from todo_mcp.users.models import User
 
@@ -126,7 +127,7 @@ def _refused(text: str) -> Section:
     results = [
         Result(
             format_html("{} refused: {}", row.tool, row.outcome),
-            _list("statistics_callstatistics", request=text),
+            calls_url(span="7d", request=text),
             format_html("{} UTC, {}", f"{row.at:%Y-%m-%d %H:%M:%S}", isolated(row.user_id or "no user")),
         )
         for row in refused_calls_of_request(text)[:SHOWN]

@@ -16,6 +16,7 @@ from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.oauth.connected_apps import connected_apps, is_oauth_client
 from todo_mcp.auth.tokens import NEVER, list_tokens
 from todo_mcp.dates.zones import at, show_in_words
+from todo_mcp.operators.calls.address import calls_url
 from todo_mcp.operators.log import latest_about
 from todo_mcp.operators.tokens.connections import connection_rows
 from todo_mcp.quotas.services import usage_of
@@ -34,11 +35,13 @@ LISTS = [
 
 def links(request: HttpRequest, user_id: str) -> list[tuple[str, str]]:
     """Labels and addresses of the user's lists that the operator may see."""
-    return [
-        (label, reverse(f"admin:{model.replace('.', '_')}_changelist", query={"user": user_id}))
-        for label, model in LISTS
-        if may_view(model)(request)
+    pages = [
+        ("Activity", "tasks.task", reverse("admin:tasks_taskevent_changelist", query={"user": user_id})),
+        ("Refused calls", "statistics.callstatistics", calls_url(span="7d", user=user_id)),
     ]
+    for label, model in LISTS:
+        pages.append((label, model, reverse(f"admin:{model.replace('.', '_')}_changelist", query={"user": user_id})))
+    return [(label, url) for label, model, url in pages if may_view(model)(request)]
 
 
 def may_export(request: HttpRequest) -> bool:

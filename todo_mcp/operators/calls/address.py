@@ -75,4 +75,4 @@ def activity_url(span: Span, tool: str | None, client: str | None) -> str:
     """The page of changes with those of the span, by this tool and client; None means any."""
     ends = {"from": f"{span.start:%Y-%m-%dT%H:%M}", "to": f"{span.end:%Y-%m-%dT%H:%M}"}
     filters = {name: text for name, text in (("tool", tool), ("client", client)) if text is not None}
-    return f"/admin/tasks/taskevent/?{urlencode(filters | ends)}"
+    return reverse("admin:tasks_taskevent_changelist", query=filters | ends)

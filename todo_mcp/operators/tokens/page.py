@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib.admin.utils import quote
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.http import urlencode
 from oauth2_provider.models import AccessToken
 
 from todo_mcp.admin_kit.site import may_view
@@ -73,7 +72,7 @@ def activity_url(token_id: int, day: date | None = None) -> str:
     query: dict[str, Any] = {"token": token_id}
     if day:
         query |= {"from": f"{day}T00:00", "to": f"{day + timedelta(days=1)}T00:00"}
-    return f"{reverse('admin:index')}tasks/taskevent/?{urlencode(query)}"
+    return reverse("admin:tasks_taskevent_changelist", query=query)
 
 
 def connection_url(application_id: int, user_id: str) -> str:
