@@ -233,6 +233,7 @@ def test_the_admin_does_not_show_the_tables_of_the_sign_in_flows() -> None:
         "oauth2_provider.Application",
         "access.RevokedToken",
         "statistics.CallStatistics",
+        "tasks.TaskEvent",
     }
 
 

@@ -66,9 +66,10 @@ def test_all_tokens_of_a_client_are_revoked_after_a_confirmation(
     for user in (alice, bob):
         connect(assistant, user)
     form = {"action": "revoke_client", "_selected_action": assistant.pk, "from_row": "yes"}
-    question = client.post(CLIENTS, form).content.decode()
-    assert "Revoke all tokens of 1 OAuth client?" in question and AccessToken.objects.count() == 2
-    client.post(CLIENTS, form | {"confirmed": "yes", "reason": "phishing"})
+    question = client.post(CLIENTS, form)["Location"]
+    assert "Revoke all tokens of 1 OAuth client?" in client.get(question).content.decode()
+    assert AccessToken.objects.count() == 2
+    client.post(question, {"reason": "phishing"})
     assert not AccessToken.objects.exists()
     assert set(RevokedToken.objects.values_list("reason", "name")) == {("phishing", "Assistant")}
 
@@ -80,15 +81,16 @@ def test_a_connection_is_ended_after_a_confirmation(
         connect(assistant, user)
     url = address(assistant, "alice")
     assert "Disconnect…" in client.get(url).content.decode()
-    assert 'name="reason"' in client.post(url).content.decode() and AccessToken.objects.count() == 2
-    assert client.post(url, {"confirmed": "yes", "reason": "left"})["Location"] == url
+    question = client.get(f"{url}disconnect/").content.decode()
+    assert 'name="reason"' in question and AccessToken.objects.count() == 2
+    assert client.post(f"{url}disconnect/", {"reason": "left"})["Location"] == url
     page = client.get(url).content.decode()
     assert "Not connected now" in page and f"user=alice&amp;client={assistant.pk}" in page
     assert [row.user_id for row in AccessToken.objects.all()] == ["bob"]
     assert RevokedToken.objects.get().reason == "left"
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.change_message) == ("alice", f"Disconnected client {assistant.pk}")
-    assert "was not connected" in client.post(url, {"confirmed": "yes"}, follow=True).content.decode()
+    assert "was not connected" in client.post(f"{url}disconnect/", follow=True).content.decode()
 
 
 def test_the_page_of_a_user_lists_the_connected_apps(client: Client, assistant: Application, alice: User) -> None:
@@ -122,8 +124,8 @@ def test_only_who_may_see_tokens_sees_clients_and_only_who_may_revoke_them_disco
     viewer = staff_with("view_accesstoken", "delete_application")
     for url in urls:
         assert "isconnect" not in viewer.get(url).content.decode().replace("Not connected", "")
-    assert viewer.post(urls[2], {"confirmed": "yes"}).status_code == 403
-    viewer.post(CLIENTS, {"action": "revoke_client", "_selected_action": assistant.pk, "confirmed": "yes"})
+    assert viewer.post(f"{urls[2]}disconnect/").status_code == 403
+    assert viewer.post(f"{CLIENTS}confirm/?action=revoke_client&row={assistant.pk}").status_code == 403
     assert AccessToken.objects.exists()
 
 

@@ -43,19 +43,16 @@ class ConnectionPages(BaseAdmin):
     """Mixin for the admin of clients: adds the page of a connection."""
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.connection_view)
-        name = "oauth2_provider_application_connection"
-        return [path("<int:application_id>/users/<str:user_id>/", view, name=name), *super().get_urls()]
+        name, route = "oauth2_provider_application_connection", "<int:application_id>/users/<str:user_id>/"
+        return [
+            path(route, self.admin_site.admin_view(self.connection_view), name=name),
+            path(f"{route}disconnect/", self.admin_site.admin_view(self.disconnect_view), name=f"{name}_disconnect"),
+            *super().get_urls(),
+        ]
 
     def connection_view(self, request: HttpRequest, application_id: int, user_id: str) -> HttpResponse:
-        """Show the connection, also after it has ended. A POST disconnects it, once it is confirmed."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        client, user = self.get_object(request, str(application_id)), _find_user(unquote(user_id))
-        if client is None or user is None:
-            raise Http404
-        if request.method == "POST":
-            return self._disconnect(request, client, user)
+        """Show the connection, also after it has ended."""
+        client, user = self._connected(request, application_id, user_id)
         context = {
             **self.admin_site.each_context(request),
             "title": f"Connection of client {client.pk}",
@@ -72,10 +69,20 @@ class ConnectionPages(BaseAdmin):
         }
         return TemplateResponse(request, "admin/connection.html", context)
 
-    def _disconnect(self, request: HttpRequest, client: Any, user: User) -> HttpResponse:
+    def _connected(self, request: HttpRequest, application_id: int, user_id: str) -> tuple[Any, User]:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        client, user = self.get_object(request, str(application_id)), _find_user(unquote(user_id))
+        if client is None or user is None:
+            raise Http404
+        return client, user
+
+    def disconnect_view(self, request: HttpRequest, application_id: int, user_id: str) -> HttpResponse:
+        """Ask whether to disconnect. A POST does it."""
+        client, user = self._connected(request, application_id, user_id)
         if not request.user.has_perm(REVOKE):
             raise PermissionDenied
-        if "confirmed" not in request.POST:
+        if request.method != "POST":
             return self.ask(
                 request,
                 label="Disconnect",
@@ -83,7 +90,7 @@ class ConnectionPages(BaseAdmin):
                 explanation="The app is refused from the next call on. The user must connect it again.",
                 rows=[f"{user.pk}: {self.describe(client)}"],
                 asks_reason=True,
-                back=request.path,
+                back=connection_url(client.pk, user.pk),
             )
         cause = by_operator(str(request.user.pk), request.POST.get("reason", "").strip())
         if disconnect(user_id=user.pk, application_id=client.pk, cause=cause):
