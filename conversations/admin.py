@@ -17,7 +17,7 @@ from conversations.models import Conversation, Message
 from conversations.search import excerpts, find_messages, search_words, words_query
 from conversations.transcript import PageRequest, add_hits, add_tasks, message_page, tasks_of
 from todo_mcp.admin_kit.actions import RowAction
-from todo_mcp.admin_kit.base import WORDS_MAX, BaseAdmin, isolated, moment, positive, time_column, user_link
+from todo_mcp.admin_kit.base import WORDS_MAX, BaseAdmin, ReadOnly, isolated, moment, positive, time_column, user_link
 from todo_mcp.admin_kit.filters import UserFilter
 from todo_mcp.admin_kit.site import may_view
 
@@ -26,7 +26,7 @@ PREVIEW = 100  # characters of the last message in the list
 
 
 @admin.register(Conversation)
-class ConversationAdmin(BaseAdmin):
+class ConversationAdmin(ReadOnly, BaseAdmin):
     list_display = ["shown_id", "owner", "latest", "messages", "created", "updated"]
     list_filter = [UserFilter, RoleFilter, *((field, ConversationDays) for field in DAYS)]
     search_fields = ["pk"]
@@ -48,12 +48,6 @@ class ConversationAdmin(BaseAdmin):
             perform=lambda row: services.delete_conversation(user_id=row.user_id, conversation_id=row.pk),
         )
     ]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # nobody edits a conversation
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
         rows = Message.objects.filter(conversation=OuterRef("pk"))

@@ -16,6 +16,7 @@ from tasks.operators.activity import LOOKED_AT, Found, find_calls
 from tasks.operators.activity_form import ActivityForm
 from tasks.operators.activity_lines import lines_of
 from tasks.operators.undo import CALLS_MAX, Outcome, preview, undo_calls
+from todo_mcp.admin_kit.base import ReadOnly
 from todo_mcp.admin_kit.parameters import next_url, positive
 from todo_mcp.admin_kit.recording import RecordingAdmin
 from todo_mcp.admin_kit.site import may_view
@@ -31,7 +32,7 @@ ALL_LOOKED_AT = 2_000_000  # events that are looked at for everything that the f
 OPERATORS_TOOLS = ("edit", "undo", "revert_task", "reopen_task", "restore_task")
 
 
-class ActivityAdmin(RecordingAdmin):
+class ActivityAdmin(ReadOnly, RecordingAdmin):
     """Whoever may view tasks may view this. Whoever may change tasks may undo."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -39,15 +40,6 @@ class ActivityAdmin(RecordingAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_urls(self) -> list[URLPattern]:
         views = {"changelist": ("", self.activity_view), "undo": ("undo/", self.undo_view)}

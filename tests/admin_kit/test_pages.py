@@ -222,6 +222,7 @@ def test_staff_who_may_only_view_get_pages_without_buttons(operator: User, hosti
 
 
 def test_the_admin_does_not_show_the_tables_of_the_sign_in_flows() -> None:
+    admin.autodiscover()
     registered_models = {model._meta.label for model in admin.site._registry}
     assert registered_models == {
         "tasks.Task",

@@ -115,6 +115,19 @@ class SafeLookups(admin.ModelAdmin):  # type: ignore[type-arg] # generic to the 
         return None if "\0" in object_id else super().get_object(request, object_id, from_field or None)
 
 
+class ReadOnly:
+    """Mixin of a page on which nobody adds, edits or deletes rows. It may have actions of its own."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 class BaseAdmin(SafeLookups, RowActionsAdmin):
     """An admin page over a table of any size.
 

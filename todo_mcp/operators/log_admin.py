@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from todo_mcp.admin_kit.base import BaseAdmin, isolated, time_column, user_link
+from todo_mcp.admin_kit.base import BaseAdmin, ReadOnly, isolated, time_column, user_link
 from todo_mcp.admin_kit.filters import UserFilter, by_days
 from todo_mcp.operators.log import add_links, counts, did, entries, whom
 from todo_mcp.operators.password_link import DONE
@@ -65,7 +65,7 @@ class ActionFilter(admin.SimpleListFilter):
 
 
 @admin.register(LogEntry)
-class LogAdmin(BaseAdmin):
+class LogAdmin(ReadOnly, BaseAdmin):
     list_display = ["when", "operator", "what", "whom"]
     list_filter = [OperatorFilter, SubjectFilter, ActionFilter, by_days("action_time")]
     search_fields = ["user_id", "subject__user_id"]
@@ -81,12 +81,6 @@ class LogAdmin(BaseAdmin):
         """Operators may always read what they did themselves, such as the receipt of an erasure."""
         is_own = obj is not None and obj.user_id == request.user.pk
         return is_own or super().has_view_permission(request, obj)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LogEntry]:
         return entries()

@@ -9,6 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
+from todo_mcp.admin_kit.base import ReadOnly
 from todo_mcp.admin_kit.recording import UnfoldModelAdmin
 from todo_mcp.operators.calls.address import NotUnderstood, parse
 from todo_mcp.operators.calls.page import may_see, page_context
@@ -16,16 +17,7 @@ from todo_mcp.statistics.models import CallStatistics
 
 
 @admin.register(CallStatistics)
-class CallsAdmin(UnfoldModelAdmin):
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
+class CallsAdmin(ReadOnly, UnfoldModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         """Only the list: a row of the statistics has no page of its own."""
         view = self.admin_site.admin_view(self.changelist_view)

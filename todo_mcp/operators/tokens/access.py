@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from oauth2_provider.models import AccessToken, Application
 
-from todo_mcp.admin_kit.base import isolated, user_link
+from todo_mcp.admin_kit.base import ReadOnly, isolated, user_link
 from todo_mcp.auth.models import RevokedToken
 
 _DEEDS = {"read": "r", "write": "w", "act_as": "act as"}
@@ -24,7 +24,7 @@ AccessToken._meta.verbose_name, AccessToken._meta.verbose_name_plural = "token",
 Application._meta.verbose_name, Application._meta.verbose_name_plural = "OAuth client", "OAuth clients"
 
 
-class SeenWithTokens:
+class SeenWithTokens(ReadOnly):
     """Mixin for pages that an operator may see, but not edit, if they may see tokens."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -32,12 +32,6 @@ class SeenWithTokens:
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(VIEW)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def holder_of(token: Any) -> SafeString | str:
