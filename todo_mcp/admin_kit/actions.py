@@ -8,7 +8,6 @@ reloading repeats nothing.
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -25,34 +24,15 @@ from django.utils.http import urlencode
 
 from todo_mcp.admin_kit.given_back import GivesBackAdmin
 from todo_mcp.admin_kit.parameters import next_url, positive
-from todo_mcp.admin_kit.recording import RecordingAdmin
+from todo_mcp.admin_kit.recording import Heading, RecordingAdmin
 from todo_mcp.admin_kit.row_action import GONE, NOT_LISTED, left_in_words
 from todo_mcp.admin_kit.row_action import RowAction as RowAction
+from todo_mcp.admin_kit.site import window_title
 from todo_mcp.core.errors import TodoError, VersionConflict
 
 ACTION_MAX = 100  # rows that one action may change
-_NO_DIRECTION = dict.fromkeys([0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 CONFIRM_SHOWN = 10  # rows that the confirmation page lists
 ADDRESS_MAX = 8000  # characters of a confirmation page's address, which names the rows
-
-
-@dataclass(frozen=True)
-class _Heading:
-    """A row under a plain name. Django shows it in headings and messages by its id, never by a user's text."""
-
-    row: Any
-    name: str
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.row, name)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def window_title(text: str) -> str:
-    """A user's text for the title of a window, where HTML cannot isolate its direction. At most 80 characters."""
-    return f"\u2068{text.translate(_NO_DIRECTION)[:80]}\u2069"  # UAX 9: first strong isolate … pop directional isolate
 
 
 class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
@@ -95,7 +75,7 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if (row := kwargs.get("obj")) is not None:
-            context["original"] = _Heading(row, self._plain_name(row))
+            context["original"] = Heading(row, self._plain_name(row))
         context["show_history"] = False
         allowed = self.get_actions(request) if row else {}
         context["row_actions"] = [a for a in self.row_actions if a.name in allowed and self._offers(request, a, row)]
@@ -116,10 +96,10 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
             return super().changeform_view(request, *args, **kwargs)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        return super().response_add(request, _Heading(obj, str(obj.pk)), post_url_continue)
+        return super().response_add(request, Heading(obj, str(obj.pk)), post_url_continue)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        return super().response_change(request, _Heading(obj, str(obj.pk)))
+        return super().response_change(request, Heading(obj, str(obj.pk)))
 
     def _handler(self, action: RowAction) -> Callable[..., HttpResponse | None]:
         def handle(_: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:

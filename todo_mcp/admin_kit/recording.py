@@ -5,6 +5,7 @@ The log is Django's. Each entry also names the user to whom the row belongs, but
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
@@ -23,6 +24,20 @@ if TYPE_CHECKING:  # unfold publishes no types; its ModelAdmin has the same sign
     UnfoldModelAdmin = DjangoModelAdmin[Any]
 else:
     from unfold.admin import ModelAdmin as UnfoldModelAdmin
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A row under a plain name. Django shows it in headings and messages by its id, never by a user's text."""
+
+    row: Any
+    name: str
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.row, name)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class RecordingAdmin(UnfoldModelAdmin):

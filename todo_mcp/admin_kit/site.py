@@ -7,6 +7,13 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+_NO_DIRECTION = dict.fromkeys([0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+def window_title(text: str) -> str:
+    """A user's text for the title of a window, where HTML cannot isolate its direction. At most 80 characters."""
+    return f"\u2068{text.translate(_NO_DIRECTION)[:80]}\u2069"  # UAX 9: first strong isolate … pop directional isolate
+
 
 def may_view(model: str) -> Callable[[HttpRequest], bool]:
     """Build a check whether an operator may see the list of a model. ``model`` is written ``app.model``."""
