@@ -76,7 +76,7 @@ def customer(site: str, database: Database) -> Customer:
 
 def test_a_conversation_is_found_by_a_word_in_it_and_leads_to_its_task_and_back(page: Page, customer: Customer) -> None:
     page.get_by_role("link", name="Conversations").first.click()
-    search = page.locator("input[name=q]")
+    search = page.locator("#searchbar")
     search.fill(f'rhubarb "{customer.id}"')
     search.press("Enter")
     expect(page.locator("mark", has_text="rhubarb")).to_be_visible()
@@ -138,4 +138,4 @@ def test_every_main_page_works_under_the_script_policy(page: Page, customer: Cus
     expect(page.locator("#swagger-ui .opblock").first).to_be_visible()
     page.goto("/admin/conversations/conversation/")
     page.locator(".todo-filters summary").click()
-    expect(page.get_by_role("group", name="Updated").get_by_label("From")).to_be_visible()
+    expect(page.get_by_role("group", name="Last activity").get_by_label("From")).to_be_visible()

@@ -107,6 +107,13 @@ def test_a_user_id_with_a_slash_has_a_page_of_the_connection(client: Client, ass
     assert url in page and client.get(url).status_code == 200
 
 
+def test_nobody_adds_or_edits_a_client_here(client: Client, assistant: Application) -> None:
+    for url in (f"{CLIENTS}add/", f"{CLIENTS}{assistant.pk}/delete/"):
+        assert client.get(url).status_code == 403
+    client.post(f"{CLIENTS}{assistant.pk}/change/", {"name": "Other"})
+    assert Application.objects.get(pk=assistant.pk).name == assistant.name
+
+
 def test_what_does_not_exist_is_not_found(client: Client, assistant: Application, alice: User) -> None:
     for url in (address(assistant, "nobody"), address(assistant, "a%00b"), f"{CLIENTS}99999/users/alice/"):
         assert client.get(url).status_code == 404

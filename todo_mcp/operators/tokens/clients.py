@@ -46,7 +46,7 @@ class SourceFilter(admin.SimpleListFilter):
 
 
 @admin.register(Application)
-class ClientAdmin(ConnectionPages, SeenWithTokens, BaseAdmin):
+class ClientAdmin(SeenWithTokens, ConnectionPages, BaseAdmin):
     change_form_outer_after_template = "admin/client_page.html"
     list_display = ["shown_name", "host", "source", "registered", "users", "tokens", "used"]
     list_filter = [SourceFilter, ConnectedUserFilter]
