@@ -86,6 +86,13 @@ def test_words_find_tasks_and_messages_in_any_state(client: Client, alice: User)
     assert f"/conversation/{message.conversation_id}/change/" in url and f"at={message.pk}" in url
 
 
+def test_more_tasks_than_are_shown_are_announced(client: Client, alice: User) -> None:
+    for n in range(11):
+        TaskFactory.create(user=alice, title=f"Rhubarb {n}")
+    assert len(found(client, "rhubarb")["Tasks"]) == 10
+    assert "There are more. Add words" in client.get(FIND, {"q": "rhubarb"}).content.decode()
+
+
 def test_a_text_like_a_requests_id_is_searched_for_as_words_on_demand(client: Client, alice: User) -> None:
     TaskFactory.create(user=alice, title="Pay invoice-2026-11")
     assert found(client, "invoice-2026-11") == {}

@@ -46,10 +46,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Section:
-    """The results of one kind. ``more_url`` is a page that finds more."""
+    """The results of one kind. If there are more, ``is_cut`` is set, and ``more_url`` is a page with them, if any."""
 
     title: str
     results: Sequence[Result]
+    is_cut: bool = False
     more_url: str = ""
 
 
@@ -90,7 +91,7 @@ def _users(text: str) -> Section:
         Result(isolated(row.pk), _page("users_user", row.pk), isolated(" · ".join(filter(None, (row.name, row.email)))))
         for row in rows
     ]
-    return _section("Users", results, _list("users_user", q=text))
+    return Section("Users", results[:SHOWN], len(results) > SHOWN, _list("users_user", q=text))
 
 
 def _task(text: str) -> Section:
@@ -137,7 +138,7 @@ def _refused(text: str) -> Section:
 
 def _tasks(text: str) -> Section:
     rows, more = tasks_with_words(text, SHOWN)
-    return Section("Tasks", [_task_result(row) for row in rows], _list("tasks_task", q=text) if more else "")
+    return Section("Tasks", [_task_result(row) for row in rows], more)  # the list of tasks searches only titles
 
 
 def _messages(text: str) -> Section:
@@ -155,7 +156,7 @@ def _messages(text: str) -> Section:
         )
         for one in found
     ]
-    return Section("Messages", results, _list("conversations_conversation", q=text) if more else "")
+    return Section("Messages", results, more, _list("conversations_conversation", q=text))
 
 
 def _task_result(task: Task) -> Result:
@@ -163,10 +164,6 @@ def _task_result(task: Task) -> Result:
     return Result(
         isolated(task.title), _page("tasks_task", task.pk), format_html("{}, of {}", state, isolated(task.user_id))
     )
-
-
-def _section(title: str, results: Sequence[Result], more_url: str) -> Section:
-    return Section(title, results[:SHOWN], more_url if len(results) > SHOWN else "")
 
 
 def _page(name: str, key: int | str) -> str:
