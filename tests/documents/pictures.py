@@ -60,12 +60,16 @@ def take_pictures(page: Page) -> None:
     take("activity")
     page.locator(".todo-activity h3 a").first.click()
     page.wait_for_load_state()
+    page.locator("#history-title").scroll_into_view_if_needed()
     take("task")
-    page.goto("/admin/statistics/callstatistics/?outcome=errors")
+    page.goto("/admin/statistics/callstatistics/?span=yesterday&outcome=errors")
     take("calls")
     page.goto("/admin/conversations/conversation/")
-    page.locator("#result_list tbody a").first.click()
-    page.wait_for_load_state()
+    for path in page.locator("#result_list tbody th a").evaluate_all("links => links.map(link => link.pathname)"):
+        page.goto(path)
+        if page.locator(".todo-call").count():  # a task came from one of its messages
+            break
+    page.locator(".todo-call").first.scroll_into_view_if_needed()
     take("conversation")
 
 

@@ -52,8 +52,8 @@ def may_export(request: HttpRequest) -> bool:
 def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, Any]:
     """The template's data: usage, tokens, tasks and conversations; None for a list that the operator may not see.
 
-    One query for the usage, for the operators' log and for each list. Two for what is due next, and one for the last
-    use of the tokens. The usage is counted, by three more, if the user has never written.
+    One query for the usage, for the operators' log and for each list, and one for the last use of the tokens. The usage
+    is counted, by three more, if the user has never written.
     """
     visible = {label: may_view(model)(request) for label, model in LISTS}
     tasks = Task.objects.filter(user_id=user_id, deleted_at=None).order_by("-created_at", "-id")
@@ -98,8 +98,9 @@ def _due(user_id: str, time_zone: str) -> list[dict[str, Any]]:
     clock = clock_in(zone_of(time_zone))
     names = ("pk", "title", "due_on", "due_at", "priority", "tags", "repeat")
     open_tasks = Task.objects.filter(user_id=user_id, completed=False, deleted_at=None).values(*names)
-    rows = list(open_tasks.filter(due_on__isnull=False).order_by("due_on", "-created_at", "-id")[:LATEST])
-    rows += open_tasks.filter(due_at__isnull=False).order_by("due_at", "-created_at", "-id")[:LATEST]
+    days = open_tasks.filter(due_on__isnull=False).order_by("due_on", "-created_at", "-id")[:LATEST]
+    moments = open_tasks.filter(due_at__isnull=False).order_by("due_at", "-created_at", "-id")[:LATEST]
+    rows: list[dict[str, Any]] = list(days.union(moments, all=True))
     for row in rows:
         due = due_in(row["due_on"], row["due_at"], clock.zone)
         assert due is not None

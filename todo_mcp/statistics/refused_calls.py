@@ -19,7 +19,7 @@ from todo_mcp.statistics.models import RefusedCall
 RETENTION = timedelta(days=7)
 EACH_MAX = 25  # calls that a worker keeps of one user in an hour; of a service that named no user, of one token
 UNWRITTEN_MAX = 250  # calls that a worker keeps between two flushes
-TABLE_MAX = 500  # rows that an hour adds to the table; workers that flush at the same moment may exceed it once
+TABLE_MAX = 300  # rows that an hour adds to the table; workers that flush at the same moment may exceed it once
 FIELDS_MAX = 10
 
 # Only for users who exist. The statement skips a user who is just being erased, and does not wait.

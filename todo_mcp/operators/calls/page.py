@@ -7,6 +7,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest
 from oauth2_provider.models import AccessToken
 
+from todo_mcp.admin_kit.filters import ActiveFilter
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.operators.calls.address import FILTERS, Address, activity_url
@@ -81,6 +82,7 @@ def page_context(request: HttpRequest, address: Address) -> dict[str, Any]:
         "address": address,
         "spans": [(label, address.link(span=name, at=None), _is_open(address, name)) for name, label in SPANS.items()],
         "filters": _filters(address),
+        "none_url": f"?span={address.given['span']}",
         "outcomes": _outcomes(address, found["tool"]),
         "chart": chart_of(address, reports.bars(counted, address.chart)),
         "activity_url": _activity_url(request, address),
@@ -102,10 +104,9 @@ def _is_open(address: Address, name: str) -> bool:
     return address.given["span"] == name and "at" not in address.given
 
 
-def _filters(address: Address) -> list[tuple[str, str, str]]:
-    """The label and value of each filter that is set, and the address without it."""
-    given = [name for name in FILTERS if name in address.given]
-    return [(LABELS[name], _label(name, address.given[name]), address.link(**{name: None})) for name in given]
+def _filters(address: Address) -> list[ActiveFilter]:
+    given = [(name, address.given[name]) for name in FILTERS if name in address.given]
+    return [ActiveFilter(LABELS[name], _label(name, value), address.link(**{name: None})) for name, value in given]
 
 
 def _label(name: str, value: str) -> str:
