@@ -148,7 +148,10 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # so that widgets use the loaders above
 STATIC_URL = "/static/"
-STORAGES = {"staticfiles": {"BACKEND": "todo_mcp.admin_kit.static_files.HashedNames"}}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nobody uploads files
+    "staticfiles": {"BACKEND": "todo_mcp.admin_kit.static_files.HashedNames"},
+}
 _pooler = "transaction" if _database and _database.is_pooled else "none"
 DATABASE_POOLER = env.choice("DATABASE_POOLER", _pooler, ("none", "transaction"))
 ROW_LEVEL_SECURITY = env.choice("ROW_LEVEL_SECURITY", "on", ("on", "off")) == "on"  # see postgres/wall.py

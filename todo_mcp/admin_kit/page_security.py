@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.generic import View
 
+from todo_mcp.admin_kit.plain_pages import POLICY
+
 # The admin's theme uses Alpine, which compiles expressions in HTML attributes. None of them contains user input.
 # Admin forms may only post to this site. Other pages omit form-action: the OAuth consent form redirects to the client.
 ADMIN = {"script-src": [UNSAFE_EVAL], "form-action": [SELF]}
@@ -42,19 +44,6 @@ def try_later_page(request: HttpRequest, seconds: int, *, is_locked: bool = Fals
     page = render(request, "admin/locked.html", {"wait": wait, "is_locked": is_locked}, status=429)
     page.headers["Retry-After"] = str(seconds)
     return page
-
-
-# No form-action: browsers also apply it to the redirect after the form, which goes to the OAuth client.
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "font-src 'self'",
-        "frame-ancestors 'none'",
-        "base-uri 'none'",
-    )
-)
 
 
 class PageHeaders(View):

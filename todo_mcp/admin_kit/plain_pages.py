@@ -3,12 +3,25 @@
 from collections.abc import Callable
 from http import HTTPStatus
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from todo_mcp.telemetry.logs import request_id
+
+# No form-action: browsers also apply it to the redirect after the form, which goes to the OAuth client.
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
 
 _TOLD = "If it happens again, give the request's number to the people who run this service."
 # For each status: what happened, and what to do. Other statuses are described by HTTP.
@@ -47,7 +60,7 @@ def front_page(request: HttpRequest) -> HttpResponse:
     """What this server is, for a person. A program gets 404, because nothing is for programs here."""
     if not asks_for_page(request.headers.get("Accept", "")):
         raise Http404
-    return render(request, "account/front.html")
+    return render(request, "account/front.html", {"public_url": settings.PUBLIC_URL})
 
 
 def request_number(request: HttpRequest) -> dict[str, str]:

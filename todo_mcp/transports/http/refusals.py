@@ -12,8 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
-from todo_mcp.admin_kit.page_security import POLICY
-from todo_mcp.admin_kit.plain_pages import asks_for_page, error_page
+from todo_mcp.admin_kit.plain_pages import POLICY, asks_for_page, error_page
 from todo_mcp.auth.resource import challenge
 from todo_mcp.core.envelope import Envelope, failure, to_json
 from todo_mcp.core.errors import ScopeMissing, TodoError, Unauthenticated
