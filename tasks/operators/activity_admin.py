@@ -28,7 +28,7 @@ from todo_mcp.users.models import User
 LINES = 50  # calls on a page
 CLIENTS_PROPOSED = 50
 LEFT_OUT_SHOWN = 100
-ALL_LOOKED_AT = 2_000_000  # events that are looked at for everything that the filters find
+ALL_LOOKED_AT = 500_000  # events that are looked at for everything that the filters find
 OPERATORS_TOOLS = ("edit", "undo", "revert_task", "reopen_task", "restore_task")
 
 
@@ -68,6 +68,8 @@ class ActivityAdmin(ReadOnly, RecordingAdmin):
             older=form.address(before=found.places[-1], upto=upto) if found.more else None,
             further=form.address(before=found.looked_to, upto=upto) if found.looked_to else None,
             may_undo=self._may_undo(request),
+            sees_users=may_view("users.user")(request),
+            sees_tokens=may_view("oauth2_provider.accesstoken")(request),
             clients=[one.client for one in clients_seen(days=30, limit=CLIENTS_PROPOSED)],
             tools=[*sorted(name for name, one in REGISTRY.items() if not one.read_only), *OPERATORS_TOOLS],
             looked_at=LOOKED_AT,
@@ -78,7 +80,7 @@ class ActivityAdmin(ReadOnly, RecordingAdmin):
         if not self._may_undo(request):
             raise PermissionDenied
         may_delete = request.user.has_perm("tasks.delete_task")
-        event_ids, cut = self._chosen(request)
+        event_ids, found = self._chosen(request)
         if request.method == "POST":
             with self.recorded(request, "undo"):
                 outcome = undo_calls(event_ids, may_delete=may_delete)
@@ -93,7 +95,9 @@ class ActivityAdmin(ReadOnly, RecordingAdmin):
             previews=previews,
             left_out=outcome.left_out[:LEFT_OUT_SHOWN],
             left_out_more=len(outcome.left_out[LEFT_OUT_SHOWN:]),
-            cut=cut,
+            chosen=len(event_ids),
+            found=found,
+            looked_at=ALL_LOOKED_AT,
             calls_max=CALLS_MAX,
             back=next_url(request) or self._list() + ActivityForm(request.GET).address(),
         )
@@ -101,16 +105,16 @@ class ActivityAdmin(ReadOnly, RecordingAdmin):
     def _may_undo(self, request: HttpRequest) -> bool:
         return request.user.has_perm("tasks.change_task")
 
-    def _chosen(self, request: HttpRequest) -> tuple[list[int], bool]:
-        """Events of the calls that the address names, or that its filters find; and whether these are more."""
+    def _chosen(self, request: HttpRequest) -> tuple[list[int], Found | None]:
+        """Events of the calls that the address names, or that its filters find."""
         if "all" not in request.GET:
             ids = [number for text in request.GET.getlist("call") if (number := positive(text))]
-            return ids[:CALLS_MAX], False
+            return ids[:CALLS_MAX], None
         filters = ActivityForm(request.GET).filters()
         if filters is None:
-            return [], False
+            return [], None
         found = find_calls(replace(filters, before=None), limit=CALLS_MAX, looked_at=ALL_LOOKED_AT)
-        return found.event_ids, found.more or found.looked_to is not None
+        return found.event_ids, found
 
     def _report_undo(self, request: HttpRequest, outcome: Outcome) -> None:
         by_message: dict[str, list[User]] = {}
@@ -124,7 +128,10 @@ class ActivityAdmin(ReadOnly, RecordingAdmin):
         if outcome.left_out:
             text = f"{len(outcome.left_out)} not changed: {outcome.left_out_in_words()}."
             self.message_user(request, text, messages.WARNING)
-        if not outcome.calls and not outcome.left_out:
+        if outcome.not_reached:
+            text = f"{outcome.not_reached} calls were not reached, because it took too long. Undo them again."
+            self.message_user(request, text, messages.ERROR)
+        elif not outcome.calls and not outcome.left_out:
             self.message_user(request, "Nothing was done: there is no such call.", messages.ERROR)
 
     def _list(self) -> str:

@@ -4,13 +4,15 @@ Calls are taken back one after the other, the newest first, each in a transactio
 call had left it stays as it is.
 """
 
+import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from tasks import undo_names
@@ -23,9 +25,13 @@ from tasks.models import SEEN_FIELDS, Task
 from tasks.operators.calls import Call, read_calls
 from tasks.state import COLUMNS, TaskState
 from todo_mcp.postgres.history import history_note
+from todo_mcp.telemetry.logs import describe_error
 from todo_mcp.users.models import User
 
+logger = logging.getLogger(__name__)
+
 CALLS_MAX = 1000  # that are undone at once
+SECONDS_MAX = 20.0  # that one request spends on undoing; a page has 30
 NAMED_MAX = 5  # tasks that a message names
 CHANGED = "changed since this call"
 GONE = "no longer exists"
@@ -57,9 +63,13 @@ class LeftOut:
 
 @dataclass
 class Outcome:
-    """The number of calls that are taken back, for which tasks, and what is left out."""
+    """The number of calls that are taken back, for which tasks, and what is left out.
+
+    ``not_reached`` is the number of calls that were not tried, because the time was over or the database was busy.
+    """
 
     calls: int = 0
+    not_reached: int = 0
     task_ids: dict[int, str] = field(default_factory=dict)  # with the owner of each
     left_out: list[LeftOut] = field(default_factory=list)
 
@@ -101,10 +111,20 @@ def preview(event_ids: Sequence[int], *, may_delete: bool) -> tuple[Outcome, lis
 
 
 def undo_calls(event_ids: Sequence[int], *, may_delete: bool) -> Outcome:
-    """Undo the calls of these events, for every task that is as its call had left it."""
-    outcome = Outcome()
-    for call in read_calls(event_ids):
-        _undo(call, outcome, may_delete=may_delete)
+    """Undo the calls of these events, for every task that is as its call had left it.
+
+    It stops after ``SECONDS_MAX``, or if the database refuses. What was undone before stays undone.
+    """
+    outcome, calls, end = Outcome(), read_calls(event_ids), time.monotonic() + SECONDS_MAX
+    for number, call in enumerate(calls):
+        try:
+            if time.monotonic() > end:
+                raise OperationalError("the time is over")
+            _undo(call, outcome, may_delete=may_delete)
+        except OperationalError as error:
+            logger.warning("undo stopped", extra={"not_reached": len(calls) - number, **describe_error(error)})
+            outcome.not_reached = len(calls) - number
+            break
     return outcome
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import OperationalError
 from django.test import Client
 from oauth2_provider.models import AccessToken
 
@@ -69,6 +70,26 @@ def test_a_destructive_action_asks_for_confirmation_before_it_runs(client: Clien
         assert row_counts() == before, name
         assert act(client, name, action, key, confirmed=True, typed="alice").status_code == 302
         assert row_counts() < before, name
+
+
+def test_an_action_that_the_database_interrupts_reports_and_logs_what_was_done(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [TaskFactory.create(user=alice).pk for _ in range(3)]
+    complete = services.complete_task
+    done: list[Any] = []
+
+    def interrupted(**task: Any) -> Any:
+        if len(done) == 1:
+            raise OperationalError("canceling statement due to lock timeout")
+        done.append(task)
+        return complete(**task)
+
+    monkeypatch.setattr(services, "complete_task", interrupted)
+    act(client, "tasks", "complete_task", *keys)
+    text = client.get(LISTS["tasks"]).content.decode()
+    assert "Completed 1 task." in text and "2 not changed: they are not reached, because the database is busy" in text
+    assert LogEntry.objects.count() == 1 and Task.objects.filter(completed=True).count() == 1
 
 
 def test_an_action_needs_the_csrf_token(operator: User, alice: User) -> None:

@@ -6,6 +6,7 @@ reloading repeats nothing.
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -25,10 +27,13 @@ from django.utils.http import urlencode
 from todo_mcp.admin_kit.given_back import GivesBackAdmin
 from todo_mcp.admin_kit.parameters import next_url, positive
 from todo_mcp.admin_kit.recording import Heading, RecordingAdmin
-from todo_mcp.admin_kit.row_action import GONE, NOT_LISTED, left_in_words
+from todo_mcp.admin_kit.row_action import GONE, NOT_LISTED, NOT_REACHED, left_in_words
 from todo_mcp.admin_kit.row_action import RowAction as RowAction
 from todo_mcp.admin_kit.site import window_title
 from todo_mcp.core.errors import TodoError, VersionConflict
+from todo_mcp.telemetry.logs import describe_error
+
+logger = logging.getLogger(__name__)
 
 ACTION_MAX = 100  # rows that one action may change
 CONFIRM_SHOWN = 10  # rows that the confirmation page lists
@@ -87,13 +92,14 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
         return HttpResponseRedirect(self._url("change", quote(unquote(object_id))) + self.history_anchor)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().changeform_view(request, *args, **kwargs)
-        except VersionConflict:  # the row changed between the form's check and the service: check it again
-            return super().changeform_view(request, *args, **kwargs)
-        except TodoError as error:
-            request.refusal = error.message  # type: ignore[attr-defined]  # the form comes back with it
-            return super().changeform_view(request, *args, **kwargs)
+        for attempt in (1, 2):
+            try:
+                return super().changeform_view(request, *args, **kwargs)
+            except TodoError as error:
+                if isinstance(error, VersionConflict) and attempt == 1:
+                    continue  # the row changed between the form's check and the service: check it again
+                request.refusal = error.message  # type: ignore[attr-defined]  # the form comes back with it
+        return super().changeform_view(request, *args, **kwargs)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         return super().response_add(request, Heading(obj, str(obj.pk)), post_url_continue)
@@ -189,7 +195,14 @@ class RowActionsAdmin(GivesBackAdmin, RecordingAdmin):
     ) -> list[LogEntry]:
         """Act on the rows that the action may change, record it and report. ``left`` are rows left out before."""
         rows, left_now = self._split(request, selected, action)
-        entries = [entry for row in rows for entry in self._perform(request, row, action)]
+        entries: list[LogEntry] = []
+        for number, row in enumerate(rows):
+            try:
+                entries += self._perform(request, row, action)
+            except OperationalError as error:  # what was done before stays done, and is reported
+                logger.warning("action stopped", extra={"action": action.name, **describe_error(error)})
+                left_now[NOT_REACHED] += len(rows) - number
+                break
         self._report(request, action, len(entries), left + left_now)
         return entries
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 GONE = "no longer there"
+NOT_REACHED = "not reached, because the database is busy"
 NOT_LISTED = "no longer in this list"
 
 
