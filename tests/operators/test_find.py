@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,9 @@ from django.utils import timezone
 from tasks.models import Task
 from tests.support.factories import MessageFactory, TaskFactory
 from tests.support.operators import sign_in, staff_with
+from todo_mcp.admin_kit.typed_text import looks_secret
 from todo_mcp.auth.tokens import find_token, issue_token, new_token
 from todo_mcp.core.request_ids import new_request_id
-from todo_mcp.operators.finding import looks_secret
 from todo_mcp.postgres.history import history_context
 from todo_mcp.statistics.models import RefusedCall
 from todo_mcp.users.models import User
@@ -119,6 +120,13 @@ def test_an_unknown_token_is_neither_in_an_address_nor_on_the_page(client: Clien
         assert answer.headers["Location"] == FIND
         page = client.get(FIND).content.decode()
         assert "No token has this value" in page and value not in page
+
+
+def test_a_long_text_is_looked_at_in_a_moment() -> None:
+    started = time.perf_counter()
+    for text in ("a" * 8000, "aA1" * 3000, "eyJ" * 3000, "todo_" * 2000):
+        looks_secret(text)
+    assert time.perf_counter() - started < 1  # it took seconds when the time grew with the square of the length
 
 
 @pytest.mark.parametrize("text", ["buy milk", "alice@example.com", OURS, "Donaudampfschifffahrt"])

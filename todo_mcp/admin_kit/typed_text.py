@@ -5,6 +5,7 @@ Passwords and tokens are never carried. Only the operator's own browser gets the
 
 import json
 import re
+import string
 from collections.abc import Iterable
 
 from django.http import HttpRequest
@@ -13,10 +14,17 @@ GIVEN_BACK = "_given_back"  # in a POST: show the form with these values, and sa
 CARRIED = "carried"  # in the POST of a sign-in: the fields to give back afterwards
 CARRIED_MAX = 32 * 1024  # characters of all names and values, as JSON
 _SECRET_NAME = re.compile("password|token|secret", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"[\s\"']*(?:Authorization:\s*)?(?:todo_|eyJ|Bearer\s)")  # our tokens, and JWTs
-_OF_THE_PAGE = re.compile("_|initial-|action$|index$|next$|select_across$|seen$|carried$")
+_SECRET_MARK = re.compile(r"todo_[\w-]{8}|eyJ[\w-]{6}|\bBearer\s|\bAuthorization:", re.IGNORECASE)
+_SECRET_LENGTH = 40  # characters of a word that may be a secret, if it mixes small and capital letters and digits
+_SECRET_LETTERS = frozenset(string.ascii_letters + string.digits + "._~+/=-")
+_OF_THE_PAGE = re.compile("_|initial-|action$|index$|next$|select_across$|seen$|carried$|from_row$")
 
 Fields = list[tuple[str, str]]
+
+
+def looks_secret(text: str) -> bool:
+    """Whether the text may hold a token: no page carries it, and no address has it."""
+    return bool(_SECRET_MARK.search(text)) or any(map(_is_random, text.split()))
 
 
 def typed_fields(request: HttpRequest) -> Fields:
@@ -50,6 +58,11 @@ def shown(fields: Iterable[tuple[str, str]]) -> Fields:
     ]
 
 
+def _is_random(word: str) -> bool:
+    kinds = (str.islower, str.isupper, str.isdigit)
+    return len(word) >= _SECRET_LENGTH and _SECRET_LETTERS.issuperset(word) and all(any(map(k, word)) for k in kinds)
+
+
 def _is_open(name: str, value: str) -> bool:
     is_of_us = name in ("csrfmiddlewaretoken", GIVEN_BACK, CARRIED)
-    return not is_of_us and not _SECRET_NAME.search(name) and not _SECRET_VALUE.match(value)
+    return not is_of_us and not _SECRET_NAME.search(name) and not looks_secret(value)
