@@ -1,21 +1,24 @@
 """The lines of the Activity page: each call in words, with what it changed and who did it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from tasks.changes.undoing import Change
 from tasks.history import Change as Line
 from tasks.history import differences
-from tasks.operators.authors import author_in_words, tokens_of_services
+from tasks.operators.authors import author_in_words
 from tasks.operators.calls import Call, read_calls
 from tasks.operators.undo import zones_of
+from todo_mcp.auth.revocation import known_tokens
 
 TASKS_SHOWN = 3  # of a call on one line
+AROUND = timedelta(minutes=10)  # between the start of a request and its change, and between clocks of servers
 
 
 @dataclass(frozen=True)
@@ -30,27 +33,38 @@ class TaskLine:
 
 @dataclass(frozen=True)
 class CallLine:
-    """One call. ``more`` is the number of tasks that are not shown."""
+    """One call. ``more`` is the number of tasks that are not shown. ``has_token`` says whether its token has a page."""
 
     event_id: int
     at: datetime
     user_id: str
     author: SafeString
     by: dict[str, Any]
+    has_token: bool
     tasks: Sequence[TaskLine]
     more: int
     may_be_undone: bool
+
+    @property
+    def request_query(self) -> str:
+        return request_query(self.by["request_id"], self.at)
 
 
 def lines_of(event_ids: Sequence[int]) -> list[CallLine]:
     """The calls of these events, newest first. Three queries at most."""
     calls = read_calls(event_ids, events_max=TASKS_SHOWN)
-    services = tokens_of_services(call.author for call in calls)
+    tokens = known_tokens(call.author["token"] for call in calls if call.author.get("token"))
     zones = zones_of(call.user_id for call in calls)
-    return [_line(call, author_in_words(call.author, services), zones[call.user_id]) for call in calls]
+    return [_line(call, tokens, zones[call.user_id]) for call in calls]
 
 
-def _line(call: Call, author: SafeString, zone: ZoneInfo) -> CallLine:
+def request_query(request_id: str, at: datetime) -> str:
+    """The query of the Activity page for what this request changed. The time lets the page find it by its index."""
+    ends = {"from": at - AROUND, "to": at + AROUND}
+    return "?" + urlencode({"request": request_id} | {name: f"{end:%Y-%m-%dT%H:%M}" for name, end in ends.items()})
+
+
+def _line(call: Call, tokens: Mapping[int, bool], zone: ZoneInfo) -> CallLine:
     changed = [TaskLine(one.task_id, one.after["title"], _in_words(one, zone)) for one in call.changes]
     removed = [
         TaskLine(one.task_id, one.after["title"], [Line("Removed for good")], is_there=False) for one in call.removed
@@ -59,8 +73,9 @@ def _line(call: Call, author: SafeString, zone: ZoneInfo) -> CallLine:
         event_id=call.event_id,
         at=call.at,
         user_id=call.user_id,
-        author=author,
+        author=author_in_words(call.author, [pk for pk, is_of_service in tokens.items() if is_of_service]),
         by=call.author,
+        has_token=call.author.get("token") in tokens,
         tasks=[*changed, *removed],
         more=call.more,
         may_be_undone=bool(changed),

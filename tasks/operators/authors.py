@@ -9,10 +9,9 @@ from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from oauth2_provider.models import AccessToken
 
 from todo_mcp.admin_kit.base import isolated
-from todo_mcp.auth.models import RevokedToken
+from todo_mcp.auth.revocation import known_tokens
 
 Context = Mapping[str, Any]
 
@@ -37,13 +36,7 @@ def tokens_of_services(contexts: Iterable[Context | None]) -> frozenset[int]:
     unknown = {
         context["token"] for context in contexts if context and context.get("token") and "service" not in context
     }
-    if not unknown:
-        return frozenset()
-    there, revoked = (
-        model._default_manager.filter(pk__in=unknown, user=None).values_list("pk", flat=True)
-        for model in (AccessToken, RevokedToken)
-    )
-    return frozenset(there.union(revoked))
+    return frozenset(pk for pk, is_of_service in known_tokens(unknown).items() if is_of_service)
 
 
 def _is_of_admin(context: Context) -> bool:

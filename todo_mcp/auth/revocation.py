@@ -1,5 +1,6 @@
 """Tokens that end before their time: which ones are usable, who revoked them, and the record that stays."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,7 +29,7 @@ class Cause:
 
 def by_operator(operator_id: str, reason: str = "") -> Cause:
     """The cause of a revocation in the admin."""
-    return Cause(By.OPERATOR, reason[: RevokedToken.REASON_MAX], operator_id)
+    return Cause(By.OPERATOR, reason.replace("\0", "")[: RevokedToken.REASON_MAX], operator_id)
 
 
 def is_usable() -> Q:
@@ -36,6 +37,17 @@ def is_usable() -> Q:
     was_renewed = Exists(Successor.objects.filter(predecessor__access_token=OuterRef("pk")))
     renewable = Q(refresh_token__isnull=False, refresh_token__revoked=None) & Q(~was_renewed)
     return Q(expires__gt=timezone.now()) | renewable
+
+
+def known_tokens(ids: Iterable[int]) -> dict[int, bool]:
+    """Those of these tokens that have a page, revoked ones too, and whether each is a service's. At most one query."""
+    if not (wanted := set(ids)):
+        return {}
+    there, revoked = (
+        model._default_manager.filter(pk__in=wanted).order_by().values_list("pk", "user_id")
+        for model in (AccessToken, RevokedToken)
+    )
+    return {pk: user_id is None for pk, user_id in there.union(revoked)}
 
 
 def source_of(token: AccessToken) -> str:

@@ -7,7 +7,6 @@ or of a message. The value of a token is looked up by its hash and is never part
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.contrib.admin.utils import quote
 from django.db.models import Case, Q, Value, When
@@ -20,19 +19,17 @@ from conversations.models import Conversation
 from conversations.search import find_excerpts, search_words
 from tasks.models import Task
 from tasks.operators.activity import Filters, find_calls
+from tasks.operators.activity_lines import AROUND, request_query
 from tasks.operators.finding import tasks_with_words
 from todo_mcp.admin_kit.base import isolated, positive
 from todo_mcp.admin_kit.site import may_view
-from todo_mcp.auth.tokens import PREFIX
 from todo_mcp.core.request_ids import time_of
 from todo_mcp.operators.calls.address import calls_url
 from todo_mcp.statistics.refused_calls import refused_calls_of_request
 from todo_mcp.users.models import User
 
 SHOWN = 10  # results of each kind
-_AROUND = timedelta(minutes=10)  # between the start of a request and its change, and between the clocks of two servers
 _REQUEST_ID = re.compile(r"(?=.*[0-9])[A-Za-z0-9._-]{8,64}")
-_SECRET = re.compile(r"(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9])[A-Za-z0-9._~+/=-]{40,}")
 
 
 @dataclass(frozen=True)
@@ -52,11 +49,6 @@ class Section:
     results: Sequence[Result]
     is_cut: bool = False
     more_url: str = ""
-
-
-def looks_secret(text: str) -> bool:
-    """Whether the text may be the value of a token, so that no address may have it."""
-    return PREFIX in text or text.lower().startswith(("bearer ", "authorization")) or bool(_SECRET.search(text))
 
 
 def looks_like_request(text: str) -> bool:
@@ -113,23 +105,26 @@ def _conversation(text: str) -> Section:
 
 
 def _changes(text: str) -> Section:
-    """The calls of this request that changed tasks. The id of a client has no time: then the latest changes count."""
+    """What this request changed. The id of a client has no time: then only the latest changes are looked at."""
     at = time_of(text)
-    filters = Filters(request=text, since=at and at - _AROUND, until=at and at + _AROUND)
+    filters = Filters(request=text, since=at and at - AROUND, until=at and at + AROUND)
     found = find_calls(filters, limit=1)
-    url = _list(
-        "tasks_taskevent", request=text, **({"from": f"{filters.since:%Y-%m-%dT%H:%M}"} if filters.since else {})
+    name, page = SafeString("What this request changed"), reverse("admin:tasks_taskevent_changelist")
+    return Section(
+        "Request",
+        [
+            Result(name, page + request_query(text, place.at), f"{place.at:%Y-%m-%d %H:%M:%S} UTC")
+            for place in found.places
+        ],
     )
-    name = SafeString("What this request changed")
-    return Section("Request", [Result(name, url, f"{place.at:%Y-%m-%d %H:%M:%S} UTC") for place in found.places])
 
 
 def _refused(text: str) -> Section:
     results = [
         Result(
             format_html("{} refused: {}", row.tool, row.outcome),
-            calls_url(span="7d", request=text),
-            format_html("{} UTC, {}", f"{row.at:%Y-%m-%d %H:%M:%S}", isolated(row.user_id or "no user")),
+            calls_url(span="30d", request=text),
+            f"{row.at:%Y-%m-%d %H:%M:%S} UTC",
         )
         for row in refused_calls_of_request(text)[:SHOWN]
     ]

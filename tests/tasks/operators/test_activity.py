@@ -1,18 +1,23 @@
 """Operators see every change of every task, one line for each call, and find calls by what is in the address."""
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
 from tasks import services
+from tasks.changes import undoing
 from tasks.models import Task, TaskEvent
 from tasks.operators import activity_admin
 from tasks.operators.activity import CHANGES, Filters, Place, find_calls
 from tests.support.operators import ACTIVITY, sign_in, staff_with
+from todo_mcp.auth.tokens import find_token, issue_token
 from todo_mcp.postgres.history import history_context
 from todo_mcp.telemetry.logs import request_id
 from todo_mcp.users.models import User
@@ -51,7 +56,8 @@ def lines(text: str) -> list[str]:
 
 def test_a_line_says_when_whose_what_and_who_did_it_with_what(client: Client) -> None:
     milk = call("add_task", title="Milk").task_id
-    chat = {"client": "chat 2", "token": 9, "token_name": "chat", "service": True, "request_id": "r-2"}
+    token = getattr(find_token(issue_token(service="chat")), "pk", 0)
+    chat = {"client": "chat 2", "token": token, "token_name": "chat", "service": True, "request_id": "r-2"}
     call("update_task", task_id=milk, title="Oat milk", due="2026-11-27", by=chat)
     text = page(client)
     newest, oldest = lines(text)
@@ -61,10 +67,12 @@ def test_a_line_says_when_whose_what_and_who_did_it_with_what(client: Client) ->
     for address in (
         f"/admin/tasks/task/{milk}/change/",
         "/admin/users/user/alice/change/",
-        "/admin/oauth2_provider/accesstoken/9/change/",
-        "?request=r-2",
+        f"/admin/oauth2_provider/accesstoken/{token}/change/",
     ):
         assert f'href="{address}"' in text
+    assert "/accesstoken/7/" not in text  # there is no such token any more
+    [address] = re.findall(r'href="(\?request=r-2[^"]*)"', text)
+    assert len(lines(client.get(ACTIVITY + html.unescape(address)).content.decode())) == 1
 
 
 def test_a_call_on_many_tasks_is_one_line_that_says_how_many_more(client: Client) -> None:
@@ -186,6 +194,13 @@ def test_a_change_without_an_author_and_a_removal_for_good_are_lines_too(client:
     assert "Removed for good" in removed and "changed outside the application" in changed
 
 
+def test_an_operator_who_may_not_see_users_and_tokens_gets_no_links_to_them() -> None:
+    token = getattr(find_token(issue_token(user_id="alice")), "pk", 0)
+    call("add_task", title="Milk", by={"token": token})
+    text = page(staff_with("view_task"))
+    assert "laptop" in text and "/accesstoken/" not in text and "/users/user/alice" not in text
+
+
 def test_whoever_may_view_tasks_may_view_it_and_nobody_else() -> None:
     assert Client().get(ACTIVITY).status_code == 302
     viewer = staff_with("view_task")
@@ -200,7 +215,7 @@ def test_the_number_of_queries_does_not_grow_with_the_lines(client: Client, djan
         ids = [call("add_task", user, title=f"Task {n}").task_id for n in range(8)]
         call("complete_task", user, task_ids=ids)
     client.get(ACTIVITY)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         client.get(ACTIVITY)
     with django_assert_num_queries(6):
         client.get(f"{ACTIVITY}undo/", {"all": "yes"})
@@ -244,6 +259,25 @@ class TestUndoOfManyCalls:
         call("update_task", task_id=renamed[3], title="Later", by={"client": "Wild"})
         client.post(f"{ACTIVITY}undo/?client=Wild&change=title&all=yes&upto={upto}")
         assert self.titles(renamed[3:5]) == ["Later", "Task 4"]
+
+    def test_an_undo_that_the_database_interrupts_reports_and_logs_what_was_done(
+        self, client: Client, renamed: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        undo = undoing.undo
+        done: list[Any] = []
+
+        def interrupted(*args: Any) -> Any:
+            if len(done) == 3:
+                raise OperationalError("canceling statement due to lock timeout")
+            done.append(args)
+            return undo(*args)
+
+        monkeypatch.setattr(undoing, "undo", interrupted)
+        answer = client.post(f"{ACTIVITY}undo/?client=Wild&change=title&all=yes", follow=True)
+        said = [str(message) for message in answer.context["messages"]]
+        assert said[0] == "Undone: 3 calls, for 3 tasks." and said[-1].startswith("17 calls were not reached")
+        assert LogEntry.objects.get().change_message == '{"Undone": {"tasks": 3}}'
+        assert sum(title.endswith("!") for title in self.titles(renamed)) == 17
 
     def test_at_most_so_many_calls_are_undone_at_once_and_the_page_says_so(
         self, client: Client, renamed: list[int], monkeypatch: pytest.MonkeyPatch

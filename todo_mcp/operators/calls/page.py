@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest
-from oauth2_provider.models import AccessToken
 
 from todo_mcp.admin_kit.filters import ActiveFilter
 from todo_mcp.admin_kit.site import may_view
+from todo_mcp.auth.revocation import known_tokens
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.operators.calls.address import FILTERS, Address, activity_url
 from todo_mcp.operators.calls.chart import chart_of
@@ -187,4 +187,4 @@ def _tokens(request: HttpRequest, calls: list[RefusedCall]) -> set[int]:
     """Those of the calls' tokens that have a page which the operator may see."""
     if not may_see(request, "token"):
         return set()
-    return set(AccessToken.objects.filter(pk__in={call.token_id for call in calls}).values_list("pk", flat=True))
+    return set(known_tokens(call.token_id for call in calls if call.token_id))

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.contrib.admin.utils import quote
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from todo_mcp.admin_kit.site import may_view
@@ -50,7 +51,7 @@ def page_of(request: HttpRequest, token: AccessToken) -> dict[str, Any]:
     return {
         "record": record,
         "revoked_by": revoked_by(record) if record else "",
-        "days": [DayRow(row, activity_url(token.pk, row.day) if may_see_tasks else "") for row in shown],
+        "days": [DayRow(row, activity_url(token.pk, row.day, row.day) if may_see_tasks else "") for row in shown],
         "has_more": len(rows) > len(shown),
         "may_revoke_all": bool(token.user_id) and request.user.has_perm(REVOKE) and may_view("users.user")(request),
     }
@@ -59,7 +60,7 @@ def page_of(request: HttpRequest, token: AccessToken) -> dict[str, Any]:
 def links_of(request: HttpRequest, token: AccessToken) -> Iterator[Button]:
     """Where an operator goes on from this token."""
     if may_view("tasks.task")(request):
-        yield "Activity", activity_url(token.pk)
+        yield "Activity", activity_url(token.pk, token.created.date(), _last_day(token))
     client = token.application
     if is_oauth_client(client):
         yield "OAuth client", reverse("admin:oauth2_provider_application_change", args=[client.pk])
@@ -67,12 +68,16 @@ def links_of(request: HttpRequest, token: AccessToken) -> Iterator[Button]:
             yield "Connection", connection_url(client.pk, token.user_id)
 
 
-def activity_url(token_id: int, day: date | None = None) -> str:
-    """The page of all changes with this token, on one day (UTC) or ever."""
-    query: dict[str, Any] = {"token": token_id}
-    if day:
-        query |= {"from": f"{day}T00:00", "to": f"{day + timedelta(days=1)}T00:00"}
+def activity_url(token_id: int, first: date, last: date) -> str:
+    """The page of all changes with this token on these days (UTC)."""
+    query = {"token": token_id, "from": f"{first}T00:00", "to": f"{last + timedelta(days=1)}T00:00"}
     return reverse("admin:tasks_taskevent_changelist", query=query)
+
+
+def _last_day(token: AccessToken) -> date:
+    """The last day on which the token can have changed something. Its last use is known to within 5 minutes."""
+    used_at: datetime = getattr(token, "used_at", None) or timezone.now()
+    return (used_at + timedelta(minutes=10)).date()
 
 
 def connection_url(application_id: int, user_id: str) -> str:
