@@ -37,6 +37,7 @@ def test_a_new_person_chooses_the_password_with_a_link_that_works_once(client: C
     form, password = person.get(link).headers["Location"], "a long enough pass phrase"
     assert person.post(form, {"new_password1": password, "new_password2": password}).status_code == 302
     assert User.objects.get(pk="erin").check_password(password)
+    assert not client.get(added.headers["Location"]).context["link"]  # a reload makes no second link
     assert "This link is used up" in Client().get(link, follow=True).content.decode()
     assert [entry.change_message for entry in LogEntry.objects.order_by("pk")][1:] == ["Made a password link for"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import F, Model, QuerySet, TextField, Value
@@ -29,6 +29,8 @@ def did(entry: LogEntry) -> str:
     """What the operator did, such as `Completed` or `Changed title`. Never text of a task."""
     if counts(entry):
         return str(next(iter(json.loads(entry.change_message))))
+    if entry.action_flag == DELETION:
+        return "Deleted"
     if entry.action_flag == ADDITION:
         return _ADDED.get(_label(entry), "Added")
     if entry.change_message == "[]":

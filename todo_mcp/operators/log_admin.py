@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
@@ -36,14 +36,17 @@ class SubjectFilter(UserFilter):
 
 _ACTIONS = {
     "issued": ("Issued a token", Q(action_flag=ADDITION, content_type__model="accesstoken")),
-    "revoked": ("Revoked", Q(change_message__startswith="Revoked")),
+    "revoked": (
+        "Revoked or disconnected",
+        Q(change_message__startswith="Revoked") | Q(change_message__startswith="Disconnected"),
+    ),
     "exported": ("Exported", Q(change_message="Exported")),
     "erased": ("Erased", Q(change_message__startswith='{"Erased"') | Q(change_message="Erased")),
     "added": ("Added", Q(action_flag=ADDITION) & ~Q(content_type__model="accesstoken")),
     "edited": ("Edited", Q(change_message__startswith='[{"changed"')),
     "completed": ("Completed", Q(change_message="Completed")),
     "reopened": ("Reopened", Q(change_message="Reopened")),
-    "deleted": ("Deleted", Q(change_message="Deleted")),
+    "deleted": ("Deleted", Q(change_message="Deleted") | Q(action_flag=DELETION)),
     "restored": ("Restored", Q(change_message="Restored")),
     "reverted": ("Reverted", Q(change_message="Reverted")),
     "undone": ("Undone", Q(change_message__startswith='{"Undone"')),

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from todo_mcp.admin_kit.base import BaseAdmin
 from todo_mcp.auth.account.reset_mail import link_to_choose_password
@@ -37,7 +38,7 @@ class PasswordLinkAdmin(BaseAdmin):
         if request.method == "POST":
             return self.make_link(request, user)
         made_for, at = request.session.get(_KEY, ("", 0))
-        is_made = made_for == user.pk and timezone.now().timestamp() - at < SHOWN_FOR
+        is_made = made_for == _unchanged(user) and timezone.now().timestamp() - at < SHOWN_FOR
         context: dict[str, Any] = {
             **self.admin_site.each_context(request),
             "title": "Link to choose a password",
@@ -54,7 +55,7 @@ class PasswordLinkAdmin(BaseAdmin):
 
     def make_link(self, request: HttpRequest, user: User) -> HttpResponse:
         """Record that a link is made, and go to the page that shows it."""
-        request.session[_KEY] = (user.pk, timezone.now().timestamp())
+        request.session[_KEY] = (_unchanged(user), timezone.now().timestamp())
         self._log(request, [user], CHANGE, DONE)
         self.message_user(request, f"You can see this link here for {SHOWN_FOR // 60} minutes.", messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", quote(user.pk)).removesuffix("change/") + "password/")
@@ -64,3 +65,8 @@ class PasswordLinkAdmin(BaseAdmin):
         may = request.user.has_perm("oauth2_provider.add_accesstoken")
         form = f"{self.admin_site.name}:oauth2_provider_accesstoken_add"
         return reverse(form, query={"user_id": user.pk}) if may else ""
+
+
+def _unchanged(user: User) -> str:
+    """A digest of the user and the password. Once the person has chosen one, the link was used and is not shown."""
+    return salted_hmac(__name__, f"{user.pk}\0{user.password}").hexdigest()

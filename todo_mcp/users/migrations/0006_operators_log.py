@@ -11,14 +11,16 @@ READERS = ("Read-only operators", "Operators")
 _FILL = """
     INSERT INTO log_subjects (entry_id, user_id)
     SELECT entry.id, coalesce(users.id, tasks.user_id, conversations.user_id, tokens.user_id)
-    FROM django_admin_log entry
+    FROM (
+        SELECT *, CASE WHEN object_id ~ '^[0-9]{1,18}$' THEN object_id::bigint END AS number FROM django_admin_log
+    ) entry
     JOIN django_content_type kind ON kind.id = entry.content_type_id
     LEFT JOIN users ON (kind.app_label = 'users' AND users.id = entry.object_id)
         OR (kind.app_label = 'oauth2_provider' AND users.id = split_part(entry.object_repr, ': ', 1))
-    LEFT JOIN tasks ON kind.app_label = 'tasks' AND tasks.id::text = entry.object_id
-    LEFT JOIN conversations ON kind.app_label = 'conversations' AND conversations.id::text = entry.object_id
+    LEFT JOIN tasks ON kind.app_label = 'tasks' AND tasks.id = entry.number
+    LEFT JOIN conversations ON kind.app_label = 'conversations' AND conversations.id = entry.number
     LEFT JOIN oauth2_provider_accesstoken tokens
-        ON kind.app_label = 'oauth2_provider' AND tokens.id::text = entry.object_id
+        ON kind.app_label = 'oauth2_provider' AND tokens.id = entry.number
     WHERE coalesce(users.id, tasks.user_id, conversations.user_id, tokens.user_id) IS NOT NULL
 """
 
