@@ -27,7 +27,7 @@ PREVIEW = 100  # characters of the last message in the list
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnly, BaseAdmin):
-    list_display = ["shown_id", "owner", "latest", "messages", "created", "updated"]
+    list_display = ["shown_id", "owner", "latest", "messages", "updated"]
     list_filter = [UserFilter, RoleFilter, *((field, ConversationDays) for field in DAYS)]
     search_fields = ["pk"]
     search_help_text = 'Words, "a phrase", begin*, an id, or user:ID'
@@ -135,5 +135,4 @@ class ConversationAdmin(ReadOnly, BaseAdmin):
             moment(conversation.updated_at),
         )
 
-    created = time_column("created_at", "started")
     updated = time_column("updated_at", "last activity", sortable=True)
