@@ -13,6 +13,13 @@ from todo_mcp import urls  # loads the registry
 assert urls.urlpatterns
 OPERATOR, READER, PASSWORD = "walker", "reader", "correct horse battery staple"
 LONG = "W" * 60
+_OPERATORS = f"""
+from todo_mcp.users.models import User
+from todo_mcp.users.services import create_user
+for name, is_superuser in (({OPERATOR!r}, True), ({READER!r}, False)):
+    if not User.objects.filter(pk=name).exists():
+        create_user(user_id=name, password={PASSWORD!r}, is_superuser=is_superuser)
+"""
 _ROWS = f"""
 from django.core.management import call_command
 from conversations.models import Conversation, Message
@@ -21,8 +28,6 @@ from todo_mcp.auth.tokens import issue_token
 from todo_mcp.postgres.history import history_context
 from todo_mcp.users.services import create_user
 call_command("seed_demo", verbosity=0)
-create_user(user_id={OPERATOR!r}, password={PASSWORD!r}, is_superuser=True)
-create_user(user_id={READER!r}, password={PASSWORD!r})
 user = create_user(user_id={LONG!r}, name={LONG!r} * 3, email={LONG!r} + "@example.com")
 with history_context(user=user.pk, tool="add_task", client={LONG!r} * 3, token_name={LONG!r}):
     task = Task.objects.create(user=user, title={LONG!r} * 3, description={LONG!r} * 10, tags=[{LONG!r}[:40]])
@@ -36,7 +41,13 @@ ACCOUNT_PAGES = ["/", "/oauth/connections", "/oauth/time-zone", "/oauth/password
 OPEN_PAGES = ["/admin/login/", "/oauth/sign-in", "/oauth/password/reset", "/oauth/authorize", "/nothing"]
 
 
+def add_operators(database: Database) -> None:
+    """Create the operator and a user who is none, unless a test before did."""
+    database.manage("shell", "--no-imports", "-c", _OPERATORS)
+
+
 def add_rows(database: Database) -> None:
+    add_operators(database)
     database.manage("shell", "--no-imports", "-c", _ROWS)
 
 

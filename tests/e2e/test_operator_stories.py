@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.admin_pages import OPERATOR, add_rows, sign_in
+from tests.e2e.admin_pages import OPERATOR, add_operators, sign_in
 from tests.support.processes import eventually
 from tests.support.server_process import Database, ServerProcess
 
@@ -26,7 +26,7 @@ addEventListener("mousedown", () => {
 
 @pytest.fixture(scope="module")
 def site(database: Database, server: ServerProcess) -> str:
-    add_rows(database)
+    add_operators(database)
     return server.url
 
 
