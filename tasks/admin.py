@@ -15,10 +15,11 @@ from tasks.clock import clock_in, due_in, zone_of
 from tasks.history import HISTORY_MAX, history
 from tasks.models import PRIORITIES, Task, TaskEvent
 from tasks.operators.activity_admin import ActivityAdmin
+from tasks.operators.activity_form import activity_url
 from tasks.operators.filters import DueFilter, PriorityFilter, TagFilter, narrowed
 from tasks.operators.form import TaskForm
 from tasks.operators.reverting import RevertingAdmin
-from tasks.operators.words import due_in_words, item_in_words
+from tasks.operators.words import due_in_words, item_in_words, status_in_words
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import EMPTY, badge_column, isolated, time_column
 from todo_mcp.admin_kit.filters import UserFilter, by_days
@@ -153,7 +154,7 @@ class TaskAdmin(RevertingAdmin):
         if task := kwargs.get("obj"):
             context["may_revert"] = self.has_change_permission(request, task)
             context["may_undo"] = request.user.has_perm("tasks.change_task")
-            context["row_links"] = [("Activity", reverse("admin:tasks_taskevent_changelist", query={"task": task.pk}))]
+            context["row_links"] = [("Activity", activity_url(task=task.pk))]
             zone = zone_of(task.user.time_zone)
             context["history"], context["history_is_cut"] = history(user_id=task.user_id, task_id=task.pk, zone=zone)
             context["history_max"] = HISTORY_MAX
@@ -202,7 +203,7 @@ class TaskAdmin(RevertingAdmin):
 
     @badge_column("status", {"pending": "info", "completed": "success", "deleted": "danger"})
     def status(self, task: Task) -> str:
-        return "deleted" if task.deleted_at else "completed" if task.completed else "pending"
+        return status_in_words(task)
 
     @admin.display(description="origin")
     def origin(self, task: Task) -> SafeString | str:

@@ -1,9 +1,11 @@
 """The filters of the Activity page, as its address has them."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.urls import reverse
 from django.utils.http import urlencode
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
@@ -85,3 +87,10 @@ class ActivityForm(forms.Form):
 def _shown(field: forms.Field, value: str) -> str:
     choices: dict[str, str] = dict(getattr(field, "choices", ()))
     return choices.get(value) or value.replace("T", " ")
+
+
+def activity_url(*, since: datetime | None = None, until: datetime | None = None, **filters: object) -> str:
+    """The Activity page with these filters, from a time on and before a time (UTC, to the minute). None means any."""
+    ends = {name: end and f"{end:%Y-%m-%dT%H:%M}" for name, end in (("from", since), ("to", until))}
+    query = {name: value for name, value in {**filters, **ends}.items() if value is not None}
+    return reverse("admin:tasks_taskevent_changelist", query=query)

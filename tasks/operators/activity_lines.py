@@ -1,17 +1,17 @@
 """The lines of the Activity page: each call in words, with what it changed and who did it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from tasks.changes.undoing import Change
 from tasks.history import Change as Line
 from tasks.history import differences
+from tasks.operators.activity_form import activity_url
 from tasks.operators.authors import author_in_words
 from tasks.operators.calls import Call, read_calls
 from tasks.operators.undo import zones_of
@@ -46,25 +46,25 @@ class CallLine:
     may_be_undone: bool
 
     @property
-    def request_query(self) -> str:
-        return request_query(self.by["request_id"], self.at)
+    def request_url(self) -> str:
+        return request_url(self.by["request_id"], self.at)
 
 
 def lines_of(event_ids: Sequence[int]) -> list[CallLine]:
     """The calls of these events, newest first. Three queries at most."""
     calls = read_calls(event_ids, events_max=TASKS_SHOWN)
     tokens = known_tokens(call.author["token"] for call in calls if call.author.get("token"))
+    services = [pk for pk, is_of_service in tokens.items() if is_of_service]
     zones = zones_of(call.user_id for call in calls)
-    return [_line(call, tokens, zones[call.user_id]) for call in calls]
+    return [_line(call, tokens, author_in_words(call.author, services), zones[call.user_id]) for call in calls]
 
 
-def request_query(request_id: str, at: datetime) -> str:
-    """The query of the Activity page for what this request changed. The time lets the page find it by its index."""
-    ends = {"from": at - AROUND, "to": at + AROUND}
-    return "?" + urlencode({"request": request_id} | {name: f"{end:%Y-%m-%dT%H:%M}" for name, end in ends.items()})
+def request_url(request_id: str, at: datetime) -> str:
+    """The Activity page with what this request changed. The time lets the page find it by its index."""
+    return activity_url(request=request_id, since=at - AROUND, until=at + AROUND)
 
 
-def _line(call: Call, tokens: Mapping[int, bool], zone: ZoneInfo) -> CallLine:
+def _line(call: Call, tokens: Container[int], author: SafeString, zone: ZoneInfo) -> CallLine:
     changed = [TaskLine(one.task_id, one.after["title"], _in_words(one, zone)) for one in call.changes]
     removed = [
         TaskLine(one.task_id, one.after["title"], [Line("Removed for good")], is_there=False) for one in call.removed
@@ -73,7 +73,7 @@ def _line(call: Call, tokens: Mapping[int, bool], zone: ZoneInfo) -> CallLine:
         event_id=call.event_id,
         at=call.at,
         user_id=call.user_id,
-        author=author_in_words(call.author, [pk for pk, is_of_service in tokens.items() if is_of_service]),
+        author=author,
         by=call.author,
         has_token=call.author.get("token") in tokens,
         tasks=[*changed, *removed],

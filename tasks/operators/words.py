@@ -1,4 +1,4 @@
-"""What operators read of a task: its due date, repeat and checklist, in the zone of the task's owner."""
+"""What operators read of a task: its status, due date, repeat and checklist, in the zone of the task's owner."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -6,11 +6,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tasks.clock import due_in
+from tasks.models import Task
 from tasks.state import Item
 from todo_mcp.dates.zones import Clock, show_in_words
 
 DONE, OPEN = "☑", "☐"
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # from there, no day is "tomorrow"
+
+
+def status_in_words(task: Task) -> str:
+    return "deleted" if task.deleted_at else "completed" if task.completed else "pending"
 
 
 def due_in_words(due_on: date | None, due_at: datetime | None, zone: ZoneInfo) -> str:

@@ -19,8 +19,9 @@ from conversations.models import Conversation
 from conversations.search import find_excerpts, search_words
 from tasks.models import Task
 from tasks.operators.activity import Filters, find_calls
-from tasks.operators.activity_lines import AROUND, request_query
+from tasks.operators.activity_lines import AROUND, request_url
 from tasks.operators.finding import tasks_with_words
+from tasks.operators.words import status_in_words
 from todo_mcp.admin_kit.base import isolated, positive
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.core.request_ids import time_of
@@ -109,13 +110,10 @@ def _changes(text: str) -> Section:
     at = time_of(text)
     filters = Filters(request=text, since=at and at - AROUND, until=at and at + AROUND)
     found = find_calls(filters, limit=1)
-    name, page = SafeString("What this request changed"), reverse("admin:tasks_taskevent_changelist")
+    name = SafeString("What this request changed")
     return Section(
         "Request",
-        [
-            Result(name, page + request_query(text, place.at), f"{place.at:%Y-%m-%d %H:%M:%S} UTC")
-            for place in found.places
-        ],
+        [Result(name, request_url(text, place.at), f"{place.at:%Y-%m-%d %H:%M:%S} UTC") for place in found.places],
     )
 
 
@@ -155,10 +153,8 @@ def _messages(text: str) -> Section:
 
 
 def _task_result(task: Task) -> Result:
-    state = "deleted" if task.deleted_at else "completed" if task.completed else "pending"
-    return Result(
-        isolated(task.title), _page("tasks_task", task.pk), format_html("{}, of {}", state, isolated(task.user_id))
-    )
+    note = format_html("{}, of {}", status_in_words(task), isolated(task.user_id))
+    return Result(isolated(task.title), _page("tasks_task", task.pk), note)
 
 
 def _page(name: str, key: int | str) -> str:

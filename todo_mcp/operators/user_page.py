@@ -12,6 +12,7 @@ from django.urls import reverse
 from conversations.models import Conversation
 from tasks.clock import clock_in, due_in, zone_of
 from tasks.models import PRIORITIES, Task
+from tasks.operators.activity_form import activity_url
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.oauth.connected_apps import connected_apps, is_oauth_client
 from todo_mcp.auth.tokens import NEVER, list_tokens
@@ -36,7 +37,7 @@ LISTS = [
 def links(request: HttpRequest, user_id: str) -> list[tuple[str, str]]:
     """Labels and addresses of the user's lists that the operator may see."""
     pages = [
-        ("Activity", "tasks.task", reverse("admin:tasks_taskevent_changelist", query={"user": user_id})),
+        ("Activity", "tasks.task", activity_url(user=user_id)),
         ("Refused calls", "statistics.callstatistics", calls_url(span="7d", user=user_id)),
     ]
     for label, model in LISTS:

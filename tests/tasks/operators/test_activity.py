@@ -71,8 +71,8 @@ def test_a_line_says_when_whose_what_and_who_did_it_with_what(client: Client) ->
     ):
         assert f'href="{address}"' in text
     assert "/accesstoken/7/" not in text  # there is no such token any more
-    [address] = re.findall(r'href="(\?request=r-2[^"]*)"', text)
-    assert len(lines(client.get(ACTIVITY + html.unescape(address)).content.decode())) == 1
+    [address] = re.findall(r'href="(/admin/tasks/taskevent/\?request=r-2[^"]*)"', text)
+    assert len(lines(client.get(html.unescape(address)).content.decode())) == 1
 
 
 def test_a_call_on_many_tasks_is_one_line_that_says_how_many_more(client: Client) -> None:

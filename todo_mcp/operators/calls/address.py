@@ -69,10 +69,3 @@ def _which(given: dict[str, str]) -> CallFilter:
 def calls_url(**filters: str) -> str:
     """The page of calls with these filters."""
     return f"{reverse('admin:statistics_callstatistics_changelist')}?{urlencode(filters)}"
-
-
-def activity_url(span: Span, tool: str | None, client: str | None) -> str:
-    """The page of changes with those of the span, by this tool and client; None means any."""
-    ends = {"from": f"{span.start:%Y-%m-%dT%H:%M}", "to": f"{span.end:%Y-%m-%dT%H:%M}"}
-    filters = {name: text for name, text in (("tool", tool), ("client", client)) if text is not None}
-    return reverse("admin:tasks_taskevent_changelist", query=filters | ends)

@@ -6,11 +6,12 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.http import HttpRequest
 
+from tasks.operators.activity_form import activity_url
 from todo_mcp.admin_kit.filters import ActiveFilter
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.revocation import known_tokens
 from todo_mcp.core.operations import REGISTRY
-from todo_mcp.operators.calls.address import FILTERS, Address, activity_url
+from todo_mcp.operators.calls.address import FILTERS, Address
 from todo_mcp.operators.calls.chart import chart_of
 from todo_mcp.statistics import reports
 from todo_mcp.statistics.models import RefusedCall
@@ -164,7 +165,7 @@ def _activity_url(request: HttpRequest, address: Address) -> str:
     writes = which.tool is None or (which.tool in REGISTRY and not REGISTRY[which.tool].read_only)
     if which.is_of_kept or which.outcome not in (None, "success") or not (writes and may_view("tasks.task")(request)):
         return ""
-    return activity_url(address.span, which.tool, which.client)
+    return activity_url(since=address.span.start, until=address.span.end, tool=which.tool, client=which.client)
 
 
 def _lines(request: HttpRequest, address: Address, errors: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib.admin.utils import quote
@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
+from tasks.operators.activity_form import activity_url
 from todo_mcp.admin_kit.site import may_view
 from todo_mcp.auth.models import RevokedToken
 from todo_mcp.auth.oauth.connected_apps import is_oauth_client
@@ -51,7 +52,7 @@ def page_of(request: HttpRequest, token: AccessToken) -> dict[str, Any]:
     return {
         "record": record,
         "revoked_by": revoked_by(record) if record else "",
-        "days": [DayRow(row, activity_url(token.pk, row.day, row.day) if may_see_tasks else "") for row in shown],
+        "days": [DayRow(row, _changes_url(token.pk, row.day, row.day) if may_see_tasks else "") for row in shown],
         "has_more": len(rows) > len(shown),
         "may_revoke_all": bool(token.user_id) and request.user.has_perm(REVOKE) and may_view("users.user")(request),
     }
@@ -60,7 +61,7 @@ def page_of(request: HttpRequest, token: AccessToken) -> dict[str, Any]:
 def links_of(request: HttpRequest, token: AccessToken) -> Iterator[Button]:
     """Where an operator goes on from this token."""
     if may_view("tasks.task")(request):
-        yield "Activity", activity_url(token.pk, token.created.date(), _last_day(token))
+        yield "Activity", _changes_url(token.pk, token.created.date(), _last_day(token))
     client = token.application
     if is_oauth_client(client):
         yield "OAuth client", reverse("admin:oauth2_provider_application_change", args=[client.pk])
@@ -68,10 +69,10 @@ def links_of(request: HttpRequest, token: AccessToken) -> Iterator[Button]:
             yield "Connection", connection_url(client.pk, token.user_id)
 
 
-def activity_url(token_id: int, first: date, last: date) -> str:
+def _changes_url(token_id: int, first: date, last: date) -> str:
     """The page of all changes with this token on these days (UTC)."""
-    query = {"token": token_id, "from": f"{first}T00:00", "to": f"{last + timedelta(days=1)}T00:00"}
-    return reverse("admin:tasks_taskevent_changelist", query=query)
+    since, until = (datetime.combine(day, time.min) for day in (first, last + timedelta(days=1)))
+    return activity_url(token=token_id, since=since, until=until)
 
 
 def _last_day(token: AccessToken) -> date:
