@@ -314,6 +314,6 @@ class TaskEvent(
             # A user's latest changes, and what one call changed: the events of one transaction have one time. An index
             # of tasks by their last change would make each change as dear as one of all the other indexes together.
             models.Index(fields=["user", "pgh_created_at", "pgh_id"], name="task_events_of_call"),
-            # The latest changes of all users, for operators. Each insert appends to it, so it costs little.
+            # The latest changes of all users, for operators. An insert only appends to it.
             models.Index(fields=["pgh_created_at", "pgh_id"], name="task_events_newest"),
         ]
