@@ -110,7 +110,6 @@ tasks_due = st.tuples(
 )
 
 
-@pytest.mark.django_db(transaction=True)
 @given(
     st.lists(tasks_due, max_size=25),
     st.integers(0, 6 * 24 * 60),
