@@ -48,8 +48,9 @@ ruff: install
 mypy: install
 	@$(VENV_PYTHON) -m mypy
 
+# Its script in .venv/bin names the directory in which it was installed, so it fails in a moved checkout.
 imports: install
-	@.venv/bin/lint-imports
+	@$(VENV_PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
 django: install
 	@$(PRODUCTION) $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run

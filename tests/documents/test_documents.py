@@ -29,7 +29,8 @@ def test_the_documents_name_the_settings_that_are_read() -> None:
     names = set(re.findall(r'(?:env|addresses|mail|origins)\.(?!check_)\w+\(\s*"([A-Z_]+)"', source))
     table = README.split("## Settings")[1].split("## ")[0]
     assert set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE)) == names
-    assert set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)) >= names
+    examples = re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    assert set(examples) >= names and len(examples) == len(set(examples))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -101,7 +101,10 @@ def test_list_tokens_shows_owners_and_never_the_value_of_a_token(alice: User) ->
         run("issue_token", "--service", "chat"),
     ]
     listing = run("list_tokens")
-    assert "user alice\tlaptop" in listing and "service chat" in listing
+    header, *lines = [line.split("\t") for line in listing.splitlines()]
+    assert header == ["ID", "OWNER", "NAME", "SCOPES", "CREATED", "EXPIRES"]
+    assert [line[1:3] for line in lines] == [["service chat", "chat"], ["user alice", "laptop"]]
+    assert {len(line) for line in lines} == {len(header)}
     assert not any(secret.strip() in listing for secret in secrets)
     assert "chat" not in run("list_tokens", "--user", "alice")
     assert "alice" not in run("list_tokens", "--service", "chat")

@@ -19,6 +19,7 @@ from todo_mcp.operators.demo_texts import USERS, ZONES
 from todo_mcp.statistics.models import CallStatistics
 from todo_mcp.statistics.token_use import last_used
 from todo_mcp.users.models import User
+from todo_mcp.users.services import create_user
 
 pytestmark = pytest.mark.django_db
 
@@ -99,10 +100,25 @@ def test_the_same_seed_gives_the_same_texts() -> None:
 
 def test_it_refuses_if_the_demo_users_exist_and_adds_more_if_forced() -> None:
     call_command("seed_demo")
-    with pytest.raises(CommandError, match="alice, bob, charlie, dave, erin exist already"):
+    with pytest.raises(CommandError, match="demo-alice, demo-bob, demo-charlie, demo-dave, demo-erin exist already"):
         call_command("seed_demo")
     call_command("seed_demo", force=True)
     assert User.objects.count() == 5 and Task.objects.count() >= 360
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_it_never_adds_to_a_person_with_the_id_of_a_demo_user(force: bool) -> None:
+    create_user(user_id="demo-bob", email="bob@example.com")
+    with pytest.raises(CommandError, match="Nothing was added: demo-bob is no demo user"):
+        call_command("seed_demo", force=force)
+    assert User.objects.count() == 1 and not Task.objects.exists()
+
+
+def test_it_leaves_other_people_alone(alice: User) -> None:
+    call_command("seed_demo")
+    call_command("seed_demo", force=True)
+    alice.refresh_from_db()
+    assert not alice.tasks.exists() and User.objects.count() == 6
 
 
 def test_it_refuses_in_production_unless_forced(settings: Settings) -> None:

@@ -1,9 +1,11 @@
 """`manage.py serve` as a process: how it starts, how it refuses to start, and how it ends."""
 
+import errno
 import signal
 import socket
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from django.db import connection
@@ -104,6 +106,18 @@ def test_a_port_in_use_is_reported(start: Start, url: str) -> None:
     assert refusal == (
         f"CommandError: Port {port} is taken by another program. Stop it, or set MCP_SERVER_PORT to a free port."
     )
+
+
+def test_on_macos_a_taken_port_5000_is_explained_with_another_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(*address: object) -> NoReturn:
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr("todo_mcp.process.server._listen", taken)
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(PortUnavailable, match=r"AirPlay Receiver.*MCP_SERVER_PORT=5001 make run"):
+        bind("localhost", 5000)
+    with pytest.raises(PortUnavailable, match="Port 5001 is taken by another program"):
+        bind("localhost", 5001)
 
 
 def test_a_host_that_is_not_this_machine_is_reported() -> None:

@@ -44,23 +44,25 @@ TIMES = (None, None, time(9), time(12, 30), time(18))  # of due dates
 NEW_EACH = timedelta(days=7)  # from the creation of one user to the next
 
 
-def demo_users() -> list[str]:
-    """The ids of the demo users that exist."""
-    return list(User.objects.filter(pk__in=USERS).values_list("pk", flat=True))
+def existing_users() -> dict[str, bool]:
+    """For each id of a demo user that exists: whether it is a demo user. A person may have the same id."""
+    users = User.objects.filter(pk__in=USERS).order_by("pk").values_list("pk", "email")
+    return {user_id: email == _email(user_id) for user_id, email in users}
 
 
 @transaction.atomic
 def seed_demo(*, seed: int) -> dict[str, int]:
     """Create the missing demo users, and add tasks and conversations to every demo user.
 
-    Returns the numbers of ``users``, ``tasks`` and ``messages`` that were added.
+    None of these ids may be a person's: see ``existing_users``. Returns the numbers of ``users``, ``tasks`` and
+    ``messages`` that were added.
     """
     rng = random.Random(seed)  # noqa: S311 (repeatable demo data; nothing secret)
     now = timezone.now()
-    missing = sorted(set(USERS) - set(demo_users()))
+    missing = sorted(set(USERS) - set(existing_users()))
     for number, user_id in enumerate(missing):
         zone = ZONES.get(user_id, "")  # one of them has not said where she lives
-        create_user(user_id=user_id, name=USERS[user_id], email=f"{user_id}@example.com", time_zone=zone)
+        create_user(user_id=user_id, name=USERS[user_id], email=_email(user_id), time_zone=zone)
         User.objects.filter(pk=user_id).update(created_at=now - AGE + number * NEW_EACH)
         record = find_token(issue_token(user_id=user_id, name="laptop", expires_in=timedelta(days=90)))
         assert record is not None
@@ -71,6 +73,10 @@ def seed_demo(*, seed: int) -> dict[str, int]:
     if not CallStatistics.objects.exists():  # do not mix demo data with a server's real counts
         add_demo_calls(rng, now)
     return {"users": len(missing), "tasks": tasks, "messages": len(messages)}
+
+
+def _email(user_id: str) -> str:
+    return f"{user_id}@demo.invalid"  # RFC 2606: nobody can have this address
 
 
 def _add_tasks(rng: random.Random, now: datetime, messages: list[Message]) -> int:

@@ -1,7 +1,18 @@
 """The texts of the demo data: users, their tasks, and their conversations with an assistant."""
 
-USERS = {"alice": "Alice", "bob": "Bob", "charlie": "Charlie", "dave": "Dave", "erin": "Erin"}
-ZONES = {"alice": "Europe/Berlin", "bob": "America/New_York", "charlie": "Asia/Kolkata", "dave": "Australia/Sydney"}
+USERS = {
+    "demo-alice": "Alice (demo)",
+    "demo-bob": "Bob (demo)",
+    "demo-charlie": "Charlie (demo)",
+    "demo-dave": "Dave (demo)",
+    "demo-erin": "Erin (demo)",
+}
+ZONES = {
+    "demo-alice": "Europe/Berlin",
+    "demo-bob": "America/New_York",
+    "demo-charlie": "Asia/Kolkata",
+    "demo-dave": "Australia/Sydney",
+}
 
 CLIENTS = ["Claude", "ChatGPT", "Visual Studio Code"]
 

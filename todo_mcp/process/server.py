@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
@@ -42,6 +43,12 @@ REFUSALS = {
     errno.EADDRINUSE: "Port {} is taken by another program. Stop it, or set MCP_SERVER_PORT to a free port.",
     errno.EACCES: "Port {} is reserved for root. Set MCP_SERVER_PORT to one from 1024 up.",
 }
+
+
+AIRPLAY = (
+    "Port 5000 is taken, on macOS usually by AirPlay Receiver. Use another port: MCP_SERVER_PORT=5001 make run. "
+    "Or switch AirPlay Receiver off: System Settings, General, AirDrop & Handoff."
+)
 
 
 class PortUnavailable(Exception):
@@ -116,7 +123,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             sockets.append(_listen(family, address))
         except OSError as error:
             if error.errno in REFUSALS:
-                raise PortUnavailable(REFUSALS[error.errno].format(port)) from None
+                raise PortUnavailable(_refusal(error.errno, port)) from None
             reasons.append(error.strerror or str(error))  # such as a machine without IPv6; another address may work
     if not sockets:
         raise PortUnavailable(f"The server cannot listen on port {port} of {host or 'any address'}: {reasons[0]}.")
@@ -140,6 +147,12 @@ def config_for(workers: int) -> uvicorn.Config:
         timeout_worker_healthcheck=WORKER_HANGS_SECONDS,
         workers=workers,
     )
+
+
+def _refusal(number: int, port: int) -> str:
+    if number == errno.EADDRINUSE and port == 5000 and sys.platform == "darwin":
+        return AIRPLAY
+    return REFUSALS[number].format(port)
 
 
 def _descriptors() -> int:

@@ -7,9 +7,11 @@ from django.utils import timezone
 from todo_mcp.auth.tokens import NEVER, list_tokens
 from todo_mcp.process.commands import escaped
 
+COLUMNS = ("ID", "OWNER", "NAME", "SCOPES", "CREATED", "EXPIRES")
+
 
 class Command(BaseCommand):
-    help = "List the usable tokens, newest first: id, owner, name, scopes, creation time, expiry."
+    help = "List the usable tokens, newest first. Columns are separated by tabs. Times are in UTC."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         owner = parser.add_mutually_exclusive_group()
@@ -17,6 +19,7 @@ class Command(BaseCommand):
         owner.add_argument("--service", metavar="NAME", help="only this service's")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write("\t".join(COLUMNS))
         for token in list_tokens(user_id=options["user"], service=options["service"]).iterator():
             name = token.application.name if token.application else ""
             owner = f"user {token.user_id}" if token.user_id else f"service {name}"

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from todo_mcp.operators.demo import demo_users, seed_demo
+from todo_mcp.operators.demo import existing_users, seed_demo
 
 
 class Command(BaseCommand):
@@ -18,9 +18,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, seed: int, force: bool, **options: Any) -> None:
         if settings.PRODUCTION and not force:
             raise CommandError("This is production. Add --force to add demo data anyway.")
-        if (existing := demo_users()) and not force:
-            raise CommandError(
-                f"Users {', '.join(sorted(existing))} exist already. Add --force to give them more tasks."
-            )
+        existing = existing_users()
+        if people := [user_id for user_id, is_demo in existing.items() if not is_demo]:
+            raise CommandError(f"Nothing was added: {', '.join(people)} is no demo user, and may belong to a person.")
+        if existing and not force:
+            raise CommandError(f"Users {', '.join(existing)} exist already. Add --force to give them more tasks.")
         added = seed_demo(seed=seed)
         self.stdout.write("Added " + ", ".join(f"{count} {name}" for name, count in added.items()) + ".")
