@@ -7,8 +7,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from tests.documents import overview
 from tests.e2e.conftest import FLAGS, chromium
-from tests.support.server_process import ROOT, Database, ServerProcess, environment_with, run_manage
+from tests.support.server_process import ROOT, Database, ServerProcess, environment_with
 
 IMAGES = ROOT / "docs" / "images"
 OPERATOR, PASSWORD = "operator", "correct horse battery staple"
@@ -23,27 +24,33 @@ class DemoDatabase(Database):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        for command in (["migrate"], ["shell", "--no-imports", "-c", _OPERATOR], ["seed_demo"]):
-            run_manage(*command, environment=self.environment())
+        self.manage("migrate")
+        self.manage("shell", "--no-imports", "-c", _OPERATOR)
+        self.manage("seed_demo")
+        self.manage("create_user", overview.USER, "--time-zone", "Europe/Berlin")
 
     def environment(self, **settings: object) -> dict[str, str]:
         return environment_with({"DATABASE_URL": "", "TODO_DATA_DIR": self.directory} | settings)
 
 
 @contextmanager
-def demo_page() -> Iterator[Page]:
-    """The overview of the admin in Chromium, signed in."""
-    with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
-        server = ServerProcess(DemoDatabase(Path(directory)), Path(directory) / "server.log")
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(base_url=server.url, viewport={"width": 1440, "height": 900})
-        page.goto("/admin/")
-        page.locator("#id_username").fill(OPERATOR)
-        page.locator("#id_password").fill(PASSWORD)
-        page.locator("#id_password").press("Enter")
-        page.wait_for_url("**/admin/")
-        yield page
-        browser.close()
+def demo_page() -> Iterator[tuple[Page, overview.Parts]]:
+    """The overview of the admin in Chromium, signed in. And a conversation that was played before."""
+    with tempfile.TemporaryDirectory() as directory:
+        database = DemoDatabase(Path(directory))
+        server = ServerProcess(database, Path(directory) / "server.log")
+        token = database.manage("issue_token", "--user", overview.USER, "--name", "laptop").strip()
+        parts = overview.play(server.url, token)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+            page = browser.new_page(base_url=server.url, viewport={"width": 1440, "height": 900})
+            page.goto("/admin/")
+            page.locator("#id_username").fill(OPERATOR)
+            page.locator("#id_password").fill(PASSWORD)
+            page.locator("#id_password").press("Enter")
+            page.wait_for_url("**/admin/")
+            yield page, parts
+            browser.close()
         server.close()
 
 
@@ -74,5 +81,6 @@ def take_pictures(page: Page) -> None:
 
 
 if __name__ == "__main__":
-    with demo_page() as demo:
+    with demo_page() as (demo, played):
         take_pictures(demo)
+        overview.draw(demo, played, IMAGES / "overview.png")
