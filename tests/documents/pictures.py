@@ -9,14 +9,10 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.documents import overview
 from tests.e2e.conftest import FLAGS, chromium
+from tests.e2e.sign_in import add_operators, sign_in
 from tests.support.server_process import ROOT, Database, ServerProcess, environment_with
 
 IMAGES = ROOT / "docs" / "images"
-OPERATOR, PASSWORD = "operator", "correct horse battery staple"
-_OPERATOR = f"""
-from todo_mcp.users.services import create_user
-create_user(user_id={OPERATOR!r}, password={PASSWORD!r}, is_superuser=True)
-"""
 
 
 class DemoDatabase(Database):
@@ -25,7 +21,7 @@ class DemoDatabase(Database):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.manage("migrate")
-        self.manage("shell", "--no-imports", "-c", _OPERATOR)
+        add_operators(self)
         self.manage("seed_demo")
         self.manage("create_user", overview.USER, "--time-zone", "Europe/Berlin")
 
@@ -43,13 +39,8 @@ def demo_page() -> Iterator[tuple[Page, overview.Parts]]:
         parts = overview.play(server.url, token)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-            page = browser.new_page(base_url=server.url, viewport={"width": 1440, "height": 900})
-            page.goto("/admin/")
-            page.locator("#id_username").fill(OPERATOR)
-            page.locator("#id_password").fill(PASSWORD)
-            page.locator("#id_password").press("Enter")
-            page.wait_for_url("**/admin/")
-            yield page, parts
+            context = browser.new_context(base_url=server.url, viewport={"width": 1440, "height": 900})
+            yield sign_in(context), parts
             browser.close()
         server.close()
 
@@ -67,7 +58,7 @@ def take_pictures(page: Page) -> None:
     take("activity")
     page.locator(".todo-activity h3 a").first.click()
     page.wait_for_load_state()
-    page.locator("#history-title").scroll_into_view_if_needed()
+    page.locator("#history-title").evaluate("title => title.scrollIntoView({block: 'center'})")
     take("task")
     page.goto("/admin/statistics/callstatistics/?span=yesterday&outcome=errors")
     take("calls")

@@ -5,21 +5,14 @@ from pathlib import Path
 
 from django.contrib import admin
 from django.urls import NoReverseMatch, reverse
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, Page
 
+from tests.e2e.sign_in import add_operators, sign_in
 from tests.support.server_process import Database
 from todo_mcp import urls  # loads the registry
 
 assert urls.urlpatterns
-OPERATOR, READER, PASSWORD = "walker", "reader", "correct horse battery staple"
 LONG = "W" * 60
-_OPERATORS = f"""
-from todo_mcp.users.models import User
-from todo_mcp.users.services import create_user
-for name, is_superuser in (({OPERATOR!r}, True), ({READER!r}, False)):
-    if not User.objects.filter(pk=name).exists():
-        create_user(user_id=name, password={PASSWORD!r}, is_superuser=is_superuser)
-"""
 _ROWS = f"""
 from django.core.management import call_command
 from conversations.models import Conversation, Message
@@ -41,26 +34,9 @@ ACCOUNT_PAGES = ["/", "/oauth/connections", "/oauth/time-zone", "/oauth/password
 OPEN_PAGES = ["/admin/login/", "/oauth/sign-in", "/oauth/password/reset", "/oauth/authorize", "/nothing"]
 
 
-def add_operators(database: Database) -> None:
-    """Create the operator and a user who is none, unless a test before did."""
-    database.manage("shell", "--no-imports", "-c", _OPERATORS)
-
-
 def add_rows(database: Database) -> None:
     add_operators(database)
     database.manage("shell", "--no-imports", "-c", _ROWS)
-
-
-def sign_in(context: BrowserContext, user_id: str = OPERATOR) -> Page:
-    """A page of the browser, signed in at the overview, or, for a user who is no operator, at the connected apps."""
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.goto("/admin/" if user_id == OPERATOR else "/oauth/sign-in")
-    page.locator("#id_username").fill(user_id)
-    page.locator("#id_password").fill(PASSWORD)
-    page.locator("form button.primary").click()
-    page.wait_for_load_state()
-    return page
 
 
 def find_pages(browser: Browser, site: str) -> list[str]:

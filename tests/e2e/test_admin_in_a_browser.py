@@ -9,13 +9,8 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.sign_in import add_operators, sign_in
 from tests.support.server_process import Database, ServerProcess
-
-OPERATOR, PASSWORD = "operator", "correct horse battery staple"
-_OPERATOR = f"""
-from todo_mcp.users.services import create_user
-create_user(user_id={OPERATOR!r}, password={PASSWORD!r}, is_superuser=True)
-"""
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ class Customer:
 
 @pytest.fixture(scope="module")
 def site(database: Database, server: ServerProcess) -> str:
-    database.manage("shell", "--no-imports", "-c", _OPERATOR)
+    add_operators(database)
     return server.url
 
 
@@ -38,15 +33,10 @@ def site(database: Database, server: ServerProcess) -> str:
 def page(browser: Browser, site: str) -> Iterator[Page]:
     """A page of a new browser, signed in through the form. At the end it must have reported no errors."""
     context = browser.new_context(base_url=site, viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
     errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto("/admin/")
-    page.get_by_label("Username").or_(page.locator("#id_username")).first.fill(OPERATOR)
-    page.locator("#id_password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    context.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    context.on("weberror", lambda error: errors.append(str(error.error)))
+    page = sign_in(context)
     expect(page).to_have_title(re.compile("Overview"))
     yield page
     context.close()

@@ -12,14 +12,12 @@ from tests.e2e.admin_pages import (
     ACCOUNT_PAGES,
     LONG,
     OPEN_PAGES,
-    OPERATOR,
-    READER,
     add_rows,
     axe_script,
     confirmations,
     find_pages,
-    sign_in,
 )
+from tests.e2e.sign_in import OPERATOR, READER, sign_in
 from tests.support.server_process import Database, ServerProcess
 
 FIRST_VISIT_MAX = 400_000  # bytes

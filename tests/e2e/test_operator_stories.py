@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.admin_pages import OPERATOR, add_operators, sign_in
+from tests.e2e.sign_in import OPERATOR, add_operators, sign_in
 from tests.support.processes import eventually
 from tests.support.server_process import Database, ServerProcess
 
