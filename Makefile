@@ -28,7 +28,7 @@ install: ## Create .venv with everything that the other targets need
 
 run: ## Start the server on port 5000, with a database, a first user and a token; needs only Python
 	$(INSTALL)
-	@$(VENV_PYTHON) manage.py run_local $(ARGS)
+	@$(VENV_PYTHON) manage.py run $(ARGS)
 
 test: install ## Run every test against a real PostgreSQL, which the tests start
 	@$(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -13,14 +13,14 @@ from todo_mcp import __version__
 from todo_mcp.admin_kit.site import UNFOLD as UNFOLD
 from todo_mcp.auth.jwt.issuers import parse_issuers
 from todo_mcp.auth.oauth.settings import SILENCED_CHECKS, oauth_settings
-from todo_mcp.configuration import addresses, mail, origins
+from todo_mcp.configuration import addresses, distribution, mail, origins
 from todo_mcp.configuration import environment as env
 from todo_mcp.configuration.database_settings import database_settings, set_libpq_variables
 from todo_mcp.configuration.database_url import EXAMPLE, parse_database_url
 from todo_mcp.telemetry.logs import logging_settings
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-env.read_file(BASE_DIR / ".env")
+BASE_DIR = distribution.ROOT
+env.read_file(distribution.settings_file())
 
 # The process
 ENVIRONMENT = env.choice("ENVIRONMENT", "development", ("development", "production"))
@@ -32,7 +32,7 @@ LOG_LEVEL = env.choice(
     aliases={"WARN": "WARNING", "CRITICAL": "CRITICAL", "FATAL": "CRITICAL"},
 )
 MCP_SERVER_PORT = env.integer("MCP_SERVER_PORT", 5000, 1, addresses.PORT_MAX)
-TODO_DATA_DIR = env.directory("TODO_DATA_DIR", ".data", BASE_DIR)
+TODO_DATA_DIR = env.directory("TODO_DATA_DIR", distribution.data_directory(), distribution.base_directory())
 PUBLIC_URL, _public_host = addresses.public_url("PUBLIC_URL", f"http://localhost:{MCP_SERVER_PORT}")
 FORWARDED_ALLOW_IPS = addresses.networks("FORWARDED_ALLOW_IPS")  # proxies whose X-Forwarded-* headers are trusted
 env.check_directory("PROMETHEUS_MULTIPROC_DIR")  # Prometheus' client reads it as soon as it is imported
@@ -129,7 +129,7 @@ ROOT_URLCONF = "todo_mcp.urls"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "todo_mcp" / "templates"],
+        "DIRS": [Path(__file__).with_name("templates")],
         "OPTIONS": {
             "loaders": [
                 (

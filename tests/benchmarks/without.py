@@ -22,8 +22,8 @@ from django.conf import settings  # noqa: E402 (needs django.setup)
 from django.db import DEFAULT_DB_ALIAS, connections  # noqa: E402
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol  # noqa: E402
 
-import manage  # noqa: E402
 from todo_mcp.calls import perform  # noqa: E402
+from todo_mcp.command_line import main  # noqa: E402
 from todo_mcp.postgres import base  # noqa: E402
 from todo_mcp.postgres.connection import Connection  # noqa: E402
 from todo_mcp.postgres.gate import DatabaseGate  # noqa: E402
@@ -174,4 +174,4 @@ if __name__ == "__main__":
     name = sys.argv.pop(1)
     VARIANTS[name]()
     sys.argv[0] = "manage.py"
-    manage.main()
+    main()

@@ -6,6 +6,7 @@ No line at INFO or above contains a token or the text of a task.
 import contextvars
 import json
 import logging
+import os
 import time
 import traceback
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 
 import orjson
 
-_PROJECT = str(Path(__file__).parent.parent.parent)
+_ROOT = Path(__file__).parents[2]  # of a wheel, the directory of all packages
+_PROJECT = tuple(f"{_ROOT / name}{os.sep}" for name in ("todo_mcp", "tasks", "conversations"))
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
@@ -44,7 +46,7 @@ def describe_error(error: BaseException) -> dict[str, Any]:
 
 
 def _is_in_project(frame: traceback.FrameSummary) -> bool:
-    return frame.filename.startswith(_PROJECT) and "site-packages" not in frame.filename
+    return frame.filename.startswith(_PROJECT)
 
 
 class Formatter(logging.Formatter):

@@ -1,4 +1,4 @@
-"""``manage.py run_local``: `make run` calls it after it has installed the environment."""
+"""``run``: the server with everything that it needs. `make run` calls it after it has installed the environment."""
 
 from argparse import ArgumentParser
 from typing import Any
