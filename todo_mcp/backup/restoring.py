@@ -19,6 +19,7 @@ from todo_mcp import __version__
 from todo_mcp.backup import archive, programs
 from todo_mcp.backup.making import require_own_session
 from todo_mcp.backup.tables import checksums, lift_limits, remove_empty_tables, tables_with_rows
+from todo_mcp.configuration.distribution import command
 from todo_mcp.postgres.embedded.server import embedded_server
 from todo_mcp.postgres.upkeep.turns import MIGRATIONS
 from todo_mcp.process.make_run import DATA_FILES, write_data_file
@@ -147,7 +148,7 @@ def _require_empty(target: "psycopg.Connection[Any]", manifest: dict[str, Any]) 
         raise CommandError(
             f"The database is not empty: it has {', '.join(full[:3])}{more}. Restore into a new database: set "
             "DATABASE_URL to one, or TODO_DATA_DIR to a new directory. If a restore was interrupted at its end, "
-            "run `manage.py migrate` instead. Nothing was changed."
+            f"run `{command('migrate')}` instead. Nothing was changed."
         )
     schema = target.execute("SELECT current_schema()").fetchall()[0][0]
     if schema != manifest["schema"]:

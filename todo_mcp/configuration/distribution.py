@@ -13,9 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]  # of a checkout; of a wheel, the dir
 IS_CHECKOUT = (ROOT / "scripts" / "install.py").is_file()  # what `make` runs first; a wheel does not have it
 
 
-def command(words: str) -> str:
-    """A command as a person types it here: ``manage.py migrate`` in a checkout, otherwise ``todo-mcp migrate``."""
-    return f"{'manage.py' if IS_CHECKOUT else NAME} {words}"
+def command(words: str, *, to_paste: bool = False) -> str:
+    """How messages name a command: ``manage.py migrate`` in a checkout, otherwise ``todo-mcp migrate``.
+
+    ``to_paste`` adds the Python of the checkout, so that a shell in its directory can run the text.
+    """
+    of_checkout = ".venv/bin/python manage.py" if to_paste else "manage.py"
+    return f"{of_checkout if IS_CHECKOUT else NAME} {words}"
 
 
 def settings_file() -> Path:

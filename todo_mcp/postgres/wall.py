@@ -23,6 +23,7 @@ from psycopg.errors import InsufficientPrivilege, error_from_result
 from psycopg.generators import fetch, fetch_many, send
 from psycopg.pq.abc import PGresult
 
+from todo_mcp.configuration.distribution import command
 from todo_mcp.postgres.upkeep.migrating import execute_when_free
 
 _CHANGED = ("tasks", "task_tags", "conversations", "messages", "idempotency_keys")
@@ -97,11 +98,11 @@ def problem() -> str:
         alter = f'ALTER ROLE "{role}" NOLOGIN NOSUPERUSER NOBYPASSRLS'
         return f"The role of calls may do more than calls. As a superuser, run {alter}."
     if can_migrate:
-        return "Run `manage.py migrate`."
+        return f"Run `{command('migrate')}`."
     create = "" if exists else f'CREATE ROLE "{role}"; '
     return (
         f'The login "{login}" may not take the role of calls. As a superuser, run {create}GRANT "{role}" TO "{login}". '
-        "Then run `manage.py migrate`."
+        f"Then run `{command('migrate')}`."
     )
 
 
@@ -120,7 +121,7 @@ def _hole(role: str) -> str:
             [role, list(OWNERS)],
         )
         found = cursor.fetchone()
-    return f"A policy shows rows of other users. Run {found[0]}, then `manage.py migrate`." if found else ""
+    return f"A policy shows rows of other users. Run {found[0]}, then `{command('migrate')}`." if found else ""
 
 
 def binds_login() -> bool:

@@ -16,6 +16,7 @@ from django.db.migrations.exceptions import MigrationSchemaMissing
 
 from todo_mcp.configuration.database_settings import LIBPQ_VARIABLES
 from todo_mcp.configuration.database_url import EXAMPLE
+from todo_mcp.configuration.distribution import command, data_directory
 from todo_mcp.core.durations import parse_duration
 from todo_mcp.core.errors import TodoError
 
@@ -54,7 +55,7 @@ def database_problem(error: Error) -> str:
     name = f"TODO_DATA_DIR, {settings.TODO_DATA_DIR}, has" if is_embedded else "DATABASE_URL names"
     state = getattr(error.__cause__, "sqlstate", None) or ""
     if state in _NO_TABLES:
-        return f"{name} a database without the tables of this version; run `manage.py migrate` first."
+        return f"{name} a database without the tables of this version; run `{command('migrate')}` first."
     if not isinstance(error, _OF_THE_CONNECTION) and state not in _OF_THE_DATABASE:
         return ""
     original = error.__context__ if isinstance(error, MigrationSchemaMissing) else error  # the former quotes it
@@ -62,7 +63,9 @@ def database_problem(error: Error) -> str:
     reasons = [line.rpartition(" failed: ")[2] for line in lines if " failed: " in line]  # one for each address
     reason = escaped(" ".join((reasons or lines[:1])[-1].split()).rstrip("."))
     if is_embedded:
-        return f"{name} a database that cannot be used ({reason}); set it to another directory, like .data."
+        return (
+            f"{name} a database that cannot be used ({reason}); set it to another directory, like {data_directory()}."
+        )
     check = " and ".join(["check PostgreSQL", *(name for name in LIBPQ_VARIABLES if name in os.environ)])
     return f"{name} a database that cannot be used ({reason}); write it like {EXAMPLE}, and {check}."
 

@@ -1,4 +1,4 @@
-"""The setup of `make run`. It stores a secret key and a token in the data directory, so that later runs reuse them."""
+"""The setup of `make run` and `todo-mcp run`. Later runs reuse the secret key and the token in the data directory."""
 
 import contextlib
 import getpass
@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from todo_mcp.auth.tokens import find_token, issue_token
+from todo_mcp.configuration.distribution import IS_CHECKOUT, command, data_directory
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.postgres import wall
 from todo_mcp.process import startup
@@ -22,7 +23,7 @@ from todo_mcp.process.client_lines import client_lines
 from todo_mcp.process.commands import database_errors, escaped
 from todo_mcp.users.services import create_user
 
-TOKEN_NAME = "make run"  # noqa: S105 (the token's name in lists)
+TOKEN_NAME = "make run" if IS_CHECKOUT else command("run")  # the token's name in lists
 DATA_FILES = ("secret_key", "token")  # in the data directory; a backup has them too
 FALLBACK_USER = "alice"  # if the operating system's user name is not usable
 
@@ -82,7 +83,7 @@ def instructions(access: Access) -> str:
     sign_in = user_id if access.password is None else f"{user_id} / {access.password}"
     lines = [f"MCP: {url}/mcp", f"Token: {access.token}", f"Admin: {url}/admin/ ({sign_in})"]
     if access.password is None:
-        lines += [f"  To set a new password: .venv/bin/python manage.py changepassword {user_id}"]
+        lines += [f"  To set a new password: {command(f'changepassword {user_id}', to_paste=True)}"]
     lines += [""]
     for client in client_lines(access.token):
         lines += [f"{client.label}:", f"  {client.text}"]
@@ -126,5 +127,5 @@ def _data_dir_errors() -> Iterator[None]:
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(
             f"TODO_DATA_DIR is {str(settings.TODO_DATA_DIR)!r}, which cannot be used ({error}); "
-            "set it to a directory that you may write to, like .data."
+            f"set it to a directory that you may write to, like {data_directory()}."
         ) from None

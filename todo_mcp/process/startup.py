@@ -15,6 +15,7 @@ from django.core.management.base import CommandError
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from todo_mcp.configuration.distribution import command
 from todo_mcp.postgres import wall
 from todo_mcp.process import server
 from todo_mcp.process.commands import database_errors
@@ -59,7 +60,7 @@ def require_migrations() -> None:
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise CommandError(
-            f"Unapplied migrations: {', '.join(names[:3])}{more}. Run `manage.py migrate`, then start again."
+            f"Unapplied migrations: {', '.join(names[:3])}{more}. Run `{command('migrate')}`, then start again."
         )
 
 
@@ -97,7 +98,8 @@ def check_wall() -> None:
     if hides_all:
         raise CommandError(
             "The login of DATABASE_URL does not own the tables, so row-level security hides every row from it. "
-            "Grant it the role that owns them, or set ROW_LEVEL_SECURITY=off and run `manage.py migrate` as the owner."
+            "Grant it the role that owns them, or set ROW_LEVEL_SECURITY=off and run "
+            f"`{command('migrate')}` as the owner."
         )
     if problem:
         logger.warning("%s %s", wall.MISSING, problem)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from todo_mcp.configuration.distribution import command
 from todo_mcp.process.commands import escaped, service_errors
 from todo_mcp.users.services import create_user
 
@@ -42,5 +43,5 @@ class Command(BaseCommand):
                 is_superuser=options["superuser"],
             )
         if signs_in and not has_password:
-            self.stdout.write(f"The user has no password yet. Set one: manage.py changepassword {user.pk}")
-        self.stdout.write(f"Created user {user.pk}. Issue a token: manage.py issue_token --user {user.pk}")
+            self.stdout.write(f"The user has no password yet. Set one: {command('changepassword')} {user.pk}")
+        self.stdout.write(f"Created user {user.pk}. Issue a token: {command('issue_token')} --user {user.pk}")

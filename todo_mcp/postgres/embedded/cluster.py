@@ -14,6 +14,7 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import make_conninfo
 
+from todo_mcp.configuration.distribution import command
 from todo_mcp.postgres.embedded.account import Account, account_for
 from todo_mcp.postgres.embedded.lock_file import Address, clear_stale_lock, read_address
 from todo_mcp.postgres.embedded.programs import MAJOR, find_programs
@@ -116,7 +117,7 @@ class Cluster:
         if (major := version.read_text().strip()) != str(self._major or MAJOR):
             raise ImproperlyConfigured(
                 f"{self.pgdata} holds data of PostgreSQL {major}, which the embedded PostgreSQL {MAJOR} cannot read. "
-                "Run `manage.py upgrade_postgres`: it copies the data to a new directory and keeps the old one."
+                f"Run `{command('upgrade_postgres')}`: it copies the data to a new directory and keeps the old one."
             )
         return True
 

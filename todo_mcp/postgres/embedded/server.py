@@ -16,6 +16,7 @@ from typing import IO
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.pq import Ping
 
+from todo_mcp.configuration.distribution import data_directory
 from todo_mcp.postgres.embedded.cluster import START_SECONDS, Cluster
 from todo_mcp.postgres.embedded.lock_file import Address
 
@@ -122,7 +123,7 @@ class EmbeddedServer:
         except OSError as error:
             raise ImproperlyConfigured(
                 f"TODO_DATA_DIR is {str(self._directory)!r}, which cannot be used ({error.strerror}: "
-                f"{str(error.filename)!r}); set it to a directory that you may write to, like .data."
+                f"{str(error.filename)!r}); set it to a directory that you may write to, like {data_directory()}."
             ) from error
 
 

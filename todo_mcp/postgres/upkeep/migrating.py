@@ -10,6 +10,8 @@ from django.db.migrations import SeparateDatabaseAndState
 from django.db.migrations.operations.base import Operation
 from psycopg.errors import LockNotAvailable
 
+from todo_mcp.configuration.distribution import command
+
 LOCK_TIMEOUT = 1000  # milliseconds
 ATTEMPTS = 60
 PAUSE = 1.0  # seconds
@@ -54,5 +56,5 @@ def execute_when_free(connection: Any, statements: Iterable[str]) -> None:
         time.sleep(PAUSE)
     raise CommandError(
         "Another transaction holds a table that the migration changes. End it (pg_stat_activity), then run "
-        "`manage.py migrate` again."
+        f"`{command('migrate')}` again."
     )

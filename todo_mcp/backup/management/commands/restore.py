@@ -5,19 +5,20 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from todo_mcp.backup.restoring import restore
+from todo_mcp.configuration.distribution import command
 from todo_mcp.process import startup
 from todo_mcp.process.commands import database_errors
 
 
 class Command(BaseCommand):
     help = (
-        "Restore a file of `manage.py backup` into an empty database, then migrate it to this version. It restores "
+        f"Restore a file of `{command('backup')}` into an empty database, then migrate it to this version. It restores "
         "all or nothing, and refuses while a server runs."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="A file that `manage.py backup` made.")
+        parser.add_argument("file", type=Path, help=f"A file that `{command('backup')}` made.")
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         startup.end_on_signals()
