@@ -4,12 +4,15 @@ ifeq ($(wildcard manage.py),)
 $(error Run make in the checkout of todo-mcp, or name its directory: make -C DIRECTORY run)
 endif
 
-# The first Python that is new enough. Set PYTHON=… to use another.
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
-	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-VENV_PYTHON := .venv/bin/python
+# The newest Python that has its own venv, or else the newest. Set PYTHON=… to use another.
+PYTHONS := 3.14 3.13 3.12 3.11
+first_python = $(shell for python in $(PYTHONS:%=python%) python3; do \
+	$$python -c 'import sys, $(1); sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+PYTHON ?= $(or $(call first_python,ensurepip),$(call first_python,sys))
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
 INSTALL = @command -v "$(PYTHON)" >/dev/null || { echo >&2 'todo-mcp: $(or $(PYTHON),Python 3.11 or newer) was not found;' \
-	'install one, or name it: PYTHON=/path/to/python3'; exit 1; }; "$(PYTHON)" scripts/install.py
+	'install one, or name it: PYTHON=/path/to/python3'; exit 1; }; TODO_VENV=$(VENV) "$(PYTHON)" scripts/install.py
 
 # `check --deploy` needs production settings. Nothing connects to this database.
 PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE_URL=postgresql://127.0.0.1:1/none \
@@ -17,8 +20,8 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test attack e2e kills faults migrate-busy operating cluster bench bench-mechanisms bench-admin flat \
-	soak pictures \
-	lint ruff mypy imports django lock shell
+	soak pictures pythons wheel \
+	lint ruff mypy imports django lock platforms shell
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -32,6 +35,17 @@ run: ## Start the server on port 5000, with a database, a first user and a token
 
 test: install ## Run every test against a real PostgreSQL, which the tests start
 	@$(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+pythons: ## Run the tests with each Python from 3.11 to 3.14 that is here: make pythons ARGS=tests/tasks
+	@for version in $(PYTHONS); do \
+		if ! python$$version -c '' 2>/dev/null; then missing="$$missing $$version"; \
+		elif $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version; then passed="$$passed $$version"; \
+		else failed="$$failed $$version"; fi; done; \
+	echo "Passed:$${passed:- none}. Failed:$${failed:- none}. Not found:$${missing:- none}."; test -n "$$passed" -a -z "$$failed"
+
+wheel: install ## Build the wheel into dist/, and test it in an empty environment with its requirements
+	@$(VENV_PYTHON) -m hatchling build --directory dist
+	@TODO_TEST_WHEEL=all $(VENV_PYTHON) -m pytest tests/process/test_wheel.py $(ARGS)
 
 attack: install ## Run longer security tests: 50,000 HTTP streams compared with h11, and all fuzz tests
 	@TODO_TEST_FRAMING_ROUNDS=1000 HYPOTHESIS_PROFILE=nightly $(VENV_PYTHON) -m pytest tests/security $(ARGS)
@@ -50,7 +64,7 @@ mypy: install
 
 # Its script in .venv/bin names the directory in which it was installed, so it fails in a moved checkout.
 imports: install
-	@$(VENV_PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+	@$(VENV)/bin/lint-imports
 
 django: install
 	@$(PRODUCTION) $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
@@ -92,6 +106,9 @@ soak: install ## Make a million calls to one worker and watch its memory; needs 
 lock: install ## Pin the newest versions that requirements*.in allow: make lock ARGS=--upgrade
 	@for name in requirements requirements-dev; do $(VENV_PYTHON) -m uv pip compile --quiet --universal \
 		--python-version 3.11 --generate-hashes --custom-compile-command 'make lock' $(ARGS) $$name.in -o $$name.txt || exit 1; done
+
+platforms: install ## Show for which platforms and Pythons every pinned package has a wheel
+	@$(VENV_PYTHON) scripts/platforms.py
 
 shell: install ## Open a Python shell with the models imported
 	@$(VENV_PYTHON) manage.py shell

@@ -20,7 +20,7 @@ from pathlib import Path
 OLDEST = (3, 11)
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")  # the versions to check if a wheel for this Python is missing
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+VENV = ROOT / os.environ.get("TODO_VENV", ".venv")  # `make pythons` has one for each Python
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed.txt"  # for each requirements file a line with its name and SHA-256 hash
 UNFINISHED = VENV / "unfinished"  # exists while pip runs; if it remains, pip was interrupted and .venv is not usable
@@ -61,14 +61,14 @@ def install(names: list[str]) -> None:
     """
     if sys.version_info < OLDEST:
         raise Failure(
-            f"{sys.executable} is Python {python_version()}; install 3.11 or newer, or name one: PYTHON=python3.12."
+            f"{sys.executable} is Python {python_version()}; install 3.11 or newer, or name one: PYTHON=python3.14."
         )
     hashes = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in names}
     installed = read_stamp()
     missing = [name for name in names if installed.get(name) != hashes[name]]
     if not missing:
         return
-    print("Installing the pinned requirements into .venv ...", file=sys.stderr, flush=True)
+    print(f"Installing the pinned requirements into {VENV.name} ...", file=sys.stderr, flush=True)
     if UNFINISHED.exists() or not is_usable():
         shutil.rmtree(VENV, ignore_errors=True)
         make_venv()

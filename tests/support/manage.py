@@ -20,16 +20,23 @@ UNSET = ("PUBLIC_URL", "ENVIRONMENT", "LOG_LEVEL", "DRAIN_SECONDS", "DATABASE_CO
 
 
 class Manage:
-    """A running ``manage.py`` with these arguments, started outside of the checkout."""
+    """A running ``manage.py``, or ``program``, with these arguments, started outside of the checkout."""
 
-    def __init__(self, directory: Path, *arguments: str, data_dir: Path | None = None, **environment: object) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        data_dir: Path | None = None,
+        program: Path | None = None,
+        **environment: object,
+    ) -> None:
         self.port = free_port()
         self.data_dir = data_dir or directory / "data"
         self._output = directory / f"output-{self.port}"
         settings = NEUTRAL | {"MCP_SERVER_PORT": self.port, "TODO_DATA_DIR": self.data_dir} | environment
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                manage_command(*arguments),
+                [str(program), *arguments] if program else manage_command(*arguments),
                 env=environment_with(settings, without=UNSET),
                 cwd=directory,
                 stdout=output,
