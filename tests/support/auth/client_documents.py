@@ -22,6 +22,17 @@ REDIRECT_URI = "http://127.0.0.1:33418/callback"
 DRIP_SECONDS = 0.02  # between two bytes of a slow answer
 MIB = 1024 * 1024
 INFLATED = 64 * MIB  # the size of a bomb after decompression
+_CA_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 Send = Callable[[bytes], None]
 Reply = bytes | Callable[["DocumentServer", Send], None]
@@ -151,9 +162,14 @@ def certificates(
             .not_valid_after(expires)
         )
 
+    # From Python 3.13 on, a certificate must name the key of its authority (RFC 5280, 4.2.1.1).
+    ca_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
     authority = builder(ca_name, ca_key.public_key()).add_extension(x509.BasicConstraints(True, None), critical=True)
+    authority = authority.add_extension(_CA_USAGE, critical=True).add_extension(ca_id, critical=False)
     names = [x509.DNSName(host) for host in hosts] + [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     leaf = builder(x509.Name([]), key.public_key()).add_extension(x509.SubjectAlternativeName(names), critical=True)
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_id)
+    leaf = leaf.add_extension(issuer, critical=False)
     ca_file, key_file = directory / "ca.pem", directory / "server.pem"
     ca_file.write_bytes(authority.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     private = key.private_bytes(
