@@ -43,7 +43,7 @@ class Ledger:
 
 def test_a_backup_under_writers_has_every_acknowledged_task_on_a_fresh_machine(directory: Path) -> None:
     lost, fresh, path = Machine(directory / "lost"), Machine(directory / "fresh"), directory / "backup.tar"
-    server = Manage(lost.directory, "run_local", data_dir=lost.data, USER="alice", LOGNAME="alice")
+    server = Manage(lost.directory, "run", data_dir=lost.data, USER="alice", LOGNAME="alice")
     try:
         token = server.line("Token: ")
         ledger = Ledger(server.wait_ready(), token)
@@ -70,7 +70,7 @@ def test_a_backup_under_writers_has_every_acknowledged_task_on_a_fresh_machine(d
             assert [list(row) for row in fresh.query(CHECKSUM.format(table))] == [expected], table
         assert fresh.secrets() == secrets
 
-        again = Manage(fresh.directory, "run_local", data_dir=fresh.data, USER="alice", LOGNAME="alice")
+        again = Manage(fresh.directory, "run", data_dir=fresh.data, USER="alice", LOGNAME="alice")
         try:
             assert again.line("Token: ") == token
             answer = again.wait_ready().call("list_tasks", token, status="all")

@@ -40,7 +40,7 @@ def test_the_start_names_the_command(embedded: Machine) -> None:
     (embedded.pgdata / "global").mkdir(parents=True)
     (embedded.pgdata / "global/pg_control").touch()
     (embedded.pgdata / "PG_VERSION").write_text(f"{OTHER}\n")
-    for command in ("run_local", "migrate"):
+    for command in ("run", "migrate"):
         refusal = embedded.refusal(command)
         assert f"holds data of PostgreSQL {OTHER}, which the embedded PostgreSQL {MAJOR} cannot read" in refusal
         assert "Run `manage.py upgrade_postgres`" in refusal

@@ -36,7 +36,9 @@ def test_the_documents_name_the_settings_that_are_read() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_in_a_document_exists_and_has_help(document: Path) -> None:
     commands = get_commands()
-    for name in set(re.findall(r"manage\.py ([a-z_]+)", document.read_text())):
+    text = document.read_text()
+    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
+    for name in {*re.findall(r"manage\.py ([a-z_]+)", text), *re.findall(r"todo-mcp ([a-z_]+)", code)}:
         assert name in commands, name
         app = commands[name]
         command = load_command_class(app, name) if isinstance(app, str) else app

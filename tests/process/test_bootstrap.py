@@ -38,7 +38,7 @@ class FirstRun:
 def first_run() -> Iterator[FirstRun]:
     """The first start, with one task added."""
     with scratch() as directory:
-        server = Manage(directory, "run_local", USER="Zoë Q.", LOGNAME="Zoë Q.")
+        server = Manage(directory, "run", USER="Zoë Q.", LOGNAME="Zoë Q.")
         token = server.line("Token: ")
         assert server.wait_ready().call("add_task", token, title="Buy milk")["status"] == "success"
         assert server.end() == 0
@@ -101,7 +101,7 @@ def test_a_second_start_has_the_same_data_and_token_and_shows_no_password(
     first_run: FirstRun, data_dir: Path, start: Start
 ) -> None:
     secret_key = (data_dir / "secret_key").read_text()
-    server = start("run_local", data_dir=data_dir, PUBLIC_URL="https://todo.example.com").wait_ready()
+    server = start("run", data_dir=data_dir, PUBLIC_URL="https://todo.example.com").wait_ready()
     assert server.line("Token: ") == first_run.token
     assert server.line("MCP: ") == "https://todo.example.com/mcp"
     assert server.line("Admin: ") == "https://todo.example.com/admin/ (ZoQ.)"
@@ -111,14 +111,14 @@ def test_a_second_start_has_the_same_data_and_token_and_shows_no_password(
 
 
 def test_the_next_call_works_after_postgres_was_killed(first_run: FirstRun, data_dir: Path, start: Start) -> None:
-    server = start("run_local", data_dir=data_dir).wait_ready()
+    server = start("run", data_dir=data_dir).wait_ready()
     assert titles(server, first_run.token) == ["Buy milk"]
     os.kill(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
     assert titles(server, first_run.token) == ["Buy milk"]
 
 
 def test_the_next_command_cleans_up_after_a_killed_server(first_run: FirstRun, data_dir: Path, start: Start) -> None:
-    server = start("run_local", data_dir=data_dir).wait_ready()
+    server = start("run", data_dir=data_dir).wait_ready()
     server.process.kill()
     server.process.wait()
     cluster = Cluster(data_dir / "postgres")
@@ -131,7 +131,7 @@ def test_the_next_command_cleans_up_after_a_killed_server(first_run: FirstRun, d
 def test_a_command_beside_a_server_shares_its_postgres_and_leaves_it_running(
     first_run: FirstRun, data_dir: Path, start: Start
 ) -> None:
-    server = start("run_local", data_dir=data_dir).wait_ready()
+    server = start("run", data_dir=data_dir).wait_ready()
     command = start("call", "list_tasks", "{}", "--user", "ZoQ.", data_dir=data_dir)
     assert command.process.wait(30) == 0
     assert "Buy milk" in command.output()
@@ -142,7 +142,7 @@ def test_a_command_beside_a_server_shares_its_postgres_and_leaves_it_running(
 
 def test_an_unusable_data_directory_is_reported_in_one_line_without_traceback(data_dir: Path, start: Start) -> None:
     (data_dir / "postgres" / "PG_VERSION").write_text("16\n")
-    line = start("run_local", data_dir=data_dir).refusal()
+    line = start("run", data_dir=data_dir).refusal()
     assert line.startswith(f"todo-mcp: {data_dir}/postgres holds data of PostgreSQL 16, which the embedded ")
 
 

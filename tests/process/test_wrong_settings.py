@@ -61,7 +61,7 @@ def without_tls() -> Iterator[int]:
         ("serve", "DATABASE_URL", f"postgresql://u:{PASSWORD}@h/db?foo=1", "the parameter 'foo'"),
         ("call list_tasks --user alice", "LOG_LEVEL", "loud", "is 'loud'"),
         ("check", "MCP_SERVER_PORT", "tcp://10.0.0.1:5000", "not a whole number"),
-        ("run_local", "JWT_ISSUERS", "{", "Invalid JSON"),
+        ("run", "JWT_ISSUERS", "{", "Invalid JSON"),
         ("list_tokens", "DJANGO_SETTINGS_MODULE", "other.settings", "does not exist"),
         ("list_tokens", "DJANGO_SETTINGS_MODULE", "json", "has other settings"),
         ("migrate", "DJANGO_SETTINGS_MODULE", ".settings", "cannot be imported (TypeError)"),
@@ -79,7 +79,7 @@ def test_a_wrong_variable_is_one_sentence(refusal: Refusal, command: str, name: 
     [
         "migrate",
         "serve",
-        "run_local",
+        "run",
         "call list_tasks --user alice",
         "create_user alice",
         "issue_token --user alice",
