@@ -21,6 +21,7 @@ from todo_mcp.process.installation import install  # noqa: E402
 from todo_mcp.quotas.keeping import keeping_usage  # noqa: E402
 from todo_mcp.statistics.flushing import flushing  # noqa: E402
 from todo_mcp.telemetry import tracing  # noqa: E402
+from todo_mcp.transports.front_page import FrontPage  # noqa: E402
 from todo_mcp.transports.http import health  # noqa: E402
 from todo_mcp.transports.http.django_pages import STATIC_PATH, DjangoApp, static_file  # noqa: E402
 from todo_mcp.transports.http.paths import is_mcp  # noqa: E402
@@ -37,6 +38,7 @@ class Application:
         self.mcp = McpEndpoint(gate)
         self.router = Router(
             routes=[
+                Route("/", FrontPage()),
                 Route("/api/tools/{tool:path}", ToolEndpoint(gate)),
                 Route("/healthz", health.healthz),
                 Route("/readyz", health.readyz(readiness)),

@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
-from todo_mcp.admin_kit.plain_pages import front_page, without_body
+from todo_mcp.admin_kit.plain_pages import without_body
 from todo_mcp.operators.find_page import find
 from todo_mcp.operators.scim.view import scim
 from todo_mcp.transports.http.resources import ReadOnly, UnknownView
@@ -25,7 +25,6 @@ class DocsView(ReadOnly, SpectacularSwaggerSplitView):
 
 handler400, handler403, handler404, handler500 = (without_body(status) for status in (400, 403, 404, 500))
 urlpatterns = [
-    path("", front_page),
     # Use our password page, which counts wrong attempts at the old password. Django's page does not.
     path("admin/password_change/", RedirectView.as_view(pattern_name="account:password")),
     path("admin/find/", admin.site.admin_view(find), name="find"),

@@ -39,15 +39,6 @@ async def operator_headers(http: httpx2.AsyncClient, orm: Orm) -> AsyncIterator[
     yield await signed_in(http, orm, is_staff=True, is_superuser=True)
 
 
-async def test_the_first_page_says_what_this_is_and_leads_on(http: httpx2.AsyncClient) -> None:
-    page = await http.get("/", headers=BROWSER)
-    assert page.status_code == 200
-    for target in ("/admin/", "/oauth/connections", "/api/docs"):
-        assert f'href="{target}"' in page.text
-    assert (await http.get("/", headers=PROGRAM)).json()["data"] == {"error_code": 404, "error": "not_found"}
-    assert (await http.post("/", headers=BROWSER)).status_code == 403  # a form without its token
-
-
 @pytest.mark.parametrize("path", ["/nothing", "/oauth/nothing", "/admin"])
 async def test_an_unknown_page(http: httpx2.AsyncClient, path: str) -> None:
     response = await http.get(path, headers=BROWSER)

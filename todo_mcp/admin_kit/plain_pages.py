@@ -1,13 +1,11 @@
 """Pages without scripts for everybody: the first page, and what went wrong. None of them needs the database."""
 
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 
-from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.views.decorators.http import require_safe
 
 from todo_mcp.telemetry.logs import request_id
 
@@ -33,11 +31,6 @@ _TEXTS = {
 }
 
 
-def asks_for_page(accept: str) -> bool:
-    """Whether this header ``Accept`` is that of a browser that opens a page."""
-    return "text/html" in accept.lower()
-
-
 def error_page(status: int, message: str = "") -> str:
     """The page of a refused or failed request: what happened, what to do, and the request's number.
 
@@ -55,12 +48,10 @@ def without_body(status: int) -> Callable[..., HttpResponse]:
     return lambda request, exception=None: HttpResponse(status=status)
 
 
-@require_safe
-def front_page(request: HttpRequest) -> HttpResponse:
-    """What this server is, for a person. A program gets 404, because nothing is for programs here."""
-    if not asks_for_page(request.headers.get("Accept", "")):
-        raise Http404
-    return render(request, "account/front.html", {"public_url": settings.PUBLIC_URL})
+@cache
+def front_page(public_url: str) -> str:
+    """The first page, the same for everybody: what this server is, and how to connect."""
+    return render_to_string("account/front.html", {"url": public_url, "is_https": public_url.startswith("https:")})
 
 
 def request_number(request: HttpRequest) -> dict[str, str]:

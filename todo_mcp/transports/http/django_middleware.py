@@ -9,11 +9,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 
 from todo_mcp.admin_kit.page_security import try_later_page
-from todo_mcp.admin_kit.plain_pages import asks_for_page, error_page
+from todo_mcp.admin_kit.plain_pages import error_page
 from todo_mcp.core.errors import Busy, ConnectionLost, RateLimited
 from todo_mcp.postgres.health.causes import proves_nothing_done
 from todo_mcp.postgres.health.diagnosis import diagnose
 from todo_mcp.telemetry.logs import describe_error
+from todo_mcp.transports.http.request_headers import prefers_page
 
 logger = logging.getLogger(__name__)
 UNREADABLE = (BadRequest, SuspiciousOperation, MultiPartParserError)
@@ -58,7 +59,7 @@ class UnavailableMiddleware:
             return None
         headers = {"Retry-After": str(busy.details["retry_after"])}
         response = HttpResponse(busy.message, status=busy.code, content_type="text/plain", headers=headers)
-        if asks_for_page(request.headers.get("Accept", "")):
+        if prefers_page(request.headers.get("Accept", "")):
             response = HttpResponse(error_page(busy.code, busy.message), status=busy.code, headers=headers)
         response._has_been_logged = True  # type: ignore[attr-defined]  # as a warning; Django would log an error
         return response

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
-from todo_mcp.admin_kit.plain_pages import POLICY, asks_for_page, error_page
+from todo_mcp.admin_kit.plain_pages import POLICY, error_page
 from todo_mcp.auth.resource import challenge
 from todo_mcp.core.envelope import Envelope, failure, to_json
 from todo_mcp.core.errors import ScopeMissing, TodoError, Unauthenticated
@@ -22,6 +22,7 @@ from todo_mcp.telemetry.refused_tokens import record_refusal
 from todo_mcp.transports.http.checked_request import checked_request
 from todo_mcp.transports.http.paths import canonical_path, is_for_programs, is_mcp, speaks_oauth, speaks_rpc
 from todo_mcp.transports.http.request_body import INVALID_REQUEST
+from todo_mcp.transports.http.request_headers import prefers_page
 
 PARSE_ERROR = -32700  # JSON-RPC 2.0, section 5.1
 METHOD_ADVICE = "This path does not allow that method; the header Allow lists those that it allows."
@@ -50,7 +51,7 @@ class ErrorPage(HTMLResponse):
 
 def reads_pages(scope: Scope) -> bool:
     """Whether a person reads the answer, in a browser."""
-    return not is_for_programs(scope["path"]) and asks_for_page(Headers(scope=scope).get("accept", ""))
+    return not is_for_programs(scope["path"]) and prefers_page(Headers(scope=scope).get("accept", ""))
 
 
 def refuse(

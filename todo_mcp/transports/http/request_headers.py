@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 from django.conf import settings
-from django.http.request import split_domain_port, validate_host
+from django.http.request import MediaType, split_domain_port, validate_host
 from django.utils.http import parse_header_parameters
 from starlette.types import Scope
 
@@ -16,6 +16,10 @@ from todo_mcp.transports.http.request_body import HEADER_MISMATCH, Refused
 
 Headers = Iterable[tuple[bytes, bytes]]  # as ASGI gives them, with names in lower case
 
+UNKNOWN_HOST = (
+    "This server does not answer for that Host. Its operator can set PUBLIC_URL to the address that clients use, "
+    "or add the host to ALLOWED_HOSTS."
+)
 PROBES = frozenset({"/readyz", "/metrics"})  # probes may use an IP address, or a name in PROBE_HOSTS
 MEDIA_TYPES_MAX = 2048  # bytes of all Accept and Content-Type headers
 _MEDIA_TYPES = frozenset({b"content-type", b"accept"})
@@ -64,8 +68,32 @@ class RequestHeaders:
         for name, value in self._raw:
             if name in _MEDIA_TYPES:
                 length += len(value)
-                if length > MEDIA_TYPES_MAX or (b"*" in value and _EXTENDED_PARAMETER.search(value)):
+                if length > MEDIA_TYPES_MAX or _is_hard_to_parse(value):
                     raise Refused(400, "Accept or Content-Type is too long, or has a parameter that is not supported.")
+
+
+def _is_hard_to_parse(media_types: bytes) -> bool:
+    return len(media_types) > MEDIA_TYPES_MAX or (
+        b"*" in media_types and _EXTENDED_PARAMETER.search(media_types) is not None
+    )
+
+
+def prefers_page(accept: str) -> bool:
+    """Whether this header ``Accept`` prefers HTML to JSON (RFC 9110, section 12.5.1), as a browser's does.
+
+    A program gets JSON: it has no header, or one that takes both alike, such as curl's ``*/*``.
+    """
+    if _is_hard_to_parse(accept.encode("latin-1", "replace")):  # a request that is refused before this is checked
+        return False
+    ranges = [MediaType(item) for item in accept.split(",")]
+    return _preference(ranges, MediaType("text/html")) > _preference(ranges, MediaType("application/json"))
+
+
+def _preference(ranges: list[MediaType], media_type: MediaType) -> tuple[float, int]:
+    """Quality and specificity of the range that applies: the most specific one. (0, 0) if none does."""
+    fitting = [(item.specificity, item.quality) for item in ranges if media_type.match(item)]
+    specificity, quality = max(fitting, default=(0, 0.0))
+    return quality, specificity if quality else 0
 
 
 def check_sender(scope: Scope, headers: RequestHeaders) -> None:
@@ -95,7 +123,7 @@ def check_sender(scope: Scope, headers: RequestHeaders) -> None:
         raise Refused(400, "The request must have one Host header.")  # RFC 9112, section 3.2
     domain, _port = split_domain_port(hosts[0])
     if not domain or not (validate_host(domain, settings.ALLOWED_HOSTS) or (path in PROBES and _may_probe(domain))):
-        raise Refused(421, "This server does not answer for that Host. Its operator can add it to ALLOWED_HOSTS.")
+        raise Refused(421, UNKNOWN_HOST)
     origin = headers.one(b"origin")
     if origin and takes_calls(path) and not (_is_own(origin, hosts[0]) or origin in settings.BROWSER_ORIGINS):
         raise Refused(403, "Pages of that Origin may not call. The operator can add it to BROWSER_ORIGINS.")
