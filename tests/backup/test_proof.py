@@ -1,15 +1,24 @@
-"""A backup under writers, everything destroyed, a restore on a fresh machine: nothing acknowledged is missing."""
+"""A backup under writers, everything destroyed, a restore on a fresh machine: nothing acknowledged is missing.
+
+The fresh machine may be another kind of installation: its own PostgreSQL in place of the embedded one, or the reverse.
+"""
 
 import json
+import os
 import shutil
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.backup.machine import Machine, members
 from tests.support.manage import Manage
 from tests.support.processes import eventually
 
+ALL = os.environ.get("TODO_TEST_OPERATING") == "all"  # each takes 20 seconds
+KINDS = [("embedded", "own"), ("own", "embedded"), ("embedded", "embedded")]
 WRITERS = 4
 PROGRESS = 40  # acknowledged tasks before the backup begins
 CHECKSUM = "SELECT count(*), coalesce(sum(hashtextextended(row::text, 0)), 0)::text FROM public.{} AS row"
@@ -41,9 +50,15 @@ class Ledger:
             thread.join()
 
 
-def test_a_backup_under_writers_has_every_acknowledged_task_on_a_fresh_machine(directory: Path) -> None:
-    lost, fresh, path = Machine(directory / "lost"), Machine(directory / "fresh"), directory / "backup.tar"
-    server = Manage(lost.directory, "run", data_dir=lost.data, USER="alice", LOGNAME="alice")
+@pytest.mark.parametrize("kinds", KINDS if ALL else KINDS[:1], ids="-".join)
+def test_a_backup_under_writers_has_every_acknowledged_task_on_a_fresh_machine(
+    directory: Path, create_database: Callable[..., str], kinds: tuple[str, str]
+) -> None:
+    urls = [create_database() if kind == "own" else "" for kind in kinds]
+    lost, fresh = (Machine(directory / name, url) for name, url in zip(("lost", "fresh"), urls, strict=True))
+    path = directory / "backup.tar"
+    settings = {"USER": "alice", "LOGNAME": "alice"}
+    server = Manage(lost.directory, "run_local", data_dir=lost.data, DATABASE_URL=urls[0], **settings)
     try:
         token = server.line("Token: ")
         ledger = Ledger(server.wait_ready(), token)
@@ -70,7 +85,7 @@ def test_a_backup_under_writers_has_every_acknowledged_task_on_a_fresh_machine(d
             assert [list(row) for row in fresh.query(CHECKSUM.format(table))] == [expected], table
         assert fresh.secrets() == secrets
 
-        again = Manage(fresh.directory, "run", data_dir=fresh.data, USER="alice", LOGNAME="alice")
+        again = Manage(fresh.directory, "run_local", data_dir=fresh.data, DATABASE_URL=urls[1], **settings)
         try:
             assert again.line("Token: ") == token
             answer = again.wait_ready().call("list_tasks", token, status="all")
