@@ -3,7 +3,8 @@
 `make test` runs those up to the restore, because all take a minute or two.
 
 The paths, the port, the address of the database and the moment of the recovery are replaced. The checkout has two
-releases: v0.1.0 is this one, and v0.2.0 has one more migration.
+releases: v0.1.0 is this one, and v0.2.0 has one more migration. In place of systemd and of another account, STANDINS
+run the commands of the units.
 """
 
 import os
@@ -51,13 +52,17 @@ status() {
 }
 """
 AFTER = {
+    "Where the data are": "",
     "Daily backups": "add B",
     "Restoring": "expect 'Task A' \"$(tasks)\" restored; expect 200 $(status) 'the old token'; rm -r .data.lost",
     "To a moment: point-in-time recovery": "expect 'Task ATask C' \"$(tasks)\" recovered",
     "A new release": "expect 200 $(status) 'the new release'",
     "Back to the release before": "test -s /var/backups/todo/before-0.2.0.tar",
     "Another PostgreSQL": "expect 'Task ATask C' \"$(tasks)\" 'after the upgrade'",
-    "Another machine": "expect 'Task ATask C' \"$(tasks)\" moved",
+    "To your own PostgreSQL": "expect 'Task ATask CTask E' \"$(tasks)\" 'back in the embedded one'",
+    "Another machine": "expect 'Task ATask CTask E' \"$(tasks)\" moved",
+    "As a service": "TOKEN=$(.venv/bin/python manage.py issue_token --user alice); expect 200 $(status) service; stop",
+    "When the disk is full": "",
 }
 INSIDE = {  # after the line that begins so
     "start run_local\nmkdir": "start run_local\nTOKEN=$(cat .data/token)\nadd A\nmkdir",
@@ -65,8 +70,27 @@ INSIDE = {  # after the line that begins so
     "-D /var/backups/todo-base\n": "-D /var/backups/todo-base\nadd C\nsleep 0.1\n"
     "date -u '+%F %T.%6N+00' > /moment\nadd D\n",
     "'2026-11-27 12:00:00+00'": "'$(cat /moment)'",
+    "\nstart serve\n": "\nstart serve\nexpect 200 $(status) 'your own PostgreSQL'\nadd E\n",
     "cd /srv/todo-mcp\nstart serve --workers 2\nstop": "cd /srv/todo-mcp\nstart serve --workers 2\n"
     "expect 200 $(status) 'the release before'\nstop",
+}
+# Programs by name. `systemctl enable` runs what the installed units run; the night comes at once.
+STANDINS = {
+    "make-install": "ln -s {environment} .venv",  # for PYTHON of `make install`
+    "useradd": "mkdir -p {machine}/var/lib/todo-mcp {machine}/units",
+    "chown": "",
+    "chgrp": "",
+    "runuser": 'shift 3; exec "$@"',
+    "systemctl": """
+        [ "$1" = enable ] || exit 0
+        sed -i 's#/srv/#{machine}/srv/#g; s#/var/backups/#{machine}/backups/#g; s/%%/%/g' {machine}/units/*
+        cd $(sed -n 's/^WorkingDirectory=//p' {machine}/units/todo-mcp.service)
+        sh -ec "$(sed -n 's/^ExecStartPre=//p' {machine}/units/todo-mcp.service)" || exit 1
+        nohup $(sed -n 's/^ExecStart=//p' {machine}/units/todo-mcp.service) >> server.log 2>&1 & echo $! > server.pid
+        until curl -fs -o /dev/null http://localhost:{port}/readyz; do kill -0 $! || exit 1; sleep 0.2; done
+        rm {machine}/backups/todo/20*.tar
+        sh -ec "$(sed -n 's/^ExecStart=//p' {machine}/units/todo-mcp-daily.service)"
+    """,
 }
 
 
@@ -151,17 +175,19 @@ def test_every_line_of_the_page_does_what_it_says(machine: Path) -> None:
     environment = Path(sys.executable).parents[1]
     (machine / "srv/todo-mcp/.venv").symlink_to(environment)
     (machine / "srv/todo-mcp/.env").touch()
-    # `make install` runs this in place of Python.
-    install = machine / "programs/install"
-    install.write_text(f"#!/bin/sh\nln -s {environment} .venv\n")
-    install.chmod(0o755)
     port = free_port()
+    for name, text in STANDINS.items():
+        program = machine / "programs" / name
+        program.write_text("#!/bin/sh\n" + text.format(environment=environment, machine=machine, port=port))
+        program.chmod(0o755)
     server = start(machine / "own", 18)
     url = server.get_uri().partition("?")
     replaced = {
         "/srv/": f"{machine}/srv/",
         "/var/backups/": f"{machine}/backups/",
         "/var/tmp/": f"{machine}/tmp/",
+        "/var/lib/": f"{machine}/var/lib/",
+        "/etc/systemd/system/": f"{machine}/units/",
         "/moment": f"{machine}/moment",
         "localhost:5000": f"localhost:{port}",
         "127.0.0.1:5000": f"127.0.0.1:{port}",
@@ -174,15 +200,19 @@ def test_every_line_of_the_page_does_what_it_says(machine: Path) -> None:
     text, count = re.subn(
         r"postgresql://todo:…@db\.internal/(\w+)", rf"'{url[0].rpartition('/')[0]}/\1?{url[2]}'", text
     )
-    assert count == (3 if EVERYTHING else 2)
-    settings = {name: value for name, value in NEUTRAL.items() if name != "DATABASE_URL"}
-    settings |= {"MCP_SERVER_PORT": str(port), "PYTHON": str(install), "USER": "alice", "LOGNAME": "alice"}
-    settings |= {"PATH": f"{find_programs()}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
+    assert count == (6 if EVERYTHING else 2)
+    settings = {
+        "MCP_SERVER_PORT": str(port),
+        "PYTHON": str(machine / "programs/make-install"),
+        "USER": "alice",
+        "LOGNAME": "alice",
+    }
+    settings |= {"PATH": f"{find_programs()}:{machine}/programs:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
     try:
         result = subprocess.run(
             ["timeout", "--kill-after=10", str(SECONDS), "bash", "-c", text],
             cwd=machine,
-            env=environment_with(settings, without=(*UNSET, "DATABASE_URL", "TODO_DATA_DIR", "DJANGO_SETTINGS_MODULE")),
+            env=environment_with(settings, without=(*UNSET, *NEUTRAL, "TODO_DATA_DIR", "DJANGO_SETTINGS_MODULE")),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -193,5 +223,6 @@ def test_every_line_of_the_page_does_what_it_says(machine: Path) -> None:
         server.cleanup()
     assert result.returncode == 0, result.stdout[-4000:]
     kept = {path.name for path in (machine / "backups/todo").iterdir()}
-    expected = {"first.tar", "before-0.2.0.tar", "move.tar"} if EVERYTHING else {"first.tar"}
+    more = {"before-0.2.0.tar", "to-own.tar", "from-own.tar", "move.tar"}
+    expected = {"first.tar"} | (more if EVERYTHING else set())
     assert expected < kept and len(kept) == len(expected) + 1, "and one that cron has made"
