@@ -172,16 +172,17 @@ def test_signing_in_creates_a_new_session_that_ends_after_twelve_hours(operator:
     assert not Session.objects.exists()
 
 
-def test_production_cookies_are_sent_only_over_https_and_only_to_this_host() -> None:
+@pytest.mark.parametrize("environment", ["production", "development"])
+def test_cookies_of_an_https_address_are_sent_only_over_https_and_only_to_this_host(environment: str) -> None:
     names = ("SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_NAME", "CSRF_COOKIE_SECURE", "DEBUG")
-    production = {
-        "ENVIRONMENT": "production",
+    variables = {
+        "ENVIRONMENT": environment,
         "PUBLIC_URL": "https://todo.example.com",
         "DATABASE_URL": "postgresql://127.0.0.1:1/none",
         "SECRET_KEY": "0123456789" * 6,
     }
     code = f"from todo_mcp import settings; print([getattr(settings, name) for name in {names}])"
-    result = subprocess.run([sys.executable, "-c", code], env=os.environ | production, capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", code], env=os.environ | variables, capture_output=True, text=True)
     assert result.stdout.strip() == "['__Host-sessionid', True, '__Host-csrftoken', True, False]", result.stderr
 
 
