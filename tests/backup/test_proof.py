@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_a_backup_under_writers_has_every_acknowledged_task_on_a_fresh_machine(
     urls = [create_database() if kind == "own" else "" for kind in kinds]
     lost, fresh = (Machine(directory / name, url) for name, url in zip(("lost", "fresh"), urls, strict=True))
     path = directory / "backup.tar"
-    settings = {"USER": "alice", "LOGNAME": "alice"}
+    settings: dict[str, Any] = {"USER": "alice", "LOGNAME": "alice"}
     server = Manage(lost.directory, "run_local", data_dir=lost.data, DATABASE_URL=urls[0], **settings)
     try:
         token = server.line("Token: ")

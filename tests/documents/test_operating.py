@@ -65,7 +65,7 @@ AFTER = {
     "When the disk is full": "",
 }
 INSIDE = {  # after the line that begins so
-    "start run_local\nmkdir": "start run_local\nTOKEN=$(cat .data/token)\nadd A\nmkdir",
+    "start run\nmkdir": "start run\nTOKEN=$(cat .data/token)\nadd A\nmkdir",
     "\ncp -a .data/postgres.lost": "\n[ -e .data/postgres.lost ]\ncp -a .data/postgres.lost",
     "-D /var/backups/todo-base\n": "-D /var/backups/todo-base\nadd C\nsleep 0.1\n"
     "date -u '+%F %T.%6N+00' > /moment\nadd D\n",

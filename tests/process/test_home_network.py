@@ -40,14 +40,14 @@ def test_the_line_names_a_port_that_is_not_the_default(settings: Settings, port:
 
 def test_the_printed_line_opens_the_server_under_that_address_only(start: Start, url: str, alice: User) -> None:
     settings = {"DATABASE_URL": url, "USER": "alice", "LOGNAME": "alice"}
-    closed = start("run_local", "--host", "0.0.0.0", **settings).wait_ready()
+    closed = start("run", "--host", "0.0.0.0", **settings).wait_ready()
     printed = re.search(r'PUBLIC_URL=(\S+) make run ARGS="(.*)"', closed.output())
     assert printed
     assert httpx2.get(printed[1], timeout=PATIENCE).status_code == 421
     assert closed.end() == 0
 
     port = int(printed[1].rpartition(":")[2])
-    opened = start("run_local", *printed[2].split(), **settings, PUBLIC_URL=printed[1], MCP_SERVER_PORT=port)
+    opened = start("run", *printed[2].split(), **settings, PUBLIC_URL=printed[1], MCP_SERVER_PORT=port)
     opened.port = port
     headers = {"Authorization": f"Bearer {opened.wait_ready().line('Token: ')}"}
     tool = f"{printed[1]}/api/tools/list_tasks"

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from todo_mcp.configuration.distribution import IS_CHECKOUT, command
+
 ELSEWHERE = "198.51.100.1"  # only documents have this address (RFC 5737, section 3); nothing is sent to it
 ON_EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (what the person at this machine has to type)
 DEFAULT_PORT = 5000
@@ -23,13 +25,14 @@ def notice(host: str) -> str:
         return ""
     if is_named:
         return f"\n{ONLY_THIS_MACHINE}\n{_line(url)}" if _is_loopback(host) else f"\n{IN_CLEAR}\n"
-    return f"\n{REFUSED}\n{_line(f'http://{_own_address()}:{settings.MCP_SERVER_PORT}')}"
+    return f"\n{REFUSED}\n{_line(f'http://{_own_name()}:{settings.MCP_SERVER_PORT}')}"
 
 
 def _line(url: str) -> str:
-    port = settings.MCP_SERVER_PORT
+    port, host = settings.MCP_SERVER_PORT, f"--host {ON_EVERY_ADDRESS}"
     own_port = "" if port == DEFAULT_PORT else f"MCP_SERVER_PORT={port} "
-    return f'  {own_port}PUBLIC_URL={url} make run ARGS="--host {ON_EVERY_ADDRESS}"\n'
+    start = f'make run ARGS="{host}"' if IS_CHECKOUT else command(f"run {host}")
+    return f"  {own_port}PUBLIC_URL={url} {start}\n"
 
 
 def _is_loopback(host: str) -> bool:
@@ -41,8 +44,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _own_address() -> str:
-    """This machine's address on its default route, in IPv4. To find it, a socket is connected, but sends nothing."""
+def _own_name() -> str:
+    """This machine's IPv4 address on its default route. To find it, a socket is connected, but sends nothing.
+
+    A wheel may run in a container, whose own address is not the one that others use.
+    """
+    if not IS_CHECKOUT:
+        return "ADDRESS-OF-THIS-MACHINE"
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
         try:
             probe.connect((ELSEWHERE, 9))

@@ -91,7 +91,8 @@ def prefers_page(accept: str) -> bool:
 
 def _preference(ranges: list[MediaType], media_type: MediaType) -> tuple[float, int]:
     """Quality and specificity of the range that applies: the most specific one. (0, 0) if none does."""
-    fitting = [(item.specificity, item.quality) for item in ranges if media_type.match(item)]
+    # The stubs of `match` know only text.
+    fitting = [(item.specificity, item.quality) for item in ranges if media_type.match(item)]  # type: ignore[arg-type]
     specificity, quality = max(fitting, default=(0, 0.0))
     return quality, specificity if quality else 0
 
