@@ -61,7 +61,7 @@ AFTER = {
     "Another PostgreSQL": "expect 'Task ATask C' \"$(tasks)\" 'after the upgrade'",
     "To your own PostgreSQL": "expect 'Task ATask CTask E' \"$(tasks)\" 'back in the embedded one'",
     "Another machine": "expect 'Task ATask CTask E' \"$(tasks)\" moved",
-    "As a service": "TOKEN=$(.venv/bin/python manage.py issue_token --user alice); expect 200 $(status) service; stop",
+    "As a service": "expect 'Task ATask CTask E' \"$(tasks)\" moved; expect 200 $(status) 'the old token'; stop",
     "When the disk is full": "",
 }
 INSIDE = {  # after the line that begins so
@@ -74,7 +74,7 @@ INSIDE = {  # after the line that begins so
     "cd /srv/todo-mcp\nstart serve --workers 2\nstop": "cd /srv/todo-mcp\nstart serve --workers 2\n"
     "expect 200 $(status) 'the release before'\nstop",
 }
-# Programs by name. `systemctl enable` runs what the installed units run; the night comes at once.
+# Programs by name. `systemctl` runs what the installed units run. After `enable`, the night comes at once.
 STANDINS = {
     "make-install": "ln -s {environment} .venv",  # for PYTHON of `make install`
     "useradd": "mkdir -p {machine}/var/lib/todo-mcp {machine}/units",
@@ -82,14 +82,22 @@ STANDINS = {
     "chgrp": "",
     "runuser": 'shift 3; exec "$@"',
     "systemctl": """
-        [ "$1" = enable ] || exit 0
-        sed -i 's#/srv/#{machine}/srv/#g; s#/var/backups/#{machine}/backups/#g; s/%%/%/g' {machine}/units/*
-        cd $(sed -n 's/^WorkingDirectory=//p' {machine}/units/todo-mcp.service)
-        sh -ec "$(sed -n 's/^ExecStartPre=//p' {machine}/units/todo-mcp.service)" || exit 1
-        nohup $(sed -n 's/^ExecStart=//p' {machine}/units/todo-mcp.service) >> server.log 2>&1 & echo $! > server.pid
-        until curl -fs -o /dev/null http://localhost:{port}/readyz; do kill -0 $! || exit 1; sleep 0.2; done
-        rm {machine}/backups/todo/20*.tar
-        sh -ec "$(sed -n 's/^ExecStart=//p' {machine}/units/todo-mcp-daily.service)"
+        cd {machine}/srv/todo-mcp
+        values() {{ sed -n "s/^$2=//p" {machine}/units/$1; }}
+        start() {{
+          sh -ec "$(values todo-mcp.service ExecStartPre)" || exit 1
+          nohup $(values todo-mcp.service ExecStart) >> server.log 2>&1 & echo $! > server.pid
+          until curl -fs -o /dev/null http://localhost:{port}/readyz; do kill -0 $! || exit 1; sleep 0.2; done
+        }}
+        case $1 in
+          stop) kill $(cat server.pid); while kill -0 $(cat server.pid) 2> /dev/null; do sleep 0.2; done ;;
+          start) start ;;
+          enable)
+            sed -i 's#/srv/#{machine}/srv/#g; s#/var/backups/#{machine}/backups/#g; s/%%/%/g' {machine}/units/*
+            start
+            rm {machine}/backups/todo/20*.tar
+            sh -ec "$(values todo-mcp-daily.service ExecStart)" ;;
+        esac
     """,
 }
 
@@ -223,6 +231,6 @@ def test_every_line_of_the_page_does_what_it_says(machine: Path) -> None:
         server.cleanup()
     assert result.returncode == 0, result.stdout[-4000:]
     kept = {path.name for path in (machine / "backups/todo").iterdir()}
-    more = {"before-0.2.0.tar", "to-own.tar", "from-own.tar", "move.tar"}
+    more = {"before-0.2.0.tar", "to-own.tar", "from-own.tar", "move.tar", "to-service.tar"}
     expected = {"first.tar"} | (more if EVERYTHING else set())
     assert expected < kept and len(kept) == len(expected) + 1, "and one that cron has made"
