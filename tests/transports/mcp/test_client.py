@@ -1,12 +1,15 @@
 """The client of the MCP SDK, with old and modern revisions, against the real application."""
 
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from django.contrib.staticfiles import finders
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -74,6 +77,18 @@ async def test_the_server_states_its_name_version_and_capabilities(as_alice: Cal
         assert client.server_capabilities.tools
         assert not client.server_capabilities.resources
         assert not client.server_capabilities.prompts
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_the_server_introduces_itself_with_an_icon_that_needs_no_request(as_alice: Caller, mode: str) -> None:
+    async with connected(as_alice, mode) as client:
+        assert client.server_info and client.server_info.icons
+        assert "icons" not in (await client.call_tool("list_tasks", {})).model_dump_json(), "it would double the answer"
+        [icon] = client.server_info.icons
+    head, _, image = icon.src.partition(",")
+    assert (head, icon.mime_type, icon.sizes) == ("data:image/svg+xml;base64", "image/svg+xml", ["any"])
+    assert len(icon.src) < 500
+    assert base64.b64decode(image, validate=True) == Path(finders.find("todo_mcp/icon.svg") or "").read_bytes()
 
 
 @each_mode

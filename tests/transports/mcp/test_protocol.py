@@ -212,7 +212,6 @@ async def test_the_error_for_an_unknown_revision_names_the_known_ones(as_alice: 
 async def test_the_handshake_agrees_on_the_requested_revision(as_alice: Caller, revision: str) -> None:
     response = await as_alice.rpc("initialize", opening(revision), revision=revision)
     assert response.json()["result"]["protocolVersion"] == revision
-    assert "mcp-session-id" not in response.headers
 
 
 async def test_an_old_client_that_sends_no_revision_is_served(as_alice: Caller) -> None:

@@ -28,6 +28,7 @@ _QUOTED = tuple(slot.strip(b'{"')[:10] for slot in _SLOTS)  # a long quotation m
 
 SHAPE_MAX = 4096  # bytes; larger shapes are not remembered
 SHAPES_MAX = 256
+SESSION_ID = b"mcp-session-id"  # new for each connection; the SDK's server has no sessions and does not read it
 _META = "io.modelcontextprotocol/"  # the SDK reads the keys of _meta that begin with this, and the progress token
 
 
@@ -56,7 +57,7 @@ class CallShape(NamedTuple):
             return None
         if b"null" in body:  # or a number past the greatest float, which orjson writes as null
             return None
-        read = tuple([pair for pair in headers if pair[0].startswith(b"mcp-")])
+        read = tuple([pair for pair in headers if pair[0].startswith(b"mcp-") and pair[0] != SESSION_ID])
         size = len(body) + sum([len(name) + len(value) for name, value in read])
         return cls(read, body) if size <= SHAPE_MAX else None
 

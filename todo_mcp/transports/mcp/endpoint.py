@@ -15,6 +15,7 @@ from todo_mcp.transports.http.checked_request import CheckedRequest, checked_req
 from todo_mcp.transports.http.refusals import PARSE_ERROR, refuse, refuse_with
 from todo_mcp.transports.http.request_headers import may_hold_json
 from todo_mcp.transports.mcp.call_shapes import CallShape, Frame, KnownShapes
+from todo_mcp.transports.mcp.client_names import with_session_id
 from todo_mcp.transports.mcp.sdk_server import SdkRun, SdkServer
 from todo_mcp.transports.mcp.tool_calls import Outcome, is_tool_call, perform_tool_call
 
@@ -54,7 +55,9 @@ class McpEndpoint:
             return refuse_with(scope, run.outcome.refusal, is_counted=run.outcome.is_counted)
         if frame is None:
             return _answer_nothing
-        return frame.fill(request.rpc_id, run.outcome.answer if run.outcome else b"")
+        response = frame.fill(request.rpc_id, run.outcome.answer if run.outcome else b"")
+        opens = request.message.get("method") == "initialize" and request.rpc_id is not None
+        return with_session_id(response, request.message) if opens else response
 
     async def _known_frame(self, run: SdkRun, shape: CallShape, scope: Scope) -> Frame | None:
         """Do the call if its shape is known. None if the shape is unknown, or has no frame for this kind of result."""

@@ -11,7 +11,6 @@ import mcp_types as types
 from django.conf import settings
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from starlette.requests import Request
@@ -25,6 +24,7 @@ from todo_mcp.core.errors import UnknownTool
 from todo_mcp.core.operations import REGISTRY, Operation
 from todo_mcp.transports.http.checked_request import CheckedRequest
 from todo_mcp.transports.mcp.call_shapes import Frame, Sender, result_with_slots
+from todo_mcp.transports.mcp.introduction import IntroducedServer
 from todo_mcp.transports.mcp.tool_calls import Outcome
 
 INSTRUCTIONS = """\
@@ -67,7 +67,7 @@ class SdkServer:
     def __init__(self, perform: Callable[[SdkRun, Scope], Awaitable[Outcome]], *, makes_spans: bool) -> None:
         self._perform = perform
         self._tools: dict[frozenset[str], list[types.Tool]] = {}  # by the scopes of the token
-        server: Server[Any] = Server(
+        server = IntroducedServer(
             "todo-mcp",
             title="Tasks",
             version=__version__,

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
-from todo_mcp.calls.call import Call, clean_client
+from todo_mcp.calls.call import Call
 from todo_mcp.calls.owners import owner_of_call
 from todo_mcp.calls.perform import perform_for
 from todo_mcp.core.arguments import named_user
@@ -15,6 +15,7 @@ from todo_mcp.postgres.gate import DatabaseGate
 from todo_mcp.transports.http.checked_request import CheckedRequest
 from todo_mcp.transports.http.refusals import count_refusal
 from todo_mcp.transports.mcp.call_shapes import Sender
+from todo_mcp.transports.mcp.client_names import client_named_in
 
 
 class Outcome(NamedTuple):
@@ -49,7 +50,7 @@ async def perform_tool_call(gate: DatabaseGate, request: CheckedRequest, sender:
         arguments=params.get("arguments") or {},
         transport="mcp",
         revision=sender.revision,
-        client=sender.client or _user_agent(scope),
+        client=sender.client or client_named_in(scope["headers"]),
         request_id=request.request_id,
     )
     try:
@@ -63,9 +64,3 @@ async def perform_tool_call(gate: DatabaseGate, request: CheckedRequest, sender:
     if isinstance(error, (ScopeMissing, KeysUnavailable)):
         return Outcome(refusal=error, fits_others=False)
     return Outcome(to_json(envelope), is_error=error is not None, fits_others=not isinstance(error, Busy))
-
-
-def _user_agent(scope: Scope) -> str:
-    """The client's name for itself in the header, for a message that does not name the client."""
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    return clean_client(next((value.decode("latin-1") for name, value in headers if name == b"user-agent"), ""))
