@@ -10,7 +10,7 @@ import pytest
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.e2e.walk import check_walk
+from tests.e2e.walk import check_walk, walk_with
 from tests.support.mcp_messages import HANDSHAKE, MODERN
 
 pytestmark = pytest.mark.anyio
@@ -26,26 +26,10 @@ async def connected(url: str, token: str, mode: str) -> AsyncIterator[Client]:
 
 
 async def walk(url: str, token: str, mode: str) -> dict[str, Any]:
-    """Make the calls of ``walk.mjs``. Returns a report of the same form."""
+    """The report of ``walk_with``, and what a wrong token got."""
     async with connected(url, token, mode) as client:
-        results: dict[str, Any] = {}
-
-        async def call(step: str, tool: str, **arguments: Any) -> dict[str, Any]:
-            result = await client.call_tool(tool, arguments)
-            results[step] = result.model_dump(mode="json", by_alias=True)
-            data: dict[str, Any] = (result.structured_content or {})["data"]
-            return data
-
-        task_id = (await call("add", "add_task", title="Buy milk", description="2 litres"))["task_id"]
-        await call("list", "list_tasks", status="pending")
-        await call("complete", "complete_task", task_id=task_id)
-        await call("update", "update_task", task_id=task_id, title="Buy oat milk")
-        await call("delete", "delete_task", task_id=task_id)
-        await call("error", "complete_task", task_id=task_id)
-        tools = [tool.name for tool in (await client.list_tools()).tools]
-        server = client.server_info.name if client.server_info else None
-        report = {"revision": client.protocol_version, "server": server, "tools": tools}
-    return {**report, "results": results, "wrongToken": await _wrong_token(url, token, mode)}
+        report = await walk_with(client)
+    return {**report, "wrongToken": await _wrong_token(url, token, mode)}
 
 
 async def _wrong_token(url: str, token: str, mode: str) -> str:

@@ -55,6 +55,7 @@ def test_the_page_links_to_the_user_and_the_token_and_has_lines_for_clients(clie
         "claude mcp add --transport http todo http",
         "/api/tools/list_tasks",
         "mcpServers",
+        "claude_desktop_config.json",
         "todo_mcp/copy.",
         "You cannot see it again after leaving this page",
     ):
