@@ -16,8 +16,8 @@ ICON = Path(__file__).parents[2] / "static" / "todo_mcp" / "icon.svg"
 class IntroducedServer(Server[Any]):
     """The SDK's server with the icon of the pages.
 
-    In the newest revision, the SDK adds ``server_info_stamp`` to each answer. The icon would double short answers, so
-    only ``server/discover`` has it.
+    In the newest revision, the SDK adds ``server_info_stamp`` to each answer. A short answer has 600 bytes and the icon
+    450, so only ``server/discover`` has it.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
