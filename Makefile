@@ -20,7 +20,7 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test attack e2e kills faults migrate-busy operating cluster bench bench-mechanisms bench-admin flat \
-	soak pictures pythons wheel \
+	soak pictures container pythons wheel \
 	lint ruff mypy imports django lock platforms shell
 
 help: ## List the targets
@@ -52,6 +52,9 @@ attack: install ## Run longer security tests: 50,000 HTTP streams compared with 
 
 e2e: install ## Run the end-to-end tests against a real server; needs Node.js, Chromium and a JDK
 	@$(VENV_PYTHON) -m pytest tests/e2e $(ARGS)
+
+container: install ## Build the image without Docker, and test it: up to eight minutes; needs root, buildah and mmdebstrap
+	@$(VENV_PYTHON) -m pytest tests/container $(ARGS)
 
 lint: ruff mypy imports django ## Run every static check; with -k it continues after a failure
 
