@@ -21,7 +21,7 @@ async def main() -> None:
         await client.call_tool("add_task", {"title": "Call the bank", "due": "friday 9am"})
         result = await client.call_tool("list_tasks", {"status": "pending"})
         for task in result.structured_content["data"]["tasks"]:
-            print(task["task_id"], task["title"], task["due"])
+            print(task["task_id"], task["title"], task.get("due", ""))
 
 
 asyncio.run(main())

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from tests.support.manage import NEUTRAL, UNSET
-from tests.support.processes import PATIENCE
+from tests.support.processes import PATIENCE, free_port
 from tests.support.server_process import ROOT, environment_with, manage_command
 from todo_mcp.postgres.embedded.cluster import Cluster
 from todo_mcp.postgres.embedded.server import EmbeddedServer
@@ -57,6 +57,7 @@ class Machine:
             "LOGNAME": "alice",
             "TODO_DATA_DIR": self.data,
             "PYTHONWARNINGS": "ignore",
+            "MCP_SERVER_PORT": free_port(),
         }
         names["DATABASE_URL"] = url
         self.environment = environment_with(NEUTRAL | names | settings, without=UNSET)

@@ -1,7 +1,7 @@
 """Builds the image of the Dockerfile with buildah, on a Debian that mmdebstrap makes, and mounts it.
 
 The storage is a directory of its own, so no image of this machine is used or replaced. What this machine needs to reach
-its package registries comes in by volumes. So none of it is in the Dockerfile, and nothing of it is in the image.
+its package registries comes in by volumes. So none of it is in the Dockerfile.
 """
 
 import json

@@ -20,7 +20,7 @@ def test_only_the_server_has_a_port_and_by_default_only_this_machine_reaches_it(
     assert re.findall(r"^ *ports: .*", TEXT, re.MULTILINE) == ['    ports: ["${LISTEN:-127.0.0.1:5000}:5000"]']
 
 
-def test_a_missing_secret_stops_compose_with_a_sentence() -> None:
+def test_a_secret_has_no_default_and_a_sentence_for_compose_to_stop_with() -> None:
     variables = set(re.findall(r"\$\{(\w+)(:\?write \1=… into \.env)?", TEXT))
     message = ":?write {}=… into .env"
     secrets = {(name, message.format(name)) for name in ("POSTGRES_PASSWORD", "SECRET_KEY")}

@@ -12,6 +12,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, RefreshToken
 
 from tasks.models import Task, TaskEvent
+from todo_mcp import command_line
 from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.tokens import find_token
 from todo_mcp.core.errors import Unauthenticated
@@ -183,3 +184,12 @@ def test_revoking_a_users_tokens_also_revokes_their_refresh_tokens(alice: User) 
     assert "renewed by its client" in run("list_tokens", "--user", "alice")
     assert run("revoke_token", "--user", "alice") == "Revoked 1.\n"
     assert not RefreshToken.objects.filter(revoked=None).exists()
+
+
+def test_the_former_name_of_run_still_works(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["manage.py", "run_local", "--help"])
+    with pytest.raises(SystemExit) as end:
+        command_line.main()
+    assert end.value.code == 0 and "usage: manage.py run " in capsys.readouterr().out

@@ -27,9 +27,14 @@ NOTICES = [  # the host to listen on, PUBLIC_URL, and how the notice begins
 
 @pytest.mark.parametrize(("host", "url", "beginning"), NOTICES, ids=[f"{host} {url}" for host, url, _ in NOTICES])
 def test_the_notice_says_what_is_missing_or_open(settings: Settings, host: str, url: str, beginning: str) -> None:
-    settings.PUBLIC_URL = url
+    settings.PUBLIC_URL, settings.ALLOWED_HOSTS = url, ["localhost", "127.0.0.1", "[::1]"]
     said = notice(host)
     assert said.strip().startswith(beginning) and bool(said) is bool(beginning)
+
+
+def test_a_name_in_allowed_hosts_also_opens_the_server(settings: Settings) -> None:
+    settings.PUBLIC_URL, settings.ALLOWED_HOSTS = LOCAL, ["localhost", "[::1]", "nas.local"]
+    assert notice("0.0.0.0").strip().startswith("Everybody in your network can try this server")
 
 
 @pytest.mark.parametrize(("port", "prefix"), [(5000, ""), (5001, "MCP_SERVER_PORT=5001 ")], ids=["5000", "5001"])

@@ -114,7 +114,7 @@ def test_on_macos_a_taken_port_5000_is_explained_with_another_port(monkeypatch: 
 
     monkeypatch.setattr("todo_mcp.process.server._listen", taken)
     monkeypatch.setattr("sys.platform", "darwin")
-    with pytest.raises(PortUnavailable, match=r"AirPlay Receiver.*MCP_SERVER_PORT=5001 make run"):
+    with pytest.raises(PortUnavailable, match=r"AirPlay Receiver.*MCP_SERVER_PORT to another port, like 5001"):
         bind("localhost", 5000)
     with pytest.raises(PortUnavailable, match="Port 5001 is taken by another program"):
         bind("localhost", 5001)

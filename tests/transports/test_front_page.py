@@ -4,6 +4,7 @@ import re
 
 import httpx2
 import pytest
+from pytest_django.fixtures import Settings
 
 from todo_mcp import __version__
 from todo_mcp.admin_kit.plain_pages import POLICY
@@ -62,7 +63,7 @@ async def test_a_program_gets_the_addresses_as_json(http: httpx2.AsyncClient) ->
     data = answer.json()["data"]
     assert data["mcp"] == "http://localhost:5000/mcp"
     for name, address in data.items():
-        path = "/api/tools/add_task" if name == "tools" else address.removeprefix("http://localhost:5000")
+        path = address.removeprefix("http://localhost:5000").format(name="add_task")
         assert (await http.get(path)).status_code in (200, 302, 401), name
 
 
@@ -81,6 +82,16 @@ async def test_it_is_the_same_for_everybody_and_tells_no_version(
     assert (await http.get("/", headers=known)).content == answer.content
     head = await http.head("/", headers={"Accept": accept})
     assert (head.status_code, head.headers["content-length"]) == (200, str(len(answer.content)))
+
+
+@pytest.mark.parametrize("accept", [CHROMIUM, "*/*"], ids=["page", "json"])
+async def test_in_production_it_binds_browsers_to_https_as_other_pages_do(
+    http: httpx2.AsyncClient, settings: Settings, accept: str
+) -> None:
+    assert "strict-transport-security" not in (await http.get("/", headers={"Accept": accept})).headers
+    settings.SECURE_HSTS_SECONDS = 60
+    answer = await http.get("/", headers={"Accept": accept})
+    assert answer.headers["strict-transport-security"] == "max-age=60; includeSubDomains; preload"
 
 
 async def test_it_needs_no_database() -> None:

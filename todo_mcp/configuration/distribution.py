@@ -34,4 +34,4 @@ def data_directory() -> str:
 
 def base_directory() -> Path:
     """Where a relative TODO_DATA_DIR starts."""
-    return ROOT if IS_CHECKOUT else Path.cwd()
+    return ROOT if IS_CHECKOUT else Path()  # the current directory

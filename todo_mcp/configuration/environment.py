@@ -88,10 +88,12 @@ def items(name: str, *, like: str = "") -> list[str]:
 
 
 def directory(name: str, default: str, base: Path) -> Path:
-    """A directory, which need not exist. A relative path starts at ``base``; ``~`` is the home directory."""
+    """The absolute path of a directory, which need not exist. It may start at ``base``; ``~`` is the home directory."""
     value = text(name, default, like=default)
     try:
-        return base / Path(value).expanduser()
+        return (base / Path(value).expanduser()).absolute()
+    except FileNotFoundError:
+        raise wrong(name, f"{is_value(value)}, and the current directory is removed", "an absolute path") from None
     except RuntimeError:
         raise wrong(name, f"{is_value(value)}, but there is no such user", f"a directory, like {default}") from None
 

@@ -46,7 +46,7 @@ REFUSALS = {
 
 
 AIRPLAY = (
-    "Port 5000 is taken, on macOS usually by AirPlay Receiver. Use another port: MCP_SERVER_PORT=5001 make run. "
+    "Port 5000 is taken, on macOS usually by AirPlay Receiver. Set MCP_SERVER_PORT to another port, like 5001. "
     "Or switch AirPlay Receiver off: System Settings, General, AirDrop & Handoff."
 )
 

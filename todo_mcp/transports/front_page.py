@@ -16,7 +16,7 @@ from todo_mcp.transports.http.refusals import EnvelopeResponse, reads_pages, ref
 METHODS = ("GET", "HEAD")
 _PATHS = {
     "mcp": "/mcp",
-    "tools": "/api/tools",
+    "tool": "/api/tools/{name}",  # a template of RFC 6570
     "openapi": "/api/schema",
     "api_page": "/api/docs",
     "authorization_server": "/.well-known/oauth-authorization-server",
@@ -40,8 +40,16 @@ def _answer(scope: Scope) -> Response:
         response.headers["Allow"] = ", ".join(METHODS)
         return response
     if reads_pages(scope):
-        return HTMLResponse(front_page(url), headers={"Content-Security-Policy": POLICY, "Vary": "Accept"})
-    return EnvelopeResponse(_described(url), headers={"Vary": "Accept"})
+        return HTMLResponse(front_page(url), headers={"Content-Security-Policy": POLICY, **_headers()})
+    return EnvelopeResponse(_described(url), headers=_headers())
+
+
+def _headers() -> dict[str, str]:
+    """Django's SecurityMiddleware, which adds Strict-Transport-Security to other pages, does not see this one."""
+    headers = {"Vary": "Accept"}
+    if settings.SECURE_HSTS_SECONDS:
+        headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"
+    return headers
 
 
 def _described(url: str) -> Envelope:

@@ -19,8 +19,10 @@ class Command(BaseCommand):
         owner.add_argument("--service", metavar="NAME", help="only this service's")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write("\t".join(COLUMNS))
-        for token in list_tokens(user_id=options["user"], service=options["service"]).iterator():
+        tokens = list_tokens(user_id=options["user"], service=options["service"])
+        for number, token in enumerate(tokens.iterator()):
+            if number == 0:  # a database that cannot be used is one line of output
+                self.stdout.write("\t".join(COLUMNS))
             name = token.application.name if token.application else ""
             owner = f"user {token.user_id}" if token.user_id else f"service {name}"
             expires = "never" if token.expires == NEVER else f"{token.expires:%Y-%m-%d %H:%M}"
