@@ -67,7 +67,7 @@ mypy: install
 
 # Its script in .venv/bin names the directory in which it was installed, so it fails in a moved checkout.
 imports: install
-	@$(VENV)/bin/lint-imports
+	@$(VENV_PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
 django: install
 	@$(PRODUCTION) $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run

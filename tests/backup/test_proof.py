@@ -59,7 +59,7 @@ def test_a_backup_under_writers_has_every_acknowledged_task_on_a_fresh_machine(
     lost, fresh = (Machine(directory / name, url) for name, url in zip(("lost", "fresh"), urls, strict=True))
     path = directory / "backup.tar"
     settings: dict[str, Any] = {"USER": "alice", "LOGNAME": "alice"}
-    server = Manage(lost.directory, "run_local", data_dir=lost.data, DATABASE_URL=urls[0], **settings)
+    server = Manage(lost.directory, "run", data_dir=lost.data, DATABASE_URL=urls[0], **settings)
     try:
         token = server.line("Token: ")
         ledger = Ledger(server.wait_ready(), token)
@@ -86,7 +86,7 @@ def test_a_backup_under_writers_has_every_acknowledged_task_on_a_fresh_machine(
             assert [list(row) for row in fresh.query(CHECKSUM.format(table))] == [expected], table
         assert fresh.secrets() == secrets
 
-        again = Manage(fresh.directory, "run_local", data_dir=fresh.data, DATABASE_URL=urls[1], **settings)
+        again = Manage(fresh.directory, "run", data_dir=fresh.data, DATABASE_URL=urls[1], **settings)
         try:
             assert again.line("Token: ") == token
             answer = again.wait_ready().call("list_tasks", token, status="all")
