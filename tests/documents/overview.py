@@ -17,7 +17,7 @@ TEMPLATE = Path(__file__).parent / "overview.html"
 USER = "sam"
 WIDTH, PADDING = 1144, 14  # pixels of the operator's part
 
-# For each part of a conversation: what is said, the tool, its arguments, the message of the real answer.
+# One item for each call: the person's words, the tool, its arguments, and the message of the answer.
 Parts = list[tuple[str, str, dict[str, Any], str]]
 
 

@@ -26,7 +26,7 @@ _PATHS = {
 
 
 class FrontPage:
-    """The endpoint at ``/``. A client that was given this address in place of the one of MCP is told that."""
+    """The endpoint at ``/``. An MCP client that calls it by mistake learns the address of ``/mcp``."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(scope)(scope, receive, send)
