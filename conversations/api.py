@@ -13,13 +13,19 @@ class ConversationsView(ResourceView):
 
 
 class ConversationView(ResourceView):
-    operations = {"GET": ("get_conversation", 200), "DELETE": ("delete_conversation", 204)}
+    operations = {
+        "GET": ("get_conversation", 200),
+        "PUT": ("put_conversation", 200),
+        "PATCH": ("update_conversation", 200),
+        "DELETE": ("delete_conversation", 204),
+    }
 
 
 class MessagesView(ResourceView):
     """The body of a POST is one message, or a turn as a list of messages. The answer has the same form."""
 
     operations = {"POST": ("append_messages", 201), "GET": ("list_messages", 200)}
+    in_query = ("replace", "expected_last")
 
     def body_arguments(self, body: Any) -> dict[str, Any]:
         if isinstance(body, list):
@@ -54,8 +60,17 @@ class MessagesView(ResourceView):
         return data["messages"] if isinstance(body, list) else data["messages"][0]
 
 
+class MessageView(ResourceView):
+    operations = {
+        "GET": ("get_message", 200),
+        "PUT": ("put_message", 200),
+        "DELETE": ("delete_message", 204),
+    }
+
+
 urlpatterns = [
     path("conversations", ConversationsView.as_view()),
     path("conversations/<conversation_id>", ConversationView.as_view()),
     path("conversations/<conversation_id>/messages", MessagesView.as_view()),
+    path("conversations/<conversation_id>/messages/<message_id>", MessageView.as_view()),
 ]

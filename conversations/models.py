@@ -18,14 +18,15 @@ REF = r"^(?![0-9]+$)[A-Za-z0-9][A-Za-z0-9_.:@-]*$"  # not digits alone, because 
 METADATA_MAX = 16 * 1024  # bytes of compact JSON, as those of an item
 ITEM_MAX = 256 * 1024
 WORDS_CONFIG = "simple"  # PostgreSQL's text search configuration for every language: no stems, no stop words
+# What a message takes of its user's quota of bytes
+STORED_BYTES = f"{ROW_BYTES} + octet_length(content) + COALESCE(octet_length(ref), 0) + COALESCE(octet_length(item), 0)"
 COUNTED = "todo_mcp.messages_counted"  # "yes" in a transaction that counts its messages itself
 # Adds the messages of one INSERT to their conversations.
 _COUNT_MESSAGES = f"""
     UPDATE conversations SET stored_messages = stored_messages + counted.messages,
         stored_bytes = stored_bytes + counted.bytes
     FROM (
-        SELECT conversation_id, count(*) AS messages,
-            sum(octet_length(content) + octet_length(concat(ref, item)) + {ROW_BYTES}) AS bytes
+        SELECT conversation_id, count(*) AS messages, sum({STORED_BYTES}) AS bytes
         FROM added GROUP BY conversation_id
     ) counted
     WHERE conversations.id = counted.conversation_id;

@@ -6,24 +6,62 @@ rows that it expects to be few. Both are slow if rows are distributed unevenly, 
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
-from django.db.models import Case, F, Func, IntegerField, QuerySet, RowRange, Sum, Value, When, Window
+from django.db.models import Case, F, Func, Q, QuerySet, RowRange, Subquery, Sum, Value, When, Window
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from django.db.models.functions import Coalesce, Length
 from django.db.models.lookups import LessThanOrEqual
 
 from conversations.models import Conversation, Message
+from conversations.references import Key, by_key
 from todo_mcp.core.arguments import MAX_ID
 from todo_mcp.core.pagination import Position
 
-PAGE_BYTES = 4 * 1024 * 1024  # of content in UTF-8; one message has at most 400 kB
+# In UTF-8. One message has at most 400 kB of content, and an item of 256 KiB.
+PAGE_BYTES = 4 * 1024 * 1024  # of content
+PAGE_BYTES_WITH_ITEMS = 8 * 1024 * 1024  # of content and items together
 
 NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID)
+OLDEST = Position(datetime.min.replace(tzinfo=UTC), 0)
+
+
+class OctetLength(Length):
+    """The size of a text in bytes, which PostgreSQL knows without reading the text."""
+
+    function = "OCTET_LENGTH"
 
 
 class _HiddenFromPlanner(Func):
     """A value in a subquery, which PostgreSQL does not see when it plans."""
 
     template = "(SELECT %(expressions)s)"
+
+
+def owned(user_id: str, key: Key) -> QuerySet[Conversation]:
+    """The user's conversation with this id or ref."""
+    return Conversation.objects.filter(user_id=user_id, **by_key(key))
+
+
+def own_id(user_id: str, key: Key) -> QuerySet[Conversation, Any]:
+    """The id of that conversation, for a subquery. Empty for another user: then a statement reads no message."""
+    return owned(user_id, key).order_by().values("pk")
+
+
+def message_id(user_id: str, conversation: Key, message: Key) -> Subquery:
+    """The id of a message, as a part of a statement. NULL if the conversation does not have it."""
+    rows = Message.objects.filter(conversation_id=Subquery(own_id(user_id, conversation)), **by_key(message))
+    return Subquery(rows.order_by().values("pk"))
+
+
+def list_messages(user_id: str, key: Key, begin: int | Subquery | None, *, is_backwards: bool) -> QuerySet[Message]:
+    """The messages of the user's conversation in order, or backwards, from ``begin`` on, without it."""
+    own = own_id(user_id, key)
+    conversation = key if isinstance(key, int) else Subquery(own)
+    place = () if begin is None else (begin,)
+    if is_backwards:
+        return list_messages_before(conversation, *place).filter(conversation_id__gte=own)
+    return list_messages_after(conversation, *place).filter(conversation_id__lte=own)
 
 
 def list_conversations(user_id: str, position: Position = NEWEST) -> QuerySet[Conversation]:
@@ -33,25 +71,42 @@ def list_conversations(user_id: str, position: Position = NEWEST) -> QuerySet[Co
     return rows.order_by("-user_id", "-updated_at", "-id")
 
 
-def list_messages_before(conversation_id: int, message_id: int = MAX_ID) -> QuerySet[Message]:
+def list_oldest_conversations(user_id: str, position: Position = OLDEST) -> QuerySet[Conversation]:
+    """A user's conversations after this position of the list, oldest activity first."""
+    user, key = _HiddenFromPlanner(Value(user_id)), Tuple(F("user_id"), F("updated_at"), F("id"))
+    rows = Conversation.objects.filter(TupleGreaterThan(key, (user, *position)), user_id__lte=user)
+    return rows.order_by("user_id", "updated_at", "id")
+
+
+def list_messages_before(conversation_id: int | Subquery, message_id: int | Subquery = MAX_ID) -> QuerySet[Message]:
     """The messages of a conversation before this one, the latest first."""
-    conversation, key = _HiddenFromPlanner(Value(conversation_id)), Tuple(F("conversation_id"), F("id"))
+    conversation, key = _hidden(conversation_id), Tuple(F("conversation_id"), F("id"))
     rows = Message.objects.filter(TupleLessThan(key, (conversation, message_id)), conversation_id__gte=conversation)
     return rows.order_by("-conversation_id", "-id")
 
 
-def list_messages_after(conversation_id: int, message_id: int = 0) -> QuerySet[Message]:
+def list_messages_after(conversation_id: int | Subquery, message_id: int | Subquery = 0) -> QuerySet[Message]:
     """The messages of a conversation after this one, in order."""
-    conversation, key = _HiddenFromPlanner(Value(conversation_id)), Tuple(F("conversation_id"), F("id"))
+    conversation, key = _hidden(conversation_id), Tuple(F("conversation_id"), F("id"))
     rows = Message.objects.filter(TupleGreaterThan(key, (conversation, message_id)), conversation_id__lte=conversation)
     return rows.order_by("conversation_id", "id")
 
 
 def within_bytes(rows: QuerySet[Message]) -> QuerySet[Message]:
-    """The rows in their order, with ``page_content``: the content, or None once all contents exceed ``PAGE_BYTES``.
+    """The rows in their order, with ``page_content`` and ``page_item``. Both are None once the page is full.
 
     PostgreSQL adds up the sizes as it reads in order, so it neither reads nor sends contents that do not fit.
     """
-    size = Func(F("content"), function="octet_length", output_field=IntegerField())
-    total = Window(Sum(size), order_by=[str(name) for name in rows.query.order_by], frame=RowRange(end=0))
-    return rows.annotate(page_content=Case(When(LessThanOrEqual(total, PAGE_BYTES), then=F("content"))))
+    content, item = OctetLength("content"), Coalesce(OctetLength("item"), 0)
+    order = [str(name) for name in rows.query.order_by]
+
+    def total(size: Any) -> Window:
+        return Window(Sum(size), order_by=order, frame=RowRange(end=0))
+
+    fits = Q(LessThanOrEqual(total(content), PAGE_BYTES), LessThanOrEqual(total(content + item), PAGE_BYTES_WITH_ITEMS))
+    return rows.annotate(page_content=Case(When(fits, then=F("content"))), page_item=Case(When(fits, then=F("item"))))
+
+
+def _hidden(conversation_id: int | Subquery) -> Any:
+    is_known = isinstance(conversation_id, int)
+    return _HiddenFromPlanner(Value(conversation_id)) if is_known else conversation_id

@@ -18,10 +18,17 @@ def _due() -> QuerySet[Conversation]:
     return Conversation.objects.filter(updated_at__lt=before).order_by("updated_at", "id")
 
 
+def remove_messages(ids: list[int]) -> None:
+    """Remove messages in the caller's transaction. Tasks made from them keep their conversation and lose the message.
+
+    To clear these links, Django reads the rows first. It reads only ids, because the contents could be gigabytes.
+    """
+    Message.objects.filter(pk__in=ids).only("pk").delete()
+
+
 def remove_conversations(ids: list[int]) -> None:
     """Remove conversations and their messages in the caller's transaction. Tasks made from them lose the link."""
-    # To clear the links of tasks, Django reads the rows first. Only ids, because the contents could be gigabytes.
-    Message.objects.filter(conversation_id__in=ids).only("pk").delete()
+    Message.objects.filter(conversation_id__in=ids).only("pk").delete()  # only ids, as above
     Conversation.objects.filter(pk__in=ids).only("pk").delete()
 
 

@@ -1,27 +1,29 @@
-"""Arguments and results of the conversation operations."""
+"""Arguments and results of the operations on conversations and their messages."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from conversations.models import CONTENT_MAX
-from todo_mcp.core.arguments import ADDED_BY_CLIENTS, Id, Integer, Text
+from conversations.models import CONTENT_MAX, ITEM_MAX, METADATA_MAX, TITLE_MAX
+from conversations.references import IdOrRef, Ref
+from todo_mcp.core.arguments import ADDED_BY_CLIENTS, Integer, Text, TitleText, is_empty
 from todo_mcp.core.envelope import Output
+from todo_mcp.core.json_text import JsonObject, JsonValue
 
 TURN_MAX = 100  # messages in one append
+REPLACED_MAX = 1_000  # messages that one append removes
 
-ConversationId = Annotated[int, Id(description="The conversation's id.")]
+ConversationId = Annotated[int | str, IdOrRef(description="The conversation's id or ref.")]
+Title = Annotated[str, TitleText(maximum=TITLE_MAX, description="What it is about, for lists.")]
+Metadata = Annotated[
+    str, JsonObject(maximum=METADATA_MAX, description="Your own data, at most 16 KiB as compact JSON in UTF-8.")
+]
 Limit = Annotated[
     int, Integer(minimum=1, maximum=100, description="How many to return at most, 1 to 100; 50 if left out.")
 ]
-Last = Annotated[
-    int,
-    Integer(
-        minimum=1,
-        maximum=100,
-        description="How many of the last messages to return, in order; not with limit or cursor.",
-    ),
+ActivityOrder = Annotated[
+    Literal["asc", "desc"], Field(description="asc: oldest activity first; desc, if left out: newest activity first.")
 ]
 IdempotencyKey = Annotated[
     str,
@@ -32,24 +34,73 @@ IdempotencyKey = Annotated[
         "same body changes nothing more and returns the first result, so a retry is safe.",
     ),
 ]
+MessageId = Annotated[int | str, IdOrRef(description="The message's id or ref.")]
+Replaced = Annotated[
+    int | str,
+    IdOrRef(
+        description=f"The id or ref of a message. It and all after it are removed first, at most {REPLACED_MAX:,}."
+    ),
+]
+ExpectedLast = Annotated[
+    int | str,
+    IdOrRef(
+        minimum=0,
+        description="The id or ref of the message that must be the last one before the call; 0: there is none yet.",
+    ),
+]
+After = Annotated[
+    int | str,
+    IdOrRef(description="The id or ref of a message. The list begins with what follows it in the order of the list."),
+]
+Last = Annotated[
+    int,
+    Integer(
+        minimum=1,
+        maximum=100,
+        description="How many of the last messages to return, in order; not with limit, cursor, order or after.",
+    ),
+]
+MessageOrder = Annotated[
+    Literal["asc", "desc"], Field(description="asc, if left out: in order; desc: the latest message first.")
+]
+Role = Annotated[Literal["user", "assistant"], Field(description="Who wrote the message.")]
 Content = Annotated[
     str,
-    Text(minimum=1, maximum=CONTENT_MAX, verbatim=True, description=f"The text, 1 to {CONTENT_MAX:,} characters."),
+    Text(
+        minimum=1,
+        maximum=CONTENT_MAX,
+        verbatim=True,
+        description=f"The text that a person reads, 1 to {CONTENT_MAX:,} characters.",
+    ),
+]
+Item = Annotated[
+    str,
+    JsonObject(
+        maximum=ITEM_MAX,
+        description="The message as your agent SDK has it, at most 256 KiB as compact JSON in UTF-8.",
+    ),
 ]
 
 
 class MessageIn(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    role: Literal["user", "assistant"] = Field(description="Who wrote the message.")
+    role: Role
     content: Content
+    ref: Ref | None = None
+    item: Item | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def drop_what_clients_add(cls, message: Any) -> Any:
+    def drop_what_is_left_out(cls, message: Any) -> Any:
+        """Drop what clients add, and optional fields that are empty."""
         if not isinstance(message, dict):
             return message
-        return {name: value for name, value in message.items() if name not in ADDED_BY_CLIENTS}
+        return {
+            name: value
+            for name, value in message.items()
+            if name not in ADDED_BY_CLIENTS and not (name in ("ref", "item") and is_empty(value))
+        }
 
 
 Turn = Annotated[
@@ -58,25 +109,27 @@ Turn = Annotated[
 ]
 
 
-class MessageOut(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    id: int
-    conversation_id: int
-    user_id: str
-    role: str
-    content: str
-    created_at: datetime
-
-
 class ConversationOut(Output):
+    only_if_set: ClassVar = ("ref", "title", "metadata")
+
     id: int
+    ref: str | None = None
     user_id: str
+    title: str | None = None
+    metadata: JsonValue = None
     created_at: datetime
     updated_at: datetime
 
     def message(self) -> str:
         return f"Conversation {self.id}."
+
+
+class ConversationPut(Output):
+    stored: ConversationOut
+    is_new: bool
+
+    def message(self) -> str:
+        return f"Conversation {self.stored.id}."
 
 
 class ConversationDeleted(Output):
@@ -93,6 +146,37 @@ class ConversationList(Output):
 
     def message(self) -> str:
         return f"{len(self.conversations)} conversations."
+
+
+class MessageOut(Output):
+    only_if_set: ClassVar = ("ref", "item")
+
+    id: int
+    ref: str | None = None
+    conversation_id: int
+    user_id: str
+    role: str
+    content: str
+    item: JsonValue = None
+    created_at: datetime
+
+    def message(self) -> str:
+        return f"Message {self.id}."
+
+
+class MessagePut(Output):
+    stored: MessageOut
+    is_new: bool
+
+    def message(self) -> str:
+        return f"Message {self.stored.id}."
+
+
+class MessageDeleted(Output):
+    id: int
+
+    def message(self) -> str:
+        return f"Deleted message {self.id}."
 
 
 class MessageList(Output):

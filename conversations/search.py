@@ -10,13 +10,14 @@ from typing import Any
 from django.contrib.postgres.search import SearchHeadline, SearchQuery, SearchVector
 from django.db import connection, transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Left, Length
+from django.db.models.functions import Left
 from django.urls import reverse
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import smart_split
 
 from conversations.models import WORDS_CONFIG, Conversation, Message
+from conversations.queries import OctetLength
 from todo_mcp.admin_kit.base import WORDS_MAX
 
 MATCHES_MAX = 500  # latest matching messages that a search returns
@@ -32,12 +33,6 @@ _MARKS = "\ue000", "\ue001"  # private-use characters around a matching word, un
 # Otherwise the planner may read all messages backwards and split each into words again, which can take seconds. The
 # memory keeps the bitmap exact: a lossy bitmap rechecks every message of a page, which can take seconds too.
 _BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; SET LOCAL work_mem = '64MB'"
-
-
-class OctetLength(Length):
-    """The size of a text in bytes, which PostgreSQL knows without reading the text."""
-
-    function = "OCTET_LENGTH"
 
 
 @dataclass(frozen=True)

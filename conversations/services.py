@@ -1,82 +1,148 @@
 """The operations on conversations, which REST offers to a chat backend. Each query is scoped to one user."""
 
-from collections.abc import Sequence
+from typing import Any
 
-from django.conf import settings
-from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
-from django.utils import timezone
+from django.db import transaction
+from django.db.models import Subquery
 
 from conversations import queries
-from conversations.models import COUNTED, Conversation, Message
-from conversations.queries import NEWEST, within_bytes
-from conversations.retention import remove_conversations
+from conversations.changes import conversations as changing
+from conversations.changes import messages as single
+from conversations.changes.turns import NewTurn, append, append_once
+from conversations.models import Message
+from conversations.queries import NEWEST, OLDEST, own_id, owned, within_bytes
+from conversations.references import Key, Ref, by_key
 from conversations.schemas import (
+    ActivityOrder,
+    After,
+    Content,
     ConversationDeleted,
     ConversationId,
     ConversationList,
     ConversationOut,
+    ConversationPut,
+    ExpectedLast,
     IdempotencyKey,
+    Item,
     Last,
     Limit,
+    MessageDeleted,
+    MessageId,
     MessageIn,
     MessageList,
+    MessageOrder,
     MessageOut,
+    MessagePut,
     MessagesAppended,
+    Metadata,
+    Replaced,
+    Role,
+    Title,
     Turn,
 )
-from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, QuotaExceeded, UserNotFound
+from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, MessageNotFound, RefConflict
+from todo_mcp.core.json_text import as_json
 from todo_mcp.core.operations import RESOURCES, operation
-from todo_mcp.core.pagination import Cursor, Position
-from todo_mcp.idempotency.services import run_once
-from todo_mcp.postgres.health.causes import violates_user_key
-from todo_mcp.postgres.operation_run import note_use
-from todo_mcp.quotas.usage import ROW_BYTES, check_quotas
+from todo_mcp.core.pagination import CursorOfEitherOrder, Position, check_order
 
 READ, WRITE = "conversations:read", "conversations:write"
 PAGE = 50  # rows, if the caller sends no limit
-_WITHOUT_CONTENT = [name for name in MessageOut.model_fields if name != "content"]
+_OF_PAGE = [name for name in MessageOut.model_fields if name not in ("content", "item")]
+_MESSAGE = {"role": "user", "content": "Remind me to call the bank."}
 
 
-@operation(title="Start a conversation", scope=WRITE, example={}, quotas=("bytes", "writes"), registry=RESOURCES)
-def create_conversation(*, user_id: str, idempotency_key: IdempotencyKey | None = None) -> ConversationOut:
+@operation(
+    title="Start a conversation",
+    scope=WRITE,
+    example={"title": "The bank"},
+    quotas=("bytes", "writes"),
+    registry=RESOURCES,
+)
+def create_conversation(
+    *,
+    user_id: str,
+    ref: Ref | None = None,
+    title: Title | None = None,
+    metadata: Metadata | None = None,
+    idempotency_key: IdempotencyKey | None = None,
+) -> ConversationOut:
     """Make an empty conversation of the user."""
-    if idempotency_key is None:
-        return _create(user_id)
-    result, _ = run_once(
-        user_id=user_id,
-        operation="create_conversation",
-        key=idempotency_key,
-        arguments=[],
-        work=lambda: _create(user_id).model_dump(mode="json"),
-    )
-    return ConversationOut(**result)
+    return changing.start(user_id, {"ref": ref, "title": title, "metadata": metadata}, idempotency_key)
 
 
 @operation(title="List conversations", scope=READ, read_only=True, idempotent=True, example={}, registry=RESOURCES)
-def list_conversations(*, user_id: str, limit: Limit = PAGE, cursor: Cursor | None = None) -> ConversationList:
-    """The user's conversations, newest activity first.
+def list_conversations(
+    *,
+    user_id: str,
+    limit: Limit = PAGE,
+    order: ActivityOrder = "desc",
+    cursor: CursorOfEitherOrder | None = None,
+) -> ConversationList:
+    """The user's conversations, newest activity first; or oldest first.
 
-    An append moves a conversation to the front, so one that is appended to while pages are read may be missed: read the
+    A change of its messages moves a conversation, so one that changes while pages are read may be missed: read the
     first page again to see it.
     """
-    rows = queries.list_conversations(user_id, cursor or NEWEST)
-    conversations = [ConversationOut(**row) for row in rows.values(*ConversationOut.model_fields)[: limit + 1]]
+    is_reversed = order == "asc"
+    check_order(cursor, is_reversed=is_reversed)
+    if is_reversed:
+        rows = queries.list_oldest_conversations(user_id, cursor or OLDEST)
+    else:
+        rows = queries.list_conversations(user_id, cursor or NEWEST)
+    conversations = [changing.as_output(row) for row in rows.values(*ConversationOut.model_fields)[: limit + 1]]
     page, has_more = conversations[:limit], len(conversations) > limit
+    end = Position(page[-1].updated_at, page[-1].id) if has_more else None
     return ConversationList(
-        conversations=page,
-        has_more=has_more,
-        next_cursor=Position(page[-1].updated_at, page[-1].id).encode() if has_more else None,
+        conversations=page, has_more=has_more, next_cursor=end.encode(is_reversed=is_reversed) if end else None
     )
 
 
 @operation(title="Read a conversation", scope=READ, read_only=True, idempotent=True, example={}, registry=RESOURCES)
 def get_conversation(*, user_id: str, conversation_id: ConversationId) -> ConversationOut:
     """One conversation, without its messages."""
-    row = _own(user_id, conversation_id).values(*ConversationOut.model_fields).first()
+    row = owned(user_id, conversation_id).values(*ConversationOut.model_fields).first()
     if row is None:
         raise ConversationNotFound(conversation_id)
-    return ConversationOut(**row)
+    return changing.as_output(row)
+
+
+@operation(
+    title="Put a conversation",
+    scope=WRITE,
+    idempotent=True,
+    example={"title": "The bank"},
+    quotas=("bytes", "writes"),
+    registry=RESOURCES,
+)
+def put_conversation(
+    *, user_id: str, conversation_id: ConversationId, title: Title | None = None, metadata: Metadata | None = None
+) -> ConversationPut:
+    """Set title and metadata; what is left out is emptied. A ref that the user does not have makes a conversation."""
+    values = {"title": title, "metadata": metadata}
+    try:
+        return changing.put(user_id, conversation_id, values)
+    except RefConflict:  # another call has just made it
+        return changing.put(user_id, conversation_id, values)
+
+
+@operation(
+    title="Change a conversation",
+    scope=WRITE,
+    idempotent=True,
+    example={"title": "The bank"},
+    quotas=("bytes", "writes"),
+    registry=RESOURCES,
+)
+def update_conversation(
+    *, user_id: str, conversation_id: ConversationId, title: Title | None = None, metadata: Metadata | None = None
+) -> ConversationOut:
+    """Change the title, the metadata, or both; what is left out stays."""
+    sent = {name: value for name, value in (("title", title), ("metadata", metadata)) if value is not None}
+    with transaction.atomic():
+        changed = changing.change(user_id, conversation_id, sent)
+    if changed is None:
+        raise ConversationNotFound(conversation_id)
+    return changed
 
 
 @operation(
@@ -90,51 +156,33 @@ def get_conversation(*, user_id: str, conversation_id: ConversationId) -> Conver
 )
 def delete_conversation(*, user_id: str, conversation_id: ConversationId) -> ConversationDeleted:
     """Remove a conversation with its messages, for good."""
-    with transaction.atomic():
-        sizes = list(_own(user_id, conversation_id).select_for_update().values_list("stored_bytes", flat=True))
-        if not sizes:
-            raise ConversationNotFound(conversation_id)
-        remove_conversations([conversation_id])
-    note_use(writes=1, size=-ROW_BYTES - sizes[0])
-    return ConversationDeleted(id=conversation_id)
+    return ConversationDeleted(id=changing.remove(user_id, conversation_id))
 
 
 @operation(
     title="Append messages",
     scope=WRITE,
-    example={"role": "user", "content": "Remind me to call the bank."},
+    example=_MESSAGE,
     quotas=("messages", "bytes", "writes"),
     registry=RESOURCES,
 )
 def append_messages(
-    *, user_id: str, conversation_id: ConversationId, messages: Turn, idempotency_key: IdempotencyKey | None = None
+    *,
+    user_id: str,
+    conversation_id: ConversationId,
+    messages: Turn,
+    replace: Replaced | None = None,
+    expected_last: ExpectedLast | None = None,
+    idempotency_key: IdempotencyKey | None = None,
 ) -> MessagesAppended:
     """Append one message or a whole turn, all or nothing, in order.
 
     Writers of one conversation wait for each other, so turns never interleave. The conversation's updated_at becomes
     the time of the append.
     """
-    if idempotency_key is None:
-        return _append(user_id, conversation_id, messages)
-    results: list[MessagesAppended] = []
-
-    def append() -> dict[str, list[int]]:
-        results.append(_append(user_id, conversation_id, messages))
-        return {"ids": [message.id for message in results[-1].messages]}
-
-    result, repeated = run_once(
-        user_id=user_id,
-        operation="append_messages",
-        key=idempotency_key,
-        arguments=[conversation_id, [message.model_dump() for message in messages]],
-        work=append,
-    )
-    if not repeated:
-        return results[-1]
-    stored_messages = _messages(Message.objects.filter(id__in=result["ids"], user_id=user_id).order_by("id"))
-    if not stored_messages:  # the conversation was deleted meanwhile
-        raise ConversationNotFound(conversation_id)
-    return MessagesAppended(messages=stored_messages)
+    turn = NewTurn(user_id, conversation_id, messages, replace=replace, expected_last=expected_last)
+    appended = append(turn) if idempotency_key is None else append_once(turn, idempotency_key)
+    return MessagesAppended(messages=[_shown(row) for row in appended.rows(turn)])
 
 
 @operation(title="Read messages", scope=READ, read_only=True, idempotent=True, example={}, registry=RESOURCES)
@@ -144,101 +192,100 @@ def list_messages(
     conversation_id: ConversationId,
     limit: Limit | None = None,
     last: Last | None = None,
-    cursor: Cursor | None = None,
+    order: MessageOrder | None = None,
+    after: After | None = None,
+    cursor: CursorOfEitherOrder | None = None,
 ) -> MessageList:
     """A conversation's messages in order, page by page; or its last ones, for a model's context window.
 
-    A page holds 4 MiB of content at most: it then ends early (the last ones begin late), and says that there are more.
+    With after, the page begins with what follows that message; it is empty if nothing does. A page holds 4 MiB of
+    content at most, and 8 MiB with the items: it then ends early (the last ones begin late), and says that there are
+    more.
     """
-    if last and (limit or cursor):
-        raise InvalidArguments({"last": "is not possible with limit or cursor"})
-    size = last or limit or PAGE
-    own_id = _own(user_id, conversation_id).order_by().values("pk")  # empty for another user: then no message is read
-    if last:
-        messages = queries.list_messages_before(conversation_id).filter(conversation_id__gte=own_id)
-    else:
-        messages = queries.list_messages_after(conversation_id, cursor.id if cursor else 0).filter(
-            conversation_id__lte=own_id
-        )
-    rows = list(within_bytes(messages).values(*_WITHOUT_CONTENT, "page_content")[: size + 1])
-    if not rows:  # there are no messages, or there is no such conversation
-        get_conversation(user_id=user_id, conversation_id=conversation_id)
+    if last and (limit or cursor or order or after):
+        raise InvalidArguments({"last": "is not possible with limit or cursor, nor with order or after"})
+    size, is_backwards = last or limit or PAGE, bool(last) or order == "desc"
+    check_order(cursor, is_reversed=is_backwards)
+    begin: Any = cursor.id if cursor else queries.message_id(user_id, conversation_id, after) if after else None
+    rows = list(
+        within_bytes(queries.list_messages(user_id, conversation_id, begin, is_backwards=is_backwards)).values(
+            *_OF_PAGE, "page_content", "page_item"
+        )[: size + 1]
+    )
+    if not rows:  # there are no messages, or there is no such place
+        _check_place(user_id, conversation_id, after)
     page = [
-        MessageOut(content=row.pop("page_content"), **row) for row in rows[:size] if row["page_content"] is not None
+        MessageOut(content=row.pop("page_content"), item=as_json(row.pop("page_item")), **row)
+        for row in rows[:size]
+        if row["page_content"] is not None
     ]
     has_more = len(rows) > len(page)
     if last:
         page.reverse()
-    next_cursor = Position(page[-1].created_at, page[-1].id).encode() if has_more and not last else None
-    return MessageList(messages=page, has_more=has_more, next_cursor=next_cursor)
-
-
-def _own(user_id: str, conversation_id: int) -> QuerySet[Conversation]:
-    return Conversation.objects.filter(pk=conversation_id, user_id=user_id)
-
-
-def _create(user_id: str) -> ConversationOut:
-    check_quotas(user_id, writes=1, size=ROW_BYTES)
-    now = timezone.now()
-    try:
-        conversation = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now)
-    except IntegrityError as error:
-        if not violates_user_key(error):
-            raise
-        raise UserNotFound(user_id) from None  # the user was erased after the token check
-    note_use(writes=1, size=ROW_BYTES)
-    return ConversationOut(id=conversation.pk, user_id=user_id, created_at=now, updated_at=now)
-
-
-_BUMP = f"""
-UPDATE conversations SET updated_at = GREATEST(updated_at, clock_timestamp()),
-    stored_messages = stored_messages + %(count)s, stored_bytes = stored_bytes + %(size)s
-WHERE id = %(id)s AND user_id = %(user)s AND stored_messages + %(count)s <= %(most)s
-RETURNING updated_at, set_config('{COUNTED}', 'yes', true)
-"""  # noqa: S608 (a constant)
-_UNLIMITED = 2**31 - 1
-
-
-@transaction.atomic(savepoint=False)
-def _append(user_id: str, conversation_id: int, messages: Sequence[MessageIn]) -> MessagesAppended:
-    count, size = len(messages), sum(ROW_BYTES + len(message.content.encode()) for message in messages)
-    check_quotas(user_id, writes=1, size=size)
-    most = settings.QUOTA_MESSAGES or _UNLIMITED
-    with connection.cursor() as cursor:  # locks out other writers until the commit; the filter checks the owner
-        cursor.execute(_BUMP, {"id": conversation_id, "user": user_id, "count": count, "size": size, "most": most})
-        row = cursor.fetchone()
-    if row is None:
-        raise _refusal(user_id, conversation_id, count)
-    rows = [
-        Message(
-            conversation_id=conversation_id,
-            user_id=user_id,
-            role=message.role,
-            content=message.content,
-            created_at=row[0],
-        )
-        for message in messages
-    ]
-    created = Message.objects.bulk_create(rows)
-    note_use(writes=1, size=size)
-    fields = MessageOut.model_fields
-    return MessagesAppended(messages=[MessageOut(**{name: getattr(row, name) for name in fields}) for row in created])
-
-
-def _refusal(user_id: str, conversation_id: int, added: int) -> ConversationNotFound | QuotaExceeded:
-    """Why the conversation takes no more messages."""
-    count = _own(user_id, conversation_id).values_list("stored_messages", flat=True).first()
-    if count is None:
-        return ConversationNotFound(conversation_id)
-    limit = settings.QUOTA_MESSAGES
-    return QuotaExceeded(
-        "messages",
-        limit,
-        f"the quota of messages in a conversation is {limit:,}, this one has {count:,}, and the call adds {added:,}",
-        "Go on in a new conversation; to free its bytes, delete this one.",
-        used=count,
+    end = Position(page[-1].created_at, page[-1].id) if has_more and not last else None
+    return MessageList(
+        messages=page, has_more=has_more, next_cursor=end.encode(is_reversed=is_backwards) if end else None
     )
 
 
-def _messages(rows: QuerySet[Message]) -> list[MessageOut]:
-    return [MessageOut(**row) for row in rows.values(*MessageOut.model_fields)]
+@operation(title="Read a message", scope=READ, read_only=True, idempotent=True, example={}, registry=RESOURCES)
+def get_message(*, user_id: str, conversation_id: ConversationId, message_id: MessageId) -> MessageOut:
+    """One message."""
+    rows = Message.objects.filter(conversation_id=Subquery(own_id(user_id, conversation_id)), **by_key(message_id))
+    row = rows.values(*MessageOut.model_fields).first()
+    if row is None:
+        get_conversation(user_id=user_id, conversation_id=conversation_id)
+        raise MessageNotFound(message_id)
+    return _shown(row)
+
+
+@operation(
+    title="Put a message",
+    scope=WRITE,
+    idempotent=True,
+    example=_MESSAGE,
+    quotas=("messages", "bytes", "writes"),
+    registry=RESOURCES,
+)
+def put_message(
+    *,
+    user_id: str,
+    conversation_id: ConversationId,
+    message_id: MessageId,
+    role: Role,
+    content: Content,
+    item: Item | None = None,
+) -> MessagePut:
+    """Set role, content and item of a message; its place and created_at stay. An item that is left out is emptied.
+
+    A ref that the conversation does not have is appended. Put a partial answer again and again while it streams.
+    """
+    message = MessageIn.model_construct(role=role, content=content, item=item)
+    row, is_new = single.put(user_id, conversation_id, message_id, message)
+    return MessagePut(stored=_shown(row), is_new=is_new)
+
+
+@operation(
+    title="Delete a message",
+    scope=WRITE,
+    destructive=True,
+    idempotent=True,
+    example={},
+    quotas=(),
+    registry=RESOURCES,
+)
+def delete_message(*, user_id: str, conversation_id: ConversationId, message_id: MessageId) -> MessageDeleted:
+    """Remove one message, for good. A task that was made from it keeps its conversation and loses the message."""
+    return MessageDeleted(id=single.remove(user_id, conversation_id, message_id))
+
+
+def _check_place(user_id: str, conversation_id: Key, after: Key | None) -> None:
+    """Check that there is the conversation, and the message after which a list begins."""
+    if after:
+        get_message(user_id=user_id, conversation_id=conversation_id, message_id=after)
+    else:
+        get_conversation(user_id=user_id, conversation_id=conversation_id)
+
+
+def _shown(row: dict[str, Any]) -> MessageOut:
+    return MessageOut(**{**row, "item": as_json(row["item"])})

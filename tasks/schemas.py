@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from tasks.models import CHECKLIST_MAX, DESCRIPTION_MAX, ITEM_MAX, REPEAT_MAX, TAG_MAX, TAGS_MAX, TITLE_MAX
-from todo_mcp.core.arguments import MAX_EXACT_FLOAT, Id, Text, is_empty, refuse
+from tasks.models import CHECKLIST_MAX, DESCRIPTION_MAX, ITEM_MAX, REPEAT_MAX, TAG_MAX, TAGS_MAX
+from todo_mcp.core.arguments import MAX_EXACT_FLOAT, Id, Text, TitleText, is_empty, refuse
 
 BATCH_MAX = 50  # tasks that one call adds, or changes in different ways
 IDS_MAX = 100  # tasks that one call completes, deletes or changes alike
@@ -42,10 +42,6 @@ def _as_text(value: object) -> object:
     return str(value) if type(value) is int else value
 
 
-def _title(text: str = "") -> Text:
-    return Text(minimum=1, maximum=TITLE_MAX, trim=True, lines=True, visible=True, description=text)
-
-
 def _line(maximum: int, text: str = "", **options: bool) -> Text:
     return Text(minimum=1, maximum=maximum, trim=True, in_schema=False, description=text, **options)
 
@@ -72,8 +68,10 @@ PriorityName = Literal["none", "low", "medium", "high"]
 ClearedField = Literal["description", "due", "time", "priority", "tags", "repeat", "checklist"]
 CLEARED_FIELDS: tuple[str, ...] = get_args(ClearedField)
 
-Title = Annotated[str, _title("What to do, short, in the person's language. Required unless you send tasks.")]
-NewTitle = Annotated[str, _title()]
+Title = Annotated[
+    str, TitleText(description="What to do, short, in the person's language. Required unless you send tasks.")
+]
+NewTitle = Annotated[str, TitleText()]
 Due = Annotated[
     str, _line(PHRASE_MAX, "A day or moment: tomorrow, friday 3pm, in 2 hours, 2026-11-27T09:00. English or ISO.")
 ]

@@ -52,8 +52,8 @@ async def test_an_invalid_message_is_refused_by_name(
     assert await orm(row_counts) == (1, 0)
 
 
-@pytest.mark.parametrize("body", ["[]", '"x"', "7", "null", '{"title": "x"}', '{"id": 7}', '{"messages": []}'])
-async def test_a_start_accepts_only_a_user_id(as_alice: Caller, orm: Orm, body: str) -> None:
+@pytest.mark.parametrize("body", ["[]", '"x"', "7", "null", '{"name": "x"}', '{"id": 7}', '{"messages": []}'])
+async def test_a_start_accepts_no_unknown_field(as_alice: Caller, orm: Orm, body: str) -> None:
     response = await post_text(as_alice, START, body)
     assert response.status_code == 400
     assert response.json()["data"]["error"] == "invalid_arguments"
@@ -146,7 +146,7 @@ async def test_a_turn_larger_than_four_mebibytes_is_413_and_one_just_below_is_no
     assert len(await orm(lambda: stored(conversation))) == 41
 
 
-@pytest.mark.parametrize("id", ["0", "-1", "1.0", "1e3", "true", "x", "9223372036854775808", "1" * 400, "%D9%A1"])
+@pytest.mark.parametrize("id", ["0", "-1", "9223372036854775808", "1" * 400, "%D9%A1", "a b", "x" * 65, "_x"])
 async def test_an_invalid_id_is_refused_by_name(as_alice: Caller, id: str) -> None:
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/messages")):
         response = await send(as_alice, method, f"{START}/{id}{path}")
@@ -211,15 +211,15 @@ async def test_other_methods_and_paths_are_refused_in_the_envelope(as_alice: Cal
     conversation = await start(as_alice)
     for method, url, allowed in (
         ("PUT", START, "POST, GET"),
-        ("PATCH", f"{START}/{conversation}", "GET, DELETE"),
+        ("POST", f"{messages_of(conversation)}/1", "GET, PUT, DELETE"),
         ("DELETE", messages_of(conversation), "POST, GET"),
         ("OPTIONS", START, "POST, GET"),
-        ("POST", f"{START}/{conversation}", "GET, DELETE"),
+        ("POST", f"{START}/{conversation}", "GET, PUT, PATCH, DELETE"),
     ):
         response = await send(as_alice, method, url)
         refused(response, 405, "method_not_allowed")
         assert sorted(response.headers["allow"].split(", ")) == sorted(allowed.split(", "))
-    for path in ("//", f"/{conversation}//", f"/{conversation}/messages/1", f"/{conversation}/nothing", "//messages"):
+    for path in ("//", f"/{conversation}//", f"/{conversation}/messages/1/2", f"/{conversation}/nothing", "//messages"):
         refused(await send(as_alice, "GET", START + path), 404, "not_found")
     for path in ("/%00", "/%ff", f"/{conversation}%0a", f"/{conversation};/messages", f"/{conversation}/%6dessages"):
         refused(await send(as_alice, "GET", START + path), 404, "not_found")

@@ -22,7 +22,7 @@ from tasks.models import Task, TaskEvent
 from tasks.results import TaskAdded
 from tasks.schemas import Title
 from tests.support.application import Orm
-from tests.support.factories import TaskFactory
+from tests.support.factories import MessageFactory, TaskFactory
 from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.remembered_tokens import remembered_tokens
 from todo_mcp.auth.tokens import issue_token
@@ -197,7 +197,12 @@ def row_ids(committed: None, alice: User) -> dict[str, Any]:
     """The ids of Alice's rows, by the argument that takes the id."""
     now = timezone.now()
     conversation = Conversation.objects.create(user=alice, created_at=now, updated_at=now)
-    return {"task_id": TaskFactory.create(user=alice).pk, "conversation_id": conversation.pk}
+    message = MessageFactory.create(conversation=conversation)
+    return {
+        "task_id": TaskFactory.create(user=alice).pk,
+        "conversation_id": conversation.pk,
+        "message_id": message.pk,
+    }
 
 
 def arguments_for(operation: Operation, row_ids: dict[str, Any]) -> dict[str, Any]:
@@ -216,8 +221,9 @@ ADDED_ROWS = {
     "delete_task": (0, 1, 0, 0),
     "update_task": (0, 1, 0, 0),
     "create_conversation": (0, 0, 1, 0),
-    "delete_conversation": (0, 0, -1, 0),
+    "delete_conversation": (0, 0, -1, -1),
     "append_messages": (0, 0, 0, 1),
+    "delete_message": (0, 0, 0, -1),
 }
 
 

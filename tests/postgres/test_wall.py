@@ -1,7 +1,9 @@
 """Row-level security: a query that forgets its user filter finds no row of another user."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,6 +20,7 @@ from tests.core.test_operation_rules import OPERATIONS, call
 from todo_mcp.auth.authentication import authenticate
 from todo_mcp.auth.remembered_tokens import remembered_tokens
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.core.envelope import to_json
 from todo_mcp.core.operations import REGISTRY, RESOURCES
 from todo_mcp.postgres import wall
 from todo_mcp.postgres.wall import _GRANTS, OWNERS, behind_wall
@@ -56,14 +59,26 @@ def bobs(committed: None, charlie: User, bob: User) -> Bobs:
     )
     complete_task(user_id="bob", task_id=completed)
     undo = delete_task(user_id="bob", task_id=deleted).undo or ""
-    conversation = create_conversation(user_id="bob", idempotency_key=KEY)
-    turn = {"role": "user", "content": "Bobs message"}
+    conversation = create_conversation(user_id="bob", ref="bobs", title="Bobs chat", idempotency_key=KEY)
+    turn = {"role": "user", "content": "Bobs message", "ref": "bobs-message"}
     arguments = RESOURCES["append_messages"].validate(
         {"conversation_id": conversation.id, "messages": [turn], "idempotency_key": KEY}
     )
     message = append_messages(user_id="bob", **arguments).messages[0]
     add_task(user_id="bob", title="Bobs repeated", idempotency_key=KEY)
     return Bobs(task, completed, deleted, conversation.id, message.id, undo)
+
+
+STOLEN = {"role": "user", "content": "Stolen"}
+
+
+def _in_chat(bobs: Bobs, *arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    """Calls in Bob's conversation, which is named by its id, and by its ref."""
+    return [{"conversation_id": key, **more} for key, more in product((bobs.conversation, "bobs"), arguments)]
+
+
+def _messages(bobs: Bobs) -> list[dict[str, Any]]:
+    return [{"message_id": bobs.message}, {"message_id": "bobs-message"}]
 
 
 # For each operation, calls of Charlie that would reach rows of Bob if their statements had no user filter.
@@ -109,21 +124,25 @@ CALLS: Mapping[str, Callable[[Bobs], list[dict[str, Any]]]] = {
         {"undo": bobs.undo},
     ],
     "create_conversation": lambda bobs: [{"idempotency_key": KEY}],
-    "list_conversations": lambda bobs: [{}],
-    "get_conversation": lambda bobs: [{"conversation_id": bobs.conversation}],
-    "delete_conversation": lambda bobs: [{"conversation_id": bobs.conversation}],
-    "append_messages": lambda bobs: [
-        {"conversation_id": bobs.conversation, "messages": [{"role": "user", "content": "Stolen"}]},
-        {
-            "conversation_id": bobs.conversation,
-            "messages": [{"role": "user", "content": "Bobs message"}],
-            "idempotency_key": KEY,
-        },
-    ],
-    "list_messages": lambda bobs: [
-        {"conversation_id": bobs.conversation},
-        {"conversation_id": bobs.conversation, "last": 1},
-    ],
+    "list_conversations": lambda bobs: [{}, {"order": "asc"}],
+    "get_conversation": lambda bobs: _in_chat(bobs, {}),
+    "put_conversation": lambda bobs: _in_chat(bobs, {"title": "Stolen"}),
+    "update_conversation": lambda bobs: _in_chat(bobs, {"title": "Stolen"}),
+    "delete_conversation": lambda bobs: _in_chat(bobs, {}),
+    "append_messages": lambda bobs: _in_chat(
+        bobs,
+        {"messages": [STOLEN]},
+        {"messages": [{"role": "user", "content": "Bobs message", "ref": "bobs-message"}], "idempotency_key": KEY},
+        {"messages": [STOLEN], "replace": bobs.message},
+        {"messages": [STOLEN], "replace": "bobs-message"},
+        {"messages": [STOLEN], "expected_last": bobs.message},
+    ),
+    "list_messages": lambda bobs: _in_chat(
+        bobs, {}, {"last": 1}, {"order": "desc"}, {"after": bobs.message}, {"after": "bobs-message"}
+    ),
+    "get_message": lambda bobs: _in_chat(bobs, *_messages(bobs)),
+    "put_message": lambda bobs: _in_chat(bobs, *({**message, **STOLEN} for message in _messages(bobs))),
+    "delete_message": lambda bobs: _in_chat(bobs, *_messages(bobs)),
 }
 
 
@@ -181,8 +200,9 @@ def charlies(request: pytest.FixtureRequest, bobs: Bobs) -> Iterator[Callable[[s
 
 def outcome(bobs: Bobs, envelope: dict[str, Any]) -> Any:
     """What the caller got, without what differs between two calls."""
-    data = {key: value for key, value in envelope["data"].items() if key not in VOLATILE}
-    is_answer_to_bob = envelope["data"].get("task_id", envelope["data"].get("id")) in bobs
+    answer = json.loads(to_json(envelope["data"].get("stored", envelope["data"])))
+    data = {key: value for key, value in answer.items() if key not in VOLATILE}
+    is_answer_to_bob = answer.get("task_id", answer.get("id")) in bobs
     return envelope["status"], envelope.get("error"), data, is_answer_to_bob
 
 

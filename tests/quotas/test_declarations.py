@@ -8,7 +8,7 @@ from pytest_django.fixtures import Settings
 
 from conversations.models import Conversation
 from tests.quotas.using_up import USE_UP
-from tests.support.factories import ConversationFactory, TaskFactory
+from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.calls.call import Call
 from todo_mcp.calls.perform import perform_for
@@ -31,8 +31,12 @@ def arguments_for(operation: Operation, conversation: Conversation) -> dict[str,
         "delete_task": {"task_id": task.pk},
     }
     arguments = fixed.get(operation.name, dict(operation.example))
-    if "conversation_id" in operation.input_schema.get("required", ()):
+    required = operation.input_schema.get("required", ())
+    if "conversation_id" in required:
         arguments["conversation_id"] = conversation.pk
+    if "message_id" in required:
+        is_new = operation.name == "put_message"
+        arguments["message_id"] = "new" if is_new else MessageFactory.create(conversation=conversation).pk
     return arguments
 
 
@@ -52,6 +56,8 @@ def test_a_quota_that_is_used_up_refuses_exactly_the_operations_that_declare_it(
             assert answer["data"]["quota"] == quota
         elif operation.name == "delete_conversation" and answer["status"] == "error":
             assert answer["data"]["error"] == "conversation_not_found"  # the first call has deleted it
+        elif operation.name == "delete_message" and answer["status"] == "error":
+            assert answer["data"]["error"] == "message_not_found"
         elif operation.name == "delete_task" and answer["status"] == "error":
             assert answer["data"]["error"] == "task_not_found"
         else:

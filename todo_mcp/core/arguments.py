@@ -126,6 +126,17 @@ class Text:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TitleText(Text):
+    """The title of something: it is trimmed, and has something visible."""
+
+    maximum: int = 200
+    minimum: int = 1
+    trim: bool = True
+    lines: bool = True
+    visible: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Integer:
     """An integer from ``minimum`` to ``maximum``.
 
@@ -159,7 +170,7 @@ class Integer:
 
 @dataclass(frozen=True, kw_only=True)
 class Id(Integer):
-    """A number that names something. In an optional argument, 0 means that it is left out."""
+    """A number that names something. In an optional argument, 0 means that it is left out, unless it is allowed."""
 
     description: str = ""
     minimum: int = 1

@@ -17,10 +17,12 @@ class Output(BaseModel):
     """The result of an operation: the envelope's ``data`` and ``message``.
 
     ``summary`` names the fields that tools/list shows: those that a model looks for. OpenAPI has them all.
+    ``only_if_set`` names the fields that an answer has only if they are not None.
     """
 
     model_config = ConfigDict(frozen=True)
     summary: ClassVar[tuple[str, ...]] = ()
+    only_if_set: ClassVar[tuple[str, ...]] = ()
 
     def message(self) -> str:
         """One or two sentences that tell the caller what happened and what to do next."""
@@ -28,8 +30,10 @@ class Output(BaseModel):
 
     def data(self) -> dict[str, Any]:
         """The envelope's ``data``: the fields without ``exclude``, unchanged. ``to_json`` converts times and models."""
-        values = self.__dict__
-        return {name: values[name] for name in _data_fields(type(self))}
+        values, optional = self.__dict__, self.only_if_set
+        return {
+            name: values[name] for name in _data_fields(type(self)) if name not in optional or values[name] is not None
+        }
 
 
 @cache
@@ -57,6 +61,8 @@ def to_json(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Output):
+        return value.data()
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, datetime):

@@ -11,7 +11,9 @@
     ├── UnknownTool          404  unknown_tool
     ├── TaskNotFound         404  task_not_found
     ├── ConversationNotFound 404  conversation_not_found
+    ├── MessageNotFound      404  message_not_found
     ├── IdempotencyConflict  409  idempotency_conflict
+    ├── RefConflict          409  ref_conflict
     ├── AmbiguousMatch       409  ambiguous_match
     ├── VersionConflict      409  version_conflict
     ├── RateLimited          429  rate_limited
@@ -135,7 +137,10 @@ class AmbiguousMatch(TodoError):
 
 
 class VersionConflict(TodoError):
-    """A task has changed since the caller read it, or since the call that an undo names. Nothing was done."""
+    """A task or a conversation has changed since the caller read it. Or a task, since the call that an undo names.
+
+    Nothing was done.
+    """
 
     code, name = 409, "version_conflict"
 
@@ -145,8 +150,31 @@ class ConversationNotFound(TodoError):
 
     code, name = 404, "conversation_not_found"
 
-    def __init__(self, conversation_id: int) -> None:
+    def __init__(self, conversation_id: int | str) -> None:
         super().__init__(f"Conversation {conversation_id} not found. List the conversations to see valid ids.")
+
+
+class MessageNotFound(TodoError):
+    """The conversation has no such message. The message is the same if another conversation has it."""
+
+    code, name = 404, "message_not_found"
+
+    def __init__(self, message_id: int | str) -> None:
+        super().__init__(
+            f"Message {message_id} not found in this conversation, and nothing was done. "
+            "List its messages to see valid ids."
+        )
+
+
+class RefConflict(TodoError):
+    """The ref is taken: by another conversation of the user, or by another message of the conversation."""
+
+    code, name = 409, "ref_conflict"
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(
+            f"The ref {ref} is taken, and nothing was done. Use another one, or change what has it with PUT.", ref=ref
+        )
 
 
 class IdempotencyConflict(TodoError):

@@ -168,7 +168,7 @@ class Operation:
         """The optional arguments, and whether each is an id."""
         fields = self.arguments.model_fields.items()
         return {
-            name: name == "user_id" or any(isinstance(kind, Id) for kind in argument.metadata)
+            name: name == "user_id" or any(isinstance(kind, Id) and kind.minimum for kind in argument.metadata)
             for name, argument in fields
             if not argument.is_required()
         }

@@ -1,4 +1,4 @@
-"""Keyset cursors. A cursor is the position of a row in a list sorted by a time and an id, newest first."""
+"""Keyset cursors. A cursor is the position of a row in a list that is sorted by a time and an id."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -8,20 +8,30 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
 from todo_mcp.core.arguments import MAX_ID
+from todo_mcp.core.errors import InvalidArguments
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_REVERSED = 0
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class Position(NamedTuple):
-    """The sort key of the last row of a page; rows after it are strictly older."""
+    """The sort key of the last row of a page; the rows of the next page are strictly after it."""
 
     at: datetime
     id: int
 
-    def encode(self) -> str:
-        """The cursor: opaque to callers and always the same for a row. It grants no access, so it is not signed."""
-        return pack(microseconds(self.at), self.id)
+    def encode(self, *, is_reversed: bool = False) -> str:
+        """The cursor: opaque to callers and always the same for a row. It grants no access, so it is not signed.
+
+        Args:
+            is_reversed: the list is in the order that is not its usual one.
+        """
+        return pack(microseconds(self.at), self.id, *([_REVERSED] if is_reversed else []))
+
+
+class ReversedPosition(Position):
+    """A position in a list that is in the order that is not its usual one."""
 
 
 def microseconds(at: datetime) -> int:
@@ -63,9 +73,10 @@ def decode(cursor: str) -> Position:
         ValueError: ``Position.encode`` never returns this text.
     """
     try:
-        at, row_id = unpack(cursor)
-        position = Position(moment(at), row_id)
-    except (ValueError, OverflowError):
+        at, row_id, *mark = unpack(cursor)
+        kind = {(): Position, (_REVERSED,): ReversedPosition}[tuple(mark)]
+        position = kind(moment(at), row_id)
+    except (ValueError, OverflowError, KeyError):
         raise ValueError("not a cursor") from None
     if not 1 <= position.id <= MAX_ID:
         raise ValueError("not a cursor")
@@ -73,15 +84,24 @@ def decode(cursor: str) -> Position:
 
 
 class _Cursor:
-    """The argument type that converts a cursor to its Position."""
+    """The argument type that converts a cursor to its Position; of a list with two orders, to one of either."""
+
+    def __init__(self, *, has_two_orders: bool = False) -> None:
+        self._has_two_orders = has_two_orders
 
     def check(self, value: str) -> Position:
         try:
-            return decode(value)
+            return self._decode(value)
         except ValueError:
             raise PydanticCustomError(
                 "argument", "is not a next_cursor of this list; leave it out to start at the newest"
             ) from None
+
+    def _decode(self, value: str) -> Position:
+        position = decode(value)
+        if isinstance(position, ReversedPosition) and not self._has_two_orders:
+            raise ValueError("not a cursor of this list")
+        return position
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_after_validator_function(self.check, core_schema.str_schema(strict=True))
@@ -93,3 +113,14 @@ class _Cursor:
 
 
 Cursor = Annotated[Position, _Cursor()]
+CursorOfEitherOrder = Annotated[Position, _Cursor(has_two_orders=True)]
+
+
+def check_order(cursor: Position | None, *, is_reversed: bool) -> None:
+    """Check that a cursor is of a list in this order.
+
+    Raises:
+        InvalidArguments: it is of the other order.
+    """
+    if cursor and isinstance(cursor, ReversedPosition) is not is_reversed:
+        raise InvalidArguments({"cursor": "is of a list in the other order; send the order of the page before"})

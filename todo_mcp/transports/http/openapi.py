@@ -8,16 +8,16 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from todo_mcp.core.envelope import ERROR_DATA, envelope_schema
 from todo_mcp.core.operations import REGISTRY, RESOURCES, Operation
-from todo_mcp.transports.http.resources import ResourceView, json_body
+from todo_mcp.transports.http.resources import BODY_METHODS, ResourceView, json_body
 
 _REF = "#/components/schemas/{model}"
 _ERRORS = {
     400: "An argument is missing, unknown, of the wrong type or out of bounds; or the body is not the expected JSON.",
     401: "No token, or one that is unknown, revoked or expired.",
     403: "The token lacks the scope, or user_id is not the caller's, or a quota is used up.",
-    404: "This user has no such task or conversation, or (service tokens) there is no such user.",
+    404: "This user has no such task, conversation or message, or (service tokens) there is no such user.",
     408: "The body did not arrive in time.",
-    409: "The idempotency key was used with other arguments.",
+    409: "The idempotency key was used with other arguments; or a ref is taken, or expected_last is not the last.",
     413: "The body is too large.",
     415: "Content-Type is neither application/json nor application/x-www-form-urlencoded, which curl sends.",
     429: "Too many calls; see Retry-After.",
@@ -76,19 +76,31 @@ def _resource(operation: Operation, status: int, view: type[ResourceView], path:
         parameters.append(_parameter("Idempotency-Key", key, "header"))
     data = {"$ref": _REF.format(model=operation.output.__name__)}
     body: dict[str, Any] = {}
-    if method == "POST":
-        user = properties.pop("user_id")
-        schema, data = view.describe_body(properties, user), view.describe_answer(data)
-        body = {"requestBody": json_body(schema, operation.example)}
-        properties = {"user_id": user}
     required = operation.input_schema.get("required", ())
+    if method in BODY_METHODS:
+        in_query = {name: properties.pop(name) for name in ("user_id", *view.in_query) if name in properties}
+        data = view.describe_answer(data) if method == "POST" else _stored(operation, data)
+        schema = view.describe_body(properties, in_query["user_id"])
+        if method != "POST" and (names := [name for name in properties if name in required]):
+            schema["required"] = names
+        body = {"requestBody": json_body(schema, operation.example)}
+        properties = in_query
     parameters += [
         _parameter(name, schema, "query", is_required=name in required) for name, schema in properties.items()
     ]
     done = None if status == 204 else data
-    errors = _ERRORS.keys() - ({415, 409} if method != "POST" else set())
+    errors = _ERRORS.keys() - (set() if method in BODY_METHODS else {415}) - (set() if method == "POST" else {409})
     tag = operation.function.__module__.partition(".")[0]
-    return {**_operation_object(operation, tag, status, done, errors), "parameters": parameters, **body}
+    described = _operation_object(operation, tag, status, done, errors)
+    if method == "PUT":
+        described["responses"]["201"] = _response(201, "Made.", done)
+    return {**described, "parameters": parameters, **body}
+
+
+def _stored(operation: Operation, data: dict[str, Any]) -> dict[str, Any]:
+    """JSON Schema of the answer to a PUT or a PATCH."""
+    field = operation.output.model_fields.get("stored")
+    return {"$ref": _REF.format(model=field.annotation.__name__)} if field and field.annotation else data
 
 
 def _operation_object(

@@ -162,7 +162,8 @@ def _body_max(path: str, *, is_call: bool) -> int:
 
 
 def _has_message(scope: Scope, body: RequestBody) -> bool:
-    return bool(scope["method"] == "POST" and body.content.strip())
+    has_body = scope["method"] == "POST" or (is_conversation(scope["path"]) and scope["method"] in ("PUT", "PATCH"))
+    return has_body and bool(body.content.strip())
 
 
 def _put_message(scope: Scope, message: object, body: RequestBody) -> None:

@@ -31,6 +31,7 @@ from todo_mcp.transports.http.request_headers import may_hold_json
 logger = logging.getLogger(__name__)
 
 JSON = "application/json"
+BODY_METHODS = ("POST", "PUT", "PATCH")  # their arguments are in the body
 _ADVICE = {
     404: "There is nothing at this path. See /api/docs.",
     405: f"{METHOD_ADVICE} See /api/docs.",
@@ -132,10 +133,12 @@ class UnknownView(EnvelopeView):
 class ResourceView(EnvelopeView):
     """Answers each HTTP method with an operation. Arguments come from the path, the query and the JSON body.
 
-    A success is the resource itself; an error is the envelope.
+    A success is the resource itself; an error is the envelope. The operation of a PUT returns the resource as
+    ``stored``, and says with ``is_new`` whether it made the resource: the status is then 201.
     """
 
     operations: ClassVar[dict[str, tuple[str, int]]]  # maps a method to its operation and the status of success
+    in_query: ClassVar[tuple[str, ...]] = ()  # arguments of a POST that are in the query
 
     def __init_subclass__(cls) -> None:
         cls.http_method_names = [method.lower() for method in cls.operations]
@@ -154,7 +157,7 @@ class ResourceView(EnvelopeView):
 
     def answer(self, data: dict[str, Any], body: Any) -> Any:
         """The resource, as the answer contains it."""
-        return data
+        return data["stored"] if self.request.method == "PUT" else data
 
     def explain(self, error: TodoError, body: Any) -> TodoError:
         """The error, with field names as they are in the body."""
@@ -162,7 +165,7 @@ class ResourceView(EnvelopeView):
 
     @classmethod
     def describe_body(cls, properties: dict[str, Any], user: dict[str, Any]) -> dict[str, Any]:
-        """JSON Schema of the body of a POST with these arguments."""
+        """JSON Schema of a body with these arguments."""
         return {"type": "object", "properties": {**properties, "user_id": user}, "additionalProperties": False}
 
     @classmethod
@@ -185,7 +188,10 @@ class ResourceView(EnvelopeView):
         if error:
             code, body, headers = refusal_parts(self.explain(error, checked.message))
             return Response(body, code, headers=headers)
-        return Response(None if status == 204 else self.answer(envelope["data"], checked.message), status)
+        data = envelope["data"]
+        if data.get("is_new"):
+            status = 201
+        return Response(None if status == 204 else self.answer(data, checked.message), status)
 
     def _arguments(self, operation: Operation, checked: CheckedRequest, path: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of path, query, header and body together. None may occur twice.
@@ -194,7 +200,7 @@ class ResourceView(EnvelopeView):
         """
         fields = operation.arguments.model_fields
         pairs = [*path.items(), *self._query()]
-        pairs += self._body(checked) if self.request.method == "POST" else self._no_body()
+        pairs += self._body(checked) if self.request.method in BODY_METHODS else self._no_body()
         arguments: dict[str, Any] = {}
         for name, value in pairs:
             if name in fields and is_empty(value):  # left out, if it is optional
@@ -206,16 +212,23 @@ class ResourceView(EnvelopeView):
         return arguments
 
     def _query(self) -> list[tuple[str, str]]:
-        """The pairs of the query. A POST may have only ``user_id`` there; the others are in the body and a header."""
+        """The pairs of the query. Beside a body, it may hold only ``user_id`` and, with POST, ``in_query``."""
         query: bytes = self._scope["query_string"]
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        if self.request.method == "POST" and any(name != "user_id" for name, _ in pairs):
-            raise InvalidArguments({"query": "may hold user_id alone"})
+        if self.request.method in BODY_METHODS:
+            allowed = ("user_id", *(self.in_query if self.request.method == "POST" else ()))
+            if any(name not in allowed for name, _ in pairs):
+                raise InvalidArguments({"query": f"may hold {', '.join(allowed)} alone"})
         return pairs
 
     def _body(self, checked: CheckedRequest) -> list[tuple[str, Any]]:
         headers: list[tuple[bytes, bytes]] = self._scope["headers"]
-        keys = [("idempotency_key", value.decode("latin-1")) for name, value in headers if name == b"idempotency-key"]
+        is_key_known = self.request.method == "POST"  # a PUT and a PATCH need none
+        keys = [
+            ("idempotency_key", value.decode("latin-1"))
+            for name, value in headers
+            if name == b"idempotency-key" and is_key_known
+        ]
         if not checked.has_body:
             return keys
         if not may_hold_json(headers):

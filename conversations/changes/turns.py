@@ -1,0 +1,159 @@
+"""Appending a turn: all of it or nothing, and once with one idempotency key."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Subquery
+
+from conversations.changes.locking import bump, find, lock, remove_all, size_of
+from conversations.models import Message
+from conversations.queries import list_messages_after, list_messages_before, own_id, owned
+from conversations.references import Key
+from conversations.schemas import REPLACED_MAX, MessageIn
+from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, RefConflict, VersionConflict
+from todo_mcp.idempotency.services import run_once
+from todo_mcp.postgres.health.causes import violated_constraint
+from todo_mcp.postgres.operation_run import note_use
+from todo_mcp.quotas.usage import check_quotas
+
+UNIQUE_REF = "messages_ref"  # the constraint
+
+
+@dataclass(frozen=True)
+class NewTurn:
+    """A turn to append to the user's conversation with this key.
+
+    Before, the message ``replace`` and all after it are removed, if ``expected_last`` is the last one.
+    """
+
+    user_id: str
+    key: Key
+    messages: Sequence[MessageIn]
+    replace: Key | None = None
+    expected_last: Key | None = None
+
+    def as_arguments(self) -> list[Any]:
+        """What two calls with one idempotency key must have in common."""
+        messages = [message.model_dump(exclude_none=True) for message in self.messages]
+        is_plain = self.replace is None and self.expected_last is None
+        return [self.key, messages, *([] if is_plain else [self.replace, self.expected_last])]
+
+
+@dataclass(frozen=True)
+class Appended:
+    """The messages that were appended: their conversation, their ids in order, and the time of the append."""
+
+    conversation_id: int
+    ids: list[int]
+    created_at: datetime
+
+    def as_result(self) -> dict[str, Any]:
+        """What is kept under an idempotency key. It holds no text."""
+        return {"conversation": self.conversation_id, "ids": self.ids, "created_at": self.created_at.isoformat()}
+
+    @classmethod
+    def of_result(cls, result: Mapping[str, Any]) -> "Appended | None":
+        """What was kept. None if it was the release before that kept it, and the messages are gone."""
+        if "created_at" in result:
+            return cls(result["conversation"], result["ids"], datetime.fromisoformat(result["created_at"]))
+        for message in Message.objects.filter(pk__in=result["ids"]).only("conversation_id", "created_at"):
+            return cls(message.conversation_id, result["ids"], message.created_at)
+        return None
+
+    def rows(self, turn: NewTurn) -> list[dict[str, Any]]:
+        """The messages as they were appended."""
+        place = {"conversation_id": self.conversation_id, "user_id": turn.user_id, "created_at": self.created_at}
+        pairs = zip(self.ids, turn.messages, strict=True)
+        return [{**message.model_dump(), **place, "id": message_id} for message_id, message in pairs]
+
+
+def append(turn: NewTurn) -> Appended:
+    """Append a turn, all or nothing.
+
+    Raises:
+        ConversationNotFound, MessageNotFound, VersionConflict, RefConflict, QuotaExceeded, InvalidArguments: nothing
+            was done.
+    """
+    with _unique_refs(turn):
+        return _append(turn)
+
+
+def append_once(turn: NewTurn, idempotency_key: str) -> Appended:
+    """Append a turn, or return the result of the first call with this key.
+
+    Raises:
+        IdempotencyConflict: the key was used for another turn.
+        ConversationNotFound: there is no such conversation, or it was deleted since the first call.
+        MessageNotFound, VersionConflict, RefConflict, QuotaExceeded, InvalidArguments: nothing was done.
+    """
+    with _unique_refs(turn):
+        result, is_repeated = run_once(
+            user_id=turn.user_id,
+            operation="append_messages",
+            key=idempotency_key,
+            arguments=turn.as_arguments(),
+            work=lambda: _append(turn).as_result(),
+        )
+    first = Appended.of_result(result)
+    if first is None or (is_repeated and not owned(turn.user_id, first.conversation_id).exists()):
+        raise ConversationNotFound(turn.key)
+    return first
+
+
+@transaction.atomic(savepoint=False)
+def _append(turn: NewTurn) -> Appended:
+    count, size = len(turn.messages), sum(map(size_of, turn.messages))
+    if turn.replace is not None or turn.expected_last is not None:
+        conversation_id = lock(turn.user_id, turn.key)
+        if turn.expected_last is not None:
+            _check_last(conversation_id, turn.expected_last)
+        if turn.replace is not None:
+            removed, freed = _remove_from(conversation_id, turn.replace)
+            count, size = count - removed, size - freed
+    check_quotas(turn.user_id, writes=1, size=size)
+    conversation_id, now = bump(turn.user_id, turn.key, count, size)
+    rows = [
+        Message(conversation_id=conversation_id, user_id=turn.user_id, created_at=now, **message.model_dump())
+        for message in turn.messages
+    ]
+    created = Message.objects.bulk_create(rows)
+    note_use(writes=1, size=size)
+    return Appended(conversation_id, [row.pk for row in created], now)
+
+
+@contextmanager
+def _unique_refs(turn: NewTurn) -> Iterator[None]:
+    """Convert a violation of the constraint on refs to its refusal. It looks for the ref that is taken."""
+    try:
+        yield
+    except IntegrityError as error:
+        if violated_constraint(error) != UNIQUE_REF:
+            raise
+        refs = [message.ref for message in turn.messages if message.ref]
+        rows = Message.objects.filter(conversation_id=Subquery(own_id(turn.user_id, turn.key)), ref__in=refs)
+        taken = rows.order_by("id").values_list("ref", flat=True).first()
+        raise RefConflict(taken or max(refs, key=refs.count)) from None  # or the turn has one twice
+
+
+def _check_last(conversation_id: int, expected: Key) -> None:
+    last_id, last_ref = list_messages_before(conversation_id).values_list("id", "ref").first() or (0, None)
+    if expected not in (last_id, last_ref):
+        raise VersionConflict(
+            f"The last message is {last_id}, not {expected}, and nothing was done. Read the new messages first."
+            if last_id
+            else f"The conversation has no message, and so not {expected}. Nothing was done. Expect 0.",
+            last_message_id=last_id,
+        )
+
+
+def _remove_from(conversation_id: int, key: Key) -> tuple[int, int]:
+    """Remove a message and all after it. Returns how many these were, and their bytes."""
+    first = find(conversation_id, key)
+    ids = list(list_messages_after(conversation_id, first - 1).values_list("pk", flat=True)[: REPLACED_MAX + 1])
+    if len(ids) > REPLACED_MAX:
+        raise InvalidArguments({"replace": f"would remove more than {REPLACED_MAX:,} messages, which is the limit"})
+    return len(ids), remove_all(ids)
