@@ -14,6 +14,7 @@ from todo_mcp.core.errors import Busy, ConnectionLost, RateLimited
 from todo_mcp.postgres.health.causes import proves_nothing_done
 from todo_mcp.postgres.health.diagnosis import diagnose
 from todo_mcp.telemetry.logs import describe_error
+from todo_mcp.transports.http.paths import path_in_logs
 from todo_mcp.transports.http.request_headers import prefers_page
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ def _busy(request: HttpRequest, error: Exception) -> Busy | None:
     cause = diagnose(error) if isinstance(error, (DatabaseError, InterfaceError)) else None
     if cause is None:
         return None
-    logger.warning("database unavailable", extra={"path": request.path, "cause": cause, **describe_error(error)})
+    extra = {"path": path_in_logs(request.path), "cause": cause, **describe_error(error)}
+    logger.warning("database unavailable", extra=extra)
     may_be_done = request.method not in ("GET", "HEAD", "OPTIONS") and not proves_nothing_done(error)
     return ConnectionLost() if may_be_done else Busy()
 

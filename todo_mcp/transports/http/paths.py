@@ -10,6 +10,7 @@ from starlette.types import Scope
 _SEGMENTS = re.compile(rb"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9\-._~!$&'()*+,=:@]++|%[0-9A-Fa-f]{2})++)*+/?")
 _PROGRAMS = ("/scim/", "/static/", "/healthz", "/readyz", "/metrics")
 CACHED_MAX = 256  # bytes; longer paths are not cached
+_REFS = re.compile(r"(^/api/conversations|/messages)/(?![0-9]+(?:/|$))[^/]+")
 _ESCAPE = re.compile(rb"%(..)")
 _FOR_OAUTH_CLIENTS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/register"})
 # An escape of these is refused: most need none (RFC 3986, section 2.3); some programs take / \ and ; for separators.
@@ -53,6 +54,11 @@ def is_mcp(path: str) -> bool:
 def speaks_rpc(path: str) -> bool:
     """Whether MCP clients read the answers at this path: the endpoint, and below it, where nothing is."""
     return path == "/mcp" or path.startswith("/mcp/")
+
+
+def path_in_logs(path: str) -> str:
+    """The path without the refs that callers chose, for logs."""
+    return _REFS.sub(r"\1/{ref}", path) if is_conversation(path) else path
 
 
 def is_conversation(path: str) -> bool:

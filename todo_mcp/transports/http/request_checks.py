@@ -23,7 +23,7 @@ from todo_mcp.telemetry.logs import describe_error
 from todo_mcp.transports.browsers import Browsers
 from todo_mcp.transports.http.checked_request import CheckedRequest, address_of, checked_request, put_request
 from todo_mcp.transports.http.large_bodies import CALLS_ROOM, FORMS_ROOM, SMALL_MAX, LargeBodies
-from todo_mcp.transports.http.paths import is_conversation, takes_calls
+from todo_mcp.transports.http.paths import is_conversation, path_in_logs, takes_calls
 from todo_mcp.transports.http.refusals import PARSE_ERROR, refuse, refuse_with
 from todo_mcp.transports.http.request_body import Refused, RequestBody
 from todo_mcp.transports.http.request_headers import RequestHeaders, check_sender
@@ -143,7 +143,7 @@ class RequestChecks:
             await self._answer_defect(error, scope, receive, None if has_begun else send)
 
     async def _answer_defect(self, error: Exception, scope: Scope, receive: Receive, send: Send | None) -> None:
-        logger.error("defect", extra={"path": scope["path"], **describe_error(error)})
+        logger.error("defect", extra={"path": path_in_logs(scope["path"]), **describe_error(error)})
         if send is not None:
             await refuse_with(scope, InternalError(checked_request(scope).request_id))(scope, receive, send)
 
