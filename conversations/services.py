@@ -107,7 +107,7 @@ def get_conversation(*, user_id: str, conversation_id: ConversationId) -> Conver
 
 
 @operation(
-    title="Put a conversation",
+    title="Make or replace a conversation",
     scope=WRITE,
     idempotent=True,
     example={"title": "The bank"},
@@ -240,7 +240,7 @@ def get_message(*, user_id: str, conversation_id: ConversationId, message_id: Me
 
 
 @operation(
-    title="Put a message",
+    title="Append or replace a message",
     scope=WRITE,
     idempotent=True,
     example=_MESSAGE,

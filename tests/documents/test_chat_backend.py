@@ -35,7 +35,7 @@ def test_every_command_of_the_page_gives_the_documented_answer(committed: None, 
     info = connection.connection.info
     url = f"postgresql://{info.user}@/{info.dbname}?host={info.host}&port={info.port}"
     server = Manage(tmp_path, "serve", DATABASE_URL=url).wait_ready()
-    assert len(EXAMPLES) == PAGE.read_text().count("curl -sS") == 5
+    assert len(EXAMPLES) == PAGE.read_text().count("curl -sS") == 12
     try:
         for command, answer in EXAMPLES:
             result = subprocess.run(

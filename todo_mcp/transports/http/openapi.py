@@ -47,7 +47,8 @@ def add_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     for operation in (*REGISTRY.values(), *RESOURCES.values()):
         data = operation.output.model_json_schema(mode="serialization", ref_template=_REF)
         schemas.update(data.pop("$defs", {}))
-        schemas[operation.output.__name__] = data
+        if "stored" not in operation.output.model_fields:  # the answer is what is stored
+            schemas[operation.output.__name__] = data
     for operation in REGISTRY.values():
         result["paths"][f"/api/tools/{operation.name}"] = {"post": _tool(operation)}
     for path, view in _resource_views(get_resolver().url_patterns, "/"):
