@@ -6,7 +6,7 @@ rows that it expects to be few. Both are slow if rows are distributed unevenly, 
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import Case, F, Func, Q, QuerySet, RowRange, Subquery, Sum, Value, When, Window
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
@@ -22,6 +22,8 @@ from todo_mcp.core.pagination import Position
 PAGE_BYTES = 4 * 1024 * 1024  # of content
 PAGE_BYTES_WITH_ITEMS = 8 * 1024 * 1024  # of content and items together
 
+Row = TypeVar("Row")
+
 NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID)
 OLDEST = Position(datetime.min.replace(tzinfo=UTC), 0)
 
@@ -36,6 +38,11 @@ class _HiddenFromPlanner(Func):
     """A value in a subquery, which PostgreSQL does not see when it plans."""
 
     template = "(SELECT %(expressions)s)"
+
+
+def only(rows: QuerySet[Any, Row]) -> Row | None:
+    """The row of a query that finds at most one. In an order, PostgreSQL could read another index to find it."""
+    return next(iter(rows.order_by()), None)
 
 
 def owned(user_id: str, key: Key) -> QuerySet[Conversation]:

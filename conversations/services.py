@@ -100,7 +100,7 @@ def list_conversations(
 @operation(title="Read a conversation", scope=READ, read_only=True, idempotent=True, example={}, registry=RESOURCES)
 def get_conversation(*, user_id: str, conversation_id: ConversationId) -> ConversationOut:
     """One conversation, without its messages."""
-    row = owned(user_id, conversation_id).values(*ConversationOut.model_fields).first()
+    row = queries.only(owned(user_id, conversation_id).values(*ConversationOut.model_fields))
     if row is None:
         raise ConversationNotFound(conversation_id)
     return changing.as_output(row)
@@ -232,7 +232,7 @@ def list_messages(
 def get_message(*, user_id: str, conversation_id: ConversationId, message_id: MessageId) -> MessageOut:
     """One message."""
     rows = Message.objects.filter(conversation_id=Subquery(own_id(user_id, conversation_id)), **by_key(message_id))
-    row = rows.values(*MessageOut.model_fields).first()
+    row = queries.only(rows.values(*MessageOut.model_fields))
     if row is None:
         get_conversation(user_id=user_id, conversation_id=conversation_id)
         raise MessageNotFound(message_id)

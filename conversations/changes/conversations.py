@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from conversations.models import Conversation
-from conversations.queries import owned
+from conversations.queries import only, owned
 from conversations.references import Key
 from conversations.retention import remove_conversations
 from conversations.schemas import ConversationOut, ConversationPut
@@ -77,7 +77,7 @@ def change(user_id: str, key: Key, changes: Mapping[str, str | None]) -> Convers
     Raises:
         QuotaExceeded: nothing was done.
     """
-    row = owned(user_id, key).select_for_update(no_key=True).values(*ConversationOut.model_fields).first()
+    row = only(owned(user_id, key).select_for_update(no_key=True).values(*ConversationOut.model_fields))
     if row is None or not changes:
         return row and as_output(row)
     growth = _size_of({**row, **changes}) - _size_of(row)
@@ -94,7 +94,7 @@ def remove(user_id: str, key: Key) -> int:
     Raises:
         ConversationNotFound: nothing was done.
     """
-    row = owned(user_id, key).select_for_update().values("id", "stored_bytes", *_SENT).first()
+    row = only(owned(user_id, key).select_for_update().values("id", "stored_bytes", *_SENT))
     if row is None:
         raise ConversationNotFound(key)
     conversation_id: int = row["id"]

@@ -11,14 +11,14 @@ from django.db import connection
 from django.db.models.expressions import RawSQL
 
 from conversations.models import COUNTED, STORED_BYTES, Message
-from conversations.queries import owned
+from conversations.queries import only, owned
 from conversations.references import Key, by_key
-from conversations.retention import remove_messages
 from conversations.schemas import MessageIn
 from todo_mcp.core.errors import ConversationNotFound, MessageNotFound, QuotaExceeded
 from todo_mcp.quotas.usage import ROW_BYTES
 
 UNLIMITED = 2**31 - 1
+BYTES = RawSQL(STORED_BYTES, [])  # noqa: S611 (a constant)
 _COUNTED = f"set_config('{COUNTED}', 'yes', true)"
 # Locks out other writers until the commit. The filter checks the owner.
 _BUMP = f"""
@@ -57,7 +57,7 @@ def bump(user_id: str, key: Key, count: int, size: int) -> tuple[int, datetime]:
 
 def no_room(user_id: str, key: Key, added: int) -> ConversationNotFound | QuotaExceeded:
     """Why the conversation takes no more messages."""
-    count = owned(user_id, key).values_list("stored_messages", flat=True).first()
+    count = only(owned(user_id, key).values_list("stored_messages", flat=True))
     if count is None:
         return ConversationNotFound(key)
     limit = settings.QUOTA_MESSAGES
@@ -70,19 +70,14 @@ def no_room(user_id: str, key: Key, added: int) -> ConversationNotFound | QuotaE
     )
 
 
-def find(conversation_id: int, key: Key) -> int:
-    """The id of a message of this conversation."""
-    found = Message.objects.filter(conversation_id=conversation_id, **by_key(key)).values_list("pk", flat=True).first()
+def find(conversation_id: int, key: Key) -> tuple[int, int]:
+    """The id of a message of this conversation, and its bytes."""
+    found: tuple[int, int] | None = only(
+        Message.objects.filter(conversation_id=conversation_id, **by_key(key)).values_list("pk", BYTES)
+    )
     if found is None:
         raise MessageNotFound(key)
     return found
-
-
-def remove_all(ids: list[int]) -> int:
-    """Remove messages. Returns their bytes."""
-    freed: int = sum(Message.objects.filter(pk__in=ids).values_list(RawSQL(STORED_BYTES, []), flat=True))  # noqa: S611
-    remove_messages(ids)
-    return freed
 
 
 def size_of(message: MessageIn) -> int:

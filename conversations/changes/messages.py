@@ -5,9 +5,10 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from conversations.changes.locking import UNLIMITED, bump, column_of, find, lock, no_room, remove_all, size_of
+from conversations.changes.locking import UNLIMITED, bump, column_of, find, lock, no_room, size_of
 from conversations.models import STORED_BYTES
 from conversations.references import Key
+from conversations.retention import remove_messages
 from conversations.schemas import MessageIn
 from todo_mcp.core.errors import MessageNotFound
 from todo_mcp.postgres.operation_run import note_use
@@ -80,8 +81,8 @@ def remove(user_id: str, key: Key, message_key: Key) -> int:
         ConversationNotFound, MessageNotFound: nothing was done.
     """
     conversation_id = lock(user_id, key)
-    message_id = find(conversation_id, message_key)
-    size = remove_all([message_id])
+    message_id, size = find(conversation_id, message_key)
+    remove_messages([message_id])
     bump(user_id, conversation_id, -1, -size)
     note_use(writes=1, size=-size)
     return message_id

@@ -9,10 +9,11 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Subquery
 
-from conversations.changes.locking import bump, find, lock, remove_all, size_of
+from conversations.changes.locking import BYTES, bump, find, lock, size_of
 from conversations.models import Message
 from conversations.queries import list_messages_after, list_messages_before, own_id, owned
 from conversations.references import Key
+from conversations.retention import remove_messages
 from conversations.schemas import REPLACED_MAX, MessageIn
 from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, RefConflict, VersionConflict
 from todo_mcp.idempotency.services import run_once
@@ -152,8 +153,9 @@ def _check_last(conversation_id: int, expected: Key) -> None:
 
 def _remove_from(conversation_id: int, key: Key) -> tuple[int, int]:
     """Remove a message and all after it. Returns how many these were, and their bytes."""
-    first = find(conversation_id, key)
-    ids = list(list_messages_after(conversation_id, first - 1).values_list("pk", flat=True)[: REPLACED_MAX + 1])
-    if len(ids) > REPLACED_MAX:
+    first, _ = find(conversation_id, key)
+    rows = list(list_messages_after(conversation_id, first - 1).values_list("pk", BYTES)[: REPLACED_MAX + 1])
+    if len(rows) > REPLACED_MAX:
         raise InvalidArguments({"replace": f"would remove more than {REPLACED_MAX:,} messages, which is the limit"})
-    return len(ids), remove_all(ids)
+    remove_messages([message_id for message_id, _ in rows])
+    return len(rows), sum(size for _, size in rows)

@@ -222,10 +222,18 @@ def _check_statements(target: dict[str, Any], message: dict[str, Any]) -> None:
     reads: list[dict[str, Any]] = [{}, {"last": 1}, {"order": "desc"}]
     for arguments in reads:
         assert statements(lambda: services.list_messages(**target, **arguments)) == ["SELECT"]  # noqa: B023
+    first = MessageIn(role="user", content="x")
     turn = [MessageIn.model_validate({"ref": f"turn-{new}", "item": {"a": 1}, **message})]
     appended = statements(lambda: services.append_messages(**target, messages=turn))
     assert appended == ["BEGIN", "UPDATE", "INSERT", "COMMIT"]
     assert statements(lambda: services.list_messages(**target, after="one")) == ["SELECT"]
+    late = statements(lambda: services.append_messages(**target, messages=[first], expected_last=f"turn-{new}"))
+    assert late == ["BEGIN", "SELECT", "SELECT", "UPDATE", "INSERT", "COMMIT"]
+    removal = ["SELECT", "UPDATE", "DELETE"]
+    instead = statements(lambda: services.append_messages(**target, messages=[first], replace=f"turn-{new}"))
+    assert instead == ["BEGIN", "SELECT", "SELECT", "SELECT", *removal, "UPDATE", "INSERT", "COMMIT"]
+    deletion = statements(lambda: services.delete_message(**target, message_id=new))
+    assert deletion == ["BEGIN", "SELECT", "SELECT", *removal, "UPDATE", "COMMIT"]
     for change in (services.update_conversation, services.put_conversation):
         changed = statements(lambda: change(**target, title="Two"))  # noqa: B023
         assert changed == ["BEGIN", "SELECT", "UPDATE", "COMMIT"]
