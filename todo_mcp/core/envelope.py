@@ -30,10 +30,12 @@ class Output(BaseModel):
 
     def data(self) -> dict[str, Any]:
         """The envelope's ``data``: the fields without ``exclude``, unchanged. ``to_json`` converts times and models."""
-        values, optional = self.__dict__, self.only_if_set
-        return {
-            name: values[name] for name in _data_fields(type(self)) if name not in optional or values[name] is not None
-        }
+        values = self.__dict__
+        data = {name: values[name] for name in _data_fields(type(self))}
+        for name in self.only_if_set:
+            if data[name] is None:
+                del data[name]
+        return data
 
 
 @cache
