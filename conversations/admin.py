@@ -7,6 +7,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Func, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject, Left
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import smart_split
@@ -14,15 +15,20 @@ from django.utils.text import smart_split
 from conversations import services
 from conversations.filters import DAYS, ConversationDays, RoleFilter, days_of_messages, searched_words
 from conversations.models import Conversation, Message
+from conversations.operators.items import shown_json
+from conversations.operators.titles import find_titles, in_words, named
 from conversations.search import excerpts, find_messages, search_words, words_query
 from conversations.transcript import PageRequest, add_hits, add_tasks, message_page, tasks_of
 from todo_mcp.admin_kit.actions import RowAction
-from todo_mcp.admin_kit.base import WORDS_MAX, BaseAdmin, ReadOnly, isolated, moment, positive, time_column, user_link
+from todo_mcp.admin_kit.base import WORDS_MAX, BaseAdmin, ReadOnly, isolated, moment, time_column, user_link
 from todo_mcp.admin_kit.filters import UserFilter
+from todo_mcp.admin_kit.parameters import positive
 from todo_mcp.admin_kit.site import may_view
 
 MESSAGE_COUNT_MAX = 100  # messages of a conversation that the list counts
 PREVIEW = 100  # characters of the last message in the list
+# The fields of the page, each with the column without which it is left out.
+FIELDS = {"shown_title": "title", "about": "id", "shown_ref": "ref", "shown_metadata": "metadata"}
 
 
 @admin.register(Conversation)
@@ -30,11 +36,10 @@ class ConversationAdmin(ReadOnly, BaseAdmin):
     list_display = ["shown_id", "owner", "latest", "messages", "updated"]
     list_filter = [UserFilter, RoleFilter, *((field, ConversationDays) for field in DAYS)]
     search_fields = ["pk"]
-    search_help_text = 'Words, "a phrase", begin*, an id, or user:ID'
+    search_help_text = 'Words, "a phrase", begin*, an id, user:ID, or user:ID with a ref'
     ordering = ["-id"]
     sortable_by = ["updated"]
-    fields = ["about"]
-    readonly_fields = ["about"]
+    readonly_fields = list(FIELDS)
     list_before_template = "admin/conversation_search.html"
     change_form_outer_after_template = "admin/transcript.html"
     row_actions = [
@@ -61,32 +66,40 @@ class ConversationAdmin(ReadOnly, BaseAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Conversation], search_term: str
     ) -> tuple[QuerySet[Conversation], bool]:
+        queryset = queryset.defer("metadata")
         terms, words = list(smart_split(search_term))[:WORDS_MAX], search_words(search_term)
         for term in set(terms) - set(words):
             queryset = queryset.filter(self.matching(term))
         if not words:
             return queryset, False
         is_filtered = len(words) < len(terms) or bool(request.GET.get(UserFilter.parameter_name))
-        matches, may_have_more = find_messages(
-            words_query(words),
-            conversations=queryset if is_filtered else None,
-            role=request.GET.get(RoleFilter.parameter_name, ""),
-            days=days_of_messages(request),
-        )
-        request.search_matches = latest = dict(reversed(matches))  # type: ignore[attr-defined] # by conversation
-        if may_have_more:
+        conversations, days = queryset if is_filtered else None, days_of_messages(request)
+        role = request.GET.get(RoleFilter.parameter_name, "")
+        matches, has_more = find_messages(words_query(words), conversations=conversations, role=role, days=days)
+        titles, has_more_titles = ([], False) if role else find_titles(words, conversations=conversations, days=days)
+        latest, by_title = dict(reversed(matches)), {hit.pk: hit.title for hit in titles}  # by conversation
+        request.search_hits = latest, by_title  # type: ignore[attr-defined] # prepare_rows shows them
+        if has_more or has_more_titles:
             text = "These words are frequent: only the latest conversations with them are shown. Add words or a filter."
             self.message_user(request, text, messages.INFO)
-        number = positive(words[0]) if len(words) == 1 else None
-        return queryset.filter(Q(pk__in=latest) | Q(pk=number or 0)), False
+        return queryset.filter(Q(pk__in={*latest, *by_title}) | named(words, of_one_user=is_filtered)), False
 
     def prepare_rows(self, request: HttpRequest, rows: list[Any]) -> None:
-        """In a search, add the matching message to each row. The list shows it instead of the last message."""
-        matches: dict[int, int] = getattr(request, "search_matches", {})
+        """In a search, add the matching message to each row, which the list shows instead of the last one; and its
+        title, with the words marked."""
+        matches, titles = getattr(request, "search_hits", ({}, {}))
         message_ids = {row.pk: matches[row.pk] for row in rows if row.pk in matches}
         found = excerpts(searched_words(request), message_ids.values()) if message_ids else {}
         for row in rows:
             row.found = found.get(message_ids.get(row.pk, 0))
+            row.found_title = titles.get(row.pk)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """What the conversation has. Many have no title, ref or metadata."""
+        return [name for name, column in FIELDS.items() if getattr(obj, column, None) is not None]
+
+    def describe(self, row: Conversation) -> str:
+        return in_words(row)
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if conversation := kwargs.get("obj"):
@@ -102,8 +115,26 @@ class ConversationAdmin(ReadOnly, BaseAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="conversation")
-    def shown_id(self, conversation: Conversation) -> str:
-        return str(conversation)
+    def shown_id(self, conversation: Any) -> SafeString | str:
+        """The title, if it has one, and the number."""
+        if not conversation.title:
+            return str(conversation)
+        title = conversation.found_title or isolated(conversation.title)
+        return format_html("{}<small>{}</small>", title, conversation)
+
+    @admin.display(description="title")
+    def shown_title(self, conversation: Conversation) -> SafeString:
+        return format_html("<strong>{}</strong>", isolated(conversation.title))
+
+    @admin.display(description="ref")
+    def shown_ref(self, conversation: Conversation) -> SafeString:
+        return format_html('<code class="todo-ref">{}</code>', conversation.ref)
+
+    @admin.display(description="metadata")
+    def shown_metadata(self, conversation: Conversation) -> SafeString:
+        text = str(conversation.metadata)
+        json = shown_json(text, size=len(text.encode()))
+        return render_to_string("admin/folded_json.html", {"label": "Metadata", "json": json})
 
     @admin.display(description="message")
     def latest(self, conversation: Any) -> SafeString:

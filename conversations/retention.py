@@ -1,5 +1,6 @@
 """Purge old conversations. Export or erase a user's conversations: each person has a right to both."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -36,14 +37,21 @@ OLD_CONVERSATIONS = Purge("old conversations", _due, remove_conversations, with_
 
 
 def export_conversations(*, user_id: str) -> list[dict[str, Any]]:
-    """All stored conversations of a user, oldest first, each with its messages in order."""
-    conversations = Conversation.objects.filter(user_id=user_id).order_by("id").values("id", "created_at", "updated_at")
-    export: dict[int, dict[str, Any]] = {row["id"]: {**row, "messages": []} for row in conversations}
+    """All stored conversations of a user, oldest first, each with its messages in order. A field not set is left out."""
+    conversations = Conversation.objects.filter(user_id=user_id).order_by("id")
+    columns = ("id", "ref", "title", "metadata", "created_at", "updated_at")
+    export = {row["id"]: {**_exported(row), "messages": []} for row in conversations.values(*columns)}
     messages = Message.objects.filter(user_id=user_id).order_by("id")
-    for message in messages.values("conversation_id", "id", "role", "content", "created_at"):
+    for message in messages.values("conversation_id", "id", "ref", "role", "content", "item", "created_at"):
         if message["conversation_id"] in export:  # leaves out a conversation that began after the first query
-            export[message["conversation_id"]]["messages"].append(message)
+            export[message["conversation_id"]]["messages"].append(_exported(message))
     return list(export.values())
+
+
+def _exported(row: dict[str, Any]) -> dict[str, Any]:
+    """The fields that are set, with the values of JSON columns instead of their text."""
+    given = {name: value for name, value in row.items() if value is not None}
+    return given | {name: json.loads(given[name]) for name in ("metadata", "item") if name in given}
 
 
 def erase_conversations(*, user_id: str) -> int:

@@ -105,11 +105,12 @@ def find_messages(
     if conversations is not None:
         messages = messages.filter(conversation__in=conversations.order_by().values("pk"))
     recent = _recent(days)
-    matches = _latest(messages.annotate(bytes=OctetLength("content")).filter(pk__in=recent, bytes__lt=RECENT_BYTES))
+    short = messages.annotate(bytes=OctetLength("content")).filter(pk__in=recent, bytes__lt=RECENT_BYTES)
+    matches = _latest(short.values_list("conversation_id", "pk"))
     frequent = len(matches) >= FREQUENT
     if not frequent:
         with by_index():
-            matches = _latest_by_index(messages, max(recent, default=0))
+            matches = latest_by_index(messages.values_list("conversation_id", "pk"), max(recent, default=0))
     return matches, frequent or len(matches) == MATCHES_MAX
 
 
@@ -125,19 +126,19 @@ def _recent(days: Days) -> list[int]:
     return list(messages.values_list("pk", flat=True)[:RECENT])
 
 
-def _latest(messages: QuerySet[Any]) -> list[tuple[int, int]]:
-    return list(messages.order_by("-pk").values_list("conversation_id", "pk")[:MATCHES_MAX])
-
-
-def _latest_by_index(messages: QuerySet[Any], newest: int) -> list[tuple[int, int]]:
-    """The latest matches. The index has no order, so each step reaches further back until there are enough matches."""
+def latest_by_index(rows: QuerySet[Any], newest: int) -> list[Any]:
+    """The latest of the rows. Their index has no order, so each step reaches further back until there are enough."""
     reach = REACH
     while reach < newest:
-        matches = _latest(messages.filter(pk__gt=newest - reach))
-        if len(matches) == MATCHES_MAX:
-            return matches
+        found = _latest(rows.filter(pk__gt=newest - reach))
+        if len(found) == MATCHES_MAX:
+            return found
         reach *= REACH_GROWS
-    return _latest(messages)
+    return _latest(rows)
+
+
+def _latest(rows: QuerySet[Any]) -> list[Any]:
+    return list(rows.order_by("-pk")[:MATCHES_MAX])
 
 
 def find_excerpts(words: Sequence[str], limit: int) -> tuple[list[Excerpt], bool]:
@@ -165,7 +166,7 @@ def excerpts(words: Sequence[str], message_ids: Iterable[int]) -> dict[int, Exce
     columns = ("pk", "conversation_id", "user_id", "role", "created_at", headline)
     rows: Any = Message.objects.filter(pk__in=list(message_ids)).values_list(*columns)
     return {
-        pk: Excerpt(user_id, role, at, format_html("<bdi>{}</bdi>", _as_html(text)), message_url(chat, pk, words))
+        pk: Excerpt(user_id, role, at, format_html("<bdi>{}</bdi>", as_html(text)), message_url(chat, pk, words))
         for pk, chat, user_id, role, at, text in rows
     }
 
@@ -178,18 +179,17 @@ def marked_texts(words: Sequence[str], texts: dict[int, str]) -> dict[int, SafeS
     """
     length = max(map(len, texts.values()), default=0)
     start, stop = _MARKS
-    whole = SearchHeadline(
-        Left("content", length),
-        words_query(words),
-        config=WORDS_CONFIG,
-        start_sel=start,
-        stop_sel=stop,
-        highlight_all=True,
-    )
+    whole = marks_of_whole(Left("content", length), words_query(words))
     rows: Any = Message.objects.filter(pk__in=texts).values_list("pk", whole)
     return {
-        pk: _as_html(text) for pk, text in rows if start in text and re.sub(f"[{start}{stop}]", "", text) == texts[pk]
+        pk: as_html(text) for pk, text in rows if start in text and re.sub(f"[{start}{stop}]", "", text) == texts[pk]
     }
+
+
+def marks_of_whole(text: Any, query: SearchQuery) -> SearchHeadline:
+    """The whole text, with the words marked for ``as_html``."""
+    start, stop = _MARKS
+    return SearchHeadline(text, query, config=WORDS_CONFIG, start_sel=start, stop_sel=stop, highlight_all=True)
 
 
 def message_url(conversation_id: int, message_id: int, words: Sequence[str] = ()) -> str:
@@ -199,7 +199,8 @@ def message_url(conversation_id: int, message_id: int, words: Sequence[str] = ()
     return reverse(name, args=[conversation_id], query=query, fragment=f"message-{message_id}")
 
 
-def _as_html(text: str) -> SafeString:
+def as_html(text: str) -> SafeString:
+    """The text as escaped HTML, in which the words are marked."""
     start, stop = _MARKS
     marked = re.sub(f"{start}(.*?){stop}", r"<mark>\1</mark>", escape(text), flags=re.DOTALL)
     return mark_safe(marked)  # noqa: S308 (the text is escaped, and the tags are constants)

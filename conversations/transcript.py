@@ -11,13 +11,14 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Left, Length
 
 from conversations.hits import Hits, find_hits, hits_around
-from conversations.models import CONTENT_MAX, Conversation, Message
+from conversations.models import CONTENT_MAX, ITEM_MAX, Conversation, Message
+from conversations.operators.items import shown_json
 from conversations.queries import list_messages_after, list_messages_before
-from conversations.search import marked_texts
+from conversations.search import OctetLength, marked_texts
 from todo_mcp.core.arguments import MAX_ID
 
 PAGE = 20  # messages on a page
-TEXT_MAX = 4_000  # characters of a message on a page; a page of one message shows all
+TEXT_MAX = 4_000  # characters of a message, and of its item, on a page; a page of one message shows all
 FOLD_LENGTH = 600  # characters that a folded message shows; a message up to a third longer is not folded
 TASKS_MAX = 100  # tasks that the page lists, and tasks that it shows beside the messages
 
@@ -131,11 +132,22 @@ def _around(conversation_id: int, pk: int) -> MessagePage:
 
 
 def _read(rows: QuerySet[Message], length: int = TEXT_MAX) -> list[dict[str, Any]]:
-    columns = rows.values("pk", "role", at=F("created_at"), text=Left("content", length), size=Length("content"))
+    item_length = TEXT_MAX if length == TEXT_MAX else ITEM_MAX
+    columns = rows.values(
+        "pk",
+        "role",
+        "ref",
+        at=F("created_at"),
+        text=Left("content", length),
+        size=Length("content"),
+        item_text=Left("item", item_length),
+        item_size=OctetLength("item"),
+    )
     fold_from = FOLD_LENGTH * 4 // 3
     return [
         {
             **row,
+            "item": shown_json(row["item_text"], row["item_size"]) if row["item_text"] else None,
             "rest": row["size"] - len(row["text"]),
             "beginning": row["text"][:FOLD_LENGTH] if length == TEXT_MAX and len(row["text"]) > fold_from else "",
         }

@@ -23,6 +23,7 @@ from tasks.operators.words import due_in_words, item_in_words, status_in_words
 from todo_mcp.admin_kit.actions import RowAction
 from todo_mcp.admin_kit.base import EMPTY, badge_column, isolated, time_column
 from todo_mcp.admin_kit.filters import UserFilter, by_days
+from todo_mcp.admin_kit.site import may_view
 from todo_mcp.dates.zones import show
 
 admin.site.register(TaskEvent, ActivityAdmin)
@@ -152,6 +153,7 @@ class TaskAdmin(RevertingAdmin):
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if task := kwargs.get("obj"):
+            task.shows_title = may_view("conversations.conversation")(request)
             context["may_revert"] = self.has_change_permission(request, task)
             context["may_undo"] = request.user.has_perm("tasks.change_task")
             context["row_links"] = [("Activity", activity_url(task=task.pk))]
@@ -206,14 +208,17 @@ class TaskAdmin(RevertingAdmin):
         return status_in_words(task)
 
     @admin.display(description="origin")
-    def origin(self, task: Task) -> SafeString | str:
+    def origin(self, task: Any) -> SafeString | str:
         if task.conversation_id is None:
             return EMPTY
         url = reverse("admin:conversations_conversation_change", args=[task.conversation_id])
+        title = task.conversation.title if task.shows_title else None
+        note = format_html(": {}", isolated(title)) if title else ""
         if task.message_id is None:
-            return format_html('<a class="text-link" href="{}">Conversation {}</a>', url, task.conversation_id)
+            return format_html('<a class="text-link" href="{}">Conversation {}{}</a>', url, task.conversation_id, note)
         at = format_html("{}?at={}#message-{}", url, task.message_id, task.message_id)
-        return format_html('<a class="text-link" href="{}">A message of conversation {}</a>', at, task.conversation_id)
+        name = "A message of conversation"
+        return format_html('<a class="text-link" href="{}">{} {}{}</a>', at, name, task.conversation_id, note)
 
     created = time_column("created_at", "created")
     updated = time_column("updated_at", "updated")

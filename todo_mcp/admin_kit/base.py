@@ -33,12 +33,13 @@ WHOLE = 16  # characters that every column of a list has room for, however wide 
 EMPTY = format_html('<span class="todo-empty">{}</span>', "—")  # lists leave it out on a telephone
 
 
-def isolated(text: object) -> SafeString:
+def isolated(text: object, marked: SafeString | None = None) -> SafeString:
     """Escape the text and isolate it, so that right-to-left text cannot reorder its surroundings.
 
-    A list may cut a text of more than WHOLE characters. Its tooltip shows the whole text.
+    A list may cut a text of more than WHOLE characters. Its tooltip shows the whole text. ``marked`` is the text as
+    escaped HTML with some words marked.
     """
-    shown = format_html("<bdi>{}</bdi>", text)
+    shown = format_html("<bdi>{}</bdi>", text if marked is None else marked)
     if len(str(text)) <= WHOLE:
         return shown
     return format_html('<span class="todo-cut" title="{}">{}</span>', text, shown)

@@ -3,10 +3,12 @@
 The same seed gives the same texts. Times are relative to now.
 """
 
+import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, time, timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.utils import timezone
@@ -23,9 +25,11 @@ from todo_mcp.operators.demo_texts import (
     CONVERSATIONS,
     EDITS,
     REPEATS,
+    STEPS,
     TAGS,
     TASKS,
     TASKS_FROM_MESSAGES,
+    TITLES,
     USERS,
     ZONES,
 )
@@ -178,16 +182,34 @@ def _add_conversations(rng: random.Random, now: datetime) -> list[Message]:
     """Add conversations, with 4 to 90 seconds between messages. Returns the messages."""
     starts = sorted((now - AGE * rng.random(), user_id) for user_id in USERS for _ in range(CONVERSATIONS_EACH))
     chats = [Conversation(user_id=user_id, created_at=when, updated_at=when) for when, user_id in starts]
-    messages = []
-    for chat in chats:
-        for number, content in enumerate(rng.choice(CONVERSATIONS)):
-            role = Message.Role.ASSISTANT if number % 2 else Message.Role.USER
-            chat.updated_at += timedelta(seconds=rng.randint(4, 90))
-            messages.append(
-                Message(conversation=chat, user_id=chat.user_id, role=role, content=content, created_at=chat.updated_at)
-            )
+    messages = [message for chat in chats for message in _messages(rng, chat, rng.choice(CONVERSATIONS))]
     Conversation.objects.bulk_create(chats)
     return Message.objects.bulk_create(messages)
+
+
+def _messages(rng: random.Random, chat: Conversation, texts: list[str]) -> Iterator[Message]:
+    """The messages of the conversation. One in which tools were called is as an agent SDK stores it, with its ids."""
+    chat.title = TITLES.get(texts[0])
+    has_calls = any(text in STEPS for text in texts)
+    if has_calls:
+        chat.ref, chat.metadata = _new_ref("thread"), _compact({"model": "demo-1", "channel": "web"})
+    for number, text in enumerate(texts):
+        role = Message.Role.ASSISTANT if number % 2 else Message.Role.USER
+        for content, item in [*STEPS.get(text, []), (text, None)]:
+            chat.updated_at += timedelta(seconds=rng.randint(4, 90))
+            message = Message(conversation=chat, user_id=chat.user_id, role=role, content=content)
+            message.created_at, message.item = chat.updated_at, _compact(item) if item else None
+            message.ref = _new_ref("msg") if has_calls else None
+            yield message
+
+
+def _new_ref(prefix: str) -> str:
+    """A new name on each run, because a second run with the same seed must not meet the names of the first."""
+    return f"{prefix}_{uuid4().hex[:16]}"
+
+
+def _compact(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _token_days(rng: random.Random, token_id: int, user_id: str, now: datetime) -> Counts:

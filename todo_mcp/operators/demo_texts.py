@@ -1,5 +1,7 @@
 """The texts of the demo data: users, their tasks, and their conversations with an assistant."""
 
+from typing import Any
+
 USERS = {
     "demo-alice": "Alice (demo)",
     "demo-bob": "Bob (demo)",
@@ -155,6 +157,55 @@ CONVERSATIONS = [
         "hidden pages, and a letter about the heating. I added the last, with what the landlord asked for.",
     ],
 ]
+
+# The titles of some conversations, by their first message
+TITLES = {
+    CONVERSATIONS[0][0]: "What is left this week",
+    CONVERSATIONS[1][0]: "Milk, and a present for Saturday",
+    CONVERSATIONS[4][0]: "Soup notes made clearer",
+    CONVERSATIONS[5][0]: "קניות לשבת",
+    CONVERSATIONS[7][0]: "Notes from the call: numbers, invoice, slides, heating and the summer walk",
+}
+
+# What an agent did before an answer: the text and the item of each message that its SDK stored, a call or its result.
+STEPS: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    CONVERSATIONS[1][1]: [
+        (
+            "Calls add_task: “Buy milk”, “Find a present”",
+            {
+                "type": "function_call",
+                "id": "fc_0d1f62a7c5be",
+                "call_id": "call_Qm7ZrXk2",
+                "name": "add_task",
+                "arguments": '{"tasks":[{"title":"Buy milk"},{"title":"Find a present","description":"Something for '
+                'the garden, up to 30."}]}',
+                "status": "completed",
+            },
+        ),
+        (
+            "add_task: added 2 tasks",
+            {
+                "type": "function_call_output",
+                "call_id": "call_Qm7ZrXk2",
+                "output": {"tasks": [{"title": "Buy milk"}, {"title": "Find a present"}], "message": "Added 2 tasks."},
+            },
+        ),
+    ],
+    CONVERSATIONS[7][1]: [
+        (
+            "Calls list_tasks: those that wait",
+            {"type": "function_call", "call_id": "call_w3Tn09sB", "name": "list_tasks", "arguments": "{}"},
+        ),
+        (
+            f"list_tasks: {len(TASKS)} tasks",
+            {
+                "type": "function_call_output",
+                "call_id": "call_w3Tn09sB",
+                "output": {"tasks": [{"title": title, "description": text} for title, text in TASKS]},
+            },
+        ),
+    ],
+}
 
 # The titles of the tasks that an agent added after a user's message.
 TASKS_FROM_MESSAGES = {

@@ -1,7 +1,8 @@
 """Find anything: what one line of text may name, in all that operators may view.
 
-The text is a user's id, name or e-mail; the number of a task or a conversation; the id of a request; or words of a task
-or of a message. The value of a token is looked up by its hash and is never part of an address.
+The text is a user's id, name or e-mail; the number of a task or a conversation; the id of a request; or words of a
+task, of a conversation's title or of a message. The value of a token is looked up by its hash and is never part of an
+address.
 """
 
 import re
@@ -16,6 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from conversations.models import Conversation
+from conversations.operators.titles import find_titles
 from conversations.search import find_excerpts, search_words
 from tasks.models import Task
 from tasks.operators.activity import Filters, find_calls
@@ -61,7 +63,7 @@ def find_anything(request: HttpRequest, text: str, *, words: bool) -> list[Secti
     """What the text names, of what this operator may view. Kinds without a result are left out.
 
     Args:
-        words: search in the words of tasks and messages too.
+        words: search in the words of tasks, titles and messages too.
     """
     finders: list[tuple[str, Callable[[str], Section]]] = [
         ("users.user", _users),
@@ -71,7 +73,8 @@ def find_anything(request: HttpRequest, text: str, *, words: bool) -> list[Secti
     if looks_like_request(text):
         finders += [("tasks.task", _changes), ("statistics.callstatistics", _refused)]
     if words:
-        finders += [("tasks.task", _tasks), ("conversations.conversation", _messages)]
+        chats = "conversations.conversation"
+        finders += [("tasks.task", _tasks), (chats, _titles), (chats, _messages)]
     sections = [find(text) for model, find in finders if may_view(model)(request)]
     return [section for section in sections if section.results]
 
@@ -92,17 +95,9 @@ def _task(text: str) -> Section:
 
 
 def _conversation(text: str) -> Section:
-    return Section(
-        "Conversation by number",
-        [
-            Result(
-                SafeString(row),
-                _page("conversations_conversation", row.pk),
-                format_html("of {}", isolated(row.user_id)),
-            )
-            for row in Conversation.objects.filter(pk=positive(text) or 0)
-        ],
-    )
+    rows = Conversation.objects.filter(pk=positive(text) or 0).only("title", "user_id")
+    results = [_conversation_result(row.pk, isolated(row.title) if row.title else None, row.user_id) for row in rows]
+    return Section("Conversation by number", results)
 
 
 def _changes(text: str) -> Section:
@@ -134,6 +129,13 @@ def _tasks(text: str) -> Section:
     return Section("Tasks", [_task_result(row) for row in rows], more)  # the list of tasks searches only titles
 
 
+def _titles(text: str) -> Section:
+    found, more = find_titles(search_words(text))
+    results = [_conversation_result(one.pk, one.title, one.user_id) for one in found[:SHOWN]]
+    more_url = _list("conversations_conversation", q=text)
+    return Section("Conversations by title", results, more or len(found) > SHOWN, more_url)
+
+
 def _messages(text: str) -> Section:
     found, more = find_excerpts(search_words(text), SHOWN)
     results = [
@@ -155,6 +157,13 @@ def _messages(text: str) -> Section:
 def _task_result(task: Task) -> Result:
     note = format_html("{}, of {}", status_in_words(task), isolated(task.user_id))
     return Result(isolated(task.title), _page("tasks_task", task.pk), note)
+
+
+def _conversation_result(key: int, title: SafeString | None, user_id: str) -> Result:
+    """A conversation under its title, if it has one, or under its number."""
+    number, owner = f"Conversation {key}", isolated(user_id)
+    note = format_html("{}, of {}", number, owner) if title else format_html("of {}", owner)
+    return Result(title or SafeString(number), _page("conversations_conversation", key), note)
 
 
 def _page(name: str, key: int | str) -> str:

@@ -66,9 +66,7 @@ def overview(request: HttpRequest, user_id: str, time_zone: str) -> dict[str, An
         "tasks": list(tasks.values("pk", "title", "completed", "created_at")[:LATEST]) if visible["Tasks"] else None,
         "due_links": DUE_LINKS,
         "due": _due(user_id, time_zone) if visible["Tasks"] else None,
-        "conversations": list(chats.values("pk", "created_at", "updated_at")[:LATEST])
-        if visible["Conversations"]
-        else None,
+        "conversations": list(chats.values("pk", "title", "updated_at")[:LATEST]) if visible["Conversations"] else None,
     }
 
 
