@@ -134,7 +134,7 @@ class ConversationAdmin(ReadOnly, BaseAdmin):
     def shown_metadata(self, conversation: Conversation) -> SafeString:
         text = str(conversation.metadata)
         json = shown_json(text, size=len(text.encode()))
-        return render_to_string("admin/folded_json.html", {"label": "Metadata", "json": json})
+        return render_to_string("admin/folded_json.html", {"label": "JSON", "json": json})
 
     @admin.display(description="message")
     def latest(self, conversation: Any) -> SafeString:

@@ -1,6 +1,7 @@
 """Purge old conversations. Export or erase a user's conversations: each person has a right to both."""
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -37,7 +38,7 @@ OLD_CONVERSATIONS = Purge("old conversations", _due, remove_conversations, with_
 
 
 def export_conversations(*, user_id: str) -> list[dict[str, Any]]:
-    """All stored conversations of a user, oldest first, each with its messages in order. A field not set is left out."""
+    """All stored conversations of a user, oldest first, each with its messages in order. Only fields that are set."""
     conversations = Conversation.objects.filter(user_id=user_id).order_by("id")
     columns = ("id", "ref", "title", "metadata", "created_at", "updated_at")
     export = {row["id"]: {**_exported(row), "messages": []} for row in conversations.values(*columns)}
@@ -48,7 +49,7 @@ def export_conversations(*, user_id: str) -> list[dict[str, Any]]:
     return list(export.values())
 
 
-def _exported(row: dict[str, Any]) -> dict[str, Any]:
+def _exported(row: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that are set, with the values of JSON columns instead of their text."""
     given = {name: value for name, value in row.items() if value is not None}
     return given | {name: json.loads(given[name]) for name in ("metadata", "item") if name in given}

@@ -187,7 +187,7 @@ STEPS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             {
                 "type": "function_call_output",
                 "call_id": "call_Qm7ZrXk2",
-                "output": {"tasks": [{"title": "Buy milk"}, {"title": "Find a present"}], "message": "Added 2 tasks."},
+                "output": '{"tasks":[{"title":"Buy milk"},{"title":"Find a present"}],"message":"Added 2 tasks."}',
             },
         ),
     ],
@@ -201,7 +201,7 @@ STEPS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             {
                 "type": "function_call_output",
                 "call_id": "call_w3Tn09sB",
-                "output": {"tasks": [{"title": title, "description": text} for title, text in TASKS]},
+                "output": [{"type": "input_text", "text": f"{title}. {text}".strip()} for title, text in TASKS],
             },
         ),
     ],

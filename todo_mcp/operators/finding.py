@@ -161,9 +161,9 @@ def _task_result(task: Task) -> Result:
 
 def _conversation_result(key: int, title: SafeString | None, user_id: str) -> Result:
     """A conversation under its title, if it has one, or under its number."""
-    number, owner = f"Conversation {key}", isolated(user_id)
-    note = format_html("{}, of {}", number, owner) if title else format_html("of {}", owner)
-    return Result(title or SafeString(number), _page("conversations_conversation", key), note)
+    name = title or SafeString(f"Conversation {key}")
+    note = format_html("conversation {}, of {}" if title else "of {1}", key, isolated(user_id))
+    return Result(name, _page("conversations_conversation", key), note)
 
 
 def _page(name: str, key: int | str) -> str:
