@@ -23,10 +23,11 @@ from todo_mcp.process import make_run
 make_run.reuse_secret_key()
 make_run.migrate()
 make_run.ensure_access()
-from conversations.services import create_conversation
+from conversations.models import Conversation, Message
 from tasks.services import add_task
 from todo_mcp.idempotency.services import run_once
-create_conversation(user_id="alice")
+chat = Conversation.objects.create(user_id="alice", ref="c:1", title="Tïtle \t☃", metadata='{"a":"\\t\\u001f ☃"}')
+Message.objects.create(conversation=chat, user_id="alice", role="user", content="☃", ref="m:1", item='{"a":1.50}')
 for n in range(20):
     add_task(user_id="alice", title=f"Täsk {n}\\t\\\\N\\n\\\\.\\n☃", tags=["a", "b"], checklist=["x"])
 run_once(user_id="alice", operation="add_task", key="bytes", arguments={}, work=dict)

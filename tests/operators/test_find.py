@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tasks.models import Task
-from tests.support.factories import MessageFactory, TaskFactory
+from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory
 from tests.support.operators import sign_in, staff_with
 from todo_mcp.admin_kit.typed_text import looks_secret
 from todo_mcp.auth.tokens import find_token, issue_token, new_token
@@ -87,6 +87,22 @@ def test_words_find_tasks_and_messages_in_any_state(client: Client, alice: User)
     assert f"/conversation/{message.conversation_id}/change/" in url and f"at={message.pk}" in url
 
 
+def test_words_find_the_titles_of_conversations(client: Client, alice: User) -> None:
+    chats = [ConversationFactory.create(user=alice, title=f"Rhubarb <{n}>") for n in range(11)]
+    sections = found(client, "rhubarb")
+    assert sections["Conversations by title"] == [
+        f"/admin/conversations/conversation/{chat.pk}/change/" for chat in chats[:0:-1]
+    ]
+    page = client.get(FIND, {"q": "rhubarb"}).content.decode()
+    assert "<mark>Rhubarb</mark> &lt;10&gt;</bdi>" in page and f"conversation {chats[10].pk}, of" in page
+    assert 'href="/admin/conversations/conversation/?q=rhubarb"' in page
+
+
+def test_a_conversation_that_is_found_by_number_shows_its_title(client: Client, alice: User) -> None:
+    chat = ConversationFactory.create(user=alice, title="<b>Rhubarb</b>")
+    assert "<bdi>&lt;b&gt;Rhubarb&lt;/b&gt;</bdi>" in client.get(FIND, {"q": str(chat.pk)}).content.decode()
+
+
 def test_more_tasks_than_are_shown_are_announced(client: Client, alice: User) -> None:
     for n in range(11):
         TaskFactory.create(user=alice, title=f"Rhubarb {n}")
@@ -138,7 +154,7 @@ def test_what_is_no_token_goes_on_to_a_page_with_an_address(client: Client, text
 
 def test_an_operator_finds_only_what_they_may_view(alice: User) -> None:
     task = TaskFactory.create(user=alice, title="Rhubarb")
-    MessageFactory.create(conversation__user_id="alice", content="Rhubarb")
+    MessageFactory.create(conversation__user_id="alice", conversation__title="Rhubarb", content="Rhubarb")
     viewer = staff_with("view_task")
     assert found(viewer, "rhubarb") == {"Tasks": [f"/admin/tasks/task/{task.pk}/change/"]}
     assert found(viewer, "alice") == {}
@@ -155,9 +171,9 @@ def test_any_text_has_an_answer(client: Client, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["rhubarb", "12345678", "my-client-1234", OURS])
-def test_no_search_takes_more_than_fourteen_queries(
+def test_no_search_takes_more_than_sixteen_queries(
     client: Client, alice: User, django_assert_max_num_queries: Any, text: str
 ) -> None:
     client.get(FIND, {"q": text})
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(16):  # of these, five find titles
         client.get(FIND, {"q": text})

@@ -1,5 +1,6 @@
 """``seed_demo`` creates sample data, the same for the same seed. It refuses where the data would be in the way."""
 
+import json
 import re
 import time
 from typing import Any
@@ -85,6 +86,16 @@ def test_some_tasks_come_from_messages_and_calls_are_counted() -> None:
     assert tasks.exists() and not tasks.filter(created_at__lt=F("message__created_at")).exists()
     assert CallStatistics.objects.exclude(outcome="success").exists()
     assert len(last_used(AccessToken.objects.values_list("pk", flat=True))) == 5
+
+
+def test_some_conversations_have_titles_and_some_are_what_an_agent_sdk_stores() -> None:
+    call_command("seed_demo")
+    assert Conversation.objects.filter(title=None).exists() and Conversation.objects.exclude(title=None).exists()
+    items = [json.loads(item) for item in Message.objects.exclude(item=None).values_list("item", flat=True)]
+    calls = {item["call_id"] for item in items if item["type"] == "function_call"}
+    assert calls == {item["call_id"] for item in items if item["type"] == "function_call_output"} != set()
+    told = Conversation.objects.exclude(ref=None)
+    assert told.exists() and not Message.objects.filter(conversation__in=told, ref=None).exists()
 
 
 def test_the_same_seed_gives_the_same_texts() -> None:

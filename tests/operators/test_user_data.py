@@ -13,7 +13,8 @@ from django.db import DatabaseError, connection
 
 from tasks.models import TaskEvent
 from tasks.services import update_task
-from tests.operators.user_rows import UNOWNED_TABLES, counts, fill, rows_with, tables
+from tests.operators.user_rows import ITEM, UNOWNED_TABLES, counts, fill, rows_with, tables
+from tests.support.factories import MessageFactory
 from todo_mcp.core.errors import UserNotFound
 from todo_mcp.operators.user_data import SECRETS, delete_user, export_user
 from todo_mcp.postgres.history import history_context
@@ -82,6 +83,28 @@ def test_the_export_has_every_column_except_secrets(filled_tables: None) -> None
         with connection.cursor() as cursor:
             columns = {column.name for column in connection.introspection.get_table_description(cursor, table)}
         assert set(rows[0]) == columns - SECRETS, table
+
+
+def test_the_export_has_every_field_of_a_conversation_and_a_message_as_json_values(filled_tables: None) -> None:
+    [chat] = export_of("alice")["conversations"]
+    [message] = chat["messages"]
+    for table, row, left_out in (
+        ("conversations", chat, {"user_id", "stored_messages", "stored_bytes"}),
+        ("messages", message, {"user_id"}),
+    ):
+        with connection.cursor() as cursor:
+            columns = {column.name for column in connection.introspection.get_table_description(cursor, table)}
+        assert set(row) - {"messages"} == columns - left_out
+    assert (chat["ref"], chat["title"], chat["metadata"]) == ("of:alice", "Title of alice", {"owner": "alice"})
+    assert (message["ref"], message["item"]) == ("by:alice", json.loads(ITEM))
+
+
+@pytest.mark.django_db
+def test_the_export_leaves_out_what_a_conversation_and_a_message_do_not_have() -> None:
+    message = MessageFactory.create()
+    [chat] = export_of(message.user_id)["conversations"]
+    assert set(chat) == {"id", "created_at", "updated_at", "messages"}
+    assert set(chat["messages"][0]) == {"id", "conversation_id", "role", "content", "created_at"}
 
 
 def test_the_export_contains_no_secret_and_nothing_of_other_users(filled_tables: None) -> None:

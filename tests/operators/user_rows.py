@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, Application, DeviceGrant, Grant, IDToken, RefreshToken
 
-from conversations.models import Conversation
+from conversations.models import Conversation, Message
 from conversations.schemas import MessageIn
 from conversations.services import append_messages, create_conversation
 from tasks.models import Task
@@ -25,6 +25,7 @@ from todo_mcp.statistics.models import RefusedCall, TokenDay
 from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import LogSubject, User
 
+ITEM = '{"type":"function_call","arguments":"{\\"title\\":\\"☃\\"}","n":1.50,"big":123456789012345678901234567890}'
 LATER = timezone.now() + timedelta(days=1)
 # No row belongs to a user: tables of Django and its migrations, call counts, and rows that depend on another table.
 UNOWNED_TABLES = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
@@ -60,6 +61,9 @@ def _add_tasks_and_messages(user: User) -> None:
     conversation_id = create_conversation(user_id=user.pk).id
     messages = [MessageIn(role="user", content=f"{user.pk} speaks")]
     message_id = append_messages(user_id=user.pk, conversation_id=conversation_id, messages=messages).messages[0].id
+    names: dict[str, Any] = {"ref": f"of:{user.pk}", "title": f"Title of {user.pk}"}
+    Conversation.objects.filter(pk=conversation_id).update(**names, metadata=f'{{"owner":"{user.pk}"}}')
+    Message.objects.filter(pk=message_id).update(ref=f"by:{user.pk}", item=ITEM)
     everything: Any = {"due": "2026-11-27T09:00", "repeat": "every friday", "priority": "high", "tags": ["Home"]}
     everything |= {"checklist": ["Milk"], "time_zone": "Europe/Berlin"}
     add_task(user_id=user.pk, title="From a chat", conversation_id=conversation_id, message_id=message_id, **everything)
