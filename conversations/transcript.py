@@ -13,8 +13,8 @@ from django.db.models.functions import Left, Length
 from conversations.hits import Hits, find_hits, hits_around
 from conversations.models import CONTENT_MAX, ITEM_MAX, Conversation, Message
 from conversations.operators.items import shown_json
-from conversations.queries import list_messages_after, list_messages_before
-from conversations.search import OctetLength, marked_texts
+from conversations.queries import OctetLength, list_messages_after, list_messages_before
+from conversations.search import marked_texts
 from todo_mcp.core.arguments import MAX_ID
 
 PAGE = 20  # messages on a page

@@ -72,6 +72,7 @@ def pages() -> dict[str, str]:
         "transcript, a word in 200 messages": f"{conversations}1/change/?q=tus",
         "transcript, a word in 9,400 messages": f"{conversations}1/change/?q=balin",
         "transcript, next match": f"{conversations}1/change/?q=balin&at=500001",
+        "transcript, 20 items of 250 kB": f"{conversations}2/change/",
         "user": "/admin/users/user/user-7/change/",
         "user list": "/admin/users/user/",
         "token list": f"{tokens}",

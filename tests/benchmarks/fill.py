@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 
-from todo_mcp.quotas.usage import ROW_BYTES
+from conversations.models import STORED_BYTES
 from todo_mcp.statistics.refused_calls import TABLE_MAX
 
 USERS, TASKS, CONVERSATIONS, MESSAGES = 10_000, 1_000_000, 50_000, 1_000_000
@@ -31,12 +31,13 @@ def fill(report: Report) -> None:
         cursor.execute("SET session_replication_role = replica")
         for table, columns, rows in (
             ("users", USER_COLUMNS, users(now)),
-            ("conversations", "user_id, created_at, updated_at", conversations(now)),
+            ("conversations", "user_id, title, created_at, updated_at", conversations(chance, now)),
             ("messages", "conversation_id, user_id, role, content, created_at", messages(chance, now)),
             ("tasks", TASK_COLUMNS, tasks(chance, now)),
         ):
             copy(cursor, f"COPY {table} ({columns}) FROM STDIN", rows)
             report(f"{table}: filled")
+        cursor.execute(LARGE_ITEMS)
         cursor.execute(COUNTS)
         cursor.execute(f"INSERT INTO task_events ({EVENT_COLUMNS}) {FIRST_VERSIONS}")
         cursor.execute(CALLS)
@@ -70,10 +71,14 @@ FIRST_VERSIONS = """
         'transport', 'mcp', 'request_id', md5(id::text)
     ) FROM tasks
 """
+LARGE_ITEMS = """
+    UPDATE messages SET item = json_build_object('type', 'function_call_output', 'output', repeat(md5(id::text), 8000))
+    WHERE conversation_id = 2
+"""
 COUNTS = f"""
     UPDATE conversations SET stored_messages = counted.messages, stored_bytes = counted.bytes
     FROM (
-        SELECT conversation_id, count(*) AS messages, sum(octet_length(content) + {ROW_BYTES}) AS bytes
+        SELECT conversation_id, count(*) AS messages, sum({STORED_BYTES}) AS bytes
         FROM messages GROUP BY conversation_id
     ) counted
     WHERE conversations.id = counted.conversation_id
@@ -155,10 +160,11 @@ def users(now: datetime) -> Iterator[tuple[Any, ...]]:
         yield f"user-{n}", "!", False, f"User {n}", f"user-{n}@example.com", n % 50 > 0, False, at(now, n, USERS)
 
 
-def conversations(now: datetime) -> Iterator[tuple[Any, ...]]:
+def conversations(chance: random.Random, now: datetime) -> Iterator[tuple[Any, ...]]:
     for n in range(CONVERSATIONS):
         when = at(now, n, CONVERSATIONS)
-        yield owner(n), when, min(now, when + timedelta(hours=1))
+        title = " ".join(chance.choices(WORDS, cum_weights=COMMON_FIRST, k=chance.randint(2, 8)))
+        yield owner(n), title, when, min(now, when + timedelta(hours=1))
 
 
 def messages(chance: random.Random, now: datetime) -> Iterator[tuple[Any, ...]]:

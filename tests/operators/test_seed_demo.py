@@ -91,7 +91,7 @@ def test_some_tasks_come_from_messages_and_calls_are_counted() -> None:
 def test_some_conversations_have_titles_and_some_are_what_an_agent_sdk_stores() -> None:
     call_command("seed_demo")
     assert Conversation.objects.filter(title=None).exists() and Conversation.objects.exclude(title=None).exists()
-    items = [json.loads(item) for item in Message.objects.exclude(item=None).values_list("item", flat=True)]
+    items = [json.loads(message.item or "") for message in Message.objects.exclude(item=None)]
     calls = {item["call_id"] for item in items if item["type"] == "function_call"}
     assert calls == {item["call_id"] for item in items if item["type"] == "function_call_output"} != set()
     told = Conversation.objects.exclude(ref=None)
