@@ -122,7 +122,7 @@ def test_a_search_or_filter_makes_few_queries(
 ) -> None:
     add_rows(5)
     for query in ("q=user:user-3", "q=task+3", "q=3", 'q="', "q=message"):
-        with django_assert_max_num_queries(11):
+        with django_assert_max_num_queries(16):  # of these, five find titles of conversations
             assert client.get(f"{url}?{query}").status_code == 200
 
 

@@ -26,7 +26,7 @@ make_run.ensure_access()
 from conversations.models import Conversation, Message
 from tasks.services import add_task
 from todo_mcp.idempotency.services import run_once
-chat = Conversation.objects.create(user_id="alice", ref="c:1", title="Tïtle \t☃", metadata='{"a":"\\t\\u001f ☃"}')
+chat = Conversation.objects.create(user_id="alice", ref="c:1", title="Tïtle \t☃", metadata='{"a":"\\\\t\\\\u001f ☃"}')
 Message.objects.create(conversation=chat, user_id="alice", role="user", content="☃", ref="m:1", item='{"a":1.50}')
 for n in range(20):
     add_task(user_id="alice", title=f"Täsk {n}\\t\\\\N\\n\\\\.\\n☃", tags=["a", "b"], checklist=["x"])
