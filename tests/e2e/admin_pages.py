@@ -26,7 +26,7 @@ user = create_user(user_id={LONG!r}, name={LONG!r} * 3, email={LONG!r} + "@examp
 with history_context(user=user.pk, tool="add_task", client={LONG!r} * 3, token_name={LONG!r}):
     task = Task.objects.create(user=user, title={LONG!r} * 3, description={LONG!r} * 10, tags=[{LONG!r}[:40]])
     Task.objects.filter(pk=task.pk).update(title={LONG!r} * 2)
-long_json = json.dumps(dict(type={LONG!r}, {LONG}=[{LONG!r} * 20] * 20))
+long_json = json.dumps(dict(type={LONG!r}, {LONG}=[{LONG!r} * 20] * 9))
 chat = Conversation.objects.create(user=user, title={LONG!r} * 3, ref={LONG!r}, metadata=long_json)
 Message.objects.create(
     conversation=chat, user=user, role="user", content={LONG!r} * 20, ref={LONG!r}, item=long_json
