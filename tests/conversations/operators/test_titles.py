@@ -131,7 +131,12 @@ def test_a_search_in_titles_makes_few_queries(
 
 
 @pytest.mark.parametrize("query", ["q=milk", "q=milk&updated_at_to=2101-01-01"])
-def test_titles_are_found_by_their_index(client: Client, chats: dict[str, Conversation], query: str) -> None:
+def test_titles_are_found_by_their_index(
+    client: Client, alice: User, chats: dict[str, Conversation], query: str
+) -> None:
+    Conversation.objects.bulk_create(Conversation(user=alice, title=f"Tea {n}") for n in range(2000))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE conversations")
     with CaptureQueriesContext(connection) as queries:
         page_of(client, query)
     [sql] = [query["sql"] for query in queries if "@@" in query["sql"] and 'FROM "conversations" WHERE' in query["sql"]]
