@@ -20,7 +20,7 @@ PRODUCTION = ENVIRONMENT=production PUBLIC_URL=https://todo.example.com DATABASE
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test attack e2e kills faults migrate-busy operating cluster bench bench-mechanisms bench-admin flat \
-	soak pictures container pythons wheel \
+	soak pictures container pythons wheel examples \
 	lint ruff mypy imports django lock platforms shell
 
 help: ## List the targets
@@ -52,6 +52,12 @@ attack: install ## Run longer security tests: 50,000 HTTP streams compared with 
 
 e2e: install ## Run the end-to-end tests against a real server; needs Node.js, Chromium and a JDK
 	@$(VENV_PYTHON) -m pytest tests/e2e $(ARGS)
+
+examples: VENV = .venv-examples
+examples: ## Install two SDKs into an environment of their own, and test the adapters in docs/examples: three minutes
+	$(INSTALL) --dev --examples
+	@MYPYPATH=docs/examples $(VENV)/bin/python -m mypy --cache-dir $(VENV)/mypy docs/examples/*.py tests/examples/*.py
+	@PYTHONPATH=docs/examples $(VENV)/bin/python -m pytest tests/examples $(ARGS)
 
 container: install ## Build the image without Docker, and test it: up to eight minutes; needs root, buildah and mmdebstrap
 	@$(VENV_PYTHON) -m pytest tests/container $(ARGS)
@@ -107,8 +113,8 @@ soak: install ## Make a million calls to one worker and watch its memory; needs 
 	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.soak $(ARGS)
 
 lock: install ## Pin the newest versions that requirements*.in allow: make lock ARGS=--upgrade
-	@for name in requirements requirements-dev; do $(VENV_PYTHON) -m uv pip compile --quiet --universal \
-		--python-version 3.11 --generate-hashes --custom-compile-command 'make lock' $(ARGS) $$name.in -o $$name.txt || exit 1; done
+	@for name in requirements requirements-dev docs/examples/requirements-sdks; do \
+		$(VENV_PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' $(ARGS) $$name.in -o $$name.txt || exit 1; done
 
 platforms: install ## Show for which platforms and Pythons every pinned package has a wheel
 	@$(VENV_PYTHON) scripts/platforms.py

@@ -22,6 +22,7 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")  # the versions to check if a wheel f
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / os.environ.get("TODO_VENV", ".venv")  # `make pythons` has one for each Python
 PYTHON = VENV / "bin" / "python"
+SDKS = "docs/examples/requirements-sdks.txt"
 STAMP = VENV / "installed.txt"  # for each requirements file a line with its name and SHA-256 hash
 UNFINISHED = VENV / "unfinished"  # exists while pip runs; if it remains, pip was interrupted and .venv is not usable
 
@@ -40,7 +41,11 @@ class Failure(Exception):
 def main() -> None:
     parser = argparse.ArgumentParser(description="Install the pinned requirements into .venv.")
     parser.add_argument("--dev", action="store_true", help="also install the packages for tests and static checks")
-    names = ["requirements.txt", "requirements-dev.txt"] if parser.parse_args().dev else ["requirements.txt"]
+    parser.add_argument("--examples", action="store_true", help="also install the SDKs that docs/examples use")
+    options = parser.parse_args()
+    names = ["requirements.txt"]
+    names += ["requirements-dev.txt"] if options.dev else []
+    names += [SDKS] if options.examples else []
     try:
         with open(__file__) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may run at the same time

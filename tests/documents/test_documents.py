@@ -72,7 +72,7 @@ def test_every_test_file_in_a_document_exists(document: Path) -> None:
 
 def test_every_dependency_is_explained_in_the_decisions() -> None:
     decisions = (ROOT / "docs/decisions.md").read_text()
-    for source in ("requirements.in", "requirements-dev.in"):
+    for source in ("requirements.in", "requirements-dev.in", "docs/examples/requirements-sdks.in"):
         for name in re.findall(r"^([a-z][\w-]*)", (ROOT / source).read_text(), re.MULTILINE):
             assert re.search(rf"\b{re.escape(name)}\b", decisions), f"{name} of {source}"
 

@@ -1,6 +1,6 @@
 """The programs in docs/examples say what they need, and work against a real server.
 
-``tests/e2e/test_oauth.py`` runs the chat backend.
+``tests/e2e/test_oauth.py`` runs the chat backend. ``make examples`` tests the adapters, with their SDKs.
 """
 
 import os
@@ -19,7 +19,9 @@ from todo_mcp.auth.tokens import issue_token
 from todo_mcp.users.models import User
 
 EXAMPLES = ROOT / "docs" / "examples"
-PROGRAMS = sorted(EXAMPLES.glob("*.py"))
+ADAPTERS = [EXAMPLES / name for name in ("agents_session.py", "chatkit_store.py", "conversations_client.py")]
+PROGRAMS = sorted({*EXAMPLES.glob("*.py")} - {*ADAPTERS})
+ADAPTER_LINES_MAX = 80
 
 
 def run(program: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -33,6 +35,11 @@ def test_an_example_says_which_variable_is_missing(program: Path) -> None:
     result = run(program, "alice", "Buy milk")
     assert result.returncode == 1
     assert result.stderr.startswith("Set ") and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda path: path.name)
+def test_an_adapter_is_short_enough_to_read_before_it_is_copied(adapter: Path) -> None:
+    assert len(adapter.read_text().splitlines()) <= ADAPTER_LINES_MAX
 
 
 def test_the_chat_backend_says_which_arguments_are_missing() -> None:
