@@ -104,6 +104,23 @@ async def test_an_append_and_a_new_conversation_are_writes_and_a_deletion_is_nev
     assert response.status_code == 204
 
 
+async def test_what_frees_bytes_is_done_beyond_the_quota(
+    as_alice: Caller, conversation_id: int, settings: Settings
+) -> None:
+    first = (await append(as_alice, conversation_id, message("x" * 4000), key="a-long-message")).json()
+    settings.QUOTA_BYTES = 1_000
+    refusal_of(await append(as_alice, conversation_id, message()))
+    path = f"{PATH}/{conversation_id}/messages/{first['id']}"
+    shorter = await as_alice.http.put(path, json=message("x" * 3000), headers=as_alice.headers)
+    assert shorter.status_code == 200
+    refusal_of(await as_alice.http.put(path, json=message("x" * 3001), headers=as_alice.headers))
+    refusal_of(await append(as_alice, conversation_id, message("x" * 3001), replace=str(first["id"])))
+    replaced = await append(as_alice, conversation_id, message("x" * 2000), replace=str(first["id"]))
+    assert replaced.status_code == 201
+    path = f"{PATH}/{conversation_id}/messages/{replaced.json()['id']}"
+    assert (await as_alice.http.delete(path, headers=as_alice.headers)).status_code == 204
+
+
 async def test_a_service_is_refused_for_the_owner(
     as_service: Caller, as_alice: Caller, bob: User, conversation_id: int, settings: Settings
 ) -> None:

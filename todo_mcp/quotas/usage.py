@@ -130,7 +130,7 @@ def check_quotas(user_id: str, *, writes: int, size: int, tasks: int = 0) -> Non
 
     Args:
         writes: how many tasks the call adds or changes; 1 for a call on conversations.
-        size: about how many bytes it stores.
+        size: about how many bytes it stores. A call that frees bytes is not refused for them.
         tasks: how many tasks it adds.
 
     Raises:
@@ -157,7 +157,7 @@ def _refusal(usage: Usage, writes: int, size: int, tasks: int, day: int) -> Quot
             "delete_task with task_ids), wait a few seconds, and call again."
         )
         return QuotaExceeded("tasks", limit, reason, advice, used=count)
-    if (limit := settings.QUOTA_BYTES) and usage.bytes + size > limit:
+    if size >= 0 and (limit := settings.QUOTA_BYTES) and usage.bytes + size > limit:
         count = max(0, usage.bytes)
         reason = f"the quota is {_of(limit, 'stored byte')}, {count:,} are used, and this call needs about {size:,}"
         advice = (
