@@ -28,14 +28,19 @@ WHERE {{column}} = %(key)s AND user_id = %(user)s AND stored_messages + %(count)
 RETURNING id, updated_at, {_COUNTED}
 """  # noqa: S608 (constants)
 _LOCK = f"""
-SELECT id, {_COUNTED} FROM conversations WHERE {{column}} = %(key)s AND user_id = %(user)s FOR NO KEY UPDATE
+SELECT id, {_COUNTED} FROM conversations WHERE {{column}} = %(key)s AND user_id = %(user)s FOR {{strength}}
 """  # noqa: S608
 
 
-def lock(user_id: str, key: Key) -> int:
-    """Lock a conversation until the commit, and say that this transaction counts its messages. Returns its id."""
+def lock(user_id: str, key: Key, *, to_remove: bool = False) -> int:
+    """Lock a conversation until the commit, and say that this transaction counts its messages. Returns its id.
+
+    Before messages are removed, ``to_remove`` locks out who adds a task that was made from one of them, too. Otherwise
+    that task could refer to a message that is gone.
+    """
+    sql = _LOCK.format(column=column_of(key), strength="UPDATE" if to_remove else "NO KEY UPDATE")
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK.format(column=column_of(key)), {"key": key, "user": user_id})
+        cursor.execute(sql, {"key": key, "user": user_id})
         row = cursor.fetchone()
     if row is None:
         raise ConversationNotFound(key)

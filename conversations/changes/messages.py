@@ -80,7 +80,7 @@ def remove(user_id: str, key: Key, message_key: Key) -> int:
     Raises:
         ConversationNotFound, MessageNotFound: nothing was done.
     """
-    conversation_id = lock(user_id, key)
+    conversation_id = lock(user_id, key, to_remove=True)
     message_id, size = find(conversation_id, message_key)
     remove_messages([message_id])
     bump(user_id, conversation_id, -1, -size)

@@ -109,7 +109,7 @@ def append_once(turn: NewTurn, idempotency_key: str) -> Appended:
 def _append(turn: NewTurn) -> Appended:
     count, size = len(turn.messages), sum(map(size_of, turn.messages))
     if turn.replace is not None or turn.expected_last is not None:
-        conversation_id = lock(turn.user_id, turn.key)
+        conversation_id = lock(turn.user_id, turn.key, to_remove=turn.replace is not None)
         if turn.expected_last is not None:
             _check_last(conversation_id, turn.expected_last)
         if turn.replace is not None:

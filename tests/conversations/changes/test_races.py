@@ -1,0 +1,104 @@
+"""Races that a test holds open: another transaction has a lock until the calls wait behind each other."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
+
+import psycopg
+import pytest
+from django.db import connection
+
+from tasks.models import Task
+from tests.support.application import Orm
+from tests.support.caller import Caller
+from tests.support.chat_backend import append, messages_of, send, start
+from tests.support.processes import eventually
+from todo_mcp.calls import retries
+
+pytestmark = pytest.mark.anyio
+MESSAGE = {"role": "user", "content": "Hello"}
+T = TypeVar("T")
+
+
+class Lock:
+    """The transaction of somebody else. What it locks stays locked until ``release``."""
+
+    def __init__(self) -> None:
+        self._holder = psycopg.connect(**connection.get_connection_params())
+        self._watcher = psycopg.connect(**connection.get_connection_params(), autocommit=True)
+
+    def take(self, sql: str, *values: object) -> None:
+        self._holder.execute(sql, values)
+
+    def release(self) -> None:
+        self._holder.commit()
+
+    async def waits(self, work: Coroutine[Any, Any, T], others: int = 0) -> "asyncio.Task[T]":
+        """Start the work. Returns when it waits for a lock, beside ``others``, or is done."""
+        task = asyncio.ensure_future(work)
+        await asyncio.to_thread(eventually, lambda: task.done() or self._waiting() > others, "the work to wait")
+        return task
+
+    def _waiting(self) -> int:
+        [[count]] = self._watcher.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(count)
+
+    def close(self) -> None:
+        self._holder.close()
+        self._watcher.close()
+
+
+@pytest.fixture
+def lock(committed: None) -> Iterator[Lock]:
+    lock = Lock()
+    yield lock
+    lock.close()
+
+
+@pytest.fixture(autouse=True)
+def deadlocks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server would otherwise try the victim of a deadlock again."""
+    monkeypatch.setattr(retries, "RETRIABLE", frozenset())
+
+
+@pytest.mark.parametrize("removal", ["DELETE", "replace"])
+async def test_a_task_that_is_made_from_a_message_while_it_is_removed_is_refused(
+    as_alice: Caller, as_service: Caller, orm: Orm, lock: Lock, removal: str
+) -> None:
+    conversation = await start(as_alice)
+    [message] = await append(as_alice, conversation, "Remind me to call the bank.")
+    lock.take("SELECT FROM messages WHERE id = %s FOR KEY SHARE", message["id"])
+    url = messages_of(conversation)
+    if removal == "DELETE":
+        removing = await lock.waits(send(as_alice, "DELETE", f"{url}/{message['id']}"))
+    else:
+        removing = await lock.waits(send(as_alice, "POST", f"{url}?replace={message['id']}", json=[MESSAGE]))
+    origin = {"conversation_id": conversation, "message_id": message["id"]}
+    adding = await lock.waits(as_service.post("add_task", user_id="alice", title="Call", **origin), others=1)
+    lock.release()
+    assert (await removing).status_code in (201, 204)
+    assert (await adding).json()["data"]["fields"] == {"message_id": "is not a message of this conversation"}
+    assert await orm(Task.objects.count) == 0
+
+
+async def test_tasks_of_a_removed_message_and_their_completion_do_not_deadlock(
+    as_alice: Caller, as_service: Caller, orm: Orm, lock: Lock
+) -> None:
+    conversation = await start(as_alice)
+    [message] = await append(as_alice, conversation, "Remind me to call the bank.")
+    origin = {"conversation_id": conversation, "message_id": message["id"]}
+    added = [
+        (await as_service.call("http", "add_task", user_id="alice", title=f"{n}", **origin))["data"]["task_id"]
+        for n in range(3)
+    ]
+    await as_alice.call(
+        "http", "update_task", task_id=added[0], description="x" * 5000
+    )  # its row moves behind the others
+    lock.take("SELECT FROM tasks WHERE id = %s FOR UPDATE", added[1])
+    removing = await lock.waits(send(as_alice, "DELETE", f"{messages_of(conversation)}/{message['id']}"))
+    completing = await lock.waits(as_alice.post("complete_task", task_ids=added), others=1)
+    lock.release()
+    assert [(await removing).status_code, (await completing).status_code] == [204, 200]
+    assert await orm(Task.objects.filter(message=None, completed=True).count) == 3
