@@ -55,6 +55,11 @@ def _exported(row: Mapping[str, Any]) -> dict[str, Any]:
     return given | {name: json.loads(given[name]) for name in ("metadata", "item") if name in given}
 
 
+def lock_conversations(*, user_id: str) -> None:
+    """Lock a user's conversations until the commit. Writers take these rows first, so an erasure does it too."""
+    list(Conversation.objects.filter(user_id=user_id).order_by("pk").select_for_update().values_list("pk"))
+
+
 def erase_conversations(*, user_id: str) -> int:
     """Remove a user's conversations and their messages in the caller's transaction. Return the number of them."""
     ids = list(Conversation.objects.filter(user_id=user_id).values_list("pk", flat=True))

@@ -11,7 +11,7 @@ from django.db.models import SET_NULL, Model, Q, QuerySet
 from oauth2_provider.models import AccessToken
 
 from conversations.models import Conversation, Message
-from conversations.retention import erase_conversations, export_conversations
+from conversations.retention import erase_conversations, export_conversations, lock_conversations
 from tasks.models import Task, TaskEvent
 from tasks.retention import erase_tasks, export_tasks, forget_operator
 from todo_mcp.auth.account.reset_mail import reset_requests_of
@@ -58,6 +58,7 @@ def delete_user(*, user_id: str) -> dict[str, int]:
     Raises:
         UserNotFound: there is no such user.
     """
+    lock_conversations(user_id=user_id)  # before the user, whose row the commit of an append needs
     user = User.objects.select_for_update().filter(pk=user_id).first()
     if user is None:
         raise UserNotFound(user_id)

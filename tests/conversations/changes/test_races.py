@@ -8,12 +8,15 @@ import psycopg
 import pytest
 from django.db import connection
 
+from conversations.models import Message
 from tasks.models import Task
 from tests.support.application import Orm
 from tests.support.caller import Caller
-from tests.support.chat_backend import append, messages_of, send, start
+from tests.support.chat_backend import append, messages_of, refused, send, start
 from tests.support.processes import eventually
 from todo_mcp.calls import retries
+from todo_mcp.operators.user_data import delete_user
+from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio
 MESSAGE = {"role": "user", "content": "Hello"}
@@ -102,3 +105,38 @@ async def test_tasks_of_a_removed_message_and_their_completion_do_not_deadlock(
     lock.release()
     assert [(await removing).status_code, (await completing).status_code] == [204, 200]
     assert await orm(Task.objects.filter(message=None, completed=True).count) == 3
+
+
+@pytest.mark.parametrize("change", ["put", "append", "delete"])
+async def test_a_change_while_the_user_is_erased_does_not_deadlock(
+    as_alice: Caller, orm: Orm, lock: Lock, change: str
+) -> None:
+    conversation = await start(as_alice)
+    first, second = await append(as_alice, conversation, "a", "b")
+    lock.take("SELECT FROM messages WHERE id = %s FOR KEY SHARE", second["id"])
+    url = messages_of(conversation)
+    erasing = await lock.waits(orm(lambda: delete_user(user_id="alice")))
+    calls = {
+        "put": send(as_alice, "PUT", f"{url}/{first['id']}", json=MESSAGE),
+        "append": send(as_alice, "POST", url, json=MESSAGE),
+        "delete": send(as_alice, "DELETE", f"{url}/{first['id']}"),
+    }
+    call = calls.pop(change)
+    for other in calls.values():
+        other.close()
+    changing = await lock.waits(call, others=1)
+    lock.release()
+    assert (await erasing)["messages"] == 2
+    refused(await changing, 404, "conversation_not_found")
+    assert await orm(User.objects.count) == 0
+
+
+async def test_an_erasure_that_begins_during_an_append_waits_for_it(as_alice: Caller, orm: Orm, lock: Lock) -> None:
+    conversation = await start(as_alice)
+    lock.take("LOCK TABLE messages IN SHARE MODE")
+    appending = await lock.waits(append(as_alice, conversation, "a", "b"))
+    erasing = await lock.waits(orm(lambda: delete_user(user_id="alice")), others=1)
+    lock.release()
+    assert len(await appending) == 2
+    assert (await erasing)["messages"] == 2
+    assert await orm(Message.objects.count) == 0
