@@ -30,7 +30,7 @@ def start(user_id: str, sent: Mapping[str, str | None], idempotency_key: str | N
     Raises:
         UserNotFound, QuotaExceeded, RefConflict, IdempotencyConflict: nothing was done.
     """
-    with _unique(sent["ref"]):
+    with _known_violations(user_id, sent["ref"]):
         if idempotency_key is None:
             return _create(user_id, sent)
         result, _ = run_once(
@@ -46,12 +46,7 @@ def start(user_id: str, sent: Mapping[str, str | None], idempotency_key: str | N
 def _create(user_id: str, sent: Mapping[str, str | None]) -> ConversationOut:
     size, now = _size_of(sent), timezone.now()
     check_quotas(user_id, writes=1, size=size)
-    try:
-        made = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now, **sent)
-    except IntegrityError as error:
-        if not violates_user_key(error):
-            raise
-        raise UserNotFound(user_id) from None  # the user was erased after the token check
+    made = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now, **sent)
     note_use(writes=1, size=size)
     return as_output({name: getattr(made, name) for name in (*_MADE, *_SENT)})
 
@@ -63,7 +58,7 @@ def put(user_id: str, key: Key, changes: Mapping[str, str | None]) -> Conversati
         ConversationNotFound, UserNotFound, QuotaExceeded: nothing was done.
         RefConflict: another call has just made it.
     """
-    with _unique(key), transaction.atomic():
+    with _known_violations(user_id, key), transaction.atomic():
         if changed := change(user_id, key, changes):
             return ConversationPut(stored=changed, is_new=False)
         if isinstance(key, int):
@@ -109,14 +104,16 @@ def as_output(row: Mapping[str, Any]) -> ConversationOut:
 
 
 @contextmanager
-def _unique(ref: Key | None) -> Iterator[None]:
-    """Convert a violation of the constraint on refs to its refusal."""
+def _known_violations(user_id: str, ref: Key | None) -> Iterator[None]:
+    """The ref is taken, or the user was erased after the token check. In a transaction, its commit finds the latter."""
     try:
         yield
     except IntegrityError as error:
-        if violated_constraint(error) != UNIQUE_REF:
-            raise
-        raise RefConflict(str(ref)) from None
+        if violates_user_key(error):
+            raise UserNotFound(user_id) from None
+        if violated_constraint(error) == UNIQUE_REF:
+            raise RefConflict(str(ref)) from None
+        raise
 
 
 def _size_of(row: Mapping[str, Any]) -> int:

@@ -8,11 +8,11 @@ import psycopg
 import pytest
 from django.db import connection
 
-from conversations.models import Message
+from conversations.models import Conversation, Message
 from tasks.models import Task
 from tests.support.application import Orm
 from tests.support.caller import Caller
-from tests.support.chat_backend import append, messages_of, refused, send, start
+from tests.support.chat_backend import START, append, messages_of, refused, send, start
 from tests.support.processes import eventually
 from todo_mcp.calls import retries
 from todo_mcp.operators.user_data import delete_user
@@ -140,3 +140,18 @@ async def test_an_erasure_that_begins_during_an_append_waits_for_it(as_alice: Ca
     assert len(await appending) == 2
     assert (await erasing)["messages"] == 2
     assert await orm(Message.objects.count) == 0
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+async def test_a_conversation_that_is_made_while_the_user_is_erased_is_refused(
+    as_alice: Caller, orm: Orm, lock: Lock, method: str
+) -> None:
+    lock.take("SELECT FROM users WHERE id = 'alice' FOR UPDATE")
+    path, body = (f"{START}/chat", {}) if method == "PUT" else (START, {"ref": "chat"})
+    making = await lock.waits(send(as_alice, method, path, json=body))
+    lock.take("DELETE FROM oauth2_provider_accesstoken")
+    lock.take("DELETE FROM oauth2_provider_application")
+    lock.take("DELETE FROM users")
+    lock.release()
+    refused(await making, 404, "user_not_found")
+    assert await orm(Conversation.objects.count) == 0
