@@ -5,13 +5,14 @@ can deadlock. What it reads of the messages, it reads in a later statement, whic
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
 from django.db.models.expressions import RawSQL
 
-from conversations.models import COUNTED, STORED_BYTES, Message
-from conversations.queries import only, owned
+from conversations.models import COUNTED, STORED_BYTES, Conversation, Message
+from conversations.queries import only
 from conversations.references import Key, by_key
 from conversations.schemas import MessageIn
 from todo_mcp.core.errors import ConversationNotFound, MessageNotFound, QuotaExceeded
@@ -49,30 +50,43 @@ def lock(user_id: str, key: Key, *, to_remove: bool = False) -> int:
 
 
 def bump(user_id: str, key: Key, count: int, size: int) -> tuple[int, datetime]:
-    """Lock a conversation, and note what is added or, if negative, removed. Returns its id and the time."""
+    """Lock a conversation, and note what is added or, if negative, removed. Returns its id and the time.
+
+    Raises:
+        ConversationNotFound, QuotaExceeded: nothing was done.
+    """
+    row = _bump(user_id, key, count, size)
+    if row is None:  # it is missing or full; or it was deleted while this waited, and a new one has its ref
+        check_room(lock(user_id, key), count)
+        row = _bump(user_id, key, count, size)
+    return row[0], row[1]
+
+
+def _bump(user_id: str, key: Key, count: int, size: int) -> Any:
     most = settings.QUOTA_MESSAGES if settings.QUOTA_MESSAGES and count > 0 else UNLIMITED
     values = {"key": key, "user": user_id, "count": count, "size": size, "most": most}
     with connection.cursor() as cursor:
         cursor.execute(_BUMP.format(column=column_of(key)), values)
-        row = cursor.fetchone()
-    if row is None:
-        raise no_room(user_id, key, count)
-    return row[0], row[1]
+        return cursor.fetchone()
 
 
-def no_room(user_id: str, key: Key, added: int) -> ConversationNotFound | QuotaExceeded:
-    """Why the conversation takes no more messages."""
-    count = only(owned(user_id, key).values_list("stored_messages", flat=True))
-    if count is None:
-        return ConversationNotFound(key)
+def check_room(conversation_id: int, added: int) -> None:
+    """Check that a locked conversation may get so many messages more.
+
+    Raises:
+        QuotaExceeded: it may not.
+    """
+    count = Conversation.objects.values_list("stored_messages", flat=True).get(pk=conversation_id)
     limit = settings.QUOTA_MESSAGES
-    return QuotaExceeded(
-        "messages",
-        limit,
-        f"the quota of messages in a conversation is {limit:,}, this one has {count:,}, and the call adds {added:,}",
-        "Go on in a new conversation; to free its bytes, delete this one.",
-        used=count,
-    )
+    if limit and count + added > limit:
+        raise QuotaExceeded(
+            "messages",
+            limit,
+            f"the quota of messages in a conversation is {limit:,}, this one has {count:,}, and the call adds "
+            f"{added:,}",
+            "Go on in a new conversation; to free its bytes, delete this one.",
+            used=count,
+        )
 
 
 def find(conversation_id: int, key: Key) -> tuple[int, int]:

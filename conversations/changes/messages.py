@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from conversations.changes.locking import UNLIMITED, bump, column_of, find, lock, no_room, size_of
+from conversations.changes.locking import UNLIMITED, bump, check_room, column_of, find, lock, size_of
 from conversations.models import STORED_BYTES
 from conversations.references import Key
 from conversations.retention import remove_messages
@@ -64,7 +64,9 @@ def put(user_id: str, key: Key, message_key: Key, message: MessageIn) -> tuple[d
         cursor.execute(_PUT.format(column=column_of(message_key)), values)
         row = cursor.fetchone()
     if row is None:
-        raise MessageNotFound(message_key) if isinstance(message_key, int) else no_room(user_id, conversation_id, 1)
+        if isinstance(message_key, str):
+            check_room(conversation_id, 1)
+        raise MessageNotFound(message_key)
     message_id, ref, created_at, is_new, growth = row
     if growth is not None:
         check_quotas(user_id, writes=1, size=growth)

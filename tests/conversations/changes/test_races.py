@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 from django.db import connection
+from pytest_django.fixtures import Settings
 
 from conversations.models import Conversation, Message
 from tasks.models import Task
@@ -155,3 +156,15 @@ async def test_a_conversation_that_is_made_while_the_user_is_erased_is_refused(
     lock.release()
     refused(await making, 404, "user_not_found")
     assert await orm(Conversation.objects.count) == 0
+
+
+async def test_an_append_that_waits_while_its_ref_goes_to_a_new_conversation_is_appended_there(
+    as_alice: Caller, lock: Lock, settings: Settings
+) -> None:
+    settings.QUOTA_MESSAGES = 100
+    await send(as_alice, "PUT", f"{START}/chat")
+    lock.take("DELETE FROM conversations WHERE ref = 'chat'")
+    lock.take("INSERT INTO conversations (user_id, ref) VALUES ('alice', 'chat')")
+    appending = await lock.waits(send(as_alice, "POST", messages_of("chat"), json=MESSAGE))
+    lock.release()
+    assert (await appending).status_code == 201
