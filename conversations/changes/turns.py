@@ -1,5 +1,6 @@
 """Appending a turn: all of it or nothing, and once with one idempotency key."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,10 +135,14 @@ def _unique_refs(turn: NewTurn) -> Iterator[None]:
     except IntegrityError as error:
         if violated_constraint(error) != UNIQUE_REF:
             raise
-        refs = [message.ref for message in turn.messages if message.ref]
+        refs = Counter(message.ref for message in turn.messages if message.ref)
+        [(ref, times)] = refs.most_common(1)
+        if times > 1:
+            raise RefConflict(ref) from None
         rows = Message.objects.filter(conversation_id=Subquery(own_id(turn.user_id, turn.key)), ref__in=refs)
+        # What ``replace`` removed is there again, but after the message that has the ref.
         taken = rows.order_by("id").values_list("ref", flat=True).first()
-        raise RefConflict(taken or max(refs, key=refs.count)) from None  # or the turn has one twice
+        raise RefConflict(taken or ref) from None
 
 
 def _check_last(conversation_id: int, expected: Key) -> None:

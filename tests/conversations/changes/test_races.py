@@ -168,3 +168,12 @@ async def test_an_append_that_waits_while_its_ref_goes_to_a_new_conversation_is_
     appending = await lock.waits(send(as_alice, "POST", messages_of("chat"), json=MESSAGE))
     lock.release()
     assert (await appending).status_code == 201
+
+
+async def test_a_conflict_names_the_ref_that_is_taken_also_if_replace_removes_another(as_alice: Caller) -> None:
+    url = messages_of(await start(as_alice))
+    await send(as_alice, "POST", url, json=[{**MESSAGE, "ref": ref} for ref in "abc"])
+    for refs, taken in (("bxx", "x"), ("cba", "a"), ("ca", "a"), ("xyx", "x")):
+        answer = await send(as_alice, "POST", f"{url}?replace=b", json=[{**MESSAGE, "ref": ref} for ref in refs])
+        refused(answer, 409, "ref_conflict")
+        assert answer.json()["data"]["ref"] == taken, refs
