@@ -25,13 +25,21 @@ def remove_messages(ids: list[int]) -> None:
 
     To clear these links, Django reads the rows first. It reads only ids, because the contents could be gigabytes.
     """
+    _lock_tasks(message_id__in=ids)
     Message.objects.filter(pk__in=ids).only("pk").delete()
 
 
 def remove_conversations(ids: list[int]) -> None:
     """Remove conversations and their messages in the caller's transaction. Tasks made from them lose the link."""
+    _lock_tasks(conversation_id__in=ids)
     Message.objects.filter(conversation_id__in=ids).only("pk").delete()  # only ids, as above
     Conversation.objects.filter(pk__in=ids).only("pk").delete()
+
+
+def _lock_tasks(**made_from: list[int]) -> None:
+    """Lock the tasks whose links go, in the order in which calls on several tasks lock them: that of their ids."""
+    tasks: Any = Message._meta.get_field("tasks").related_model
+    list(tasks.objects.filter(**made_from).order_by("pk").select_for_update(no_key=True).values_list("pk"))
 
 
 OLD_CONVERSATIONS = Purge("old conversations", _due, remove_conversations, with_rows_of=("messages",))

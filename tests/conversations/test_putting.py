@@ -229,7 +229,7 @@ def _check_statements(target: dict[str, Any], message: dict[str, Any]) -> None:
     assert statements(lambda: services.list_messages(**target, after="one")) == ["SELECT"]
     late = statements(lambda: services.append_messages(**target, messages=[first], expected_last=f"turn-{new}"))
     assert late == ["BEGIN", "SELECT", "SELECT", "UPDATE", "INSERT", "COMMIT"]
-    removal = ["SELECT", "UPDATE", "DELETE"]
+    removal = ["SELECT", "SELECT", "UPDATE", "DELETE"]  # it locks the tasks that were made from the message
     instead = statements(lambda: services.append_messages(**target, messages=[first], replace=f"turn-{new}"))
     assert instead == ["BEGIN", "SELECT", "SELECT", "SELECT", *removal, "UPDATE", "INSERT", "COMMIT"]
     deletion = statements(lambda: services.delete_message(**target, message_id=new))
