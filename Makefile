@@ -85,8 +85,9 @@ kills: install ## Kill the server and its PostgreSQL during writes, twenty times
 faults: install ## Cause every fault of the database under writers, and check what callers were told; needs root for one
 	@TODO_TEST_FAULTS=all $(VENV_PYTHON) -m pytest tests/faults $(ARGS)
 
-migrate-busy: install ## Migrate a million tasks forward and back while the release before writes
-	@$(VENV_PYTHON) -W ignore -m tests.postgres.busy_migration 1000000 1.0
+migrate-busy: install ## Migrate a million tasks and messages forward and back while the release before writes
+	@$(VENV_PYTHON) -W ignore -m tests.postgres.busy_migration tasks 1000000 1.0
+	@$(VENV_PYTHON) -W ignore -m tests.postgres.busy_migration messages 1000000 1.0
 
 operating: install ## Run every line of docs/operating.md and every test of backups: four minutes
 	@TODO_TEST_OPERATING=all $(VENV_PYTHON) -m pytest tests/documents/test_operating.py tests/backup $(ARGS)

@@ -10,7 +10,7 @@ import pytest
 from tests.support.server_process import ROOT
 
 # While no release has a tag: the last commit before the migrations of this release.
-UNTAGGED = "cb51eb0fe7e1bd5b224133d5af370ed8f24f6785"
+UNTAGGED = "593238d024a68440da79336e059bf52f4d4c1c69"
 
 
 def _git(*arguments: str, root: Path) -> bytes:

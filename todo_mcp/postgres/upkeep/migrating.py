@@ -12,7 +12,7 @@ from psycopg.errors import LockNotAvailable
 
 from todo_mcp.configuration.distribution import command
 
-LOCK_TIMEOUT = 1000  # milliseconds
+LOCK_TIMEOUT = 500  # milliseconds: half of the second that a call may wait for a migration
 ATTEMPTS = 60
 PAUSE = 1.0  # seconds
 
@@ -22,6 +22,9 @@ class WhenFree(SeparateDatabaseAndState):
 
     While they wait for the table, everybody who wants it later waits behind them. So they wait at most LOCK_TIMEOUT,
     let the others pass, and try again. Django writes the SQL before, because that takes longer than PostgreSQL does.
+
+    A migration changes one table here. If it held one table and waited for a second, others would wait longer. Those
+    that take the two in the other order would cause a deadlock.
     """
 
     def __init__(self, *operations: Operation) -> None:

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False  # nobody waits while the indexes are made and the constraints are checked
 
     dependencies = [
-        ('conversations', '0009_refs_titles_items'),
+        ('conversations', '0010_refs_items'),
     ]
 
     operations = [
