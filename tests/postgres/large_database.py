@@ -10,7 +10,8 @@ from tasks.models import Task, TaskEvent
 from todo_mcp.auth.tokens import issue_token
 
 STRANGER = "user-1"  # has few rows
-# Has 10,000 tasks, of which 3,000 are deleted and 10 pending, and a conversation of 5,000 messages.
+# Has 10,000 tasks, of which 3,000 are deleted and 10 pending; 500 conversations, one of them with 5,000 messages.
+# Conversations and messages have refs.
 USER = "user-7"
 # Has 10,000 tasks, half of them pending. Many are due, have a priority or tags.
 BUSY = "user-8"
@@ -25,9 +26,10 @@ INSERT INTO tasks (user_id, title, description, completed, created_at, updated_a
     FROM generate_series(1, 20000) n;
 INSERT INTO idempotency_keys (user_id, operation, key, fingerprint, result, created_at)
     SELECT 'user-' || n % 20, 'add_task', 'key number ' || n, '', '{{}}', now() FROM generate_series(1, 5000) n;
-INSERT INTO conversations (user_id, created_at, updated_at)
+INSERT INTO conversations (user_id, created_at, updated_at, ref, title, metadata)
     SELECT CASE WHEN n % 5 = 0 THEN 'user-7' ELSE 'user-' || n % 1990 + 10 END, now(),
-        now() - n * interval '1 minute' - CASE WHEN n % 5 = 0 THEN interval '1 year' ELSE interval '0' END
+        now() - n * interval '1 minute' - CASE WHEN n % 5 = 0 THEN interval '1 year' ELSE interval '0' END,
+        'conversation-' || n, 'Talk ' || n, '{{"model":"small"}}'
     FROM generate_series(1, 2500) n;
 INSERT INTO tasks (
     user_id, title, description, completed, completed_at, created_at, updated_at, deleted_at, conversation_id
@@ -53,11 +55,12 @@ INSERT INTO task_events (
     {columns}, pgh_obj_id, pgh_label, pgh_created_at
 )
     SELECT {columns}, id, 'insert', created_at FROM tasks WHERE user_id IN ('user-1', 'user-7', 'user-8') ORDER BY id;
-INSERT INTO messages (conversation_id, user_id, role, content, created_at)
-    SELECT c.id, c.user_id, 'user', 'Words', now() FROM generate_series(1, 5000) n,
+INSERT INTO messages (conversation_id, user_id, role, content, created_at, ref, item)
+    SELECT c.id, c.user_id, 'user', 'Words', now(), 'long-' || n, '{{"type":"message"}}'
+    FROM generate_series(1, 5000) n,
         (SELECT id, user_id FROM conversations WHERE user_id = 'user-7' ORDER BY updated_at DESC LIMIT 1) c;
-INSERT INTO messages (conversation_id, user_id, role, content, created_at)
-    SELECT c.id, c.user_id, 'user', 'Words', now() FROM conversations c, generate_series(1, 20) n;
+INSERT INTO messages (conversation_id, user_id, role, content, created_at, ref)
+    SELECT c.id, c.user_id, 'user', 'Words', now(), 'short-' || n FROM conversations c, generate_series(1, 20) n;
 """
 _MORE = """
 CREATE TEMPORARY TABLE more AS SELECT t.*, n FROM {table} t, generate_series(1, 5000) n;

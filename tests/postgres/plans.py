@@ -20,7 +20,7 @@ SELECT relname, CASE WHEN relkind = 'r' THEN pg_stat_get_xact_numscans(oid) ELSE
     greatest(pg_stat_get_xact_tuples_returned(oid), pg_stat_get_xact_tuples_fetched(oid))
 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')
 """
-_PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE")
+_PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 # A plan for these values, as for the first calls; a plan for any values, as for a prepared statement.
 _MODES = ("force_custom_plan", "force_generic_plan")
 
@@ -67,7 +67,7 @@ def _excess(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]
 
 
 def _sorts(cursor: Any, sql: str, sorted_max: int) -> Iterator[str]:
-    if not sql.startswith(_PLANNED):
+    if not sql.lstrip().startswith(_PLANNED):
         return
     generic = "%s" in sql  # a prepared statement, without its values
     if generic and connection.connection.info.server_version < 160000:  # GENERIC_PLAN exists since 16

@@ -1,17 +1,14 @@
 """The statements that each piece of work sends to PostgreSQL. Only a decision may change their number."""
 
-import re
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from tasks.models import Task
 from tasks.results import Changes
 from tasks.services import add_task, complete_task, delete_task, list_tasks, update_task
+from tests.postgres.counted import Statements, statements
 from tests.support.factories import ConversationFactory, MessageFactory, TaskFactory
 from tests.support.tool_calls import arguments_of
 from tests.support.tool_user import ToolUser
@@ -24,6 +21,8 @@ from todo_mcp.core.errors import IdempotencyConflict, TaskNotFound, Unauthentica
 from todo_mcp.core.operations import REGISTRY
 from todo_mcp.core.pagination import Position
 from todo_mcp.users.models import User
+
+__all__ = ["statements"]
 
 KEY = "a-key-of-my-own"
 
@@ -39,22 +38,6 @@ def call(tool: str, **arguments: Any) -> Changes:
 @pytest.fixture
 def task_id(committed: None, alice: User) -> int:
     return int(TaskFactory.create(user=alice).pk)
-
-
-@pytest.fixture
-def statements(committed: None) -> Iterator[Callable[[Callable[[], Any]], list[str]]]:
-    """Runs some work and returns the verbs of its statements. Several statements in one string are one round trip."""
-    connection.ensure_connection()
-
-    def run(work: Callable[[], Any]) -> list[str]:
-        with CaptureQueriesContext(connection) as queries:
-            work()
-        return [re.sub(r"^SELECT set_config.*?; ", "", query["sql"]).split()[0] for query in queries.captured_queries]
-
-    yield run
-
-
-Statements = Callable[[Callable[[], Any]], list[str]]
 
 
 def test_authenticating_is_one_statement(alice: User, statements: Statements) -> None:

@@ -41,14 +41,25 @@ def argument_values(token: str) -> dict[str, list[Any]]:
     task = Task.objects.filter(user_id=USER, deleted_at=None).order_by("created_at")[5]
     long = Conversation.objects.filter(user_id=USER).order_by("-updated_at")[0]
     short = Conversation.objects.filter(user_id=USER).order_by("-updated_at")[300]
-    message = Message.objects.filter(conversation=long).order_by("id")[2500]
+    message, *_, last = Message.objects.filter(conversation=long).order_by("id")[2500:]
+    in_place_of = Message.objects.filter(conversation=long).order_by("-id")[300]
+    new = {"role": "user", "content": "Words"}
     return {
         "title": ["New"],
+        "metadata": [{"model": "large"}],
+        "ref": ["new"],
+        "role": ["assistant"],
+        "content": ["Words"],
+        "item": [{"type": "message"}],
         "description": ["New"],
         "clear": [["description"]],
         "idempotency_key": ["key number 7", "key number -1"],
-        "conversation_id": [long.pk, short.pk],
-        "message_id": [message.pk],
+        "conversation_id": [long.pk, long.ref, short.pk, short.ref, "new"],
+        "message_id": [message.pk, message.ref, "new"],
+        "replace": [in_place_of.pk, in_place_of.ref],
+        "expected_last": [last.pk, last.ref],
+        "after": [message.pk, message.ref],
+        "order": ["asc", "desc"],
         "task_id": [task.pk, Task.objects.filter(user_id=USER, deleted_at=None, completed=True)[0].pk],
         "task_ids": [[task.pk, task.pk + 1]],
         "match": ["new"],
@@ -75,8 +86,11 @@ def argument_values(token: str) -> dict[str, list[Any]]:
         "limit": [1, 100],
         "last": [100],
         # Near the oldest tasks; in the middle of the conversations and of the messages.
-        "cursor": [Position(task.created_at, task.pk).encode(), Position(short.updated_at, message.pk).encode()],
-        "messages": [[{"role": "user", "content": "Words"}]],
+        "cursor": [
+            Position(task.created_at, task.pk).encode(),
+            *(Position(short.updated_at, message.pk).encode(is_reversed=is_reversed) for is_reversed in (False, True)),
+        ],
+        "messages": [[new], [{**new, "ref": "new", "item": {"type": "message"}}]],
     }
 
 
@@ -121,7 +135,7 @@ def test_an_operation_reads_by_index_and_no_more_than_it_needs(
     token: str, argument_values: dict[str, list[Any]], operation: Operation
 ) -> None:
     if operation.name == "delete_conversation":
-        del argument_values["conversation_id"][0]  # its work grows with the messages
+        del argument_values["conversation_id"][:2]  # its work grows with the messages
     calls = list(calls_of(operation, argument_values))
     assert calls
     authenticate(token)  # so that the worker remembers it
@@ -199,17 +213,28 @@ def test_rows_to_purge_are_found_by_index(token: str, purge: Purge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("index", "tool"),
+    ("index", "tool", "read_max"),
     [
-        ("messages_in_order", "list_messages"),
-        ("conversations_newest", "list_conversations"),
+        ("messages_in_order", "list_messages", READ_MAX),
+        ("conversations_newest", "list_conversations", READ_MAX),
+        ("conversations_ref", "get_conversation", 10),
+        ("messages_ref", "get_message", 10),
     ],
 )
-def test_a_missing_index_is_noticed(token: str, argument_values: dict[str, list[Any]], index: str, tool: str) -> None:
+def test_a_missing_index_is_noticed(
+    token: str, argument_values: dict[str, list[Any]], index: str, tool: str, read_max: int
+) -> None:
     operation = {**REGISTRY, **RESOURCES}[tool]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {index}")
         calls = calls_of(operation, argument_values)
-        problems = [complaints(work_of(operation, arguments), user_id=USER) for arguments in calls]
+        problems = [complaints(work_of(operation, arguments), read_max, user_id=USER) for arguments in calls]
         transaction.set_rollback(True)
     assert any(problems)
+
+
+@pytest.mark.parametrize("name", ["get_conversation", "get_message"])
+def test_one_row_is_found_by_its_id_or_ref_alone(token: str, argument_values: dict[str, list[Any]], name: str) -> None:
+    for arguments in calls_of(RESOURCES[name], argument_values):
+        problems = complaints(work_of(RESOURCES[name], arguments), 10, user_id=USER)
+        assert not problems, (arguments, problems)
