@@ -207,11 +207,9 @@ def list_messages(
     size, is_backwards = last or limit or PAGE, bool(last) or order == "desc"
     check_order(cursor, is_reversed=is_backwards)
     begin: Any = cursor.id if cursor else queries.message_id(user_id, conversation_id, after) if after else None
-    rows = list(
-        within_bytes(queries.list_messages(user_id, conversation_id, begin, is_backwards=is_backwards)).values(
-            *_OF_PAGE, "page_content", "page_item"
-        )[: size + 1]
-    )
+    messages = queries.list_messages(user_id, conversation_id, begin, is_backwards=is_backwards)
+    messages = within_bytes(messages, is_backwards=is_backwards)
+    rows = list(messages.values(*_OF_PAGE, "page_content", "page_item")[: size + 1])
     if not rows:  # there are no messages, or there is no such place
         _check_place(user_id, conversation_id, after)
     page = [

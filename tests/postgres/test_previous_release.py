@@ -1,6 +1,5 @@
 """The release before runs on the tables of this one, as it does while workers are replaced, or after going back."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -16,7 +15,6 @@ from tests.support import previous_release
 from tests.support.caller import Caller
 from tests.support.processes import PATIENCE, free_port, scratch
 from tests.support.server_process import (
-    CAST,
     Database,
     ServerProcess,
     environment_with,
@@ -46,28 +44,11 @@ def checkout() -> Iterator[Path]:
 def upgraded(checkout: Path) -> Iterator[tuple[Database, Columns]]:
     """A database that the release before made and filled, then migrated, and its columns before that."""
     with scratch() as directory:
-        database = OldDatabase(directory / "postgres", checkout)
+        database = previous_release.OldDatabase(directory / "postgres", checkout)
         before = columns(database)
         database.manage("migrate", "-v0")
         yield database, before
         database.stop()
-
-
-class OldDatabase(Database):
-    """A database that the release before migrates and fills with users."""
-
-    def __init__(self, directory: Path, checkout: Path) -> None:
-        self._checkout = checkout
-        super().__init__(directory)
-
-    def _make_users(self, count: int = 2) -> None:
-        command = manage_command("shell", "--no-imports", "-c", CAST.format(first=0, count=count), root=self._checkout)
-        result = subprocess.run(
-            command, cwd=self._checkout, env=self.environment(), capture_output=True, text=True, timeout=PATIENCE
-        )
-        assert result.returncode == 0, result.stderr
-        cast = json.loads(result.stdout)
-        self._users, self.service_token = iter(cast["users"].items()), cast["service"]
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

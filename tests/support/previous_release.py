@@ -1,13 +1,15 @@
 """The release before this one, from the repository's history."""
 
 import io
+import json
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from tests.support.server_process import ROOT
+from tests.support.processes import PATIENCE
+from tests.support.server_process import CAST, ROOT, Database, manage_command
 
 # While no release has a tag: the last commit before the migrations of this release.
 UNTAGGED = "593238d024a68440da79336e059bf52f4d4c1c69"
@@ -43,3 +45,20 @@ def check_out(directory: Path, root: Path = ROOT) -> Path:
     with tarfile.open(fileobj=io.BytesIO(content)) as tar:
         tar.extractall(directory, filter="data")
     return directory
+
+
+class OldDatabase(Database):
+    """A database that the release before, in this checkout, migrates and fills with users."""
+
+    def __init__(self, directory: Path, checkout: Path) -> None:
+        self._checkout = checkout
+        super().__init__(directory)
+
+    def _make_users(self, count: int = 2) -> None:
+        command = manage_command("shell", "--no-imports", "-c", CAST.format(first=0, count=count), root=self._checkout)
+        result = subprocess.run(
+            command, cwd=self._checkout, env=self.environment(), capture_output=True, text=True, timeout=PATIENCE
+        )
+        assert result.returncode == 0, result.stderr
+        cast = json.loads(result.stdout)
+        self._users, self.service_token = iter(cast["users"].items()), cast["service"]
