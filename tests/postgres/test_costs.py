@@ -19,9 +19,8 @@ from tests.support.server_process import ROOT, Database, manage_command
 CALLS = 20  # in one turn
 TURNS = 25
 TIME_MAX = 1.4  # the fastest turn, compared with that of the release before; generous, for a loaded machine
-WAL_MAX = (
-    1.02  # a conversation has eight bytes more: with nine columns, PostgreSQL needs more room to say which are null
-)
+WAL_MAX = 1.02  # with nine columns, the room for "is null" takes eight bytes more in each row of conversations
+WAL_OF_POSTGRESQL = 1_000  # bytes that it writes by itself, as about running transactions
 # Reads the name of an operation, calls it and prints the costs, until the input ends.
 _CALLER = """
 import json, sys, time
@@ -103,4 +102,4 @@ def test_a_call_without_new_fields_costs_what_it_cost_before(releases: tuple[Rel
     fastest = [min(costs["seconds"] for costs in each) for each in zip(*turns, strict=True)]
     assert fastest[1] <= TIME_MAX * fastest[0], fastest
     written = [sum(costs["wal"] for costs in each) for each in zip(*turns, strict=True)]
-    assert written[1] <= WAL_MAX * written[0], written
+    assert written[1] <= WAL_MAX * written[0] + WAL_OF_POSTGRESQL, written
