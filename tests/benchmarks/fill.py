@@ -6,20 +6,17 @@ It uses COPY without triggers, so it takes one or two minutes. The history gets 
 import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
 from typing import Any
 
 from django.db import connection
 
 from conversations.models import STORED_BYTES
+from tests.benchmarks.words import COMMON_FIRST, RARE, WORDS
 from todo_mcp.statistics.refused_calls import TABLE_MAX
 
 USERS, TASKS, CONVERSATIONS, MESSAGES = 10_000, 1_000_000, 50_000, 1_000_000
 LONG_CHAT = 10_000  # messages of conversation 1
 YEAR = timedelta(days=365)
-WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in ("a", "e", "io", "u") for c in ("lin", "mar", "ten", "rok", "s")]
-RARE = "xylophone"  # in one message of 100,000
-COMMON_FIRST = list(accumulate(1 / rank for rank in range(1, len(WORDS) + 1)))  # as in a language, by Zipf's law
 
 Report = Callable[[str], object]
 

@@ -2,7 +2,7 @@
 
 Two databases of one PostgreSQL, each with its own server, are called in turn. The calls are for ordinary users, a
 different one each time; for one with a thousand tasks; and for one huge user. The huge user has a tenth of all tasks,
-and a conversation with a hundredth of all messages. Prints the medians in milliseconds, as a client on this machine
+and a conversation with a hundredth of all messages. Conversations and messages are named by id and by ref. Prints the medians in milliseconds, as a client on this machine
 sees them, and their ratio.
 """
 
@@ -18,9 +18,10 @@ from typing import Any
 import psycopg
 
 from tests.benchmarks import servers
-from tests.benchmarks.flat_calls import BOUNDED, Person, Site, cases
+from tests.benchmarks.flat_calls import BOUNDED, cases
 from tests.benchmarks.flat_fill import HUGE, LONG, THOUSAND, fill
-from todo_mcp.core.pagination import Position
+from tests.benchmarks.flat_site import Person, Site
+from todo_mcp.core.pagination import EPOCH, Position
 
 RATIO_MAX = 1.25
 KINDS = ("ordinary", "thousand", "huge")
@@ -41,6 +42,7 @@ print(client.cookies["sessionid"].value)
 _SAMPLE = """
 SELECT user_id, id FROM conversations WHERE user_id <> %s AND updated_at < now() ORDER BY md5(id::text) LIMIT %s
 """
+_REF = "SELECT ref FROM {table} WHERE id = %s"
 _MIDDLE = """
 SELECT {time}, id FROM {table} WHERE {column} = %s ORDER BY {time} DESC, id DESC
 OFFSET (SELECT count(*) / 2 FROM {table} WHERE {column} = %s) LIMIT 1
@@ -70,38 +72,51 @@ def table(small: Site, large: Site) -> bool:
     The admin's searches have none, nor has a search of the huge user that reads a bounded number of tasks.
     """
     flat = True
-    print(f"{'call':30}{'user':10}{'small ms':>9}{'large ms':>9}{'ratio':>7}")
+    print(f"{'call':33}{'user':10}{'small ms':>9}{'large ms':>9}{'ratio':>7}")
     for (kind, name), times in small.times.items():
         few, many = statistics.median(times), statistics.median(large.times[kind, name])
         is_bounded = name.startswith("admin") or (kind == "huge" and name in BOUNDED)
         within = many <= few * RATIO_MAX or is_bounded
         flat &= within
         mark = "" if within else f"  MORE THAN {RATIO_MAX}"
-        print(f"{name:30}{kind:10}{few:9.2f}{many:9.2f}{many / few:7.2f}{mark}")
+        print(f"{name:33}{kind:10}{few:9.2f}{many:9.2f}{many / few:7.2f}{mark}")
     return flat
 
 
 def people(connection: "psycopg.Connection[Any]", samples: int) -> dict[str, list[Person]]:
-    def person(user_id: str, conversation_id: int) -> Person:
-        def cursor(table: str, column: str, value: object, when: str = "created_at") -> str:
-            statement = _MIDDLE.format(table=table, column=column, time=when)
-            position: tuple[datetime, int] | None = connection.execute(statement, [value, value]).fetchone()
-            return Position(*position).encode() if position else ""
+    def middle(table: str, column: str, value: object, when: str = "created_at") -> Position:
+        statement = _MIDDLE.format(table=table, column=column, time=when)
+        position: tuple[datetime, int] | None = connection.execute(statement, [value, value]).fetchone()
+        return Position(*position) if position else Position(EPOCH, 1)
 
+    def ref(table: str, row_id: int) -> str:
+        [(name,)] = connection.execute(_REF.format(table=table), [row_id]).fetchall()
+        return str(name)
+
+    def person(user_id: str, conversation_id: int) -> Person:
+        message = middle("messages", "conversation_id", conversation_id)
+        conversation = middle("conversations", "user_id", user_id, "updated_at")
         return Person(
             user_id,
-            conversation_id,
             {
-                "tasks": cursor("tasks", "user_id", user_id),
-                "conversations": cursor("conversations", "user_id", user_id, "updated_at"),
-                "messages": cursor("messages", "conversation_id", conversation_id),
+                "conversation": conversation_id,
+                "conversation_ref": ref("conversations", conversation_id),
+                "message": message.id,
+                "message_ref": ref("messages", message.id),
+            },
+            {
+                "tasks": middle("tasks", "user_id", user_id).encode(),
+                "conversations": conversation.encode(),
+                "conversations_asc": conversation.encode(is_reversed=True),
+                "messages": message.encode(),
+                "messages_desc": message.encode(is_reversed=True),
             },
         )
 
     rows = connection.execute(_SAMPLE, [HUGE, samples]).fetchall()
     return {
         "ordinary": [person(*row) for row in rows],
-        "thousand": [Person(THOUSAND, 0, {})],
+        "thousand": [Person(THOUSAND, {}, {})],
         "huge": [person(HUGE, LONG)],
     }
 

@@ -1,60 +1,25 @@
-"""The calls that `make flat` times, and the servers that it calls."""
+"""The calls that `make flat` times."""
 
-import http.client
 import json
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.benchmarks.fill import RARE
+from tests.benchmarks.flat_conversations import conversation_calls, searches
 from tests.benchmarks.flat_fill import COMMON
+from tests.benchmarks.flat_site import Call, Person, Site, value_of
+from tests.benchmarks.words import RARE
 from tests.support.mcp_messages import MODERN, mcp_headers, tool_request
-
-
-@dataclass
-class Person:
-    """A user, a conversation of theirs, and cursors to the middle of each list."""
-
-    user_id: str
-    conversation_id: int
-    cursors: dict[str, str]
-
-
-@dataclass
-class Site:
-    """A server over a database of some size, and how long each of its calls took, in milliseconds."""
-
-    port: int
-    token: str
-    session: str
-    people: dict[str, list[Person]]
-    times: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    _connection: http.client.HTTPConnection | None = None
-
-    def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes, float]:
-        """Status, body and milliseconds."""
-        if self._connection is None:
-            self._connection = http.client.HTTPConnection("localhost", self.port, timeout=60)
-        content = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **headers}
-        started = time.perf_counter()
-        self._connection.request(method, path, content, headers if content else headers | {"Content-Type": ""})
-        response = self._connection.getresponse()
-        answer = response.read()
-        return response.status, answer, (time.perf_counter() - started) * 1000
-
-
-Call = Callable[[Site, Person, dict[str, Any]], float]
 
 
 def tool(door: str, name: str, **template: Any) -> Call:
     """A call of a tool. It replaces arguments that begin with $ by saved values, and saves ids and undo."""
 
     def call(site: Site, person: Person, saved: dict[str, Any]) -> float:
-        arguments = {key: _value(value, person, saved) for key, value in template.items()} | {"user_id": person.user_id}
+        arguments = {key: value_of(value, person, saved) for key, value in template.items()} | {
+            "user_id": person.user_id
+        }
         if door == "http":
             status, answer, milliseconds = site.send("POST", f"/api/tools/{name}", arguments)
             envelope = json.loads(answer)
@@ -73,23 +38,6 @@ def tool(door: str, name: str, **template: Any) -> Call:
     return call
 
 
-def rest(method: str, path: str, body: Any = None, **query: Any) -> Call:
-    """A call of REST. It saves the id of a new conversation."""
-
-    def call(site: Site, person: Person, saved: dict[str, Any]) -> float:
-        query_string = "&".join(
-            f"{name}={_value(value, person, saved)}" for name, value in {**query, "user_id": "$user"}.items()
-        )
-        full_path = path.format(conversation=person.conversation_id, new=saved.get("id"))
-        status, answer, milliseconds = site.send(method, f"/api/conversations{full_path}?{query_string}", body)
-        assert status < 300, answer
-        if method == "POST" and not path:
-            saved["id"] = json.loads(answer)["id"]
-        return milliseconds
-
-    return call
-
-
 def reminders(limit: int) -> Call:
     """The open tasks of all users that are due in the last 30 days."""
 
@@ -103,28 +51,6 @@ def reminders(limit: int) -> Call:
     return call
 
 
-def search(words: str) -> Call:
-    """The admin's search in messages."""
-
-    def call(site: Site, person: Person, saved: dict[str, Any]) -> float:
-        query = words.format(user=person.user_id)
-        path = f"/admin/conversations/conversation/?q={query}"
-        status, answer, milliseconds = site.send("GET", path, Cookie=f"sessionid={site.session}")
-        assert status == 200, answer
-        return milliseconds
-
-    return call
-
-
-def _value(value: Any, person: Person, saved: dict[str, Any]) -> Any:
-    if value in ("$task_id", "$task_ids", "$undo"):
-        return saved[value[1:]]
-    if value == "$user":
-        return person.user_id
-    return person.cursors[value[1:]] if str(value).startswith("$") else value
-
-
-TURN = [{"role": role, "content": "Remind me to call the bank on Friday."} for role in ("user", "assistant")]
 FULL_TASK: dict[str, Any] = {
     "title": "Take the umbrella to the repair shop",
     "due": "friday 9am",
@@ -139,7 +65,8 @@ def cases(kind: str) -> Iterator[tuple[str, Call]]:
     if kind != "thousand":  # that user has no conversations
         for door in ("mcp", "http"):
             yield from _plain_calls(door)
-        yield from _conversations()
+        yield from conversation_calls()
+        yield from searches()
     if kind == "ordinary":
         yield "reminders of all users", reminders(50)
     yield from _lists()
@@ -205,19 +132,3 @@ def _changes() -> Iterator[tuple[str, Call]]:
     yield "complete_task, 10 tasks", tool("http", "complete_task", task_ids="$task_ids")
     yield "undo of 10 tasks", tool("http", "update_task", undo="$undo")
     yield "delete_task, 10 tasks", tool("http", "delete_task", task_ids="$task_ids")
-
-
-def _conversations() -> Iterator[tuple[str, Call]]:
-    yield "make a conversation", rest("POST", "", {})
-    yield "list conversations", rest("GET", "")
-    yield "list conversations, deep", rest("GET", "", cursor="$conversations")
-    yield "read a conversation", rest("GET", "/{conversation}")
-    yield "append a turn", rest("POST", "/{conversation}/messages", TURN)
-    yield "list messages", rest("GET", "/{conversation}/messages")
-    yield "list messages, deep", rest("GET", "/{conversation}/messages", cursor="$messages")
-    yield "last 20 messages", rest("GET", "/{conversation}/messages", last=20)
-    yield "append to the new one", rest("POST", "/{new}/messages", TURN)
-    yield "delete the new one", rest("DELETE", "/{new}")
-    for name, word in (("rare", RARE), ("middling", "tus"), ("common", "balin")):
-        yield f"admin: {name} word", search(word)
-        yield f"admin: {name} word of user", search(f"{word}+user:{{user}}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from tests.benchmarks.fill import COMMON_FIRST, RARE, WORDS
+from tests.benchmarks.words import COMMON_FIRST, RARE, WORDS
 
 HUGE = "u-cfcd208495d565ef66e7dff9f98764da"  # md5('0'): has a tenth of all tasks, all done but the oldest ten
 THOUSAND = "u-thousand"  # has a thousand tasks in either database
@@ -85,13 +85,15 @@ _TABLES = {
         FROM tasks
     """,
     "conversations": """
-        INSERT INTO conversations (user_id, created_at, updated_at)
-        SELECT {user}, {at}, {at} + interval '1 hour' FROM generate_series(1, {rows}) n
+        INSERT INTO conversations (user_id, created_at, updated_at, ref, title, metadata)
+        SELECT {user}, {at}, {at} + interval '1 hour', 'c-' || n, 'Talk ' || n, '{{"model":"small"}}'
+        FROM generate_series(1, {rows}) n
     """,
     "messages": """
-        INSERT INTO messages (conversation_id, user_id, role, content, created_at)
+        INSERT INTO messages (conversation_id, user_id, role, content, created_at, ref, item)
         SELECT conversation_id, {user_of_conversation}, CASE n % 2 WHEN 0 THEN 'user' ELSE 'assistant' END,
-            words || CASE WHEN n % ({rows} / {rare_rows}) = 9 THEN ' {rare}' ELSE '' END, made_at
+            words || CASE WHEN n % ({rows} / {rare_rows}) = 9 THEN ' {rare}' ELSE '' END, made_at, 'm-' || n,
+            CASE WHEN n % 5 = 0 THEN '{{"type":"message","id":"m-' || n || '"}}' END
         FROM (
             SELECT n, {at} AS made_at, CASE WHEN n % 100 = 0 THEN {long} ELSE 1 + (n - 1) / 20 END AS conversation_id
             FROM generate_series(1, {rows}) n
