@@ -2,8 +2,8 @@
 
 Two databases of one PostgreSQL, each with its own server, are called in turn. The calls are for ordinary users, a
 different one each time; for one with a thousand tasks; and for one huge user. The huge user has a tenth of all tasks,
-and a conversation with a hundredth of all messages. Conversations and messages are named by id and by ref. Prints the medians in milliseconds, as a client on this machine
-sees them, and their ratio.
+and a conversation with a hundredth of all messages. Conversations and messages are named by id and by ref. Prints the
+medians in milliseconds, as a client on this machine sees them, and their ratio.
 """
 
 import argparse

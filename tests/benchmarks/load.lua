@@ -44,8 +44,18 @@ if era == "2026-07-28" then
     .. '"io.modelcontextprotocol/clientInfo":{"name":"wrk","version":"4"}}'
 end
 
+-- Calls of conversations. There are a thousand, so that writers seldom wait for each other.
+local turn_of_two = '[{"role":"user","content":"Remind me to call the bank."},'
+  .. '{"role":"assistant","content":"Done. Anything else?"}]'
+
 function request()
   local name = tool
+  if tool == "append" or tool == "read" then
+    next_id = next_id % 1000 + 1
+    local path = "/api/conversations/" .. next_id .. "/messages"
+    if tool == "read" then return wrk.format("GET", path .. "?last=20", {["Authorization"] = headers["Authorization"]}) end
+    return wrk.format("POST", path, headers, turn_of_two)
+  end
   if tool == "mix" then
     turn = turn % #mix + 1
     name = mix[turn]

@@ -27,6 +27,8 @@ from tests.support.server_process import ROOT
 TOOLS = ("add_task", "list_tasks", "complete_task", "update_task")
 NEW = {"add_due": "add_task", "update_due": "update_task", "list_due": "list_tasks", "search": "list_tasks"}
 """Calls that only todo-mcp has, and their tools; ``load.lua`` has their arguments."""
+CHATS = ("append", "read")
+"""Calls of conversations, which only todo-mcp has, and only over HTTP: append a turn, read the last 20 messages."""
 ERAS = (MODERN, HANDSHAKE[-1], "http")
 
 
@@ -105,10 +107,12 @@ def median(figures: list[Figure]) -> Figure:
 
 
 def rounds(targets: list[Target], era: str, tool: str, options: argparse.Namespace, ids: Ids) -> dict[str, Figure]:
-    targets = [target for target in targets if tool in TOOLS or target.name == OURS]
+    able = (OURS, BEFORE) if tool in CHATS else (OURS,)
+    targets = [target for target in targets if tool in TOOLS or target.name in able]
     figures: dict[str, list[Figure]] = {target.name: [] for target in targets}
     for target in targets:
-        check(target, tool)
+        if tool not in CHATS:
+            check(target, tool)
     for _, target in itertools.product(range(options.rounds), targets):
         protocol = ERAS[0] if era == "http" and target.name not in (OURS, BEFORE) else era
         figures[target.name].append(load(target, protocol, tool, options.seconds, ids))
@@ -119,11 +123,12 @@ def lines(workers: int, era: str, tool: str, figures: dict[str, Figure]) -> Iter
     for name, f in figures.items():
         case = f"{workers}  {era:10}  {tool:13}  {name:12}"
         yield f"{case}  {f.per_second:8,.0f}  {f.p50:7.2f}  {f.p99:7.2f}  {f.cpu:7.0f}  {f.memory:7.0f}"
-    if tool in NEW:
-        return
-    ours, plain, alone = (figures[name] for name in (OURS, "plain design", "SDK alone"))
-    against = f"{ours.per_second / plain.per_second:.1f} x the plain design, p99 {ours.p99 / plain.p99:.2f} x"
-    yield f"   {against}, memory {ours.memory / plain.memory:.2f} x, {ours.per_second / alone.per_second:.0%} of SDK"
+    ours = figures[OURS]
+    if tool in TOOLS:
+        plain, alone = (figures[name] for name in ("plain design", "SDK alone"))
+        against = f"{ours.per_second / plain.per_second:.1f} x the plain design, p99 {ours.p99 / plain.p99:.2f} x"
+        of_sdk = f"{ours.per_second / alone.per_second:.0%} of SDK"
+        yield f"   {against}, memory {ours.memory / plain.memory:.2f} x, {of_sdk}"
     if BEFORE in figures:
         old = figures[BEFORE]
         yield f"   {ours.per_second / old.per_second:.3f} x before, CPU {ours.cpu / old.cpu:.3f} x"
@@ -147,6 +152,8 @@ def measure(options: argparse.Namespace, server: PostgresServer) -> None:
                 stack.enter_context(servers.ceiling(workers)),
             ]
             for era, tool in itertools.product(options.eras, options.tools):
+                if tool in CHATS and era != "http":
+                    continue
                 for line in lines(workers, era, tool, rounds(targets, era, tool, options, ids)):
                     print(line, flush=True)
 
@@ -166,7 +173,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds; their median is printed")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--eras", nargs="+", default=list(ERAS), choices=ERAS)
-    parser.add_argument("--tools", nargs="+", default=[*TOOLS, *NEW], choices=[*TOOLS, *NEW])
+    parser.add_argument("--tools", nargs="+", default=[*TOOLS, *NEW, *CHATS], choices=[*TOOLS, *NEW, *CHATS])
     parser.add_argument("--before", type=Path, nargs=1, default=[], help="another checkout of todo-mcp to compare with")
     options = parser.parse_args()
     if not shutil.which("wrk"):

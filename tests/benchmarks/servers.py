@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 SEEDED = 400_000  # tasks to complete and update
 LISTED = 100  # tasks of the user whose list is read
+CHATS = 1_000  # conversations of the user who adds tasks, each with 20 messages; ``load.lua`` knows the number
 USER, LISTER = "bench", "lister"
 OURS, BEFORE = "todo-mcp", "before"
 # Quotas that are checked, but that no load exceeds.
@@ -91,6 +92,7 @@ def prepare_ours(url: str) -> dict[str, str]:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")  # no history for these tasks
         _fill(connection)
+        _fill_conversations(connection)
     return {user: manage(url, "issue_token", "--user", user) for user in (USER, LISTER)}
 
 
@@ -116,6 +118,15 @@ def _fill(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
             (user, count),
         )
     connection.execute("VACUUM ANALYZE tasks")
+
+
+def _fill_conversations(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+    connection.execute("INSERT INTO conversations (user_id) SELECT %s FROM generate_series(1, %s)", (USER, CHATS))
+    connection.execute(
+        "INSERT INTO messages (conversation_id, user_id, role, content)"
+        " SELECT id, user_id, 'user', 'Remind me to call the bank.' FROM conversations, generate_series(1, 20)"
+    )
+    connection.execute("VACUUM ANALYZE conversations, messages")
 
 
 def serving(

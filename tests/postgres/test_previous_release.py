@@ -151,6 +151,7 @@ async def test_the_release_before_serves_on_the_new_tables_beside_the_new_releas
             written = await everything(before, now)
             assert await everything(now, before) == written
             assert await chat(before, now) == await chat(now, before) == ["user", "assistant"]
+            await share_a_conversation_with_new_fields(before, now)
     finally:
         old.terminate()
         old.wait(PATIENCE)
@@ -199,3 +200,30 @@ async def chat(writer: Caller, reader: Caller) -> list[str]:
     assert appended.status_code == 201, appended.text
     page = await reader.http.get(url + "?last=2", headers=reader.headers)
     return [message["role"] for message in page.json()["messages"]]
+
+
+async def share_a_conversation_with_new_fields(before: Caller, now: Caller) -> None:
+    """The release before appends to a conversation with refs and items, reads and deletes it, and sees no new field."""
+    fields = {"title": "The bank", "metadata": {"model": "small"}}
+    put = await now.http.put("/api/conversations/talk", json=fields, headers=now.headers)
+    conversation = put.json()
+    by_id, by_ref = f"/api/conversations/{conversation['id']}", "/api/conversations/talk"
+    question = {"role": "user", "content": "Question", "ref": "question", "item": {"type": "message"}}
+    await now.http.post(f"{by_ref}/messages", json=question, headers=now.headers)
+    turn = [{"role": "assistant", "content": "Answer"}, {"role": "user", "content": "Thanks"}]
+    key = {"Idempotency-Key": "key-of-a-turn"}
+    appended = await before.http.post(f"{by_id}/messages", json=turn, headers={**before.headers, **key})
+    assert appended.status_code == 201, appended.text
+    repeated = await now.http.post(f"{by_id}/messages", json=turn, headers={**now.headers, **key})
+    assert repeated.json() == appended.json()
+    old_page = (await before.http.get(f"{by_id}/messages", headers=before.headers)).json()["messages"]
+    new_page = (await now.http.get(f"{by_ref}/messages", headers=now.headers)).json()["messages"]
+    assert [new_page[0].pop(name) for name in ("ref", "item")] == ["question", {"type": "message"}]
+    assert new_page == old_page
+    assert [message["content"] for message in old_page] == ["Question", "Answer", "Thanks"]
+    replaced = await now.http.post(f"{by_ref}/messages?replace=question", json=question, headers=now.headers)
+    assert replaced.status_code == 201, replaced.text
+    seen = (await now.http.get(by_ref, headers=now.headers)).json()
+    assert {name: seen[name] for name in ("ref", *fields)} == {"ref": "talk", **fields}
+    assert (await before.http.delete(by_id, headers=before.headers)).status_code == 204
+    assert (await now.http.get(by_ref, headers=now.headers)).status_code == 404
