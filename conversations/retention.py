@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -21,25 +22,30 @@ def _due() -> QuerySet[Conversation]:
 
 
 def remove_messages(ids: list[int]) -> None:
-    """Remove messages in the caller's transaction. Tasks made from them keep their conversation and lose the message.
-
-    To clear these links, Django reads the rows first. It reads only ids, because the contents could be gigabytes.
-    """
-    _lock_tasks(message_id__in=ids)
-    Message.objects.filter(pk__in=ids).only("pk").delete()
+    """Remove messages in the caller's transaction. Tasks made from them lose the message and keep the conversation."""
+    _clear_messages_of_tasks(message_id__in=ids)
+    _delete_messages("id", ids)
 
 
 def remove_conversations(ids: list[int]) -> None:
     """Remove conversations and their messages in the caller's transaction. Tasks made from them lose the link."""
-    _lock_tasks(conversation_id__in=ids)
-    Message.objects.filter(conversation_id__in=ids).only("pk").delete()  # only ids, as above
-    Conversation.objects.filter(pk__in=ids).only("pk").delete()
+    _clear_messages_of_tasks(conversation_id__in=ids)
+    _delete_messages("conversation_id", ids)
+    Conversation.objects.filter(pk__in=ids).only("pk").delete()  # Django clears the links of tasks
 
 
-def _lock_tasks(**made_from: list[int]) -> None:
-    """Lock the tasks whose links go, in the order in which calls on several tasks lock them: that of their ids."""
+def _clear_messages_of_tasks(**made_from: list[int]) -> None:
+    """Lock these tasks in the order in which calls on several tasks lock them, that of their ids. Then change them."""
     tasks: Any = Message._meta.get_field("tasks").related_model
-    list(tasks.objects.filter(**made_from).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    rows = tasks.objects.filter(**made_from, message__isnull=False)
+    list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    rows.update(message=None)
+
+
+def _delete_messages(column: str, ids: list[int]) -> None:
+    """Django would read the id of each message before, and there may be millions."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM messages WHERE {column} = ANY(%s)", [ids])  # noqa: S608 (a constant)
 
 
 OLD_CONVERSATIONS = Purge("old conversations", _due, remove_conversations, with_rows_of=("messages",))

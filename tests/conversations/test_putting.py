@@ -6,15 +6,11 @@ from typing import Any
 
 import pytest
 
-from conversations import services
 from conversations.models import STORED_BYTES, Conversation, Message
-from conversations.schemas import MessageIn
 from tasks.models import Task
-from tests.conversations.test_pages import statements
 from tests.support.application import Orm
 from tests.support.caller import Caller
 from tests.support.chat_backend import START, append, messages_of, refused, row_counts, send, start
-from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.anyio
 MESSAGE = {"role": "user", "content": "Hello"}
@@ -199,41 +195,3 @@ def counts_agree() -> bool:
     rows = Conversation.objects.extra(select={"size": bytes_of})
     found = [(row.stored_messages == row.messages.count(), row.stored_bytes == row.size) for row in rows]
     return bool(found) and all(found == (True, True) for found in found)
-
-
-def test_each_new_operation_sends_as_few_statements_as_it_needs(committed: None, alice: User) -> None:
-    conversation_id = services.put_conversation(user_id="alice", conversation_id="chat", title="One").stored.id
-    first = MessageIn(ref="one", role="user", content="x")
-    services.append_messages(user_id="alice", conversation_id="chat", messages=[first])
-    for key in (conversation_id, "chat"):
-        _check_statements({"user_id": "alice", "conversation_id": key}, {"role": "user", "content": f"x{key}"})
-    assert statements(lambda: services.list_conversations(user_id="alice", order="asc")) == ["SELECT"]
-    made_by_ref = statements(lambda: services.put_conversation(user_id="alice", conversation_id="new"))
-    assert made_by_ref == ["BEGIN", "SELECT", "INSERT", "COMMIT"]
-
-
-def _check_statements(target: dict[str, Any], message: dict[str, Any]) -> None:
-    new = f"new-{target['conversation_id']}"
-    for message_id in (new, "one"):
-        put = statements(lambda: services.put_message(**target, message_id=message_id, **message))  # noqa: B023
-        assert put == ["BEGIN", "SELECT", "WITH", "COMMIT"]
-    assert statements(lambda: services.get_message(**target, message_id="one")) == ["SELECT"]
-    assert statements(lambda: services.get_conversation(**target)) == ["SELECT"]
-    reads: list[dict[str, Any]] = [{}, {"last": 1}, {"order": "desc"}]
-    for arguments in reads:
-        assert statements(lambda: services.list_messages(**target, **arguments)) == ["SELECT"]  # noqa: B023
-    first = MessageIn(role="user", content="x")
-    turn = [MessageIn.model_validate({"ref": f"turn-{new}", "item": {"a": 1}, **message})]
-    appended = statements(lambda: services.append_messages(**target, messages=turn))
-    assert appended == ["BEGIN", "UPDATE", "INSERT", "COMMIT"]
-    assert statements(lambda: services.list_messages(**target, after="one")) == ["SELECT"]
-    late = statements(lambda: services.append_messages(**target, messages=[first], expected_last=f"turn-{new}"))
-    assert late == ["BEGIN", "SELECT", "SELECT", "UPDATE", "INSERT", "COMMIT"]
-    removal = ["SELECT", "SELECT", "UPDATE", "DELETE"]  # it locks the tasks that were made from the message
-    instead = statements(lambda: services.append_messages(**target, messages=[first], replace=f"turn-{new}"))
-    assert instead == ["BEGIN", "SELECT", "SELECT", "SELECT", *removal, "UPDATE", "INSERT", "COMMIT"]
-    deletion = statements(lambda: services.delete_message(**target, message_id=new))
-    assert deletion == ["BEGIN", "SELECT", "SELECT", *removal, "UPDATE", "COMMIT"]
-    for change in (services.update_conversation, services.put_conversation):
-        changed = statements(lambda: change(**target, title="Two"))  # noqa: B023
-        assert changed == ["BEGIN", "SELECT", "UPDATE", "COMMIT"]

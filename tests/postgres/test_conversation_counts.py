@@ -76,7 +76,7 @@ def test_replacing_one_message_takes_as_many_statements_as_replacing_ninety(
     Message.objects.bulk_create(MessageFactory.build_batch(after, conversation=conversation, user_id="alice"))
     Conversation.objects.update(stored_messages=3 + after)
     turn = {**conversation_of(place), "messages": [PLAIN], "replace": place["message_id"]}
-    # Lock; find the message; find those after it, with their sizes. Then Django's deletion, in hundreds.
+    # Lock; find the message; find those after it, with their sizes. Then lock and change tasks, delete the messages.
     found, removed = ["BEGIN", "SELECT", "SELECT", "SELECT"], ["SELECT", "UPDATE", "DELETE"]
     assert statements(lambda: call("append_messages", **turn)) == [*found, *removed, *WRITE[1:]]
 
@@ -110,7 +110,7 @@ def test_putting_a_message_takes_as_many_statements_as_appending_one(
 
 
 def test_deleting_a_message_locks_its_conversation_first(place: dict[str, Any], statements: Statements) -> None:
-    # Lock; find it, with its size. Django's deletion reads the id and clears the links of tasks.
+    # Lock; find it, with its size. Then lock and change tasks, and delete it.
     found, removed = ["BEGIN", "SELECT", "SELECT"], ["SELECT", "UPDATE", "DELETE"]
     assert statements(lambda: call("delete_message", **place)) == [*found, *removed, "UPDATE", "COMMIT"]
 
