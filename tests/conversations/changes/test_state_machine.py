@@ -46,7 +46,10 @@ METHODS = {
 }
 OPERATIONS = [*METHODS, *["append_messages"] * 5, *["put_message"] * 2]
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-any_index = st.integers(0, 11)
+INDEXES = range(12)
+any_index = st.sampled_from(INDEXES)
+sometimes = st.sampled_from([None] * len(INDEXES) + [*INDEXES])
+seldom = st.sampled_from([None] * 5 * len(INDEXES) + [*INDEXES])
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,11 @@ drafts = st.builds(
     message=any_index,
     refs=st.lists(st.sampled_from([None, None, *REFS]), min_size=1, max_size=3),
     item=st.sampled_from([{}, {"item": {"call": "x\ny"}}, {"item": {}}]),
-    replace=st.none() | any_index,
-    expected_last=st.none() | st.none() | any_index,
+    replace=sometimes,
+    expected_last=sometimes,
     query=st.sampled_from([{}, {"order": "asc"}, {"order": "desc"}, {"last": 2}]),
-    idempotency_key=st.none() | st.sampled_from([f"key number {n}" for n in range(20)]),
-    again=st.none() | st.none() | st.none() | any_index,
+    idempotency_key=st.sampled_from([None] * 30 + [f"key number {n}" for n in range(30)]),
+    again=seldom,
 )
 
 
@@ -203,10 +206,14 @@ class World(RuleBasedStateMachine):
             {"role": "user", "content": f"{self.number}.{n}", **draft.item, **({"ref": ref} if ref else {})}
             for n, ref in enumerate(draft.refs)
         )
-        targets = {"replace": draft.replace, "expected_last": draft.expected_last}
-        query = {name: self._message(conversation, n) for name, n in targets.items() if n is not None}
-        if draft.expected_last == 0:
-            query["expected_last"] = 0
+        query: dict[str, Key] = {}
+        if draft.replace is not None:
+            query["replace"] = self._message(conversation, draft.replace)
+        if draft.expected_last is not None:
+            ids = self._ids(conversation)
+            last = ids[-1] if ids else 0
+            names = [last] * 6 + [0, *(self._message(conversation, n) for n in range(5))]
+            query["expected_last"] = names[draft.expected_last]
         return Call(draft.operation, conversation, sent=turn, query=query, idempotency_key=draft.idempotency_key)
 
     def _conversation(self, index: int) -> Key:
@@ -217,10 +224,13 @@ class World(RuleBasedStateMachine):
 
     def _message(self, conversation: Key, index: int) -> Key:
         """Mostly a ref or one of the last messages; sometimes the first, a removed one, or one of elsewhere."""
-        chat_id = self.model.find(conversation)
-        ids = [row["id"] for row in self.model.chats[chat_id].messages] if chat_id else []
+        ids = self._ids(conversation)
         names: list[Key] = [*ids[:-4:-1], *REFS, *ids[:1], *sorted(self.model.used - set(ids))[-2:], 10**9]
         return names[index % len(names)]
+
+    def _ids(self, conversation: Key) -> list[int]:
+        chat_id = self.model.find(conversation)
+        return [row["id"] for row in self.model.chats[chat_id].messages] if chat_id else []
 
 
 def _stored() -> dict[int, Stored]:
