@@ -79,7 +79,7 @@ django: install
 	@$(PRODUCTION) $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@$(PRODUCTION) $(VENV_PYTHON) manage.py check --deploy --fail-level WARNING
 
-kills: install ## Kill the server and its PostgreSQL during writes, twenty times each
+kills: install ## Kill the server and its PostgreSQL during writes, twenty times each; let three writers meet, for longer
 	@TODO_TEST_KILLS=20 $(VENV_PYTHON) -m pytest tests/faults/test_kills.py tests/faults/test_killed_turns.py $(ARGS)
 
 faults: install ## Cause every fault of the database under writers, and check what callers were told; needs root for one

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from django.db.models import F, Func, QuerySet, Subquery, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
-from django.db.models.functions import Length
+from django.db.models.functions import Greatest, Least, Length
 
 from conversations.models import Conversation, Message
 from conversations.references import Key, by_key
@@ -65,10 +65,13 @@ def own_id(user_id: str, key: Key) -> QuerySet[Conversation, Any]:
     return owned(user_id, key).order_by().values("pk")
 
 
-def message_id(user_id: str, conversation: Key, message: Key) -> Subquery:
-    """The id of a message, as a part of a statement. NULL if the conversation does not have it."""
+def place_after(
+    user_id: str, conversation: Key, message: Key, cursor: Position | None, *, is_backwards: bool
+) -> Subquery:
+    """The place after a message or, if that is further on, after a cursor. NULL if there is no such message."""
     rows = Message.objects.filter(conversation_id=Subquery(own_id(user_id, conversation)), **by_key(message))
-    return Subquery(rows.order_by().values("pk"))
+    further = Least if is_backwards else Greatest
+    return Subquery(rows.order_by().values(place=further("pk", Value(cursor.id)) if cursor else F("pk")))
 
 
 def list_messages(user_id: str, key: Key, begin: int | Subquery | None, *, is_backwards: bool) -> QuerySet[Message]:

@@ -38,7 +38,8 @@ MessageId = Annotated[int | str, IdOrRef(description="The message's id or ref.")
 Replaced = Annotated[
     int | str,
     IdOrRef(
-        description=f"The id or ref of a message. It and all after it are removed first, at most {REPLACED_MAX:,}."
+        minimum=0,  # 0 is not left out: it would append without removing anything
+        description=f"The id or ref of a message. It and all after it are removed first, at most {REPLACED_MAX:,}.",
     ),
 ]
 ExpectedLast = Annotated[

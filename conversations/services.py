@@ -206,7 +206,9 @@ def list_messages(
         raise InvalidArguments({"last": "is not possible with limit or cursor, nor with order or after"})
     size, is_backwards = last or limit or PAGE, bool(last) or order == "desc"
     check_order(cursor, is_reversed=is_backwards)
-    begin: Any = cursor.id if cursor else queries.message_id(user_id, conversation_id, after) if after else None
+    begin: Any = cursor.id if cursor else None
+    if after:
+        begin = queries.place_after(user_id, conversation_id, after, cursor, is_backwards=is_backwards)
     messages = queries.list_messages(user_id, conversation_id, begin, is_backwards=is_backwards)
     messages = within_bytes(messages, is_backwards=is_backwards)
     rows = list(messages.values(*_OF_PAGE, "page_content", "page_item")[: size + 1])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from conversations.models import Conversation
@@ -15,11 +15,18 @@ from conversations.schemas import ConversationOut, ConversationPut
 from todo_mcp.core.errors import ConversationNotFound, RefConflict, UserNotFound
 from todo_mcp.core.json_text import as_json
 from todo_mcp.idempotency.services import run_once
-from todo_mcp.postgres.health.causes import violated_constraint, violates_user_key
+from todo_mcp.postgres.health.causes import violates_user_key
 from todo_mcp.postgres.operation_run import note_use
 from todo_mcp.quotas.usage import ROW_BYTES, check_quotas
 
-UNIQUE_REF = "conversations_ref"  # the constraint
+_CREATE = """
+INSERT INTO conversations (user_id, ref, title, metadata, created_at, updated_at)
+VALUES (%(user_id)s, %(ref)s, %(title)s, %(metadata)s, %(created_at)s, %(updated_at)s)
+{on_conflict} RETURNING id
+"""
+# A ref that is taken is no error for PostgreSQL, which would write the statement with its values into its log. Without
+# a ref, this would cost a record in the write-ahead log.
+_LEAVE_OUT = "ON CONFLICT (user_id, ref) WHERE ref IS NOT NULL DO NOTHING"
 _SENT = ("ref", "title", "metadata")  # what a caller sends of a conversation, as it is stored
 _MADE = ("id", "user_id", "created_at", "updated_at")
 
@@ -30,7 +37,7 @@ def start(user_id: str, sent: Mapping[str, str | None], idempotency_key: str | N
     Raises:
         UserNotFound, QuotaExceeded, RefConflict, IdempotencyConflict: nothing was done.
     """
-    with _known_violations(user_id, sent["ref"]):
+    with _existing(user_id):
         if idempotency_key is None:
             return _create(user_id, sent)
         result, _ = run_once(
@@ -46,9 +53,14 @@ def start(user_id: str, sent: Mapping[str, str | None], idempotency_key: str | N
 def _create(user_id: str, sent: Mapping[str, str | None]) -> ConversationOut:
     size, now = _size_of(sent), timezone.now()
     check_quotas(user_id, writes=1, size=size)
-    made = Conversation.objects.create(user_id=user_id, created_at=now, updated_at=now, **sent)
+    row = {"user_id": user_id, "created_at": now, "updated_at": now, **sent}
+    with connection.cursor() as cursor:
+        cursor.execute(_CREATE.format(on_conflict=_LEAVE_OUT if sent["ref"] else ""), row)
+        made = cursor.fetchone()
+    if made is None:
+        raise RefConflict(sent["ref"] or "")
     note_use(writes=1, size=size)
-    return as_output({name: getattr(made, name) for name in (*_MADE, *_SENT)})
+    return as_output({**row, "id": made[0]})
 
 
 def put(user_id: str, key: Key, changes: Mapping[str, str | None]) -> ConversationPut:
@@ -58,7 +70,7 @@ def put(user_id: str, key: Key, changes: Mapping[str, str | None]) -> Conversati
         ConversationNotFound, UserNotFound, QuotaExceeded: nothing was done.
         RefConflict: another call has just made it.
     """
-    with _known_violations(user_id, key), transaction.atomic():
+    with _existing(user_id), transaction.atomic():
         if changed := change(user_id, key, changes):
             return ConversationPut(stored=changed, is_new=False)
         if isinstance(key, int):
@@ -104,16 +116,14 @@ def as_output(row: Mapping[str, Any]) -> ConversationOut:
 
 
 @contextmanager
-def _known_violations(user_id: str, ref: Key | None) -> Iterator[None]:
-    """The ref is taken, or the user was erased after the token check. In a transaction, its commit finds the latter."""
+def _existing(user_id: str) -> Iterator[None]:
+    """Convert the violation that the commit finds if the user was erased after the token check."""
     try:
         yield
     except IntegrityError as error:
-        if violates_user_key(error):
-            raise UserNotFound(user_id) from None
-        if violated_constraint(error) == UNIQUE_REF:
-            raise RefConflict(str(ref)) from None
-        raise
+        if not violates_user_key(error):
+            raise
+        raise UserNotFound(user_id) from None
 
 
 def _size_of(row: Mapping[str, Any]) -> int:

@@ -1,28 +1,32 @@
 """Appending a turn: all of it or nothing, and once with one idempotency key."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.db.models import Subquery
+from django.db import connection, transaction
 
 from conversations.changes.locking import BYTES, bump, find, lock, size_of
 from conversations.models import Message
-from conversations.queries import list_messages_after, list_messages_before, own_id, owned
+from conversations.queries import list_messages_after, list_messages_before, owned
 from conversations.references import Key
 from conversations.retention import remove_messages
 from conversations.schemas import REPLACED_MAX, MessageIn
 from todo_mcp.core.errors import ConversationNotFound, InvalidArguments, RefConflict, VersionConflict
 from todo_mcp.idempotency.services import run_once
-from todo_mcp.postgres.health.causes import violated_constraint
 from todo_mcp.postgres.operation_run import note_use
 from todo_mcp.quotas.usage import check_quotas
 
-UNIQUE_REF = "messages_ref"  # the constraint
+_INSERT = """
+INSERT INTO messages (conversation_id, user_id, created_at, role, content, ref, item)
+SELECT %s, %s, %s, turn.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS turn
+{on_conflict} RETURNING id, ref
+"""
+# A ref that is taken is no error for PostgreSQL, which would write the statement with its values into its log. Without
+# refs, this would cost a record in the write-ahead log for each message.
+_LEAVE_OUT = "ON CONFLICT (conversation_id, ref) WHERE ref IS NOT NULL DO NOTHING"
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,12 @@ class Appended:
         return {"conversation": self.conversation_id, "ids": self.ids, "created_at": self.created_at.isoformat()}
 
     @classmethod
-    def of_result(cls, result: Mapping[str, Any]) -> "Appended | None":
+    def of_result(cls, result: Mapping[str, Any], user_id: str) -> "Appended | None":
         """What was kept. None if it was the release before that kept it, and the messages are gone."""
         if "created_at" in result:
             return cls(result["conversation"], result["ids"], datetime.fromisoformat(result["created_at"]))
-        for message in Message.objects.filter(pk__in=result["ids"]).only("conversation_id", "created_at"):
+        messages = Message.objects.filter(pk__in=result["ids"], user_id=user_id)
+        for message in messages.only("conversation_id", "created_at"):
             return cls(message.conversation_id, result["ids"], message.created_at)
         return None
 
@@ -73,6 +78,7 @@ class Appended:
         return [{**message.model_dump(), **place, "id": message_id} for message_id, message in pairs]
 
 
+@transaction.atomic(savepoint=False)
 def append(turn: NewTurn) -> Appended:
     """Append a turn, all or nothing.
 
@@ -80,34 +86,6 @@ def append(turn: NewTurn) -> Appended:
         ConversationNotFound, MessageNotFound, VersionConflict, RefConflict, QuotaExceeded, InvalidArguments: nothing
             was done.
     """
-    with _unique_refs(turn):
-        return _append(turn)
-
-
-def append_once(turn: NewTurn, idempotency_key: str) -> Appended:
-    """Append a turn, or return the result of the first call with this key.
-
-    Raises:
-        IdempotencyConflict: the key was used for another turn.
-        ConversationNotFound: there is no such conversation, or it was deleted since the first call.
-        MessageNotFound, VersionConflict, RefConflict, QuotaExceeded, InvalidArguments: nothing was done.
-    """
-    with _unique_refs(turn):
-        result, is_repeated = run_once(
-            user_id=turn.user_id,
-            operation="append_messages",
-            key=idempotency_key,
-            arguments=turn.as_arguments(),
-            work=lambda: _append(turn).as_result(),
-        )
-    first = Appended.of_result(result)
-    if first is None or (is_repeated and not owned(turn.user_id, first.conversation_id).exists()):
-        raise ConversationNotFound(turn.key)
-    return first
-
-
-@transaction.atomic(savepoint=False)
-def _append(turn: NewTurn) -> Appended:
     count, size = len(turn.messages), sum(map(size_of, turn.messages))
     if turn.replace is not None or turn.expected_last is not None:
         conversation_id = lock(turn.user_id, turn.key, to_remove=turn.replace is not None)
@@ -118,31 +96,43 @@ def _append(turn: NewTurn) -> Appended:
             count, size = count - removed, size - freed
     check_quotas(turn.user_id, writes=1, size=size)
     conversation_id, now = bump(turn.user_id, turn.key, count, size)
-    rows = [
-        Message(conversation_id=conversation_id, user_id=turn.user_id, created_at=now, **message.model_dump())
-        for message in turn.messages
-    ]
-    created = Message.objects.bulk_create(rows)
+    ids = _insert(turn, conversation_id, now)
     note_use(writes=1, size=size)
-    return Appended(conversation_id, [row.pk for row in created], now)
+    return Appended(conversation_id, ids, now)
 
 
-@contextmanager
-def _unique_refs(turn: NewTurn) -> Iterator[None]:
-    """Convert a violation of the constraint on refs to its refusal. It looks for the ref that is taken."""
-    try:
-        yield
-    except IntegrityError as error:
-        if violated_constraint(error) != UNIQUE_REF:
-            raise
-        refs = Counter(message.ref for message in turn.messages if message.ref)
-        [(ref, times)] = refs.most_common(1)
-        if times > 1:
-            raise RefConflict(ref) from None
-        rows = Message.objects.filter(conversation_id=Subquery(own_id(turn.user_id, turn.key)), ref__in=refs)
-        # What ``replace`` removed is there again, but after the message that has the ref.
-        taken = rows.order_by("id").values_list("ref", flat=True).first()
-        raise RefConflict(taken or ref) from None
+def append_once(turn: NewTurn, idempotency_key: str) -> Appended:
+    """Append a turn, or return the result of the first call with this key.
+
+    Raises:
+        IdempotencyConflict: the key was used for another turn.
+        ConversationNotFound: there is no such conversation, or it was deleted since the first call.
+        MessageNotFound, VersionConflict, RefConflict, QuotaExceeded, InvalidArguments: nothing was done.
+    """
+    result, is_repeated = run_once(
+        user_id=turn.user_id,
+        operation="append_messages",
+        key=idempotency_key,
+        arguments=turn.as_arguments(),
+        work=lambda: append(turn).as_result(),
+    )
+    first = Appended.of_result(result, turn.user_id)
+    if first is None or (is_repeated and not owned(turn.user_id, first.conversation_id).exists()):
+        raise ConversationNotFound(turn.key)
+    return first
+
+
+def _insert(turn: NewTurn, conversation_id: int, now: datetime) -> list[int]:
+    """Insert the messages. Returns their ids, in order."""
+    refs = Counter(message.ref for message in turn.messages if message.ref)
+    columns = [[getattr(message, name) for message in turn.messages] for name in ("role", "content", "ref", "item")]
+    with connection.cursor() as cursor:
+        sql = _INSERT.format(on_conflict=_LEAVE_OUT if refs else "")
+        cursor.execute(sql, [conversation_id, turn.user_id, now, *columns])
+        rows = cursor.fetchall()
+    if taken := refs - Counter(ref for _, ref in rows):
+        raise RefConflict(next(iter(taken)))
+    return [message_id for message_id, _ in rows]
 
 
 def _check_last(conversation_id: int, expected: Key) -> None:

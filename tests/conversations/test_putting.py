@@ -89,7 +89,7 @@ async def test_put_and_patch_accept_no_unknown_field(as_alice: Caller, orm: Orm,
         answer = await send(as_alice, method, f"{START}/chat", json=body)
         refused(answer, 400, "invalid_arguments", **{field: "unknown argument"})
         answer = await send(as_alice, method, f"{START}/chat?title=x", json={})
-        refused(answer, 400, "invalid_arguments", query="user_id alone")
+        refused(answer, 400, "invalid_arguments", query="only user_id")
     answer = await send(as_alice, "PUT", f"{START}/chat/messages/x", json={**body, **MESSAGE, "ref": "x"})
     assert answer.json()["data"]["fields"]["ref"].startswith("unknown argument")
     assert await orm(row_counts) == (1, 0)

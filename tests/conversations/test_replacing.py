@@ -65,6 +65,9 @@ async def test_a_replace_that_is_refused_removes_nothing(as_alice: Caller, orm: 
         (f"replace={first}&replace={last}", [MESSAGE], 400, "invalid_arguments"),
         ("replace=1.5", [MESSAGE], 404, "message_not_found"),
         ("replace=-1", [MESSAGE], 400, "invalid_arguments"),
+        ("replace=0", [MESSAGE], 404, "message_not_found"),
+        ("replace=", [MESSAGE], 400, "invalid_arguments"),
+        ("expected_last=", [MESSAGE], 400, "invalid_arguments"),
     ):
         answer = await post(as_alice, conversation, query, json=body)
         assert (answer.status_code, answer.json()["data"]["error"]) == (status, error), query

@@ -89,7 +89,7 @@ def test_a_forged_cursor_is_refused(forged: str) -> None:
     with pytest.raises(InvalidArguments) as refused:
         RESOURCES["list_conversations"].validate({"cursor": forged})
     assert refused.value.details["fields"] == {
-        "cursor": "is not a next_cursor of this list; leave it out to start at the newest"
+        "cursor": "is not a next_cursor of this list; leave it out to start at the beginning"
     }
 
 

@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any, ClassVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from todo_mcp.core.errors import TodoError
 
@@ -23,6 +24,15 @@ class Output(BaseModel):
     model_config = ConfigDict(frozen=True)
     summary: ClassVar[tuple[str, ...]] = ()
     only_if_set: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        described = handler.resolve_ref_schema(handler(schema))
+        for name in cls.only_if_set:  # an answer never has null there
+            field = described["properties"][name]
+            field.pop("default", None)
+            field |= next((option for option in field.pop("anyOf", ()) if option["type"] != "null"), {})
+        return described
 
     def message(self) -> str:
         """One or two sentences that tell the caller what happened and what to do next."""
@@ -85,6 +95,11 @@ ERROR_DATA: dict[str, Any] = {
         "retry_after": {
             "type": "integer",
             "description": "With busy, rate_limited and a quota of writes: seconds to wait.",
+        },
+        "ref": {"type": "string", "description": "With ref_conflict: the ref that is taken."},
+        "last_message_id": {
+            "type": "integer",
+            "description": "With version_conflict of a conversation: its last message, or 0.",
         },
         "request_id": {"type": "string", "description": "With internal_error: the log has the cause under this id."},
     },

@@ -94,7 +94,7 @@ class _Cursor:
             return self._decode(value)
         except ValueError:
             raise PydanticCustomError(
-                "argument", "is not a next_cursor of this list; leave it out to start at the newest"
+                "argument", "is not a next_cursor of this list; leave it out to start at the beginning"
             ) from None
 
     def _decode(self, value: str) -> Position:

@@ -11,7 +11,14 @@ from django.utils import timezone
 from psycopg.errors import UniqueViolation
 
 from todo_mcp.core.envelope import to_json
-from todo_mcp.core.errors import IdempotencyConflict, MessageNotFound, QuotaExceeded, UserNotFound, VersionConflict
+from todo_mcp.core.errors import (
+    IdempotencyConflict,
+    MessageNotFound,
+    QuotaExceeded,
+    RefConflict,
+    UserNotFound,
+    VersionConflict,
+)
 from todo_mcp.idempotency.models import IdempotencyKey
 from todo_mcp.postgres.health.causes import violates_user_key
 from todo_mcp.postgres.operation_run import Use, current_run, note_use
@@ -36,7 +43,7 @@ def run_once(
     Raises:
         IdempotencyConflict: the key was used in the last 24 hours with other arguments.
         UserNotFound: there is no such user.
-        QuotaExceeded, VersionConflict, MessageNotFound: the work raised it, and there is no earlier result.
+        QuotaExceeded, VersionConflict, MessageNotFound, RefConflict: the work raised it. There is no earlier result.
     """
     fingerprint, run = hashlib.sha256(to_json(arguments)).digest(), current_run()
     conflict: Exception
@@ -58,7 +65,7 @@ def run_once(
                 )
             return result, False
         # A concurrent call with the key may have caused it: it used a quota up, or changed what this one expects.
-        except (QuotaExceeded, VersionConflict, MessageNotFound) as error:
+        except (QuotaExceeded, VersionConflict, MessageNotFound, RefConflict) as error:
             conflict = error
         except IntegrityError as error:
             if run:

@@ -90,7 +90,9 @@ def _resource(operation: Operation, status: int, view: type[ResourceView], path:
         _parameter(name, schema, "query", is_required=name in required) for name, schema in properties.items()
     ]
     done = None if status == 204 else data
-    errors = _ERRORS.keys() - (set() if method in BODY_METHODS else {415}) - (set() if method == "POST" else {409})
+    errors = (
+        _ERRORS.keys() - (set() if method in BODY_METHODS else {415}) - (set() if method in ("POST", "PUT") else {409})
+    )
     tag = operation.function.__module__.partition(".")[0]
     described = _operation_object(operation, tag, status, done, errors)
     if method == "PUT":

@@ -218,7 +218,9 @@ class ResourceView(EnvelopeView):
         if self.request.method in BODY_METHODS:
             allowed = ("user_id", *(self.in_query if self.request.method == "POST" else ()))
             if any(name not in allowed for name, _ in pairs):
-                raise InvalidArguments({"query": f"may hold {', '.join(allowed)} alone"})
+                raise InvalidArguments({"query": f"may hold only {', '.join(allowed)}"})
+            if empty := {name: "must not be empty" for name, value in pairs if name in self.in_query and not value}:
+                raise InvalidArguments(empty)  # a condition that is left out by mistake would do harm
         return pairs
 
     def _body(self, checked: CheckedRequest) -> list[tuple[str, Any]]:
