@@ -46,11 +46,13 @@ def run_once(
         QuotaExceeded, VersionConflict, MessageNotFound, RefConflict: the work raised it. There is no earlier result.
     """
     fingerprint, run = hashlib.sha256(to_json(arguments)).digest(), current_run()
-    conflict: Exception
-    for _ in range(2):  # on the second pass, the key of a concurrent call exists
+    conflict: Exception | None = None
+    for tries in range(3):  # after a conflict, the key of a concurrent call may exist
         record = IdempotencyKey.objects.filter(user_id=user_id, operation=operation, key=key).first()
         if record and not _is_expired(record):
             return _first_result(record, fingerprint), True
+        if conflict and tries == 2:
+            raise conflict
         try:
             with transaction.atomic():
                 if record:
@@ -75,7 +77,7 @@ def run_once(
             if not isinstance(error.__cause__, UniqueViolation):  # only a concurrent call with the key is expected
                 raise
             conflict = error
-    raise conflict
+    raise AssertionError("unreachable")
 
 
 def _expired_keys() -> QuerySet[IdempotencyKey]:
