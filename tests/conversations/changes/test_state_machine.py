@@ -89,6 +89,7 @@ class World(RuleBasedStateMachine):
     application: Application
     watcher: "psycopg.Connection[Any]"
     clear: Callable[[], None]
+    unexplained = ""  # Hypothesis reports only that a repetition went otherwise
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +142,8 @@ class World(RuleBasedStateMachine):
             if all(after.explains(*one) for one in order) and after.has(stored, self.stored):
                 break
         else:
-            raise AssertionError(f"no order explains {done}\nbefore: {self.model}\nafter: {stored}")
+            World.unexplained = f"no order explains {done}\nbefore: {self.model}\nafter: {stored}"
+            raise AssertionError
         assert counts_agree() or not stored
         self.model, self.stored = after, stored
         self.with_key += [call for call in calls if call.idempotency_key]
@@ -258,7 +260,12 @@ def test_what_writers_do_at_once_is_what_they_would_do_one_after_another(
     monkeypatch.setattr(retries, "RETRIABLE", frozenset())  # a deadlock is then an answer that no order explains
     with running() as application, psycopg.connect(**connection.get_connection_params(), autocommit=True) as watcher:
         World.application, World.watcher, World.clear = application, watcher, staticmethod(clear)
-        run_state_machine_as_test(
-            World,
-            settings=hypothesis_settings(max_examples=hypothesis_settings().max_examples // 2, phases=[Phase.generate]),
-        )
+        try:
+            run_state_machine_as_test(
+                World,
+                settings=hypothesis_settings(
+                    max_examples=hypothesis_settings().max_examples // 2, phases=[Phase.generate]
+                ),
+            )
+        finally:
+            assert not World.unexplained, World.unexplained
