@@ -37,9 +37,9 @@ def remove_conversations(ids: list[int]) -> None:
 def _clear_messages_of_tasks(**made_from: list[int]) -> None:
     """Lock these tasks in the order in which calls on several tasks lock them, that of their ids. Then change them."""
     tasks: Any = Message._meta.get_field("tasks").related_model
-    rows = tasks.objects.filter(**made_from, message__isnull=False)
+    rows = tasks.objects.filter(**made_from)
     list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk"))
-    rows.update(message=None)
+    rows.filter(message__isnull=False).update(message=None)
 
 
 def _delete_messages(column: str, ids: list[int]) -> None:

@@ -110,19 +110,21 @@ def store_last(task_id: int) -> None:
     raise AssertionError
 
 
-async def test_tasks_of_a_removed_message_and_their_completion_do_not_deadlock(
-    as_alice: Caller, as_service: Caller, orm: Orm, lock: Lock
+@pytest.mark.parametrize("removed", ["message", "conversation"])
+async def test_a_removal_and_a_completion_of_the_tasks_that_were_made_there_do_not_deadlock(
+    as_alice: Caller, as_service: Caller, orm: Orm, lock: Lock, removed: str
 ) -> None:
     conversation = await start(as_alice)
     [message] = await append(as_alice, conversation, "Remind me to call the bank.")
-    origin = {"conversation_id": conversation, "message_id": message["id"]}
+    origin = {"conversation_id": conversation} | ({"message_id": message["id"]} if removed == "message" else {})
     added = [
         (await as_service.call("http", "add_task", user_id="alice", title=f"{n}", **origin))["data"]["task_id"]
         for n in range(3)
     ]
     await orm(lambda: store_last(added[0]))
     lock.take("SELECT FROM tasks WHERE id = %s FOR UPDATE", added[1])
-    removing = await lock.waits(send(as_alice, "DELETE", f"{messages_of(conversation)}/{message['id']}"))
+    path = f"{messages_of(conversation)}/{message['id']}" if removed == "message" else f"{START}/{conversation}"
+    removing = await lock.waits(send(as_alice, "DELETE", path))
     completing = await lock.waits(as_alice.post("complete_task", task_ids=added), others=1)
     lock.release()
     assert [(await removing).status_code, (await completing).status_code] == [204, 200]
