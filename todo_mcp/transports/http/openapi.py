@@ -90,9 +90,8 @@ def _resource(operation: Operation, status: int, view: type[ResourceView], path:
         _parameter(name, schema, "query", is_required=name in required) for name, schema in properties.items()
     ]
     done = None if status == 204 else data
-    errors = (
-        _ERRORS.keys() - (set() if method in BODY_METHODS else {415}) - (set() if method in ("POST", "PUT") else {409})
-    )
+    impossible = {409, 415} if method not in BODY_METHODS else {409} if method == "PATCH" else set[int]()
+    errors = _ERRORS.keys() - impossible
     tag = operation.function.__module__.partition(".")[0]
     described = _operation_object(operation, tag, status, done, errors)
     if method == "PUT":
