@@ -80,7 +80,8 @@ django: install
 	@$(PRODUCTION) $(VENV_PYTHON) manage.py check --deploy --fail-level WARNING
 
 kills: install ## Kill the server and its PostgreSQL during writes, twenty times each; let three writers meet, for longer
-	@TODO_TEST_KILLS=20 $(VENV_PYTHON) -m pytest tests/faults/test_kills.py tests/faults/test_killed_turns.py $(ARGS)
+	@TODO_TEST_KILLS=20 HYPOTHESIS_PROFILE=longer $(VENV_PYTHON) -m pytest tests/faults/test_kills.py \
+		tests/faults/test_killed_turns.py tests/conversations/changes/test_state_machine.py $(ARGS)
 
 faults: install ## Cause every fault of the database under writers, and check what callers were told; needs root for one
 	@TODO_TEST_FAULTS=all $(VENV_PYTHON) -m pytest tests/faults $(ARGS)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from conversations.models import CONTENT_MAX, ITEM_MAX, METADATA_MAX, TITLE_MAX
 from conversations.references import IdOrRef, Ref
-from todo_mcp.core.arguments import ADDED_BY_CLIENTS, Integer, Text, TitleText, is_empty
+from todo_mcp.core.arguments import ADDED_BY_CLIENTS, Integer, Text, TitleText
 from todo_mcp.core.envelope import Output
 from todo_mcp.core.json_text import JsonObject, JsonValue
 
@@ -94,13 +94,13 @@ class MessageIn(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def drop_what_is_left_out(cls, message: Any) -> Any:
-        """Drop what clients add, and optional fields that are empty."""
+        """Drop what clients add, and optional fields that are null."""
         if not isinstance(message, dict):
             return message
         return {
             name: value
             for name, value in message.items()
-            if name not in ADDED_BY_CLIENTS and not (name in ("ref", "item") and is_empty(value))
+            if name not in ADDED_BY_CLIENTS and not (name in ("ref", "item") and value is None)
         }
 
 
@@ -191,7 +191,6 @@ class MessageList(Output):
 
 class MessagesAppended(Output):
     messages: list[MessageOut]
-    repeated: bool = Field(default=False, exclude=True)
 
     def message(self) -> str:
         return f"Appended {len(self.messages)} messages."

@@ -54,6 +54,7 @@ _MESSAGE = {"role": "user", "content": "Remind me to call the bank."}
 @operation(
     title="Start a conversation",
     scope=WRITE,
+    never_empty=("ref", "title", "metadata"),
     example={"title": "The bank"},
     quotas=("bytes", "writes"),
     registry=RESOURCES,
@@ -111,6 +112,7 @@ def get_conversation(*, user_id: str, conversation_id: ConversationId) -> Conver
     scope=WRITE,
     idempotent=True,
     example={"title": "The bank"},
+    never_empty=("title", "metadata"),
     quotas=("bytes", "writes"),
     registry=RESOURCES,
 )
@@ -130,13 +132,14 @@ def put_conversation(
     scope=WRITE,
     idempotent=True,
     example={"title": "The bank"},
+    never_empty=("title", "metadata"),
     quotas=("bytes", "writes"),
     registry=RESOURCES,
 )
 def update_conversation(
     *, user_id: str, conversation_id: ConversationId, title: Title | None = None, metadata: Metadata | None = None
 ) -> ConversationOut:
-    """Change the title, the metadata, or both; what is left out stays."""
+    """Change the title, the metadata, or both; what is left out or null stays. To empty one, put the conversation."""
     sent = {name: value for name, value in (("title", title), ("metadata", metadata)) if value is not None}
     with transaction.atomic():
         changed = changing.change(user_id, conversation_id, sent)
@@ -242,6 +245,7 @@ def get_message(*, user_id: str, conversation_id: ConversationId, message_id: Me
 @operation(
     title="Append or replace a message",
     scope=WRITE,
+    never_empty=("item",),
     idempotent=True,
     example=_MESSAGE,
     quotas=("messages", "bytes", "writes"),

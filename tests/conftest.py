@@ -23,8 +23,9 @@ from todo_mcp.users.models import User
 
 pytest_plugins = ["tests.support.auth.fixtures"]
 
-# HYPOTHESIS_PROFILE=nightly tries more examples. No deadline: on a loaded machine, slow is not wrong.
+# HYPOTHESIS_PROFILE=longer or nightly tries more examples. No deadline: on a loaded machine, slow is not wrong.
 hypothesis_settings.register_profile("default", deadline=None, max_examples=40, stateful_step_count=30)
+hypothesis_settings.register_profile("longer", deadline=None, max_examples=320, stateful_step_count=30)
 hypothesis_settings.register_profile("nightly", deadline=None, max_examples=2000, stateful_step_count=50)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

@@ -4,9 +4,37 @@ import django.db.models.lookups
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.contrib.postgres.operations import AddConstraintNotValid
-from django.db import migrations, models
+from django.db import migrations, models, transaction
 
 from todo_mcp.postgres.upkeep.migrating import WhenFree
+
+BATCH = 500  # conversations
+# Whoever changes messages locks their conversation first. So with the rows locked, the next statement sees all messages.
+_LOCK = "SELECT id FROM conversations WHERE id > %s ORDER BY id LIMIT %s FOR UPDATE"
+_CLEAR = """
+    WITH old AS (
+        SELECT id, conversation_id, COALESCE(octet_length(ref), 0) + COALESCE(octet_length(item), 0) AS bytes
+        FROM messages WHERE conversation_id = ANY(%s) AND (ref IS NOT NULL OR item IS NOT NULL)
+    ), cleared AS (
+        UPDATE messages SET ref = NULL, item = NULL FROM old WHERE messages.id = old.id
+    )
+    UPDATE conversations SET stored_bytes = stored_bytes - freed.bytes
+    FROM (SELECT conversation_id, sum(bytes) AS bytes FROM old GROUP BY conversation_id) freed
+    WHERE conversations.id = freed.conversation_id
+"""
+
+
+def clear(apps, schema_editor):
+    """Empty the columns, and no longer count their bytes, in short transactions."""
+    after = 0
+    while True:
+        with transaction.atomic(schema_editor.connection.alias), schema_editor.connection.cursor() as cursor:
+            cursor.execute(_LOCK, [after, BATCH])
+            ids = [row[0] for row in cursor.fetchall()]
+            if not ids:
+                return
+            cursor.execute(_CLEAR, [ids])
+        after = ids[-1]
 
 
 class Migration(migrations.Migration):
@@ -47,4 +75,5 @@ class Migration(migrations.Migration):
                 trigger=pgtrigger.compiler.Trigger(name='count_messages', sql=pgtrigger.compiler.UpsertTriggerSql(condition="WHEN (current_setting('todo_mcp.messages_counted', true) IS DISTINCT FROM 'yes')", func='\n    UPDATE conversations SET stored_messages = stored_messages + counted.messages,\n        stored_bytes = stored_bytes + counted.bytes\n    FROM (\n        SELECT conversation_id, count(*) AS messages, sum(500 + octet_length(content) + COALESCE(octet_length(ref), 0) + COALESCE(octet_length(item), 0)) AS bytes\n        FROM added GROUP BY conversation_id\n    ) counted\n    WHERE conversations.id = counted.conversation_id;\n    RETURN NULL;\n', hash='67992bd41659996c5bccb7c6700b1e2e0101aa24', level='STATEMENT', operation='INSERT', pgid='pgtrigger_count_messages_9c8c4', referencing='REFERENCING NEW TABLE AS added ', table='messages', when='AFTER')),
             ),
         ),
+        migrations.RunPython(migrations.RunPython.noop, clear),  # the way back begins with it
     ]

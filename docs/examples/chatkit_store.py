@@ -36,7 +36,7 @@ class TodoStore(Store[Context]):
     async def save_thread(self, thread: ThreadMetadata, context: Context) -> None:
         metadata = {"chatkit": storable(thread.model_dump(mode="json", exclude={"items", "title"}))}
         title = " ".join(storable((thread.title or "").translate(dict.fromkeys(CONTROLS, " "))).split())[:200]
-        await self.todo.call("PUT", context["user_id"], thread.id, json={"title": title, "metadata": metadata})
+        await self.todo.call("PUT", context["user_id"], thread.id, json={"title": title or None, "metadata": metadata})
 
     async def load_threads(self, limit: int, after: str | None, order: str, context: Context) -> Page[ThreadMetadata]:
         page = await self.todo.call("GET", context["user_id"], order=order, limit=min(limit, 100), cursor=after)

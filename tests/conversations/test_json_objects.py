@@ -95,7 +95,7 @@ async def test_a_key_that_cannot_come_back_is_refused_by_name(as_alice: Caller, 
     refused(answer, 400, "invalid_arguments", metadata="must not contain")
 
 
-@pytest.mark.parametrize("value", [[1], "x", 7, True, 1.5])
+@pytest.mark.parametrize("value", [[1], [], "x", "", 7, True, 1.5])
 async def test_only_an_object_is_accepted(as_alice: Caller, orm: Orm, value: Any) -> None:
     refused(await send(as_alice, "POST", START, json={"metadata": value}), 400, "invalid_arguments", metadata="object")
     url = messages_of(await start(as_alice))

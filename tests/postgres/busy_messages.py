@@ -17,6 +17,15 @@ FILL = """
     INSERT INTO messages (conversation_id, user_id, role, content, created_at)
     SELECT id, %(user)s, 'user', %(content)s, now() FROM started, generate_series(1, %(length)s)
 """
+USE_NEW_COLUMNS = """
+    WITH named AS (
+        UPDATE messages SET ref = 'ref-' || id, item = '{"type":"reasoning"}' WHERE conversation_id BETWEEN 2 AND 900
+        RETURNING conversation_id, octet_length(ref) + octet_length(item) AS bytes
+    )
+    UPDATE conversations SET stored_bytes = stored_bytes + added.bytes
+    FROM (SELECT conversation_id, sum(bytes) AS bytes FROM named GROUP BY conversation_id) added
+    WHERE conversations.id = added.conversation_id
+"""  # in conversations that no writer uses
 # The statements of the release before, which knows only these columns.
 START = """
     INSERT INTO conversations (user_id, created_at, updated_at, stored_messages, stored_bytes)
@@ -73,6 +82,10 @@ class MessageWriter(Writer):
     @classmethod
     def fill(cls, connection: Connection, count: int) -> None:
         connection.execute(FILL, {"user": USER, "content": FILLED, "length": LENGTH, "count": count})
+
+    @classmethod
+    def use_new_columns(cls, connection: Connection) -> None:
+        assert connection.execute(USE_NEW_COLUMNS).rowcount == 899
 
     def _round(self, connection: Connection) -> None:
         with self._call():

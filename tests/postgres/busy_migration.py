@@ -47,11 +47,9 @@ def rehearse(url: str, kind: type[Writer], rows: int) -> dict[str, Any]:
             kind.fill(connection, min(BATCH, rows - first))
         connection.execute(f"ANALYZE {', '.join(kind.tables)}")
         with _writing([kind(url), kind(url)]) as writers:
-            seconds = {
-                "forward": _migrate_busy(url, kind),
-                "back": _migrate_busy(url, kind, kind.before),
-                "forward again": _migrate_busy(url, kind),
-            }
+            seconds = {"forward": _migrate_busy(url, kind)}
+            kind.use_new_columns(connection)
+            seconds |= {"back": _migrate_busy(url, kind, kind.before), "forward again": _migrate_busy(url, kind)}
         lost = kind.lost(writers, connection, rows)
     return {
         "rows": rows,

@@ -37,6 +37,11 @@ class Writer(ABC):
                     self.errors.append(repr(error))
                     return
 
+    @classmethod
+    def use_new_columns(cls, connection: Connection) -> None:
+        """Write what the release before does not know. The way back removes it."""
+        return
+
     @contextmanager
     def _call(self) -> Iterator[None]:
         started = time.monotonic()

@@ -20,7 +20,7 @@ JsonValue = Annotated[Any, WithJsonSchema({"type": "object"})]  # in an answer: 
 class JsonObject:
     """The argument type of a JSON object of at most ``maximum`` bytes, as compact UTF-8. The value is this text.
 
-    Its strings must not contain NUL or lone surrogates. Its numbers must be within the range of a double.
+    Its strings must not contain NUL or lone surrogates. Numbers with a fraction or an exponent are doubles.
     """
 
     description: str

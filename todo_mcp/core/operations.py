@@ -38,6 +38,7 @@ class Operation:
     example: Mapping[str, Any]
     at_least_one: tuple[str, ...] = ()
     cleared_alone: tuple[str, ...] = ()
+    never_empty: tuple[str, ...] = ()
     needs_scope: Mapping[str, str] = field(default_factory=dict)
     no_arguments: Mapping[str, str] = field(default_factory=dict)
     refusal_details: Callable[[Mapping[str, str], str, object], Mapping[str, Any]] | None = None
@@ -157,7 +158,7 @@ class Operation:
 
     def _is_left_out(self, name: str, value: object) -> bool:
         """Whether an argument is left out by its value: it is null. An optional one also if empty, or 0 for an id."""
-        if name not in self._optional:
+        if name not in self._optional or name in self.never_empty:
             return value is None and name in self.arguments.model_fields
         if name == "user_id" and value == "0":  # the id of a user is text
             return False
@@ -187,6 +188,7 @@ def operation(
     idempotent: bool = False,
     at_least_one: tuple[str, ...] = (),
     cleared_alone: tuple[str, ...] = (),
+    never_empty: tuple[str, ...] = (),
     needs_scope: Mapping[str, str] | None = None,
     no_arguments: Mapping[str, str] | None = None,
     refusal_details: Callable[[Mapping[str, str], str, object], Mapping[str, Any]] | None = None,
@@ -214,6 +216,7 @@ def operation(
         at_least_one: optional arguments of which one must be sent, even if it is empty.
         cleared_alone: text arguments. If one is an empty string and none of ``at_least_one`` is given, the call clears
             it. It then has the name in its argument ``clear``.
+        never_empty: optional arguments that only null leaves out. Their types refuse an empty value.
         needs_scope: for an optional argument, the scope that a token needs beside ``scope``. The argument is hidden
             from a token without it.
         no_arguments: for names that callers may expect as arguments, what to use in their place.
@@ -243,6 +246,7 @@ def operation(
             example=example,
             at_least_one=at_least_one,
             cleared_alone=cleared_alone,
+            never_empty=never_empty,
             needs_scope=needs_scope or {},
             no_arguments=no_arguments or {},
             refusal_details=refusal_details,
