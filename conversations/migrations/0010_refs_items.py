@@ -8,13 +8,16 @@ from django.db import migrations, models, transaction
 
 from todo_mcp.postgres.upkeep.migrating import WhenFree
 
-BATCH = 500  # conversations
+BATCH = 500  # messages: writers of their conversations wait meanwhile
+_FIND = """
+    SELECT id, conversation_id FROM messages WHERE id > %s AND (ref IS NOT NULL OR item IS NOT NULL) ORDER BY id LIMIT %s
+"""
 # Whoever changes messages locks their conversation first. So with the rows locked, the next statement sees all messages.
-_LOCK = "SELECT id FROM conversations WHERE id > %s ORDER BY id LIMIT %s FOR UPDATE"
+_LOCK = "SELECT id FROM conversations WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _CLEAR = """
     WITH old AS (
         SELECT id, conversation_id, COALESCE(octet_length(ref), 0) + COALESCE(octet_length(item), 0) AS bytes
-        FROM messages WHERE conversation_id = ANY(%s) AND (ref IS NOT NULL OR item IS NOT NULL)
+        FROM messages WHERE id = ANY(%s)
     ), cleared AS (
         UPDATE messages SET ref = NULL, item = NULL FROM old WHERE messages.id = old.id
     )
@@ -29,10 +32,12 @@ def clear(apps, schema_editor):
     after = 0
     while True:
         with transaction.atomic(schema_editor.connection.alias), schema_editor.connection.cursor() as cursor:
-            cursor.execute(_LOCK, [after, BATCH])
-            ids = [row[0] for row in cursor.fetchall()]
-            if not ids:
+            cursor.execute(_FIND, [after, BATCH])
+            rows = cursor.fetchall()
+            if not rows:
                 return
+            ids = [message_id for message_id, _ in rows]
+            cursor.execute(_LOCK, [[conversation_id for _, conversation_id in rows]])
             cursor.execute(_CLEAR, [ids])
         after = ids[-1]
 

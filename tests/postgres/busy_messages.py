@@ -34,7 +34,7 @@ START = """
 BUMP = """
     UPDATE conversations SET updated_at = GREATEST(updated_at, clock_timestamp()),
         stored_messages = stored_messages + 2, stored_bytes = stored_bytes + %s
-    WHERE id = %s AND user_id = %s AND stored_messages + 2 <= 10000
+    WHERE id = %s AND user_id = %s AND stored_messages + 2 <= 1000000
     RETURNING updated_at, set_config('todo_mcp.messages_counted', 'yes', true)
 """
 INSERT = """
