@@ -19,6 +19,7 @@ from todo_mcp.auth import rate_limit
 from todo_mcp.auth.tokens import issue_token
 from todo_mcp.process.installation import install
 from todo_mcp.quotas.usage import usages
+from todo_mcp.statistics.token_days import token_days
 from todo_mcp.users.models import User
 
 pytest_plugins = ["tests.support.auth.fixtures"]
@@ -45,6 +46,7 @@ def library_changes() -> None:
 def no_counts() -> None:
     """Each test starts with no recorded calls, attempts and usage."""
     usages.clear()
+    token_days.take()  # the ids of tokens begin anew, so a count could be of another user's token
     rate_limit.calls.clear()
     rate_limit.attempts.clear()
 
