@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import AfterValidator, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import core_schema
 
 from conversations.models import REF, REF_MAX
@@ -17,9 +17,13 @@ _SCHEMA = {"type": "string", "maxLength": REF_MAX, "pattern": REF}
 Key = int | str  # an id or a ref
 
 
+def _is_ref(text: str) -> bool:
+    return len(text) <= REF_MAX and _REF.fullmatch(text) is not None
+
+
 def check_ref(ref: str) -> str:
     """The ref. Refuses a text that is none."""
-    if len(ref) > REF_MAX or not _REF.fullmatch(ref):
+    if not _is_ref(ref):
         raise refuse(f"must be {_FORM}")
     return ref
 
@@ -31,12 +35,9 @@ class IdOrRef(Id):
     def check(self, value: object) -> Key:  # type: ignore[override] # an id is one of both
         if not isinstance(value, str) or (value.isascii() and value.isdigit()):
             return super().check(value)
-        if len(value) > REF_MAX or not _REF.fullmatch(value):
+        if not _is_ref(value):
             raise refuse(f"must be an id, or a ref: {_FORM}")
         return value
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler

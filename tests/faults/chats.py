@@ -1,4 +1,4 @@
-"""Clients of a chat backend under a fault. They know what they were told of each message."""
+"""Clients of a chat backend under a fault. They keep the server's answer about each message."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ WRONG_COUNTS = (
 
 @dataclass
 class Chats:
-    """Writers of one user. ``told`` says of each turn of the shared conversation what its only request was told."""
+    """Writers of one user. ``told`` has the answer to the only request for each turn of the shared conversation."""
 
     caller: Caller
     stopping: bool = False

@@ -1,4 +1,6 @@
-"""Kills server and database while clients write conversations. Each turn is whole or absent; what was told is there.
+"""Kills server and database while clients write conversations.
+
+Each turn is whole or absent; what the server confirmed is there.
 
 TODO_TEST_KILLS=20 kills each of the two 20 times.
 """
