@@ -1,27 +1,10 @@
-"""Users who call the tools, and a clock that tests set."""
-
-from collections.abc import Callable
-from datetime import datetime
-from types import SimpleNamespace
+"""Users who call the tools."""
 
 import pytest
 
 from tests.support.factories import UserFactory
 from tests.support.tool_user import ToolUser
-
-NOW = "2026-11-21T17:05+01:00"  # a Saturday
-At = Callable[[str], None]
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> At:
-    """Sets the moment at which the calls that follow read their days and times."""
-
-    def set_clock(moment: str) -> None:
-        now = datetime.fromisoformat(moment)
-        monkeypatch.setattr("tasks.clock.timezone", SimpleNamespace(now=lambda: now))
-
-    return set_clock
+from tests.tasks.conftest import NOW, At
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.tool_user import ToolUser
-from tests.tasks.changes.conftest import At
+from tests.tasks.conftest import At
 
 DAY, MOMENT = "2026-11-25", "2026-11-25T14:00"  # a Wednesday
 

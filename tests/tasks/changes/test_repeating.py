@@ -9,7 +9,7 @@ from tasks.changes import statements
 from tasks.models import Task
 from tasks.state import TaskState
 from tests.support.tool_user import ToolUser
-from tests.tasks.changes.conftest import At
+from tests.tasks.conftest import At
 
 
 def open_dates(me: ToolUser) -> list[str]:

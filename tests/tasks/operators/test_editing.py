@@ -11,6 +11,7 @@ from tasks import services
 from tasks.models import Task, TaskEvent
 from tests.support.factories import TaskFactory
 from tests.support.operators import LISTS, act, sign_in, staff_with
+from tests.tasks.conftest import NOW, At
 from todo_mcp.users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +23,8 @@ def client(operator: User) -> Client:
 
 
 @pytest.fixture
-def task(alice: User) -> Task:
+def task(alice: User, at: At) -> Task:
+    at(NOW)
     User.objects.update(time_zone="Europe/Berlin")
     fields = {"due": "2026-11-27 09:00", "priority": "high", "tags": ["Home", "Bank"], "checklist": ["Milk", "Bread"]}
     added: Any = services.add_task(user_id="alice", own_zone="Europe/Berlin", title="Call", description="Ask", **fields)  # type: ignore[arg-type]

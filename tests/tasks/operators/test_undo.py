@@ -12,6 +12,7 @@ from django.test import Client
 from tasks import services, undo_names
 from tasks.models import Task, TaskEvent
 from tests.support.operators import ACTIVITY, LISTS, sign_in, staff_with
+from tests.tasks.conftest import NOW, At
 from todo_mcp.core.errors import InvalidArguments
 from todo_mcp.postgres.history import history_context
 from todo_mcp.users.models import User
@@ -33,7 +34,8 @@ def call(tool: str, **arguments: Any) -> Any:
 
 
 @pytest.fixture
-def ids(alice: User) -> list[int]:
+def ids(alice: User, at: At) -> list[int]:
+    at(NOW)
     User.objects.update(time_zone="Europe/Berlin")
     return [call("add_task", title=title, due="2026-11-27 09:00").task_id for title in ("Milk", "Bread", "Salt")]
 
