@@ -67,7 +67,7 @@ def take_pictures(page: Page) -> None:
         page.goto(path)
         if page.locator(".todo-call").count():  # a task came from one of its messages
             break
-    page.locator(".todo-call").first.scroll_into_view_if_needed()
+    page.locator(".todo-call").first.evaluate("call => call.scrollIntoView({block: 'center'})")
     take("conversation")
 
 
