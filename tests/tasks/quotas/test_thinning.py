@@ -21,7 +21,6 @@ from tests.support.tool_user import ToolUser
 from todo_mcp.users.models import User
 
 UTC = ZoneInfo("UTC")
-TODAY = timezone.now().date()
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def me(committed: None, alice: User) -> ToolUser:
 
 
 def day(ago: int) -> date:
-    return TODAY - timedelta(days=ago)
+    return timezone.now().date() - timedelta(days=ago)
 
 
 def make_task(me: ToolUser, *days: int, title: str = "Task") -> int:
