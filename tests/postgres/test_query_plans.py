@@ -20,7 +20,7 @@ from conversations.search import _BY_INDEX
 from conversations.transcript import PageRequest, message_page
 from tasks.models import Task
 from tasks.retention import DELETED_TASKS
-from tests.postgres.large_database import STRANGER, USER, token
+from tests.postgres.large_database import BUSY, STRANGER, USER, token
 from tests.postgres.plans import READ_MAX, complaints
 from tests.support.operators import sign_in
 from todo_mcp.auth.authentication import authenticate, recall_principal
@@ -31,6 +31,7 @@ from todo_mcp.core.pagination import Position
 from todo_mcp.idempotency.services import EXPIRED_KEYS
 from todo_mcp.postgres.operation_run import OperationRun, Unmet
 from todo_mcp.postgres.upkeep.purging import Purge
+from todo_mcp.postgres.wall import behind_wall
 from todo_mcp.statistics.token_use import write_uses
 from todo_mcp.users.models import User
 
@@ -127,6 +128,10 @@ def work_of(
 __all__ = ["token"]
 
 SEARCH_MAX = 6_000  # rows of a user that a search compares before it reads by index
+_CONVERSATIONS = """
+INSERT INTO conversations (user_id, created_at, updated_at)
+SELECT %s, now(), now() - n * interval '1 minute' FROM generate_series(1, 20000) n
+"""
 OPERATIONS = [*(one for one in REGISTRY.values() if one.name != "list_tasks"), *RESOURCES.values()]
 
 
@@ -144,6 +149,28 @@ def test_an_operation_reads_by_index_and_no_more_than_it_needs(
         work = work_of(operation, arguments, user_id, token=recalled_token)
         problems = complaints(work, read_max, user_id=None if operation.for_all_users else user_id)
         assert not problems, (arguments, user_id, problems)
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+def test_a_page_from_the_middle_of_the_conversations_does_not_walk_there(token: str, order: str) -> None:
+    """PostgreSQL counts entries of an index that it returns, but not those that it passes over: count blocks."""
+    operation = RESOURCES["list_conversations"]
+
+    def blocks(**arguments: Any) -> int:
+        count = "SELECT pg_stat_get_xact_blocks_fetched('conversations_newest'::regclass)"
+        cursor.execute(count)
+        (before,) = cursor.fetchone()
+        with behind_wall(BUSY):
+            work_of(operation, operation.validate({"order": order, "limit": 20, **arguments}), BUSY)()
+        cursor.execute(count)
+        return int(cursor.fetchone()[0] - before)
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_CONVERSATIONS, [BUSY])
+        middle = Conversation.objects.filter(user_id=BUSY).order_by("-updated_at")[10_000]
+        place = Position(middle.updated_at, middle.pk).encode(is_reversed=order == "asc")
+        assert 0 < blocks(cursor=place) <= blocks() + 2
+        transaction.set_rollback(True)
 
 
 @pytest.mark.parametrize("where", ["before", "after", "at", "only", ""])
