@@ -108,7 +108,7 @@ bench-mechanisms: install ## Measure what each special mechanism of the server b
 bench-admin: install ## Time the admin's pages with a million tasks and messages, in a separate database
 	@TODO_DATA_DIR=.data/bench-admin DATABASE_URL= $(VENV_PYTHON) -m tests.benchmarks.admin_pages
 
-flat: install ## Time every call with ten thousand and ten million tasks and messages: 15 minutes, 30 GB of disk
+flat: install ## Time every call with ten thousand and ten million tasks and messages: 45 minutes, 30 GB of disk
 	@$(VENV_PYTHON) -W ignore -m tests.benchmarks.flat $(ARGS)
 
 soak: install ## Make a million calls to one worker and watch its memory; needs wrk
