@@ -17,6 +17,7 @@ from tests.support.processes import scratch
 from tests.support.server_process import Database
 from todo_mcp.auth import rate_limit
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.postgres.health.tables import WRONG_FOR, tables
 from todo_mcp.process.installation import install
 from todo_mcp.quotas.usage import usages
 from todo_mcp.statistics.token_days import token_days
@@ -43,12 +44,13 @@ def library_changes() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_counts() -> None:
-    """Each test starts with no recorded calls, attempts and usage."""
+def nothing_remembered() -> None:
+    """Each test starts with no recorded calls, attempts and usage, and with all tables."""
     usages.clear()
     token_days.take()  # the ids of tokens begin anew, so a count could be of another user's token
     rate_limit.calls.clear()
     rate_limit.attempts.clear()
+    tables._wrong_at = -WRONG_FOR  # for some seconds, it would remember that a test let one be missing
 
 
 @pytest.fixture(scope="session")
@@ -70,12 +72,12 @@ def clear_tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> s
     """
     permanent = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
     with django_db_blocker.unblock(), connection.cursor() as cursor:
-        tables = sorted(
+        names = sorted(
             set(connection.introspection.table_names(cursor)) - permanent,
             key=lambda table: (table != "tasks", "event" in table),
         )
-        sequences = [sequence for table in tables for sequence in connection.introspection.get_sequences(cursor, table)]
-    deletes = "; ".join(f'DELETE FROM "{table}"' for table in tables)
+        sequences = [sequence for table in names for sequence in connection.introspection.get_sequences(cursor, table)]
+    deletes = "; ".join(f'DELETE FROM "{table}"' for table in names)
     restarts = ", ".join(f"setval('\"{sequence['name']}\"', 1, false)" for sequence in sequences)
     return f"{deletes}; SELECT {restarts}"
 

@@ -30,25 +30,32 @@ def complaints(
 ) -> list[str]:
     """Problems in how PostgreSQL executes the work: a table read from end to end, too many rows read, rows sorted.
 
-    The work is done twice and rolled back, in the caller's transaction. It is done behind the wall of the user, if one
-    is given. A policy can change a plan.
+    The work is done two to four times and rolled back, in the caller's transaction. It is done behind the wall of the
+    user, if one is given. A policy can change a plan.
     """
     problems: dict[str, None] = {}
-    connection.queries_log.clear()  # when it is full, Django warns
     for mode in _MODES:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
-            before = _read(cursor)
-            with CaptureQueriesContext(connection) as captured, behind_wall(user_id):
-                work()
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # includes the checks that the commit would make
-            after = _read(cursor)
-            problems |= dict.fromkeys(_excess(before, after, read_max))
-            with behind_wall(user_id):
-                for query in captured.captured_queries:
-                    problems |= dict.fromkeys(_sorts(cursor, query["sql"] or "", sorted_max))
-            transaction.set_rollback(True)
+        found = _problems(work, mode, read_max, sorted_max, user_id)
+        # A plan may look for the last entry of an index. It then passes, once, over entries that were rolled back.
+        problems |= dict.fromkeys(found and _problems(work, mode, read_max, sorted_max, user_id))
     return list(problems)
+
+
+def _problems(work: Callable[[], Any], mode: str, read_max: int, sorted_max: int, user_id: str | None) -> list[str]:
+    """The problems with plans of one mode."""
+    connection.queries_log.clear()  # when it is full, Django warns
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        before = _read(cursor)
+        with CaptureQueriesContext(connection) as captured, behind_wall(user_id):
+            work()
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # includes the checks that the commit would make
+        problems = list(_excess(before, _read(cursor), read_max))
+        with behind_wall(user_id):
+            for query in captured.captured_queries:
+                problems += _sorts(cursor, query["sql"] or "", sorted_max)
+        transaction.set_rollback(True)
+    return problems
 
 
 def _read(cursor: Any) -> dict[str, tuple[int, int]]:

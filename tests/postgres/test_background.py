@@ -9,7 +9,6 @@ from todo_mcp.core.errors import Busy
 from todo_mcp.postgres import background
 from todo_mcp.postgres.background import attempt
 from todo_mcp.postgres.gate import DatabaseGate
-from todo_mcp.postgres.health.tables import WRONG_FOR, tables
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +16,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
     monkeypatch.setattr(background, "_logged_at", {})
-    monkeypatch.setattr(tables, "_wrong_at", -WRONG_FOR)  # other tests let tables be missing
     caplog.set_level("INFO", logger=background.__name__)
     return caplog
 
