@@ -7,6 +7,7 @@ import pytest
 from conversations.models import Conversation, Message
 from tests.postgres.counted import Statements, statements
 from tests.support.factories import ConversationFactory, MessageFactory
+from todo_mcp.core.errors import VersionConflict
 from todo_mcp.core.operations import RESOURCES
 from todo_mcp.users.models import User
 
@@ -61,6 +62,17 @@ def test_appending_with_a_key_looks_for_it_and_keeps_it(place: dict[str, Any], s
     assert statements(lambda: call("append_messages", **turn)) == ["SELECT", *WRITE[:-1], "INSERT", "COMMIT"]
     # The key; is the conversation still there?
     assert statements(lambda: call("append_messages", **turn)) == ["SELECT", "SELECT"]
+
+
+def test_a_refused_turn_with_a_key_is_tried_once(place: dict[str, Any], statements: Statements) -> None:
+    turn = {**conversation_of(place), "messages": [PLAIN], "expected_last": "first", "idempotency_key": KEY}
+
+    def refused() -> None:
+        with pytest.raises(VersionConflict):
+            call("append_messages", **turn)
+
+    # Lock; the last message is another one. Has a call with the same key been quicker?
+    assert statements(refused) == ["SELECT", "BEGIN", "SELECT", "SELECT", "ROLLBACK", "SELECT"]
 
 
 def test_an_expected_last_message_costs_a_lock_and_a_look(place: dict[str, Any], statements: Statements) -> None:

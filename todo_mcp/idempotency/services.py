@@ -8,7 +8,6 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from psycopg.errors import UniqueViolation
 
 from todo_mcp.core.envelope import to_json
 from todo_mcp.core.errors import (
@@ -46,38 +45,34 @@ def run_once(
         QuotaExceeded, VersionConflict, MessageNotFound, RefConflict: the work raised it. There is no earlier result.
     """
     fingerprint, run = hashlib.sha256(to_json(arguments)).digest(), current_run()
-    conflict: Exception | None = None
-    for tries in range(3):  # after a conflict, the key of a concurrent call may exist
-        record = IdempotencyKey.objects.filter(user_id=user_id, operation=operation, key=key).first()
-        if record and not _is_expired(record):
-            return _first_result(record, fingerprint), True
-        if conflict and tries == 2:
-            raise conflict
-        try:
-            with transaction.atomic():
-                if record:
-                    record.delete()
-                result = work()
-                if run and not run.use.writes:
-                    if not may_write(user_id):
-                        return result, False
-                    note_use(writes=1)
-                IdempotencyKey.objects.create(
-                    user_id=user_id, operation=operation, key=key, fingerprint=fingerprint, result=result
-                )
-            return result, False
-        # A concurrent call with the key may have caused it: it used a quota up, or changed what this one expects.
-        except (QuotaExceeded, VersionConflict, MessageNotFound, RefConflict) as error:
-            conflict = error
-        except IntegrityError as error:
-            if run:
-                run.use = Use()  # it was rolled back
-            if violates_user_key(error):  # raised at the commit: the user was erased meanwhile
-                raise UserNotFound(user_id) from None
-            if not isinstance(error.__cause__, UniqueViolation):  # only a concurrent call with the key is expected
-                raise
-            conflict = error
-    raise AssertionError("unreachable")
+    records = IdempotencyKey.objects.filter(user_id=user_id, operation=operation, key=key)
+    record = records.first()
+    if record and not _is_expired(record):
+        return _first_result(record, fingerprint), True
+    try:
+        with transaction.atomic():
+            if record:
+                record.delete()
+            result = work()
+            if run and not run.use.writes:
+                if not may_write(user_id):
+                    return result, False
+                note_use(writes=1)
+            IdempotencyKey.objects.create(
+                user_id=user_id, operation=operation, key=key, fingerprint=fingerprint, result=result
+            )
+        return result, False
+    # A concurrent call with the key may have caused it: it kept its result, used a quota up, or changed what this one
+    # expects.
+    except (IntegrityError, QuotaExceeded, VersionConflict, MessageNotFound, RefConflict) as error:
+        if run:
+            run.use = Use()  # it was rolled back
+        if violates_user_key(error):  # raised at the commit: the user was erased meanwhile
+            raise UserNotFound(user_id) from None
+        record = records.first()
+        if record is None or _is_expired(record):
+            raise
+        return _first_result(record, fingerprint), True
 
 
 def _expired_keys() -> QuerySet[IdempotencyKey]:
