@@ -93,6 +93,7 @@ async def test_the_admin_redirects_to_the_path_with_a_slash(http: httpx2.AsyncCl
         ("/admin/users/user/alice@example.com/change/", "/admin/users/user/alice@example.com/change/"),
         ("/api/conversations/a%3Ab%40c", "/api/conversations/a:b@c"),  # as encodeURIComponent writes it
         ("/api/conversations/a:b@c", "/api/conversations/a:b@c"),
+        ("/api/conversations/a%2Fb%5c", "/api/conversations/a%2Fb%5c"),  # a ref that no conversation can have
         ("/static/admin/css/base.css", "/static/admin/css/base.css"),
     ],
 )
