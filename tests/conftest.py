@@ -17,6 +17,7 @@ from tests.support.processes import scratch
 from tests.support.server_process import Database
 from todo_mcp.auth import rate_limit
 from todo_mcp.auth.tokens import issue_token
+from todo_mcp.postgres.health.diagnosis import faults
 from todo_mcp.postgres.health.tables import WRONG_FOR, tables
 from todo_mcp.process.installation import install
 from todo_mcp.quotas.usage import usages
@@ -45,12 +46,14 @@ def library_changes() -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
-    """Each test starts with no recorded calls, attempts and usage, and with all tables."""
+    """Each test starts with no recorded calls, attempts and usage, and with a sound database."""
     usages.clear()
     token_days.take()  # the ids of tokens begin anew, so a count could be of another user's token
     rate_limit.calls.clear()
     rate_limit.attempts.clear()
-    tables._wrong_at = -WRONG_FOR  # for some seconds, it would remember that a test let one be missing
+    # For some seconds, these would remember that a test let a table be missing, or the database be read-only.
+    tables._wrong_at = -WRONG_FOR
+    faults._met.clear()
 
 
 @pytest.fixture(scope="session")
