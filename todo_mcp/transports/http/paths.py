@@ -11,8 +11,8 @@ _SEGMENTS = re.compile(rb"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9\-._~!$&'()*+,=:@]+
 _PROGRAMS = ("/scim/", "/static/", "/healthz", "/readyz", "/metrics")
 CACHED_MAX = 256  # bytes; longer paths are not cached
 _REFS = re.compile(r"(^/api/conversations|/messages)/(?![0-9]+(?:/|$))[^/]+")
-_ESCAPE = re.compile(rb"%(..)")
-_SEPARATOR = re.compile(rb"%(2F|3B|5C)", re.IGNORECASE)  # / ; or \ to some programs
+_ESCAPE = re.compile(r"%(..)")
+_SEPARATOR = re.compile(r"%(2F|3B|5C)", re.IGNORECASE)  # / ; or \ to some programs
 _FOR_OAUTH_CLIENTS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/register"})
 # An escape of these is refused: most need none (RFC 3986, section 2.3); some programs take / \ and ; for separators.
 _NEVER_ESCAPED = frozenset(rb"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/\;")
@@ -30,11 +30,11 @@ def canonical_path(scope: Scope) -> str | None:
 def _read(raw: bytes) -> str | None:
     if not raw or not _SEGMENTS.fullmatch(raw):
         return None
-    if raw.startswith(b"/api/conversations/"):
-        raw = _SEPARATOR.sub(rb"%25\1", raw)  # stays escaped: no ref has one, and the answer says so
     path = raw.decode("ascii")
     if "%" in path:
-        if any(int(code, 16) in _NEVER_ESCAPED for code in _ESCAPE.findall(raw)):
+        if is_conversation(path):
+            path = _SEPARATOR.sub(r"%25\1", path)  # stays escaped: no ref has one, and the answer says so
+        if any(int(code, 16) in _NEVER_ESCAPED for code in _ESCAPE.findall(path)):
             return None
         try:
             path = unquote(path, errors="strict")
